@@ -1,0 +1,1 @@
+"""Which input makes this output largest, among the inputs that I allow?"""

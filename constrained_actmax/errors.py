@@ -1,0 +1,62 @@
+"""One base error and its few children; every message says who, the rule, the value, the way out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ConstrainedActmaxError(Exception):
+    """Base of every error that this library raises on purpose."""
+
+
+class SpecificationError(ConstrainedActmaxError, ValueError):
+    """The user's specification breaks a rule: a shape, a name, a range, an option."""
+
+
+class ModelError(ConstrainedActmaxError, ValueError):
+    """The model cannot be used as a differentiable function of its input."""
+
+
+class RefusedError(ConstrainedActmaxError, ValueError):
+    """A method cannot solve this problem; the message names one that can."""
+
+
+class InfeasibleError(SpecificationError):
+    """The constraints contradict each other: no input satisfies them all."""
+
+
+class ProjectionError(ConstrainedActmaxError, RuntimeError):
+    """No solver could compute a projection; the message carries their own statuses."""
+
+
+class NonFiniteError(ConstrainedActmaxError, ArithmeticError):
+    """The model returned NaN or infinity; the message names the point."""
+
+
+def suggest(word: object, known: Iterable[object], limit: int = 12) -> str:
+    """Return the tail of an error message: the nearest known names, or all of them if few.
+
+    Parameters
+    ----------
+    word : object
+        What the user wrote.
+    known : iterable of object
+        What would have been accepted.
+    limit : int, default 12
+        How many names are listed where none is near.
+
+    Returns
+    -------
+    str
+        A sentence that starts with a capital letter and ends with a full stop.
+    """
+    names = [str(name) for name in known]
+    near = difflib.get_close_matches(str(word), names, n=3, cutoff=0.6)
+    if near:
+        return "Did you mean " + " or ".join(repr(name) for name in near) + "?"
+    if not names:
+        return "There are none."
+    shown = ", ".join(repr(name) for name in names[:limit])
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return f"Known: {shown}{more}."

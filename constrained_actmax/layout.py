@@ -1,0 +1,372 @@
+"""The model's inputs as one flat vector, and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from constrained_actmax.errors import SpecificationError, suggest
+
+Vector: TypeAlias = npt.NDArray[np.float64]  # shape (n,)
+Rows: TypeAlias = npt.NDArray[np.float64]  # shape (B, n)
+Indices: TypeAlias = npt.NDArray[np.intp]
+Structure: TypeAlias = Any  # an array, a list of arrays or a dict of arrays, as the model takes it
+ArrayLike: TypeAlias = npt.ArrayLike
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of the model: its name, its shape without the batch axis, its columns' names."""
+
+    name: str
+    shape: tuple[int, ...]
+    feature_names: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        names = self.feature_names
+        if names is None:
+            return
+        columns = self.shape[-1] if self.shape else 1
+        if len(names) != columns:
+            raise SpecificationError(
+                f"feature_names: input {self.name!r} of shape {self.shape} has {columns} columns, "
+                f"got {len(names)} names."
+            )
+        if len(set(names)) != len(names):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            raise SpecificationError(f"feature_names: {twice[0]!r} is given more than once.")
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        return math.prod(self.shape)
+
+
+def conform(value: Any, shape: tuple[int, ...], who: str) -> npt.NDArray[np.float64]:
+    """Bring a user's array to `shape`: a batch axis of one, a missing last axis of one, broadcasting.
+
+    Parameters
+    ----------
+    value : array_like
+        Numbers, in the user's units.
+    shape : tuple of int
+        The shape wanted.
+    who : str
+        Who asks, for the error message.
+
+    Returns
+    -------
+    numpy.ndarray
+        A new float64 array of `shape`.
+
+    Raises
+    ------
+    SpecificationError
+        If the value is not numeric, holds NaN, or does not fit.
+    """
+    try:
+        array = np.asarray(value)
+        if array.dtype == object or array.dtype.kind not in "fiub":
+            raise TypeError
+        array = array.astype(np.float64)
+    except (TypeError, ValueError):
+        raise SpecificationError(
+            f"{who}: expected numbers of shape {shape}, got {type(value).__name__}."
+        ) from None
+    if np.isnan(array).any():
+        raise SpecificationError(f"{who}: holds NaN at {int(np.isnan(array).sum())} of its entries.")
+    given = array.shape
+    if array.ndim == len(shape) + 1 and array.shape[0] == 1:
+        array = array[0]
+    if array.shape != shape and (*array.shape, 1) == shape:
+        array = array[..., np.newaxis]
+    try:
+        return np.array(np.broadcast_to(array, shape))
+    except ValueError:
+        hint = ""
+        if array.size == math.prod(shape):
+            hint = f" It has the right number of entries: use .reshape{shape}."
+        raise SpecificationError(f"{who}: expected shape {shape}, got {given}.{hint}") from None
+
+
+@dataclass(frozen=True)
+class Region:
+    """The entries of the flat vector that a set or a penalty speaks of.
+
+    Parameters
+    ----------
+    size : int
+        Length n of the whole flat vector.
+    indices : numpy.ndarray of int
+        The entries, ascending.
+    shape : tuple of int or None
+        Shape of the one whole input that the region covers; None where a mask or names pick
+        entries, or where several inputs are covered.
+    whole : tuple of int or None
+        Shape of the one input that the region lies in (arrays of that shape are accepted too).
+    positions : numpy.ndarray of int
+        The entries counted inside that input.
+    columns : tuple of str or None
+        Names of the last axis of that input.
+    start : numpy.ndarray or None
+        The user's `x0` at the region's entries.
+    """
+
+    size: int
+    indices: Indices
+    shape: tuple[int, ...] | None
+    whole: tuple[int, ...] | None
+    positions: Indices
+    columns: tuple[str, ...] | None = None
+    start: Vector | None = None
+
+    @property
+    def dimension(self) -> int:
+        """Number of entries in the region."""
+        return int(self.indices.size)
+
+    @property
+    def covers_all(self) -> bool:
+        """Whether the region is the whole vector."""
+        return self.dimension == self.size
+
+    def flatten(self, value: Any, who: str) -> Vector:
+        """Bring a user's number or array to one float64 value for each entry of the region."""
+        array = np.asarray(value)
+        if array.ndim == 0:
+            return np.array(conform(array, (self.dimension,), who))
+        if self.whole is None:
+            raise SpecificationError(
+                f'{who}: an array needs on="input name" on a model of several inputs.'
+            )
+        if self.shape is None and array.shape == (self.dimension,):
+            return conform(array, (self.dimension,), who)
+        return conform(array, self.whole, who).ravel()[self.positions]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The model's inputs as one flat float64 vector: names, shapes, slices, feature names.
+
+    Inputs stand one after the other, each in C order. A model of several inputs is addressed by
+    name.
+
+    Parameters
+    ----------
+    inputs : tuple of Input
+        In the order of the model.
+    structure : {"array", "list", "dict"}
+        How the model takes them.
+    """
+
+    inputs: tuple[Input, ...]
+    structure: Literal["array", "list", "dict"] = "array"
+
+    @classmethod
+    def of_array(cls, shape: tuple[int, ...]) -> Layout:
+        """Return the layout of one unnamed array."""
+        return cls((Input("x", tuple(int(length) for length in shape)),))
+
+    @cached_property
+    def size(self) -> int:
+        """Length n of the flat vector."""
+        return sum(one.size for one in self.inputs)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the inputs."""
+        return tuple(one.name for one in self.inputs)
+
+    @cached_property
+    def slices(self) -> dict[str, slice]:
+        """Where each input lies in the flat vector."""
+        found, start = {}, 0
+        for one in self.inputs:
+            found[one.name] = slice(start, start + one.size)
+            start += one.size
+        return found
+
+    def input(self, name: str, who: str = "on") -> Input:
+        """Return the input of this name.
+
+        Raises
+        ------
+        SpecificationError
+            If the model has none of this name.
+        """
+        for one in self.inputs:
+            if one.name == name:
+                return one
+        raise SpecificationError(
+            f"{who}: the model has no input {name!r}. {suggest(name, self.names)}"
+        )
+
+    def flatten(self, value: Structure, who: str = "x0") -> Vector:
+        """Return one input in the model's structure as a flat float64 vector of length n.
+
+        Parameters
+        ----------
+        value : array_like, list or dict of array_like
+            With or without a batch axis of one; (28, 28) does for (28, 28, 1); NumPy's
+            broadcasting otherwise. Several inputs: a dict by name (or the list that a model with a
+            list of inputs takes).
+        who : str, default "x0"
+            Who asks, for the error message.
+        """
+        if self.structure == "array":
+            if isinstance(value, Mapping):
+                value = self._by_name(value, who)[self.inputs[0].name]
+            return conform(value, self.inputs[0].shape, who).ravel()
+        if isinstance(value, Mapping):
+            parts = self._by_name(value, who)
+        elif self.structure == "list" and isinstance(value, list | tuple):
+            if len(value) != len(self.inputs):
+                raise SpecificationError(
+                    f"{who}: the model takes {len(self.inputs)} inputs {list(self.names)}, "
+                    f"got {len(value)}."
+                )
+            parts = dict(zip(self.names, value, strict=True))
+        elif np.ndim(value) == 0:
+            parts = dict.fromkeys(self.names, value)
+        else:
+            raise SpecificationError(
+                f"{who}: the model has {len(self.inputs)} inputs; "
+                f"give a dict with the keys {list(self.names)}."
+            )
+        return np.concatenate(
+            [conform(parts[one.name], one.shape, f"{who}[{one.name!r}]").ravel()
+             for one in self.inputs]
+        )
+
+    def _by_name(self, value: Mapping[str, Any], who: str) -> Mapping[str, Any]:
+        for name in value:
+            self.input(str(name), who)
+        missing = [name for name in self.names if name not in value]
+        if missing:
+            raise SpecificationError(f"{who}: the input {missing[0]!r} is missing.")
+        return value
+
+    def unflatten(self, x: Vector) -> Structure:
+        """Return a flat vector in the model's own structure, float64, without a batch axis."""
+        x = np.asarray(x, dtype=np.float64)
+        if x.shape != (self.size,):
+            raise SpecificationError(
+                f"unflatten: expected a flat vector of length {self.size}, got shape {x.shape}."
+            )
+        parts = [x[self.slices[one.name]].reshape(one.shape).copy() for one in self.inputs]
+        if self.structure == "array":
+            return parts[0]
+        if self.structure == "list":
+            return parts
+        return dict(zip(self.names, parts, strict=True))
+
+    def region(
+        self,
+        on: str | None = None,
+        where: Any = None,
+        *,
+        who: str = "where",
+        everywhere: bool = False,
+        start: Vector | None = None,
+    ) -> Region:
+        """Return the entries that `on` and `where` name.
+
+        Parameters
+        ----------
+        on : str, optional
+            Name of an input; needed where the model has several.
+        where : array of bool, str, sequence of str or of int, optional
+            A mask of the input's shape (broadcast), feature names, or flat positions in the
+            input.
+        who : str
+            Who asks, for the error message.
+        everywhere : bool, default False
+            Whether no `on` on a model of several inputs means all of them.
+        start : numpy.ndarray, optional
+            The user's flat `x0`, handed on.
+        """
+        if on is None and len(self.inputs) > 1:
+            if everywhere and where is None:
+                every = np.arange(self.size)
+                return Region(self.size, every, None, None, every, None, start)
+            raise SpecificationError(
+                f"{who}: the model has {len(self.inputs)} inputs; say which with on=. "
+                f"Known: {list(self.names)}."
+            )
+        one = self.inputs[0] if on is None else self.input(on, who)
+        offset = self.slices[one.name].start
+        positions: Indices
+        if where is None:
+            positions, shape = np.arange(one.size), one.shape
+        else:
+            positions, shape = self._positions(one, where, who), None
+        indices = positions + offset
+        return Region(
+            self.size, indices, shape, one.shape, positions, one.feature_names,
+            None if start is None else start[indices],
+        )
+
+    @staticmethod
+    def _positions(one: Input, where: Any, who: str) -> Indices:
+        if isinstance(where, str):
+            where = [where]
+        if isinstance(where, Sequence) and where and all(isinstance(w, str) for w in where):
+            names = one.feature_names
+            if names is None:
+                raise SpecificationError(
+                    f"{who}: {where[0]!r} is a name, but the input {one.name!r} has no "
+                    "feature_names=."
+                )
+            mask = np.zeros(one.shape, dtype=bool)
+            for name in where:
+                if name not in names:
+                    raise SpecificationError(
+                        f"{who}: no feature {name!r} in input {one.name!r}. {suggest(name, names)}"
+                    )
+                mask[..., names.index(name)] = True
+            return np.flatnonzero(mask)
+        array = np.asarray(where)
+        if array.dtype == bool:
+            if array.ndim == len(one.shape) + 1 and array.shape[0] == 1:
+                array = array[0]
+            if array.shape != one.shape and (*array.shape, 1) == one.shape:
+                array = array[..., np.newaxis]
+            try:
+                mask = np.broadcast_to(array, one.shape)
+            except ValueError:
+                raise SpecificationError(
+                    f"{who}: a mask for input {one.name!r} needs shape {one.shape}, "
+                    f"got {array.shape}."
+                ) from None
+            positions = np.flatnonzero(mask)
+        elif array.dtype.kind in "iu" and array.size:
+            positions = np.unique(array.ravel()).astype(np.intp)
+            if positions[0] < 0 or positions[-1] >= one.size:
+                raise SpecificationError(
+                    f"{who}: positions of input {one.name!r} lie in 0..{one.size - 1}, "
+                    f"got {int(positions[0])}..{int(positions[-1])}."
+                )
+        else:
+            raise SpecificationError(
+                f"{who}: expected a mask, feature names or positions, got {where!r}."
+            )
+        if not positions.size:
+            raise SpecificationError(f"{who}: the mask selects no entry of input {one.name!r}.")
+        return positions
+
+    def describe(self, index: int) -> str:
+        """Name one entry of the flat vector in the user's words, for messages."""
+        for one in self.inputs:
+            place = self.slices[one.name]
+            if place.start <= index < place.stop:
+                where = np.unravel_index(index - place.start, one.shape) if one.shape else ()
+                if one.feature_names is not None and len(one.shape) == 1:
+                    return f"{one.name}[{one.feature_names[int(where[0])]!r}]"
+                return f"{one.name}[{', '.join(str(int(w)) for w in where)}]"
+        raise SpecificationError(f"describe: index {index} is outside 0..{self.size - 1}.")

@@ -1,0 +1,164 @@
+"""The black box that solvers see: scalar functions of a flat vector, and their derivatives."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from constrained_actmax.errors import SpecificationError
+from constrained_actmax.layout import Layout, Rows, Structure, Vector
+
+
+class BaseOracle(ABC):
+    """K scalar functions of a flat float64 vector of length n, with derivatives, batch by batch.
+
+    An oracle never knows why it is asked. It counts what it is asked: `rows` are evaluations of
+    one point, `calls` are calls of the model, however many rows each took.
+
+    Attributes
+    ----------
+    layout : Layout
+        The inputs as one flat vector.
+    functions : int
+        K, the number of scalar functions (the first is the objective).
+    epsilon : float
+        Machine epsilon of the arithmetic inside: the relative precision of values.
+    smooth : bool or None
+        False where the functions have kinks (ReLU, max-pooling, absolute values); None unknown.
+    differentiable : bool
+        Whether derivatives are to be had.
+    rows, calls : int
+        Counted since construction.
+    """
+
+    layout: Layout
+    functions: int = 1
+    epsilon: float = float(np.finfo(np.float64).eps)
+    smooth: bool | None = None
+    differentiable: bool = True
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.calls = 0
+        self._memo: tuple[Vector, float, Vector] | None = None
+
+    @property
+    def size(self) -> int:
+        """Length n of the flat vector."""
+        return self.layout.size
+
+    # -- asked by problems and solvers -----------------------------------------------------------
+
+    def evaluate(self, x: Rows) -> tuple[Rows, np.ndarray]:
+        """Return values (B, K) and Jacobian (B, K, n) at rows x (B, n), in one model call."""
+        x = self._checked(x)
+        self.rows += len(x)
+        values, jacobian = self._evaluate(x)
+        return values, jacobian
+
+    def values(self, x: Rows) -> Rows:
+        """Return values (B, K) alone."""
+        x = self._checked(x)
+        self.rows += len(x)
+        return self._values(x)
+
+    def vjp(self, x: Rows, weights: Rows) -> tuple[Rows, Rows]:
+        r"""Return values (B, K) and :math:`\sum_k w_{bk} \nabla f_k(x_b)` (B, n), in one model call."""
+        x = self._checked(x)
+        self.rows += len(x)
+        return self._vjp(x, np.asarray(weights, dtype=np.float64))
+
+    def hessian_product(self, x: Vector, v: Vector, weights: Vector | None = None) -> Vector:
+        r"""Return :math:`\sum_k w_k \nabla^2 f_k(x)\, v` (n,); the weights default to the first function."""
+        rows = self._checked(np.asarray(x, dtype=np.float64)[np.newaxis])
+        if weights is None:
+            weights = np.zeros(self.functions)
+            weights[0] = 1.0
+        self.rows += 1
+        return self._hessian_product(rows[0], np.asarray(v, dtype=np.float64), weights)
+
+    # -- asked by people who drive SciPy themselves ----------------------------------------------
+
+    def value_and_gradient(self, x: Vector) -> tuple[float, Vector]:
+        """Return value and gradient (n,) of the first function at one flat point.
+
+        The last point is remembered: asking for it again costs no model call.
+        """
+        x = np.asarray(x, dtype=np.float64)
+        if self._memo is None or not np.array_equal(self._memo[0], x):
+            values, jacobian = self.evaluate(x[np.newaxis])
+            self._memo = (x.copy(), float(values[0, 0]), jacobian[0, 0].copy())
+        return self._memo[1], self._memo[2].copy()
+
+    def value(self, x: Vector) -> float:
+        """Return the value of the first function at one flat point."""
+        return self.value_and_gradient(x)[0]
+
+    def gradient(self, x: Vector) -> Vector:
+        """Return the gradient (n,) of the first function at one flat point."""
+        return self.value_and_gradient(x)[1]
+
+    def to_scipy(self) -> Callable[[Vector], tuple[float, Vector]]:
+        """Return the function that ``scipy.optimize.minimize(..., jac=True)`` takes.
+
+        SciPy minimises: build the oracle of ``-objective`` to maximise.
+        """
+        return self.value_and_gradient
+
+    def flatten(self, value: Structure) -> Vector:
+        """Return an input in the model's structure as a flat float64 vector."""
+        return self.layout.flatten(value)
+
+    def unflatten(self, x: Vector) -> Structure:
+        """Return a flat vector in the model's structure, without a batch axis."""
+        return self.layout.unflatten(x)
+
+    def batch(self, x: Vector) -> Structure:
+        """Return a flat vector as a batch of one in the model's structure, ready for ``predict``."""
+        value = self.layout.unflatten(x)
+        if isinstance(value, dict):
+            return {name: part[np.newaxis] for name, part in value.items()}
+        if isinstance(value, list):
+            return [part[np.newaxis] for part in value]
+        return value[np.newaxis]
+
+    def describe(self) -> dict[str, Any]:
+        """Return what should be saved with a result: the model's name, versions, precision."""
+        return {}
+
+    # -- what an oracle writes -------------------------------------------------------------------
+
+    @abstractmethod
+    def _evaluate(self, x: Rows) -> tuple[Rows, np.ndarray]:
+        """Return values (B, K) and Jacobian (B, K, n); adds its model calls to `calls`."""
+
+    def _values(self, x: Rows) -> Rows:
+        return self._evaluate(x)[0]
+
+    def _vjp(self, x: Rows, weights: Rows) -> tuple[Rows, Rows]:
+        values, jacobian = self._evaluate(x)
+        return values, np.einsum("bk,bkn->bn", weights, jacobian)
+
+    def _hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
+        """Central difference of the gradient along v, where nothing better is written."""
+        length = float(np.linalg.norm(v))
+        if length == 0.0:
+            return np.zeros_like(x)
+        step = self.epsilon ** (1 / 3) * max(1.0, float(np.linalg.norm(x))) / length
+        pair = np.stack([x + step * v, x - step * v])
+        self.rows += 1
+        _, jacobian = self._evaluate(pair)
+        difference = np.tensordot(weights, jacobian[0] - jacobian[1], axes=1)
+        return np.asarray(difference / (2 * step), dtype=np.float64)
+
+    def _checked(self, x: Rows) -> Rows:
+        array = np.ascontiguousarray(x, dtype=np.float64)
+        if array.ndim != 2 or array.shape[1] != self.size:
+            raise SpecificationError(
+                f"{type(self).__name__}: expected rows of shape (B, {self.size}), "
+                f"got {array.shape}."
+            )
+        return array

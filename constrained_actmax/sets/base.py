@@ -1,0 +1,349 @@
+"""What every convex set offers, and the little that a new one has to write."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from constrained_actmax.errors import SpecificationError
+from constrained_actmax.layout import Layout, Region, Rows, Vector
+from constrained_actmax.sets.scipy_form import ScipyForm
+
+if TYPE_CHECKING:
+    import cvxpy as cp
+
+
+@dataclass(frozen=True, eq=False)
+class ConvexSet(ABC):
+    r"""A closed convex set C of inputs.
+
+    A set is written without a model, in the user's shapes and units, and speaks of the whole input
+    or of a part of it. `bind` gives the set of flat vectors that a model's layout makes of it; all
+    else works on the bound set, and on an unbound one for a bare array.
+
+    Parameters
+    ----------
+    on : str, optional
+        Name of the input that the set speaks of; needed where the model has several.
+    where : array of bool, str, or sequence of str or int, optional
+        The entries that the set speaks of: a mask, feature names, or flat positions.
+
+    Notes
+    -----
+    A new set writes `_bound`, `_project`, `_violation`, `_to_cvxpy` and `describe`, with its
+    parameters already flat, on rows X of shape (B, n) that it must not write to. The laws that it
+    has to keep are `constrained_actmax.conformance.check_convex_set`.
+    """
+
+    on: str | None = field(default=None, kw_only=True)
+    where: Any = field(default=None, kw_only=True, repr=False)
+    _region: Region | None = field(default=None, init=False, repr=False)
+
+    #: How `violation` measures, in words.
+    violation_norm: ClassVar[str] = "largest excess of one entry"
+    #: Whether the set is convex; HeuristicSet says no.
+    convex: ClassVar[bool] = True
+
+    # -- binding ---------------------------------------------------------------------------------
+
+    @property
+    def bound(self) -> bool:
+        """Whether the set's parameters are flat vectors of a layout."""
+        return self._region is not None
+
+    @property
+    def region(self) -> Region:
+        """The entries of the flat vector that the bound set was written for."""
+        if self._region is None:
+            raise SpecificationError(f"{type(self).__name__}: bind(layout) it first.")
+        return self._region
+
+    @property
+    def dimension(self) -> int:
+        """Length of the vectors that the bound set projects."""
+        return self.region.dimension
+
+    def bind(self, layout: Layout, x0: Vector | None = None) -> ConvexSet:
+        """Return the set of flat vectors of length ``layout.size`` that this set means.
+
+        Parameters
+        ----------
+        layout : Layout
+            Names and shapes of the inputs.
+        x0 : numpy.ndarray, optional
+            The user's flat starting point, for sets that refer to it (`Fixed`).
+
+        Raises
+        ------
+        SpecificationError
+            If a shape, a name or a number does not fit.
+        """
+        if self.bound:
+            if self.dimension != layout.size:
+                raise SpecificationError(
+                    f"{self}: it is bound to vectors of length {self.dimension}, "
+                    f"the model's have {layout.size}."
+                )
+            return self
+        region = layout.region(
+            self.on, self.where, who=type(self).__name__, everywhere=self._everywhere, start=x0
+        )
+        inner = copy.copy(self._bound(region))
+        object.__setattr__(inner, "_region", region)
+        if region.covers_all:
+            return inner
+        from constrained_actmax.sets.part import Part  # a set of its own, built on this one
+
+        return Part.of(inner)
+
+    @property
+    def _everywhere(self) -> bool:
+        """Whether the set may speak of several inputs at once without naming one."""
+        return False
+
+    @abstractmethod
+    def _bound(self, region: Region) -> ConvexSet:
+        """Return a copy whose parameters are flat (``region.flatten``) and checked."""
+
+    # -- what a user asks ------------------------------------------------------------------------
+
+    def project(self, x: Any) -> Any:
+        r"""Return the nearest point of the set, :math:`\arg\min_{p \in C} \|p - x\|_2`.
+
+        Parameters
+        ----------
+        x : array_like
+            Bound set: one flat point (n,) or rows (B, n). Unbound set: one input of any shape.
+
+        Returns
+        -------
+        numpy.ndarray
+            A new float64 array of the same shape.
+        """
+        if not self.bound:
+            array = np.asarray(x, dtype=np.float64)
+            flat = self.bind(Layout.of_array(array.shape)).project(array.ravel())
+            return flat.reshape(array.shape)
+        rows, single = self._rows(x, "project")
+        projected = self._project(rows)
+        return projected[0] if single else projected
+
+    def project_with_dual(self, x: Any) -> tuple[Any, Any]:
+        r"""Return the projection p and the multiplier of the set's radius.
+
+        For :math:`C = \{x \in B : h(x) \le r\}` the multiplier t >= 0 satisfies
+        :math:`x - p \in t\,\partial h(p) + N_B(p)`; it is the rate at which
+        :math:`\tfrac12\|p - x\|^2` falls as r grows. A set without a radius gives NaN.
+        """
+        if not self.bound:
+            array = np.asarray(x, dtype=np.float64)
+            flat, dual = self.bind(Layout.of_array(array.shape)).project_with_dual(array.ravel())
+            return flat.reshape(array.shape), dual
+        rows, single = self._rows(x, "project_with_dual")
+        projected, dual = self._project_with_dual(rows)
+        return (projected[0], float(dual[0])) if single else (projected, dual)
+
+    def violation(self, x: Any) -> Any:
+        """Return how far x breaks the set's own inequality, in the norm `violation_norm`; 0 inside."""
+        if not self.bound:
+            array = np.asarray(x, dtype=np.float64)
+            return self.bind(Layout.of_array(array.shape)).violation(array.ravel())
+        rows, single = self._rows(x, "violation")
+        excess = self._violation(rows)
+        return float(excess[0]) if single else excess
+
+    def relative_violation(self, x: Any) -> Any:
+        """Return `violation` divided by max(1, the size of the numbers that it compares)."""
+        if not self.bound:
+            array = np.asarray(x, dtype=np.float64)
+            return self.bind(Layout.of_array(array.shape)).relative_violation(array.ravel())
+        rows, single = self._rows(x, "relative_violation")
+        excess = self._violation(rows) / self._scale(rows)
+        return float(excess[0]) if single else excess
+
+    def linear_maximizer(self, g: Any) -> Any:
+        r"""Return a point of :math:`\arg\max_{p \in C} g^\top p`, closed or by cvxpy.
+
+        Raises
+        ------
+        SpecificationError
+            If the maximum is not attained because the set is unbounded along g.
+        """
+        if not self.bound:
+            array = np.asarray(g, dtype=np.float64)
+            flat = self.bind(Layout.of_array(array.shape)).linear_maximizer(array.ravel())
+            return flat.reshape(array.shape)
+        rows, single = self._rows(g, "linear_maximizer")
+        found = self._linear_maximizer(rows)
+        return found[0] if single else found
+
+    def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+        """Return the set as cvxpy constraints on a flat variable: the definition.
+
+        Parameters
+        ----------
+        variable : cvxpy.Variable
+            Shape (n,), C order.
+        """
+        if not self.bound:
+            return self.bind(Layout.of_array(tuple(variable.shape))).to_cvxpy(variable)
+        return self._to_cvxpy(variable)
+
+    def to_scipy(self, lower: Vector | None = None, upper: Vector | None = None) -> ScipyForm | None:
+        """Return bounds, sparse rows and smooth constraints, or None where there is no such form.
+
+        Parameters
+        ----------
+        lower, upper : numpy.ndarray, optional
+            A box that is known to hold besides: an L1 ball is one row where it fixes the signs.
+        """
+        box_lower, box_upper = self.bounding_box()
+        n = self.dimension
+        return self._to_scipy(
+            box_lower if lower is None else np.maximum(lower, np.full(n, -np.inf)),
+            box_upper if upper is None else np.minimum(upper, np.full(n, np.inf)),
+        )
+
+    def bounding_box(self) -> tuple[Vector, Vector]:
+        """Return lower and upper bounds (n,) that hold on the set; infinite where there is none."""
+        n = self.dimension
+        return np.full(n, -np.inf), np.full(n, np.inf)
+
+    def bounds(self) -> tuple[Vector, Vector]:
+        """Return the bounds that the user wrote on single entries (those of a box)."""
+        n = self.dimension
+        return np.full(n, -np.inf), np.full(n, np.inf)
+
+    def centre(self) -> Vector:
+        """Return a point (n,) round which random starts are drawn where bounds are infinite."""
+        lower, upper = self.bounding_box()
+        middle = np.zeros(self.dimension)
+        both = np.isfinite(lower) & np.isfinite(upper)
+        middle[both] = 0.5 * (lower[both] + upper[both])
+        return np.clip(middle, lower, upper)
+
+    def sample(self, rng: np.random.Generator, n: int) -> Rows:
+        """Return n points inside the bound set: uniform in finite bounds, else normal, projected."""
+        lower, upper = self.bounding_box()
+        finite = np.isfinite(lower) & np.isfinite(upper)
+        drawn = rng.standard_normal((n, self.dimension)) + self.centre()
+        uniform = rng.uniform(size=(n, self.dimension))
+        low, high = np.where(finite, lower, 0.0), np.where(finite, upper, 1.0)
+        return self._project(np.where(finite, low + uniform * (high - low), drawn))
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Return the set in the user's words, without where it applies: ``L1Ball(60)``."""
+
+    @property
+    def projection_method(self) -> str:
+        """How the set projects and what that costs, in a few words."""
+        return "closed form, O(n)"
+
+    @property
+    def tolerance(self) -> float:
+        """Largest relative violation that a projected point may have."""
+        return 1e-12
+
+    def __str__(self) -> str:
+        place = f" on {self.on!r}" if self.on is not None else ""
+        mask = " where masked" if self.where is not None else ""
+        return f"{self.describe()}{place}{mask}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the set as JSON-ready values; `constrained_actmax.sets.from_dict` reads them."""
+        data: dict[str, Any] = {"set": type(self).__name__}
+        for one in fields(self):
+            if not one.init:
+                continue
+            value = getattr(self, one.name)
+            if value is not None:
+                data[one.name] = jsonable(value)
+        return data
+
+    # -- what a new set writes -------------------------------------------------------------------
+
+    @abstractmethod
+    def _project(self, x: Rows) -> Rows:
+        """Project rows (B, n); the argument must not be written to, nor returned."""
+
+    @abstractmethod
+    def _violation(self, x: Rows) -> Vector:
+        """Return one number >= 0 for each row."""
+
+    @abstractmethod
+    def _to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+        """Return the definition on a flat variable."""
+
+    def _scale(self, x: Rows) -> Vector:
+        """Return, for each row, max(1, the size of the numbers that `_violation` compares)."""
+        return np.maximum(1.0, np.max(np.abs(x), axis=1, initial=0.0))
+
+    def _project_with_dual(self, x: Rows) -> tuple[Rows, Vector]:
+        return self._project(x), np.full(len(x), np.nan)
+
+    def _linear_maximizer(self, g: Rows) -> Rows:
+        from constrained_actmax.sets.convex_program import linear_maximizer  # loads cvxpy
+
+        return np.stack([linear_maximizer(self, row) for row in g])
+
+    def _to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm | None:
+        return None
+
+    def _rows(self, x: Any, who: str) -> tuple[Rows, bool]:
+        array = np.ascontiguousarray(x, dtype=np.float64)
+        if array.ndim not in (1, 2) or array.shape[-1] != self.dimension:
+            raise SpecificationError(
+                f"{type(self).__name__}.{who}: expected a point ({self.dimension},) or rows "
+                f"(B, {self.dimension}), got shape {array.shape}."
+            )
+        return (array[np.newaxis], True) if array.ndim == 1 else (array, False)
+
+
+class HeuristicSet(ConvexSet):
+    """A nonconvex set: `project` gives a good nearby point, without the promises of a convex set."""
+
+    convex: ClassVar[bool] = False
+
+
+def jsonable(value: Any) -> Any:
+    """Return arrays as lists and NumPy numbers as Python's; infinities as strings that float reads."""
+    if isinstance(value, np.ndarray):
+        return jsonable(value.tolist())
+    if isinstance(value, np.generic):
+        return jsonable(value.item())
+    if isinstance(value, float) and not np.isfinite(value):
+        return repr(value)
+    if isinstance(value, list | tuple):
+        return [jsonable(one) for one in value]
+    if isinstance(value, dict):
+        return {str(key): jsonable(one) for key, one in value.items()}
+    return value
+
+
+def checked_number(value: Any, name: str, who: str, *, minimum: float | None = None) -> float:
+    """Return a finite float, or raise with the user's call in the message."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise SpecificationError(f"{who}: {name} must be a number, got {value!r}.") from None
+    if not np.isfinite(number) or (minimum is not None and number < minimum):
+        rule = "finite" if minimum is None else f"finite and >= {minimum:g}"
+        raise SpecificationError(f"{who}: {name} must be {rule}, got {value!r}.")
+    return number
+
+
+def short(value: Any) -> str:
+    """Return a number or an array in a few characters, for descriptions."""
+    if value is None:
+        return "None"
+    array = np.asarray(value)
+    if array.ndim == 0:
+        return f"{float(array):g}"
+    if array.dtype.kind in "fiub" and array.size and np.all(array == array.flat[0]):
+        return f"{float(array.flat[0]):g}"
+    return f"array{array.shape}"

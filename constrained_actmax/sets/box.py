@@ -1,0 +1,117 @@
+"""Bounds on every entry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from typing_extensions import override
+
+from constrained_actmax.errors import SpecificationError
+from constrained_actmax.layout import Region, Rows, Vector
+from constrained_actmax.sets.base import ConvexSet, short
+from constrained_actmax.sets.scipy_form import ScipyForm
+
+if TYPE_CHECKING:
+    import cvxpy as cp
+
+
+@dataclass(frozen=True, eq=False)
+class Box(ConvexSet):
+    r"""Bounds on every entry, :math:`\{x : l \le x \le u\}`.
+
+    Parameters
+    ----------
+    lower, upper : array_like or None, default None
+        l and u, in the units of the model's input, numbers or arrays of its shape; None and
+        infinities mean no bound.
+    on, where
+        See `ConvexSet`.
+
+    Raises
+    ------
+    SpecificationError
+        If a lower bound exceeds its upper bound, or a bound is NaN.
+
+    Notes
+    -----
+    The projection is ``clip(x, l, u)``, exact, O(n).
+
+    Examples
+    --------
+    >>> import constrained_actmax as cax
+    >>> cax.Box(0, 1).project([-2.0, 0.5, 3.0])
+    array([0. , 0.5, 1. ])
+    """
+
+    lower: Any = None
+    upper: Any = None
+
+    def __post_init__(self) -> None:
+        low, high = self.lower, self.upper
+        if (low is not None and np.ndim(low) == 0 and high is not None and np.ndim(high) == 0
+                and not float(low) <= float(high)):
+            raise SpecificationError(f"{self.describe()}: lower must be <= upper.")
+
+    @property
+    @override
+    def _everywhere(self) -> bool:
+        return np.ndim(self.lower) == 0 and np.ndim(self.upper) == 0
+
+    @override
+    def _bound(self, region: Region) -> Box:
+        lower = region.flatten(-np.inf if self.lower is None else self.lower, "Box: lower")
+        upper = region.flatten(np.inf if self.upper is None else self.upper, "Box: upper")
+        bad = np.flatnonzero(lower > upper)
+        if bad.size:
+            raise SpecificationError(
+                f"{self.describe()}: lower must be <= upper, got {lower[bad[0]]:g} > "
+                f"{upper[bad[0]]:g} at position {int(region.positions[bad[0]])} "
+                f"({bad.size} such entries)."
+            )
+        if np.any(lower == np.inf) or np.any(upper == -np.inf):
+            raise SpecificationError(f"{self.describe()}: no number lies above inf or below -inf.")
+        return replace(self, lower=lower, upper=upper)
+
+    @override
+    def describe(self) -> str:
+        return f"Box({short(self.lower)}, {short(self.upper)})"
+
+    @override
+    def bounding_box(self) -> tuple[Vector, Vector]:
+        return self.lower.copy(), self.upper.copy()
+
+    @override
+    def bounds(self) -> tuple[Vector, Vector]:
+        return self.bounding_box()
+
+    @override
+    def _project(self, x: Rows) -> Rows:
+        return np.clip(x, self.lower, self.upper)
+
+    @override
+    def _violation(self, x: Rows) -> Vector:
+        excess = np.maximum(self.lower - x, x - self.upper)
+        return np.maximum(0.0, np.max(excess, axis=1, initial=0.0))
+
+    @override
+    def _linear_maximizer(self, g: Rows) -> Rows:
+        best = np.where(g > 0, self.upper, np.where(g < 0, self.lower, self.centre()))
+        if not np.isfinite(best).all():
+            raise SpecificationError(f"{self}: g'x has no maximum, the box is open along g.")
+        return best
+
+    @override
+    def _to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+        low, high = np.isfinite(self.lower), np.isfinite(self.upper)
+        rows = []
+        if low.any():
+            rows.append(variable[np.flatnonzero(low)] >= self.lower[low])
+        if high.any():
+            rows.append(variable[np.flatnonzero(high)] <= self.upper[high])
+        return rows
+
+    @override
+    def _to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:
+        return ScipyForm(self.lower.copy(), self.upper.copy())

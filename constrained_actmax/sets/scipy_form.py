@@ -1,0 +1,75 @@
+"""A convex set as SciPy's solvers take it: bounds, sparse rows, smooth functions, a lift."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import scipy.sparse as sp
+
+from constrained_actmax.layout import Vector
+
+
+@dataclass(frozen=True)
+class LinearRows:
+    """``lower <= A x <= upper`` with a sparse A of shape (m, n)."""
+
+    matrix: sp.csr_array
+    lower: Vector
+    upper: Vector
+
+
+@dataclass(frozen=True)
+class SmoothRow:
+    """One smooth convex function ``h(x) <= upper`` with its gradient and Hessian-vector product."""
+
+    value: Callable[[Vector], float]
+    gradient: Callable[[Vector], Vector]
+    hessian_product: Callable[[Vector, Vector], Vector]  # (x, v) -> H(x) v
+    upper: float
+
+
+@dataclass(frozen=True)
+class Lift:
+    """Split variables: ``x = offset + matrix @ y``, with y the variables that SciPy sees.
+
+    `lift` gives a y for an x; rows and bounds of the form that carries a lift speak of y.
+    """
+
+    matrix: sp.csr_array  # (n, N)
+    offset: Vector  # (n,)
+    lift: Callable[[Vector], Vector]
+
+
+@dataclass(frozen=True)
+class ScipyForm:
+    """Bounds, rows and smooth constraints, in x or, with a lift, in its split variables.
+
+    Parameters
+    ----------
+    lower, upper : numpy.ndarray
+        Bounds of the variables; infinite where there is none.
+    rows : tuple of LinearRows
+        Sparse linear rows.
+    smooth : tuple of SmoothRow
+        Smooth convex inequalities.
+    lift : Lift, optional
+        How the variables make x.
+    """
+
+    lower: Vector
+    upper: Vector
+    rows: tuple[LinearRows, ...] = ()
+    smooth: tuple[SmoothRow, ...] = ()
+    lift: Lift | None = field(default=None)
+
+    @property
+    def only_bounds(self) -> bool:
+        """Whether bounds on x say it all."""
+        return not self.rows and not self.smooth and self.lift is None
+
+    @classmethod
+    def free(cls, n: int) -> ScipyForm:
+        """Return the form of the whole space."""
+        return cls(np.full(n, -np.inf), np.full(n, np.inf))
