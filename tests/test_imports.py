@@ -1,0 +1,120 @@
+"""Imports point downward only, and heavy libraries come in through few doors."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import constrained_actmax
+
+PACKAGE = Path(constrained_actmax.__file__).parent
+NAME = "constrained_actmax"
+
+# A part may import from its own rank and from those below.
+RANKS = [
+    {"errors", "layout", "plotting", "result", "examples"},
+    {"constraints", "objectives", "oracles"},
+    {"sets"},
+    {"conformance", "optimality", "problem"},
+    {"baselines", "solvers"},
+    {"cli", "comparison", "maximization", "report"},
+    {"__init__", "__main__"},
+]
+RANK = {part: rank for rank, parts in enumerate(RANKS) for part in parts}
+
+DOORS = {
+    "tensorflow": {"baselines", "examples", "objectives", "oracles"},
+    "keras": {"baselines", "examples", "objectives", "oracles"},
+    "cvxpy": {"conformance", "sets"},
+    "typer": {"cli"},
+    "matplotlib": {"plotting"},
+}
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def part(path: Path) -> str:
+    """Return the first name below the package: a folder or a module."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[tuple[str, int]]:
+    """Yield every module that the file imports when it runs, with the line."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    only_types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in only_types:
+            continue
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: write imports in full"
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}", node.lineno
+
+
+def identify(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
+
+
+@pytest.mark.parametrize("path", FILES, ids=identify)
+def test_imports_point_downward(path: Path) -> None:
+    own = part(path)
+    assert own in RANK, f"{own} has no rank: name it in RANKS"
+    for module, line in imports(path):
+        names = module.split(".")
+        if names[0] != NAME:
+            continue
+        # "from constrained_actmax import x" is the lazy public face: rank it by what it names.
+        other = names[1] if len(names) > 1 and names[1] in RANK else "__init__"
+        assert RANK[other] <= RANK[own], f"{path}:{line}: {own} must not import {module}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=identify)
+def test_heavy_libraries_come_in_by_their_doors(path: Path) -> None:
+    for module, line in imports(path):
+        top = module.split(".")[0]
+        if top in DOORS:
+            assert part(path) in DOORS[top], f"{path}:{line}: {top} is for {sorted(DOORS[top])}"
+        if module == "scipy.optimize.minimize":
+            assert identify(path) == str(Path("solvers", "_scipy.py")), f"{path}:{line}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=identify)
+def test_only_one_file_calls_scipy_minimize(path: Path) -> None:
+    calls = [
+        node.lineno
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and ast.unparse(node) in {"optimize.minimize", "scipy.optimize.minimize"}
+    ]
+    assert not calls or identify(path) == str(Path("solvers", "_scipy.py"))
+
+
+def test_importing_the_package_is_light() -> None:
+    code = (
+        "import json, sys, time; start = time.perf_counter(); import constrained_actmax; "
+        "seconds = time.perf_counter() - start; "
+        "print(json.dumps([seconds, sorted(m for m in sys.modules if '.' not in m)]))"
+    )
+    runs = []
+    for _ in range(4):
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+        runs.append(json.loads(done.stdout))
+    loaded = set(runs[0][1])
+    assert not loaded & {"tensorflow", "keras", "cvxpy", "matplotlib"}
+    assert min(seconds for seconds, _ in runs) < 0.5
