@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from constrained_actmax.errors import SpecificationError
-from constrained_actmax.layout import Layout, Region, Rows, Vector
+from constrained_actmax.layout import Indices, Layout, Region, Rows, Vector
 from constrained_actmax.sets.scipy_form import ScipyForm
 
 if TYPE_CHECKING:
@@ -47,6 +48,10 @@ class ConvexSet(ABC):
     violation_norm: ClassVar[str] = "largest excess of one entry"
     #: Whether the set is convex; HeuristicSet says no.
     convex: ClassVar[bool] = True
+    #: Whether the set is nothing but bounds on entries, those of `bounding_box`.
+    is_box: ClassVar[bool] = False
+    #: Whether `_project_in_box` knows the projection on the intersection with any box.
+    projects_in_box: ClassVar[bool] = False
 
     # -- binding ---------------------------------------------------------------------------------
 
@@ -66,6 +71,20 @@ class ConvexSet(ABC):
     def dimension(self) -> int:
         """Length of the vectors that the bound set projects."""
         return self.region.dimension
+
+    @property
+    def support(self) -> Indices:
+        """The entries of the flat vector that the bound set speaks of."""
+        return np.arange(self.dimension)
+
+    @property
+    def core(self) -> ConvexSet:
+        """The bound set on vectors of its own entries alone."""
+        return self
+
+    def split(self) -> Sequence[ConvexSet]:
+        """Return bound sets that share no entry and whose intersection this one is."""
+        return (self,)
 
     def bind(self, layout: Layout, x0: Vector | None = None) -> ConvexSet:
         """Return the set of flat vectors of length ``layout.size`` that this set means.
@@ -218,6 +237,20 @@ class ConvexSet(ABC):
         n = self.dimension
         return np.full(n, -np.inf), np.full(n, np.inf)
 
+    @property
+    def diameter(self) -> float:
+        """An upper bound on the distance of two points of the bound set; infinite if unknown."""
+        lower, upper = self.bounding_box()
+        return float(np.linalg.norm(upper - lower))
+
+    def least_in_box(self, lower: Vector, upper: Vector) -> tuple[Vector, float, float] | None:
+        """Return the point of a box where the set's function is least, its value, and the radius.
+
+        None for a set that is not a function under a radius. The set and the box intersect where
+        the value is at most the radius.
+        """
+        return None
+
     def centre(self) -> Vector:
         """Return a point (n,) round which random starts are drawn where bounds are infinite."""
         lower, upper = self.bounding_box()
@@ -286,6 +319,13 @@ class ConvexSet(ABC):
     def _project_with_dual(self, x: Rows) -> tuple[Rows, Vector]:
         return self._project(x), np.full(len(x), np.nan)
 
+    def _project_in_box(self, x: Rows, lower: Vector, upper: Vector) -> tuple[Rows, Vector]:
+        """Project on the intersection with a box, with the multipliers; see `projects_in_box`.
+
+        The intersection is known not to be empty.
+        """
+        raise NotImplementedError(type(self).__name__)
+
     def _linear_maximizer(self, g: Rows) -> Rows:
         from constrained_actmax.sets.convex_program import linear_maximizer  # loads cvxpy
 
@@ -300,6 +340,10 @@ class ConvexSet(ABC):
             raise SpecificationError(
                 f"{type(self).__name__}.{who}: expected a point ({self.dimension},) or rows "
                 f"(B, {self.dimension}), got shape {array.shape}."
+            )
+        if not who.endswith("violation") and not np.isfinite(array).all():
+            raise SpecificationError(
+                f"{type(self).__name__}.{who}: the point holds NaN or infinity."
             )
         return (array[np.newaxis], True) if array.ndim == 1 else (array, False)
 

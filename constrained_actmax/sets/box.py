@@ -48,6 +48,8 @@ class Box(ConvexSet):
     lower: Any = None
     upper: Any = None
 
+    is_box = True
+
     def __post_init__(self) -> None:
         low, high = self.lower, self.upper
         if (low is not None and np.ndim(low) == 0 and high is not None and np.ndim(high) == 0
@@ -88,7 +90,7 @@ class Box(ConvexSet):
 
     @override
     def _project(self, x: Rows) -> Rows:
-        return np.clip(x, self.lower, self.upper)
+        return np.minimum(np.maximum(x, self.lower), self.upper)
 
     @override
     def _violation(self, x: Rows) -> Vector:

@@ -1,0 +1,240 @@
+"""Root of a falling piecewise-linear function, for one row or for many at once.
+
+The projection on {l <= p <= u, h(p) <= r} is p(t) = clip(a step of length t, l, u), where t is the
+root of t -> h(p(t)) - r. For every coupling of this package that function, or its square, is
+piecewise linear, so Newton's method with a bracket ends after a few passes over the data
+(Cominetti, Mascarenhas and Silva 2014, "A Newton's method for the continuous quadratic knapsack
+problem", Mathematical Programming Computation 6).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from constrained_actmax.layout import Rows, Vector
+
+MAX_PASSES = 200  # bisection alone needs 64 for the whole range of a double; Newton 4 to 12
+ROUNDING = 8 * float(np.finfo(np.float64).eps)  # a gap below this share of its terms is rounding
+LONG_ROW = 8192  # entries; longer rows leave the processor's cache when many are stacked
+
+Single = Callable[[float], tuple[float, float]]
+Many = Callable[[Vector, "slice | Vector"], tuple[Vector, Vector]]
+
+
+def falling_root(
+    evaluate: Single, scale: float, start: float, low: float = -math.inf, high: float = math.inf
+) -> float:
+    """Return t where a falling function crosses zero.
+
+    Parameters
+    ----------
+    evaluate : callable
+        t -> (gap, slope), the gap falling in t, slope <= 0.
+    scale : float
+        Size of the numbers whose difference the gap is.
+    start : float
+        First t.
+    low, high : float
+        A bracket: gap(low) >= 0 >= gap(high).
+    """
+    t, reach = start, 0.0
+    for _ in range(MAX_PASSES):
+        gap, slope = evaluate(t)
+        if abs(gap) <= ROUNDING * scale:
+            return t
+        if gap > 0.0:
+            low = t
+        else:
+            high = t
+        step = -gap / slope if slope < 0.0 else math.inf
+        new = t + step
+        if not low < new < high:
+            if math.isinf(low) or math.isinf(high):
+                reach = max(4.0 * reach, abs(t), 1.0)
+                new = t + math.copysign(reach, gap)
+            else:
+                new = 0.5 * (low + high)
+        if new == t or abs(new - t) <= ROUNDING * 0.25 * abs(t) or not low < new < high:
+            return new if low <= new <= high else t
+        t = new
+    return t
+
+
+def falling_roots(
+    evaluate: Many, scale: Vector, start: Vector, low: Vector, high: Vector
+) -> Vector:
+    """Return `falling_root` of every row; `evaluate(t, rows)` speaks of the rows that it is given."""
+    t, low, high = start.copy(), low.copy(), high.copy()
+    reach = np.zeros_like(t)
+    live: Vector = np.arange(len(t))
+    for _ in range(MAX_PASSES):
+        everything = live.size == t.size
+        now, lo, hi = t[live], low[live], high[live]
+        gap, slope = evaluate(now, slice(None) if everything else live)
+        lo = np.where(gap > 0.0, now, lo)
+        hi = np.where(gap > 0.0, hi, now)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            new = now - gap / slope
+            outside = ~((new > lo) & (new < hi) & (slope < 0.0))
+            if outside.any():
+                open_ended = np.isinf(lo) | np.isinf(hi)
+                far = np.maximum(np.maximum(4.0 * reach[live], np.abs(now)), 1.0)
+                reach[live] = np.where(outside & open_ended, far, reach[live])
+                middle = np.where(open_ended, now + np.copysign(far, gap), 0.5 * (lo + hi))
+                new = np.where(outside, middle, new)
+        small_gap = np.abs(gap) <= ROUNDING * scale[live]
+        small_step = np.abs(new - now) <= ROUNDING * 0.25 * np.abs(now)
+        inside = (new >= lo) & (new <= hi)
+        t[live] = np.where(small_gap | ~inside, now, new)
+        low[live], high[live] = lo, hi
+        live = live[~(small_gap | small_step | ~inside | (new == now))]
+        if not live.size:
+            break
+    return t
+
+
+def clipped_line_root(
+    y: Rows, a: Rows, lower: Rows, upper: Rows, target: Vector, scale: Vector
+) -> Vector:
+    """Return, for each row, t with ``a' clip(y - t a, lower, upper) = target``.
+
+    Parameters
+    ----------
+    y : numpy.ndarray, shape (B, n)
+        Points.
+    a, lower, upper : numpy.ndarray, shape (n,) or (B, n)
+        Coefficients and bounds.
+    target, scale : numpy.ndarray, shape (B,)
+        The value wanted, within reach of the box, and the size of the numbers compared.
+    """
+    if len(y) == 1 or y.shape[1] >= LONG_ROW:
+        found = np.empty(len(y))
+        for row in range(len(y)):
+            found[row] = _clipped_line_root(
+                y[row],
+                *(one if one.ndim == 1 else one[row] for one in (a, lower, upper)),
+                float(target[row]),
+                float(scale[row]),
+            )
+        return found
+
+    def evaluate(t: Vector, rows: slice | Vector) -> tuple[Vector, Vector]:
+        a_, lower_, upper_ = (one if one.ndim == 1 else one[rows] for one in (a, lower, upper))
+        p = y[rows] - t[:, np.newaxis] * a_
+        free = (p > lower_) & (p < upper_)
+        np.maximum(p, lower_, out=p)
+        np.minimum(p, upper_, out=p)
+        p *= a_
+        return p.sum(axis=1) - target[rows], -np.where(free, a_ * a_, 0.0).sum(axis=1)
+
+    unknown = np.full(len(y), np.inf)
+    return falling_roots(evaluate, scale, np.zeros(len(y)), -unknown, unknown)
+
+
+def _clipped_line_root(
+    y: Vector, a: Vector, lower: Vector, upper: Vector, target: float, scale: float
+) -> float:
+    p, squares = np.empty_like(y), a * a
+    free, below = np.empty(y.shape, dtype=bool), np.empty(y.shape, dtype=bool)
+
+    def evaluate(t: float) -> tuple[float, float]:
+        np.multiply(a, -t, out=p)
+        np.add(p, y, out=p)
+        np.greater(p, lower, out=free)
+        np.less(p, upper, out=below)
+        np.logical_and(free, below, out=free)
+        np.maximum(p, lower, out=p)
+        np.minimum(p, upper, out=p)
+        return float(p @ a) - target, -float(squares @ free)
+
+    return falling_root(evaluate, scale, 0.0)
+
+
+def clipped_ray_root(v: Rows, lower: Rows, upper: Rows, target: Vector) -> Vector:
+    """Return, for each row, theta in [0, 1] with ``sum clip(theta v, lower, upper) = target``.
+
+    Parameters
+    ----------
+    v : numpy.ndarray, shape (B, n)
+        Entries >= 0.
+    lower, upper : numpy.ndarray, shape (B, n)
+        Bounds, 0 <= lower <= upper.
+    target : numpy.ndarray, shape (B,)
+        Between the sums at theta = 0 and theta = 1.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        start = np.clip(np.nan_to_num(target / v.sum(axis=1), nan=1.0), 0.0, 1.0)
+    if len(v) == 1 or v.shape[1] >= LONG_ROW:
+        return np.array(
+            [_clipped_ray_root(*one) for one in zip(v, lower, upper, target, start, strict=True)]
+        )
+
+    def evaluate(theta: Vector, rows: slice | Vector) -> tuple[Vector, Vector]:
+        p, lower_, upper_ = theta[:, np.newaxis] * v[rows], lower[rows], upper[rows]
+        free = (p >= lower_) & (p < upper_)
+        np.maximum(p, lower_, out=p)
+        np.minimum(p, upper_, out=p)
+        return target[rows] - p.sum(axis=1), -np.where(free, v[rows], 0.0).sum(axis=1)
+
+    return falling_roots(evaluate, target, start, np.zeros(len(v)), np.ones(len(v)))
+
+
+def _clipped_ray_root(
+    v: Vector, lower: Vector, upper: Vector, target: float, start: float
+) -> float:
+    p = np.empty_like(v)
+    free, below = np.empty(v.shape, dtype=bool), np.empty(v.shape, dtype=bool)
+
+    def evaluate(theta: float) -> tuple[float, float]:
+        np.multiply(v, theta, out=p)
+        np.greater_equal(p, lower, out=free)
+        np.less(p, upper, out=below)
+        np.logical_and(free, below, out=free)
+        np.maximum(p, lower, out=p)
+        np.minimum(p, upper, out=p)
+        return float(target - p.sum()), -float(v @ free)
+
+    return falling_root(evaluate, float(target), float(start), 0.0, 1.0)
+
+
+def pulled_inside(
+    x: Rows,
+    inner: Vector,
+    lower: Vector,
+    upper: Vector,
+    height: Callable[[Rows], Vector],
+    radius: float,
+) -> Rows:
+    """Move rows whose ``height`` exceeds the radius by rounding toward a lower point of the box.
+
+    Parameters
+    ----------
+    x : numpy.ndarray, shape (B, n)
+        Points of the box; written to.
+    inner : numpy.ndarray, shape (n,)
+        The point of the box where the convex `height` is least.
+    lower, upper : numpy.ndarray, shape (n,)
+        The box.
+    height : callable
+        Rows -> (B,), convex.
+    radius : float
+        The largest height allowed.
+    """
+    for attempt in range(PULLS):
+        value = height(x)
+        high = np.flatnonzero(value > radius)
+        if not high.size:
+            return x
+        least = float(height(inner[np.newaxis])[0])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = (radius - least) / (value[high] - least)
+        share = np.clip(np.nan_to_num(share), 0.0, 1.0) * (1.0 - attempt * ROUNDING)
+        moved = inner + share[:, np.newaxis] * (x[high] - inner)
+        x[high] = np.minimum(np.maximum(moved, lower), upper)
+    return x
+
+
+PULLS = 6  # the first removes the excess; the others what rounding leaves, 8 ulp at a time

@@ -1,0 +1,126 @@
+"""Entries that must not change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from typing_extensions import override
+
+from constrained_actmax.errors import SpecificationError
+from constrained_actmax.layout import Layout, Region, Rows, Vector
+from constrained_actmax.sets.base import ConvexSet, short
+from constrained_actmax.sets.scipy_form import ScipyForm
+
+if TYPE_CHECKING:
+    import cvxpy as cp
+
+
+@dataclass(frozen=True, eq=False)
+class Fixed(ConvexSet):
+    r"""Entries that must not change, :math:`\{x : x_i = v_i \text{ for } i \text{ in where}\}`.
+
+    Parameters
+    ----------
+    where : array of bool, str, or sequence of str or int
+        A mask, feature names, flat positions, or the name of a whole input.
+    value : array_like, optional
+        v, in the units of the model's input: one number, one for each held entry, or an array of
+        the input's shape. By default the entries of `x0`.
+    on : str, optional
+        Name of the input that `where` speaks of.
+
+    Raises
+    ------
+    SpecificationError
+        If neither a value nor `x0` is given.
+
+    Notes
+    -----
+    The projection writes the values in, exact, O(n).
+    """
+
+    where: Any = None
+    value: Any = None
+
+    is_box = True
+
+    def __post_init__(self) -> None:
+        if self.where is None and self.on is None:
+            raise SpecificationError(
+                "Fixed: say what is held: a mask, feature names, or the name of an input."
+            )
+
+    @override
+    def bind(self, layout: Layout, x0: Vector | None = None) -> ConvexSet:
+        whole_input = isinstance(self.where, str) and self.where in layout.names
+        named_feature = whole_input and any(
+            one.feature_names is not None and self.where in one.feature_names
+            for one in layout.inputs
+        )
+        if not self.bound and self.on is None and whole_input and not named_feature:
+            return replace(self, on=self.where, where=None).bind(layout, x0)
+        return super().bind(layout, x0)
+
+    @override
+    def _bound(self, region: Region) -> Fixed:
+        if self.value is not None:
+            value = region.flatten(self.value, "Fixed: value")
+        elif region.start is not None:
+            value = np.array(region.start, dtype=np.float64)
+        else:
+            raise SpecificationError(
+                f"{self.describe()}: no value to hold; give value= or start from x0=."
+            )
+        if not np.isfinite(value).all():
+            raise SpecificationError("Fixed: value must be finite.")
+        return replace(self, value=value)
+
+    @override
+    def describe(self) -> str:
+        words = "" if self.where is None else _words(self.where)
+        value = "" if self.value is None else short(self.value)
+        return f"Fixed({', '.join(part for part in (words, value) if part)})"
+
+    @override
+    def __str__(self) -> str:
+        return self.describe() + (f" on {self.on!r}" if self.on is not None else "")
+
+    @override
+    def bounding_box(self) -> tuple[Vector, Vector]:
+        return self.value.copy(), self.value.copy()
+
+    @override
+    def bounds(self) -> tuple[Vector, Vector]:
+        return self.bounding_box()
+
+    @override
+    def _project(self, x: Rows) -> Rows:
+        return np.repeat(self.value[np.newaxis], len(x), axis=0)
+
+    @override
+    def _violation(self, x: Rows) -> Vector:
+        return np.asarray(np.max(np.abs(x - self.value), axis=1, initial=0.0))
+
+    @override
+    def _linear_maximizer(self, g: Rows) -> Rows:
+        return self._project(g)
+
+    @override
+    def _to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+        return [variable == self.value]
+
+    @override
+    def _to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:
+        return ScipyForm(*self.bounding_box())
+
+
+def _words(where: Any) -> str:
+    if isinstance(where, str):
+        return repr(where)
+    if isinstance(where, list | tuple) and all(isinstance(one, str) for one in where):
+        return repr(list(where))
+    array = np.asarray(where)
+    count = int(array.sum()) if array.dtype == bool else array.size
+    return f"mask of {count}"

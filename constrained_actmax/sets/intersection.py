@@ -1,0 +1,344 @@
+"""Any convex sets together: what a problem's C is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import scipy.sparse as sp
+from typing_extensions import override
+
+from constrained_actmax.errors import InfeasibleError, SpecificationError
+from constrained_actmax.layout import Indices, Layout, Region, Rows, Vector
+from constrained_actmax.sets.base import ConvexSet
+from constrained_actmax.sets.part import Part
+from constrained_actmax.sets.pieces import Alone, InBox, Piece
+from constrained_actmax.sets.scipy_form import Lift, LinearRows, ScipyForm, SmoothRow
+
+if TYPE_CHECKING:
+    import cvxpy as cp
+
+Strategy = Literal["closed", "cvxpy", "dykstra"]
+
+
+@dataclass(frozen=True, eq=False)
+class Intersection(ConvexSet):
+    r"""All of several convex sets, :math:`C_1 \cap \dots \cap C_m`; of none, the whole space.
+
+    Parameters
+    ----------
+    sets : sequence of ConvexSet or of SciPy's Bounds and LinearConstraint
+        The members, each on its own part of the input.
+    strategy : {None, "closed", "cvxpy", "dykstra"}
+        How to project; None chooses (see Notes), "closed" refuses all that is not.
+
+    Raises
+    ------
+    InfeasibleError
+        On binding, if no point lies in all members; says which clash and by how much.
+
+    Notes
+    -----
+    Boxes are merged; what is left is split into pieces that share no entry. A piece projects by
+
+    1. a closed form, alone or with its box (root of the dual, O(n) a pass);
+    2. one cvxpy problem, compiled once;
+    3. Dykstra's method, where the piece is too large for cvxpy.
+    """
+
+    sets: Sequence[Any] = ()
+    strategy: Strategy | None = None
+    layout: Layout | None = field(default=None, init=False, repr=False)
+
+    violation_norm = "largest relative violation of a member"
+
+    def __post_init__(self) -> None:
+        if self.on is not None or self.where is not None:
+            raise SpecificationError("Intersection: give on= and where= to its members.")
+        if self.strategy not in (None, "closed", "cvxpy", "dykstra"):
+            raise SpecificationError(
+                "Intersection: strategy must be None, 'closed', 'cvxpy' or 'dykstra', "
+                f"got {self.strategy!r}."
+            )
+        from constrained_actmax.sets.conversion import as_set
+
+        given = self.sets if isinstance(self.sets, list | tuple) else (self.sets,)
+        flat: list[ConvexSet] = []
+        for one in given:
+            member = as_set(one)
+            flat.extend(member.sets if isinstance(member, Intersection) else [member])
+        object.__setattr__(self, "sets", tuple(flat))
+
+    # -- binding ---------------------------------------------------------------------------------
+
+    @override
+    def bind(self, layout: Layout, x0: Vector | None = None) -> Intersection:
+        if self.bound:
+            super().bind(layout, x0)
+            return self
+        bound = replace(self, sets=tuple(one.bind(layout, x0) for one in self.sets))
+        region = layout.region(everywhere=True, who="Intersection")
+        object.__setattr__(bound, "_region", region)
+        object.__setattr__(bound, "layout", layout)
+        bound.check_nonempty()
+        return bound
+
+    @override
+    def _bound(self, region: Region) -> ConvexSet:
+        raise SpecificationError("Intersection: bind(layout) it.")
+
+    # -- its structure ---------------------------------------------------------------------------
+
+    @property
+    def members(self) -> tuple[ConvexSet, ...]:
+        """The bound members, in the order in which they were given; ``str`` gives their words."""
+        return tuple(self.sets)
+
+    @cached_property
+    def _box(self) -> tuple[Vector, Vector]:
+        lower, upper = np.full(self.dimension, -np.inf), np.full(self.dimension, np.inf)
+        for one in self.members:
+            if one.is_box:
+                low, high = one.bounding_box()
+                np.maximum(lower, low, out=lower)
+                np.minimum(upper, high, out=upper)
+        return lower, upper
+
+    @cached_property
+    def _couplings(self) -> tuple[ConvexSet, ...]:
+        return tuple(one for one in self.members if not one.is_box)
+
+    @property
+    def only_box(self) -> bool:
+        """Whether bounds on entries are all there is."""
+        return not self._couplings
+
+    @property
+    @override
+    def convex(self) -> bool:  # type: ignore[override]
+        return all(one.convex for one in self.members)
+
+    @cached_property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The independent pieces; entries in none of them have bounds alone."""
+        groups: list[tuple[list[ConvexSet], np.ndarray[Any, np.dtype[np.bool_]]]] = []
+        for one in self._couplings:
+            for part in one.split():
+                mask = np.zeros(self.dimension, dtype=bool)
+                mask[part.support] = True
+                together, apart = [part], []
+                for members, their_mask in groups:
+                    if (their_mask & mask).any():
+                        together = members + together
+                        mask |= their_mask
+                    else:
+                        apart.append((members, their_mask))
+                groups = [*apart, (together, mask)]
+        return tuple(self._piece(members, np.flatnonzero(mask)) for members, mask in groups)
+
+    def _piece(self, couplings: list[ConvexSet], indices: Indices) -> Piece:
+        lower, upper = (bound[indices] for bound in self._box)
+        members = tuple(
+            one.core if len(one.support) == len(indices)
+            else Part(one.core, np.searchsorted(indices, one.support), len(indices))
+            for one in couplings
+        )
+        free = not (np.isfinite(lower).any() or np.isfinite(upper).any())
+        first = members[0]
+        if len(members) == 1 and self.strategy in (None, "closed"):
+            if free:
+                return Alone(indices, members, lower, upper)
+            if first.projects_in_box:
+                return InBox(indices, members, lower, upper)
+        raise SpecificationError(f"{self}: no closed form is known for this intersection.")
+
+    # -- what a user asks ------------------------------------------------------------------------
+
+    @override
+    def describe(self) -> str:
+        return " ∩ ".join(str(one) for one in self.sets) if self.sets else "everything"
+
+    @property
+    @override
+    def projection_method(self) -> str:
+        if self.only_box:
+            return "clip, exact, O(n)"
+        found = []
+        for piece in self.pieces:
+            names = " ∩ ".join(str(one) for one in piece.members)
+            found.append(f"{names}: {piece.method}")
+        return "; ".join(found)
+
+    @property
+    @override
+    def tolerance(self) -> float:
+        return max((piece.tolerance for piece in self.pieces), default=1e-12)
+
+    @override
+    def bounds(self) -> tuple[Vector, Vector]:
+        lower, upper = self._box
+        return lower.copy(), upper.copy()
+
+    @cached_property
+    def _bounding_box(self) -> tuple[Vector, Vector]:
+        lower, upper = self.bounds()
+        for one in self._couplings:
+            low, high = one.bounding_box()
+            np.maximum(lower, low, out=lower)
+            np.minimum(upper, high, out=upper)
+        return np.minimum(lower, upper), upper
+
+    @override
+    def bounding_box(self) -> tuple[Vector, Vector]:
+        lower, upper = self._bounding_box
+        return lower.copy(), upper.copy()
+
+    @override
+    def centre(self) -> Vector:
+        lower, upper = self._bounding_box
+        wanted = super().centre()
+        for one in self._couplings:
+            free = ~(np.isfinite(lower) & np.isfinite(upper))
+            wanted[free] = one.centre()[free]
+        return np.clip(wanted, lower, upper)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the set is bounded; False only where it is certain that it is not."""
+        lower, upper = self._bounding_box
+        return bool(np.isfinite(lower).all() and np.isfinite(upper).all())
+
+    @cached_property
+    def _diameter(self) -> float:
+        lower, upper = self._bounding_box
+        squares = 0.0
+        rest = np.ones(self.dimension, dtype=bool)
+        for piece in self.pieces:
+            at = piece.indices
+            rest[at] = False
+            width = float(np.linalg.norm(upper[at] - lower[at]))
+            covering = [one.diameter for one in piece.members if len(one.support) == len(at)]
+            squares += min([width, *covering]) ** 2
+        return float(np.sqrt(squares + float(np.sum((upper[rest] - lower[rest]) ** 2))))
+
+    @property
+    @override
+    def diameter(self) -> float:
+        return self._diameter
+
+    def check_nonempty(self) -> None:
+        """Raise if no point lies in all members.
+
+        Raises
+        ------
+        InfeasibleError
+            Names the smallest clash, and by how much each of its constraints would have to give.
+        """
+        lower, upper = self._box
+        if np.any(lower > upper):
+            raise InfeasibleError(f"{self}: empty box.")
+
+    # -- projections -----------------------------------------------------------------------------
+
+    @override
+    def _project(self, x: Rows) -> Rows:
+        return self._project_with_dual(x)[0]
+
+    @override
+    def _project_with_dual(self, x: Rows) -> tuple[Rows, Vector]:
+        lower, upper = self._box
+        nothing = np.full(len(x), np.nan)
+        pieces = self.pieces
+        if len(pieces) == 1 and len(pieces[0].indices) == self.dimension:
+            projected, dual = pieces[0].project(x)
+            return projected, nothing if dual is None else dual
+        projected = np.minimum(np.maximum(x, lower), upper)
+        duals = []
+        for piece in pieces:
+            projected[:, piece.indices], dual = piece.project(x[:, piece.indices])
+            duals.append(nothing if dual is None else dual)
+        return projected, duals[0] if len(duals) == 1 else nothing
+
+    @override
+    def _violation(self, x: Rows) -> Vector:
+        worst = np.zeros(len(x))
+        for one in self.members:
+            worst = np.maximum(worst, one._violation(x) / one._scale(x))
+        return worst
+
+    @override
+    def _scale(self, x: Rows) -> Vector:
+        return np.ones(len(x))
+
+    @override
+    def _linear_maximizer(self, g: Rows) -> Rows:
+        if self.only_box:
+            lower, upper = self._box
+            best = np.where(g > 0, upper, np.where(g < 0, lower, self.centre()))
+            if not np.isfinite(best).all():
+                raise SpecificationError(f"{self}: g'x has no maximum, the set is open along g.")
+            return best
+        return super()._linear_maximizer(g)
+
+    @override
+    def _to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+        return [row for one in self.members for row in one._to_cvxpy(variable)]
+
+    @override
+    def _to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm | None:
+        forms = []
+        for one in self._couplings:
+            form = one._to_scipy(lower, upper)
+            if form is None:
+                return None
+            forms.append(form)
+        low, high = self.bounds()
+        rows: list[LinearRows] = []
+        smooth: list[SmoothRow] = []
+        lifted = [form for form in forms if form.lift is not None]
+        for form in forms:
+            if form.lift is None:
+                low, high = np.maximum(low, form.lower), np.minimum(high, form.upper)
+                rows += form.rows
+                smooth += form.smooth
+        if not lifted:
+            return ScipyForm(low, high, tuple(rows), tuple(smooth))
+        if len(lifted) > 1:
+            return None
+        return _in_split_variables(lifted[0], rows, smooth)
+
+
+def _in_split_variables(
+    form: ScipyForm, rows: list[LinearRows], smooth: list[SmoothRow]
+) -> ScipyForm:
+    lift = form.lift
+    assert lift is not None
+    moved = tuple(
+        LinearRows(
+            sp.csr_array(one.matrix @ lift.matrix),
+            one.lower - one.matrix @ lift.offset,
+            one.upper - one.matrix @ lift.offset,
+        )
+        for one in rows
+    )
+    composed = tuple(_composed(one, lift) for one in smooth)
+    return replace(form, rows=form.rows + moved, smooth=form.smooth + composed)
+
+
+def _composed(row: SmoothRow, lift: Lift) -> SmoothRow:
+    matrix, offset = lift.matrix, lift.offset
+
+    def at(y: Vector) -> Vector:
+        return np.asarray(offset + matrix @ y)
+
+    return SmoothRow(
+        value=lambda y: row.value(at(y)),
+        gradient=lambda y: np.asarray(matrix.T @ row.gradient(at(y))),
+        hessian_product=lambda y, v: np.asarray(
+            matrix.T @ row.hessian_product(at(y), np.asarray(matrix @ v))
+        ),
+        upper=row.upper,
+    )

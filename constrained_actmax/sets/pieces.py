@@ -1,0 +1,71 @@
+"""How each independent piece of an intersection is projected on."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.sets.base import ConvexSet
+
+
+@dataclass(frozen=True, eq=False)
+class Piece(ABC):
+    """Some entries of the flat vector, the sets that bind them together, and their box.
+
+    Parameters
+    ----------
+    indices : numpy.ndarray of int
+        The entries, ascending.
+    members : tuple of ConvexSet
+        The sets, on vectors of these entries alone.
+    lower, upper : numpy.ndarray
+        The box on these entries.
+    """
+
+    indices: Indices
+    members: tuple[ConvexSet, ...]
+    lower: Vector
+    upper: Vector
+
+    @abstractmethod
+    def project(self, x: Rows) -> tuple[Rows, Vector | None]:
+        """Return the projections of rows, and the multipliers of the one radius if there is one."""
+
+    @property
+    @abstractmethod
+    def method(self) -> str:
+        """How it projects and what that costs, in a few words."""
+
+    @property
+    def tolerance(self) -> float:
+        """Largest relative violation of a projected point."""
+        return max(one.tolerance for one in self.members)
+
+    def project_inexact(self, x: Rows, tolerance: float, warm: object) -> tuple[Rows, object]:
+        """Return feasible points within about `tolerance` of the projections, and what to reuse."""
+        return self.project(x)[0], warm
+
+
+@dataclass(frozen=True, eq=False)
+class Alone(Piece):
+    """One set without bounds: its own projection."""
+
+    def project(self, x: Rows) -> tuple[Rows, Vector | None]:
+        return self.members[0]._project_with_dual(x)
+
+    @property
+    def method(self) -> str:
+        return self.members[0].projection_method
+
+
+@dataclass(frozen=True, eq=False)
+class InBox(Piece):
+    """One set with a box, by the root of its dual."""
+
+    def project(self, x: Rows) -> tuple[Rows, Vector | None]:
+        return self.members[0]._project_in_box(x, self.lower, self.upper)
+
+    @property
+    def method(self) -> str:
+        return "with its box by the root of the dual, exact, O(n) a pass, about 10 passes"
