@@ -1,1 +1,53 @@
 """Which input makes this output largest, among the inputs that I allow?"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from constrained_actmax import examples as examples
+
+_ROOMS: dict[str, tuple[str, ...]] = {
+    "errors": (
+        "ConstrainedActmaxError", "InfeasibleError", "ModelError", "NonFiniteError",
+        "ProjectionError", "RefusedError", "SpecificationError",
+    ),
+    "layout": ("Layout",),
+    "maximization": ("Check", "check", "maximize", "minimize", "solve"),
+    "problem": ("Evaluation", "Intermediate", "Problem"),
+    "result": ("Budget", "History", "Optimality", "Result", "Start", "Status", "load_result"),
+    "oracles": ("FunctionOracle", "Oracle", "Scaling"),
+    "objectives": (
+        "Channel", "Custom", "Direction", "Layer", "LogProbability", "Logit", "Margin", "Neuron",
+        "Norm", "Objective", "Output", "Probability", "SquaredDistance", "TotalVariation",
+    ),
+    "constraints": ("Between", "Function"),
+    "sets": ("Box", "ConvexSet", "CvxpySet", "Fixed", "L1Ball", "L2Ball", "LinfBall", "Linear"),
+    "solvers": ("LBFGSB", "PGD", "SLSQP", "SPG", "Solver", "TNC", "TrustConstr"),
+}
+_HOME = {name: room for room, names in _ROOMS.items() for name in names}
+__all__ = sorted([*_HOME, "examples"])  # noqa: PLE0605 - one list, kept in _ROOMS
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("constrained-actmax")
+    if name == "examples":
+        return importlib.import_module("constrained_actmax.examples")
+    room = _HOME.get(name)
+    if room is None:
+        from constrained_actmax.errors import suggest
+
+        raise AttributeError(
+            f"module 'constrained_actmax' has no {name!r}. {suggest(name, __all__)}"
+        )
+    value = getattr(importlib.import_module(f"constrained_actmax.{room}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from constrained_actmax.layout import Vector
+from constrained_actmax.errors import SpecificationError
+from constrained_actmax.layout import Input, Layout, Structure, Vector
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from scipy.optimize import OptimizeResult
+
+#: Version of the saved form.
+FORMAT = 1
+#: How many starts `print(result)` lists.
+LISTED_STARTS = 6
 
 
 class Status(enum.IntEnum):
@@ -80,8 +95,6 @@ class Budget:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        from constrained_actmax.errors import SpecificationError
-
         if self.evaluations is not None and not (
             isinstance(self.evaluations, int | np.integer) and self.evaluations >= 1
         ):
@@ -114,3 +127,375 @@ class History:
     seconds: list[float] = field(default_factory=list)
     value: list[float] = field(default_factory=list)
     violation: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Optimality:
+    r"""First-order optimality of a point, measured with one projection.
+
+    Parameters
+    ----------
+    stationarity : float
+        :math:`\|P_C(x - \nabla f(x) - J(x)^\top\mu) - x\|_\infty`, in input units.
+    relative_stationarity : float
+        The same, over :math:`\max(1, \|\nabla f(x)\|_\infty)`.
+    violation : float
+        Largest relative violation of any constraint.
+    complementarity : float
+        :math:`\max_i |\mu_i| \min(c_i - l_i, u_i - c_i)` over the functional constraints; 0
+        without any.
+    multipliers : dict
+        By constraint, in the user's words: the rate at which the optimal value, as the objective
+        is written, changes as the bound or radius grows. Empty where no constraint has one.
+    """
+
+    stationarity: float
+    relative_stationarity: float
+    violation: float
+    complementarity: float = 0.0
+    multipliers: dict[str, float | list[float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Start:
+    """How one start ended, measured by the library at the point that it returned.
+
+    Parameters
+    ----------
+    x0, x : numpy.ndarray
+        Where it began and ended, flat.
+    value : float
+        The objective as written.
+    feasible : bool
+        Whether every constraint holds to its tolerance.
+    violation, stationarity : float
+        Largest relative violation, and projected-gradient residual in input units.
+    status : Status
+        Why it ended.
+    nit : int
+        Accepted steps.
+    detail : str
+        The solver's own words.
+    """
+
+    x0: Vector
+    x: Vector
+    value: float
+    feasible: bool
+    violation: float
+    stationarity: float
+    status: Status
+    nit: int
+    detail: str = ""
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Result:
+    """The best feasible input that was found, how good it is, and how it was found.
+
+    Every number was measured again by the library at the returned point; none is the solver's.
+
+    Attributes
+    ----------
+    x : array, list or dict of arrays
+        The input in the model's own structure, float64, user's units, without a batch axis.
+    batch : array, list or dict of arrays
+        The same with a batch axis, preprocessed: ready for ``model.predict``.
+    value, fun : float
+        The objective as written, and the number that was minimised (-value when maximising).
+    feasible : bool
+        Whether every constraint holds to its tolerance; if not, `x` is the least violating point.
+    violations : list of (str, float)
+        Each constraint in the user's words, with its violation in its own units.
+    maxcv : float
+        Largest relative violation.
+    optimality : Optimality
+        KKT residuals and multipliers.
+    status, message, success : Status, str, bool
+        Why it ended; CONVERGED with a feasible point is the only success.
+    nfev, njev, calls, nit : int
+        Evaluations of one row (each with its gradient), calls of the model, iterations of the
+        best start.
+    seconds : float
+        Wall-clock time of the solving.
+    method, reason : str
+        The solver, and why `auto` took it.
+    starts : list of Start
+        Every start, in order.
+    history : History
+        One entry an iteration.
+    seed : int or None
+        What the starts were drawn with.
+    notes : list of str
+        What the user should know: a start that was moved, a solver that was replaced.
+    layout : Layout
+        Names and shapes of the inputs.
+    bounds : tuple of numpy.ndarray
+        Flat lower and upper bounds, infinite where there is none.
+    settings, versions : dict
+        The solver's settings and the model's description; versions of what computed it.
+    """
+
+    x: Structure
+    batch: Structure
+    value: float
+    fun: float
+    feasible: bool
+    violations: list[tuple[str, float]]
+    maxcv: float
+    optimality: Optimality
+    status: Status
+    message: str
+    nfev: int
+    calls: int
+    nit: int
+    seconds: float
+    method: str
+    reason: str
+    sense: Literal["maximize", "minimize"]
+    objective: str
+    starts: list[Start]
+    history: History
+    seed: int | None
+    notes: list[str]
+    layout: Layout
+    bounds: tuple[Vector, Vector]
+    settings: dict[str, Any]
+    versions: dict[str, str]
+
+    @property
+    def success(self) -> bool:
+        """Whether the point is feasible and the residual below tol."""
+        return self.feasible and self.status is Status.CONVERGED
+
+    @property
+    def njev(self) -> int:
+        """Gradient evaluations: one with every value."""
+        return self.nfev
+
+    @property
+    def flat(self) -> Vector:
+        """The input as one flat float64 vector."""
+        return self.layout.flatten(self.x, "x")
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def __repr__(self) -> str:
+        return self.__str__()
+
+    def _lines(self) -> list[str]:
+        verb = "maximised" if self.sense == "maximize" else "minimised"
+        if self.feasible:
+            first = f"Feasible: {verb} {self.objective} = {self.value:.6g}"
+        else:
+            first = (
+                f"NOT FEASIBLE (violation {self.maxcv:.3g}): the least violating point found, "
+                f"{self.objective} = {self.value:.6g}"
+            )
+        kkt = self.optimality
+        lines = [
+            first,
+            self.message,
+            f"  method        {self.method}" + (f" (auto: {self.reason})" if self.reason else ""),
+        ]
+        for place, (name, excess) in enumerate(self.violations):
+            price = kkt.multipliers.get(name)
+            bought = ""
+            if isinstance(price, float) and abs(price) > 0:
+                bought = f", one more unit changes the value by {price:+.4g}"
+            label = "constraints " if place == 0 else "            "
+            kept = "kept" if excess == 0 else f"violated by {excess:.3g}"
+            lines.append(f"  {label}  {name}: {kept}{bought}")
+        lines.append(
+            f"  KKT residual  {kkt.stationarity:.3g} in input units, relative "
+            f"{kkt.relative_stationarity:.3g}"
+            + (f"; complementarity {kkt.complementarity:.3g}" if kkt.complementarity else "")
+        )
+        lines.append(
+            f"  evaluations   {self.nfev} rows in {self.calls} model calls, {self.nit} "
+            f"iterations, {self.seconds:.2f} s"
+        )
+        if len(self.starts) > 1:
+            values = sorted((one.value for one in self.starts), reverse=self.sense == "maximize")
+            listed = ", ".join(f"{value:.5g}" for value in values[:LISTED_STARTS])
+            more = ", ..." if len(values) > LISTED_STARTS else ""
+            lines.append(f"  starts        {len(values)}: {listed}{more}")
+        if self.seed is not None:
+            lines.append(f"  seed          {self.seed}")
+        lines.extend(f"  note          {note}" for note in self.notes)
+        return lines
+
+    def _repr_html_(self) -> str:
+        """Show a small picture beside the printed lines, in a notebook."""
+        import html
+
+        from constrained_actmax.plotting import picture_data_url
+
+        text = html.escape(str(self))
+        return (
+            f'<div style="display:flex;gap:1em;align-items:center">'
+            f'<img alt="the input found" style="max-height:12em" src="{picture_data_url(self)}">'
+            f"<pre>{text}</pre></div>"
+        )
+
+    def plot(self) -> Figure:
+        """Draw the input: grey, colour, a line, or labelled bars; one panel for each input.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            With one panel for each input.
+        """
+        from constrained_actmax.plotting import plot_result
+
+        return plot_result(self)
+
+    def to_scipy(self) -> OptimizeResult:
+        """Return the result as SciPy's own object, x flat."""
+        from scipy.optimize import OptimizeResult
+
+        return OptimizeResult(
+            x=self.flat, fun=self.fun, success=self.success, status=int(self.status),
+            message=self.message, nfev=self.nfev, njev=self.njev, nit=self.nit, maxcv=self.maxcv,
+        )
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``result.json`` and ``arrays.npz`` into a folder, without pickle.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Made where it is missing; an earlier result in it is replaced.
+
+        Returns
+        -------
+        Path
+            The folder.
+        """
+        place = Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        data: dict[str, Any] = {
+            "format": FORMAT,
+            "layout": {
+                "structure": self.layout.structure,
+                "inputs": [asdict(one) for one in self.layout.inputs],
+            },
+            "optimality": asdict(self.optimality),
+            "status": self.status.name,
+            "history": asdict(self.history),
+            "starts": [
+                {name: value for name, value in vars(one).items() if name not in ("x0", "x")}
+                | {"status": one.status.name}
+                for one in self.starts
+            ],
+        }
+        for name in _PLAIN:
+            data[name] = getattr(self, name)
+        arrays = {"x": self.flat, "lower": self.bounds[0], "upper": self.bounds[1]}
+        arrays["starts_x0"] = np.stack([one.x0 for one in self.starts])
+        arrays["starts_x"] = np.stack([one.x for one in self.starts])
+        for place_, part in enumerate(_parts(self.batch)):
+            arrays[f"batch_{place_}"] = part
+        np.savez_compressed(place / "arrays.npz", **arrays)  # type: ignore[arg-type]
+        text = json.dumps(_encoded(data), indent=1, allow_nan=False)
+        (place / "result.json").write_text(text, encoding="utf-8")
+        return place
+
+
+_PLAIN = (
+    "value", "fun", "feasible", "violations", "maxcv", "message", "nfev", "calls", "nit",
+    "seconds", "method", "reason", "sense", "objective", "seed", "notes", "settings", "versions",
+)
+
+
+def load_result(folder: str | Path) -> Result:
+    """Read what `Result.save` wrote.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder it was saved in.
+
+    Raises
+    ------
+    SpecificationError
+        If the folder holds no result, or one of a newer format.
+    """
+    place = Path(folder)
+    if not (place / "result.json").is_file() or not (place / "arrays.npz").is_file():
+        raise SpecificationError(
+            f"load_result: {str(place)!r} holds no result.json with arrays.npz."
+        )
+    data = _decoded(json.loads((place / "result.json").read_text(encoding="utf-8")))
+    if data.get("format") != FORMAT:
+        raise SpecificationError(
+            f"load_result: format {data.get('format')!r} is not {FORMAT}; "
+            "it was saved by another version of the library."
+        )
+    with np.load(place / "arrays.npz", allow_pickle=False) as stored:
+        arrays = dict(stored)
+    layout = Layout(
+        tuple(
+            Input(
+                one["name"], tuple(one["shape"]),
+                None if one["feature_names"] is None else tuple(one["feature_names"]),
+            )
+            for one in data["layout"]["inputs"]
+        ),
+        data["layout"]["structure"],
+    )
+    parts = [arrays[f"batch_{place_}"] for place_ in range(len(layout.inputs))]
+    batch: Structure = parts[0]
+    if layout.structure == "list":
+        batch = parts
+    elif layout.structure == "dict":
+        batch = dict(zip(layout.names, parts, strict=True))
+    starts = [
+        Start(
+            x0=arrays["starts_x0"][row], x=arrays["starts_x"][row],
+            **{**one, "status": Status[one["status"]]},
+        )
+        for row, one in enumerate(data["starts"])
+    ]
+    plain = {name: data[name] for name in _PLAIN}
+    plain["violations"] = [(name, excess) for name, excess in plain["violations"]]
+    return Result(
+        x=layout.unflatten(arrays["x"]), batch=batch,
+        optimality=Optimality(**data["optimality"]), status=Status[data["status"]],
+        starts=starts, history=History(**data["history"]), layout=layout,
+        bounds=(arrays["lower"], arrays["upper"]), **plain,
+    )
+
+
+def _parts(structure: Structure) -> list[Any]:
+    if isinstance(structure, Mapping):
+        return list(structure.values())
+    return list(structure) if isinstance(structure, list | tuple) else [structure]
+
+
+def _encoded(value: Any) -> Any:
+    """Return JSON-ready values; numbers that JSON lacks become ``{"float": "nan"}``."""
+    if isinstance(value, Mapping):
+        return {str(name): _encoded(one) for name, one in value.items()}
+    if isinstance(value, np.ndarray):
+        return _encoded(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_encoded(one) for one in value]
+    if isinstance(value, np.generic):
+        return _encoded(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": repr(value)}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return str(value)
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, dict):
+        if set(value) == {"float"}:
+            return float(value["float"])
+        return {name: _decoded(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_decoded(one) for one in value]
+    return value

@@ -1,0 +1,514 @@
+"""The calls that users make."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from constrained_actmax.errors import RefusedError, SpecificationError
+from constrained_actmax.layout import Rows, Structure, Vector, conform
+from constrained_actmax.optimality import measure
+from constrained_actmax.problem import FEASIBILITY_TOLERANCE, Intermediate, Problem, Run
+from constrained_actmax.result import Budget, Optimality, Result, Start, Status, Termination
+from constrained_actmax.solvers.base import Solver
+from constrained_actmax.solvers.selection import SOLVERS, select
+
+if TYPE_CHECKING:
+    from constrained_actmax.objectives.base import Objective
+
+#: Default residual that counts as converged, for a float64 model and for a coarser one.
+TOLERANCE = 1e-6
+COARSE_TOLERANCE = 1e-5
+#: A start moved by more than this, relative to its size, is worth a note.
+MOVED = 1e-9
+
+Starts = int | Any
+Callback = Callable[[Intermediate], Any]
+
+
+def maximize(
+    model: Any,
+    objective: Objective | None = None,
+    constraints: Any = (),
+    *,
+    x0: Structure | None = None,
+    bounds: Any = None,
+    method: str | Solver = "auto",
+    starts: Starts = 1,
+    seed: int | None = None,
+    budget: Budget | None = None,
+    tol: float | None = None,
+    feasibility_tolerance: float = FEASIBILITY_TOLERANCE,
+    options: Mapping[str, Any] | None = None,
+    callback: Callback | None = None,
+    progress: Callback | None = None,
+    **model_options: Any,
+) -> Result:
+    r"""Find the input that makes an output of a trained model largest, among those allowed.
+
+    .. math:: \max_x f(x) \quad\text{subject to}\quad x \in C, \quad l \le c(x) \le u
+
+    Parameters
+    ----------
+    model : keras.Model, path, callable, Oracle or FunctionOracle
+        The trained model; it is left as it is.
+    objective : Objective, optional
+        What should be large, such as ``Logit(7)``; left out for an oracle that has one.
+    constraints : set, comparison or sequence of them, optional
+        What is allowed, such as ``[Box(0, 1), L1Ball(60)]``. SciPy's constraint objects too.
+    x0 : array_like or structure of them, optional
+        Where to start, in the model's structure; projected on C. Without it, a seeded draw.
+    bounds : sequence of pairs or scipy.optimize.Bounds, optional
+        SciPy's form of a `Box`.
+    method : str or Solver, default "auto"
+        "L-BFGS-B", "SLSQP", "trust-constr", "TNC", "spg", "pgd", or a configured solver.
+    starts : int or array_like, default 1
+        How many starts in all, `x0` among them; or the starts themselves, one a row (then no
+        `x0`).
+    seed : int, optional
+        Seeds the draws; without it one is drawn and recorded.
+    budget : Budget, optional
+        Limits of the whole call.
+    tol : float, optional
+        Projected-gradient residual in input units that counts as converged; 1e-6, or 1e-5 for a
+        model that computes in less than float64.
+    feasibility_tolerance : float, default 1e-6
+        For constraints that are not projected on, relative to max(1, |bound|).
+    options : mapping, optional
+        Settings of the method: SciPy's own keys for SciPy's methods, the fields of ours for ours.
+    callback : callable, optional
+        ``callback(intermediate_result)`` once an iteration; StopIteration, or True, ends the run.
+    progress : callable, optional
+        The same for a display; called before `callback`.
+    **model_options
+        `preprocess`, `labels`, `feature_names`, `input_shape`, `precision`, `xla`,
+        `custom_objects`, `safe_mode`, `signature`: see `Oracle`.
+
+    Returns
+    -------
+    Result
+        `x` is feasible if any feasible point was found, and the printed form says so first.
+
+    Raises
+    ------
+    SpecificationError
+        Bad input, before any model call.
+    InfeasibleError
+        If the convex constraints contradict each other.
+    RefusedError
+        If the method cannot take the problem; the message names one that can.
+    ModelError
+        If the model cannot be differentiated by its input.
+
+    Examples
+    --------
+    >>> import constrained_actmax as cax
+    >>> model = cax.examples.load_model()
+    >>> result = cax.maximize(model, cax.Logit(7), [cax.Box(0, 1), cax.L1Ball(60)], seed=0)
+    >>> result.feasible
+    True
+    """
+    problem = Problem(
+        model, objective, constraints, sense="maximize", bounds=bounds,
+        x0=x0, feasibility_tolerance=feasibility_tolerance, **model_options,
+    )
+    return solve(
+        problem, method=method, x0=x0, starts=starts, seed=seed, budget=budget, tol=tol,
+        options=options, callback=callback, progress=progress,
+    )
+
+
+def minimize(
+    model: Any,
+    objective: Objective | None = None,
+    constraints: Any = (),
+    *,
+    x0: Structure | None = None,
+    bounds: Any = None,
+    method: str | Solver = "auto",
+    starts: Starts = 1,
+    seed: int | None = None,
+    budget: Budget | None = None,
+    tol: float | None = None,
+    feasibility_tolerance: float = FEASIBILITY_TOLERANCE,
+    options: Mapping[str, Any] | None = None,
+    callback: Callback | None = None,
+    progress: Callback | None = None,
+    **model_options: Any,
+) -> Result:
+    """Find the input that makes an output smallest: `maximize` with the other sign.
+
+    Parameters and returns are those of `maximize`; ``result.value`` is the objective as written.
+    """
+    problem = Problem(
+        model, objective, constraints, sense="minimize", bounds=bounds,
+        x0=x0, feasibility_tolerance=feasibility_tolerance, **model_options,
+    )
+    return solve(
+        problem, method=method, x0=x0, starts=starts, seed=seed, budget=budget, tol=tol,
+        options=options, callback=callback, progress=progress,
+    )
+
+
+def solve(
+    problem: Problem,
+    *,
+    method: str | Solver = "auto",
+    x0: Structure | None = None,
+    starts: Starts = 1,
+    seed: int | None = None,
+    budget: Budget | None = None,
+    tol: float | None = None,
+    options: Mapping[str, Any] | None = None,
+    callback: Callback | None = None,
+    progress: Callback | None = None,
+) -> Result:
+    """Solve a problem that was built before, in its own sense.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is asked.
+    method, x0, starts, seed, budget, tol, options, callback, progress
+        See `maximize`.
+
+    Returns
+    -------
+    Result
+        See `maximize`.
+    """
+    if budget is not None and not isinstance(budget, Budget):
+        raise SpecificationError(
+            f"budget: expected Budget(evaluations=..., seconds=...), got {budget!r}."
+        )
+    for who, listener in (("callback", callback), ("progress", progress)):
+        if listener is not None and not callable(listener):
+            raise SpecificationError(f"{who}: expected a function, got {type(listener).__name__}.")
+    tolerance = _tolerance(problem, tol)
+    solver, reason = select(problem, method, options)
+    drawn_seed = _seed(seed)
+    points, notes, used_seed = _starting_points(problem, x0, starts, drawn_seed)
+    run = Run(
+        problem, len(points), budget=budget, callback=callback, tolerance=tolerance,
+        progress=progress, reserve=not solver.stays_inside,
+    )
+    run.notes.extend(notes)
+    ended = solver.solve(run, points)
+    return _result(run, solver, reason, points, ended, used_seed)
+
+
+@dataclass(frozen=True)
+class Check:
+    """What `check` found out.
+
+    Attributes
+    ----------
+    problem : str
+        The question in words.
+    inputs : list of str
+        Name and shape of each input.
+    variables, constraints : int
+        n and m.
+    projection : str
+        How the set projects, and what that costs.
+    method : str
+        What ``method="auto"`` would take, and why.
+    refused : dict
+        The other methods that cannot take the problem, with the reason.
+    start_value, start_violation : float
+        At a drawn start.
+    gradient_error : float
+        Relative difference between the derivative along one direction and a central difference.
+    gradient_size : float
+        max |gradient| at the start; 0 means that the objective is flat there.
+    milliseconds : float
+        One evaluation of one row, median.
+    smooth : bool or None
+        False where the network has kinks.
+    """
+
+    problem: str
+    inputs: list[str]
+    variables: int
+    constraints: int
+    projection: str
+    method: str
+    refused: dict[str, str]
+    start_value: float
+    start_violation: float
+    gradient_error: float
+    gradient_size: float
+    milliseconds: float
+    smooth: bool | None
+
+    def __str__(self) -> str:
+        kinks = {True: "smooth", False: "with kinks (ReLU, max)", None: "unknown"}[self.smooth]
+        lines = [
+            self.problem,
+            f"  inputs        {', '.join(self.inputs)}: {self.variables:,} variables",
+            f"  objective     {kinks}; at a drawn start {self.start_value:.6g}, largest slope "
+            f"{self.gradient_size:.3g}",
+            f"  gradient      differs from a central difference by {self.gradient_error:.1e}",
+            f"  projection    {self.projection}",
+            f"  feasibility   violation {self.start_violation:.1e} at that start",
+            f"  auto takes    {self.method}",
+            f"  one row       {self.milliseconds:.2f} ms",
+        ]
+        lines.extend(f"  refused       {reason}" for reason in self.refused.values())
+        return "\n".join(lines)
+
+
+def check(problem: Problem, *, x0: Structure | None = None, seed: int = 0) -> Check:
+    """Look at a problem before solving it: shapes, gradient, feasibility, method, cost.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is asked.
+    x0 : array_like or structure of them, optional
+        Where to look; by default the problem's own, else a drawn start.
+    seed : int, default 0
+        For the draw and for the direction of the gradient test.
+
+    Returns
+    -------
+    Check
+        Prints itself.
+    """
+    rng = np.random.default_rng(seed)
+    points, _, _ = _starting_points(problem, x0, 1, seed)
+    x = points[0]
+    found = problem.evaluate(points)
+    seconds = []
+    for _ in range(5):
+        began = time.perf_counter()
+        problem.evaluate(points)
+        seconds.append(time.perf_counter() - began)
+    direction = rng.standard_normal(x.size)
+    direction /= max(float(np.linalg.norm(direction)), np.finfo(np.float64).tiny)
+    step = problem.oracle.epsilon ** (1 / 3) * max(1.0, float(np.linalg.norm(x)))
+    pair = problem.evaluate(np.stack([x + step * direction, x - step * direction]))
+    difference = float(pair.f[0] - pair.f[1]) / (2 * step)
+    slope = float(found.gradient[0] @ direction)
+    refused = {}
+    for name, kind in SOLVERS.items():
+        reason = kind().refusal(problem)
+        if reason is not None:
+            refused[name] = reason
+    try:
+        solver, why = select(problem, "auto", None)
+        method = why or solver.name
+    except RefusedError as error:
+        method = f"none: {error}"
+    return Check(
+        problem=repr(problem),
+        inputs=[f"{one.name} {one.shape}" for one in problem.layout.inputs],
+        variables=problem.size,
+        constraints=problem.constraints,
+        projection=problem.set.projection_method,
+        method=method,
+        refused=refused,
+        start_value=problem.sign * float(found.f[0]),
+        start_violation=float(problem.violation(points, found.c)[0]),
+        gradient_error=abs(difference - slope) / max(abs(slope), abs(difference), 1e-12),
+        gradient_size=float(np.max(np.abs(found.gradient[0]), initial=0.0)),
+        milliseconds=1e3 * float(np.median(seconds)),
+        smooth=problem.smooth,
+    )
+
+
+def _tolerance(problem: Problem, tol: float | None) -> float:
+    if tol is None:
+        coarse = problem.oracle.epsilon > np.finfo(np.float64).eps
+        return COARSE_TOLERANCE if coarse else TOLERANCE
+    try:
+        tolerance = float(tol)
+    except (TypeError, ValueError):
+        tolerance = np.nan
+    if not (np.isfinite(tolerance) and tolerance > 0):
+        raise SpecificationError(f"tol: must be a number > 0, got {tol!r}.")
+    return tolerance
+
+
+def _seed(seed: int | None) -> int:
+    if seed is None:
+        return int(np.random.SeedSequence().generate_state(1)[0])
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise SpecificationError(f"seed: must be an integer >= 0, got {seed!r}.")
+    return int(seed)
+
+
+def _starting_points(
+    problem: Problem, x0: Structure | None, starts: Starts, seed: int
+) -> tuple[Rows, list[str], int | None]:
+    """Return the starts inside C (B, n), notes on those that were moved, and the seed if used."""
+    project = problem.set.project
+    if isinstance(starts, bool):
+        raise SpecificationError(f"starts: expected a number or an array, got {starts!r}.")
+    if not isinstance(starts, int | np.integer):
+        if x0 is not None:
+            raise SpecificationError("starts: an array gives them all; leave x0 out.")
+        given = _rows(problem, starts)
+        inside = project(given)
+        moved = [row for row in range(len(given)) if _moved(given[row], inside[row])]
+        notes = []
+        if moved:
+            notes.append(f"{len(moved)} of {len(given)} starts were outside C and were projected.")
+        return inside, notes, None
+    if starts < 1:
+        raise SpecificationError(f"starts: must be >= 1, got {starts!r}.")
+    first = problem.x0 if x0 is None else problem.layout.flatten(x0, "x0")
+    points: list[Vector] = []
+    notes = []
+    if first is not None:
+        inside = project(first)
+        if _moved(first, inside):
+            distance = float(np.linalg.norm(inside - first))
+            notes.append(f"x0 was outside C and was projected, {distance:.3g} away.")
+        points.append(inside)
+    draws = int(starts) - len(points)
+    if draws:
+        points.extend(problem.set.sample(np.random.default_rng(seed), draws))
+    return np.stack(points), notes, seed if draws else None
+
+
+def _rows(problem: Problem, starts: Any) -> Rows:
+    """Return an array of starts as rows: one a row, flat or in the input's shape, or a dict."""
+    layout = problem.layout
+    if isinstance(starts, Mapping):
+        counts = {len(np.asarray(part)) for part in starts.values()}
+        if len(counts) != 1:
+            raise SpecificationError("starts: every input needs the same number of rows.")
+        return np.stack([
+            layout.flatten({name: np.asarray(part)[row] for name, part in starts.items()}, "starts")
+            for row in range(counts.pop())
+        ])
+    if isinstance(starts, list) and starts and isinstance(starts[0], Mapping):
+        return np.stack([layout.flatten(one, "starts") for one in starts])
+    array = np.asarray(starts)
+    if array.ndim == 2 and array.shape[1] == layout.size and len(array):
+        return conform(array, (len(array), layout.size), "starts")
+    if array.ndim == 0 or not len(array) or layout.structure != "array":
+        raise SpecificationError(
+            "starts: expected a number, or an array with one start a row, "
+            f"got {type(starts).__name__}."
+        )
+    return np.stack([layout.flatten(one, "starts") for one in array])
+
+
+def _moved(given: Vector, inside: Vector) -> bool:
+    scale = max(1.0, float(np.max(np.abs(given), initial=0.0)))
+    return bool(np.max(np.abs(given - inside), initial=0.0) > MOVED * scale)
+
+
+def _result(
+    run: Run, solver: Solver, reason: str, points: Rows, ended: list[Termination],
+    seed: int | None,
+) -> Result:
+    problem = run.problem
+    measured = [
+        _measured(run, start, points[start], one) for start, one in enumerate(ended)
+    ]
+    feasible = [row for row, (one, _) in enumerate(measured) if one.feasible]
+    if feasible:
+        best = min(feasible, key=lambda row: problem.sign * measured[row][0].value)
+    else:
+        best = min(range(len(measured)), key=lambda row: measured[row][0].violation)
+    chosen, optimality = measured[best]
+    status = chosen.status if chosen.feasible else Status.INFEASIBLE
+    if chosen.status is Status.NON_FINITE and not chosen.feasible:
+        status = Status.NON_FINITE
+    message = status.sentence
+    if chosen.detail and status not in (Status.CONVERGED,):
+        message = f"{message} ({chosen.detail.strip().rstrip('.')}.)"
+    if any(one.status is Status.INTERRUPTED for one, _ in measured):
+        status = Status.INTERRUPTED if chosen.feasible else status
+        message = status.sentence
+    violations = [
+        (str(member), float(member.violation(chosen.x))) for member in problem.set.members
+    ]
+    _, found = run.returned(best, ended[best].x)
+    violations.extend(_functional_violations(problem, found.c[0]))
+    return Result(
+        x=problem.layout.unflatten(chosen.x),
+        batch=problem.user_oracle.batch(chosen.x),
+        value=chosen.value,
+        fun=problem.sign * chosen.value,
+        feasible=chosen.feasible,
+        violations=violations,
+        maxcv=chosen.violation,
+        optimality=optimality,
+        status=status,
+        message=message,
+        nfev=run.rows,
+        calls=run.calls,
+        nit=chosen.nit,
+        seconds=run.seconds,
+        method=solver.name,
+        reason=reason,
+        sense=problem.sense,
+        objective=problem.objective_text,
+        starts=[one for one, _ in measured],
+        history=run.history,
+        seed=seed,
+        notes=run.notes,
+        layout=problem.layout,
+        bounds=problem.set.bounds(),
+        settings={"solver": asdict(solver), "model": problem.user_oracle.describe(),
+                  "tol": run.tolerance, "feasibility_tolerance": problem.feasibility_tolerance},
+        versions=versions(),
+    )
+
+
+def _measured(run: Run, start: int, x0: Vector, ended: Termination) -> tuple[Start, Optimality]:
+    """Measure the best point of one start again, projected on C once more."""
+    problem = run.problem
+    x, found = run.returned(start, ended.x)
+    optimality = measure(problem, x, found)
+    feasible = bool(problem.feasible(x[np.newaxis], found.c)[0]) and bool(found.finite[0])
+    status, detail = ended.status, ended.detail
+    stationary = (
+        optimality.stationarity <= run.tolerance
+        and optimality.complementarity <= problem.feasibility_tolerance
+    )
+    if status is Status.CONVERGED and not stationary:
+        status = Status.STALLED
+        detail = f"{detail} Residual {optimality.stationarity:.2g} > tol {run.tolerance:.2g}."
+    elif status in (Status.STALLED, Status.BUDGET) and stationary and feasible:
+        status = Status.CONVERGED
+    return (
+        Start(
+            x0=x0, x=x, value=problem.sign * float(found.f[0]), feasible=feasible,
+            violation=optimality.violation, stationarity=optimality.stationarity,
+            status=status, nit=ended.iterations, detail=detail.strip(),
+        ),
+        optimality,
+    )
+
+
+def _functional_violations(problem: Problem, c: Vector) -> list[tuple[str, float]]:
+    """Return each functional constraint with its largest violation, in its own units."""
+    found = []
+    for one in problem.imposed:
+        part = c[one.rows]
+        excess = np.maximum(problem.lower[one.rows] - part, part - problem.upper[one.rows])
+        found.append((one.description, float(max(0.0, np.max(excess, initial=0.0)))))
+    return found
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what computes a result."""
+    names = ("constrained-actmax", "numpy", "scipy", "tensorflow", "keras", "cvxpy")
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found

@@ -1,0 +1,288 @@
+"""The border to scipy.optimize.minimize: one start, in float64, with every trap guarded."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+import scipy.optimize
+import scipy.sparse as sp
+import scipy.sparse.linalg
+from scipy.optimize import OptimizeResult
+from typing_extensions import override
+
+from constrained_actmax.layout import Vector
+from constrained_actmax.problem import Problem, Run, Stopped
+from constrained_actmax.result import Status
+from constrained_actmax.sets.scipy_form import ScipyForm
+from constrained_actmax.solvers.base import RowSolver
+
+#: Bytes that a method's dense workspace may take.
+MEMORY_LIMIT = 2 * 2**30
+
+
+class Variables:
+    """What SciPy's callables see: y, which is x or its split form, with a memo of one point.
+
+    SciPy asks for value, gradient, constraints and their Jacobians in separate calls; all of them
+    come from one model call at the point.
+    """
+
+    def __init__(self, run: Run, start: int, form: ScipyForm) -> None:
+        self.run, self.start, self.form = run, start, form
+        self._y: Vector | None = None
+        self._first = True
+
+    def x(self, y: Vector) -> Vector:
+        """Return the model's x for SciPy's y."""
+        lift = self.form.lift
+        return np.array(y) if lift is None else lift.offset + lift.matrix @ y
+
+    def y(self, x: Vector) -> Vector:
+        """Return SciPy's y for the model's x, inside its bounds."""
+        lift = self.form.lift
+        return np.clip(x if lift is None else lift.lift(x), self.form.lower, self.form.upper)
+
+    def _pull(self, gradient: Any) -> Any:
+        """Return derivatives by y from derivatives by x, along the last axis."""
+        lift = self.form.lift
+        return gradient if lift is None else (lift.matrix.T @ np.asarray(gradient).T).T
+
+    def at(self, y: Vector) -> Variables:
+        """Evaluate the point unless it is the last one.
+
+        Raises
+        ------
+        Stopped
+            At a limit, at a number that is not finite, and at a first gradient of zero.
+        """
+        y = np.asarray(y, dtype=np.float64)
+        if self._y is not None and np.array_equal(self._y, y):
+            return self
+        x = self.x(y)
+        found = self.run.evaluate(x[np.newaxis], [self.start])
+        if not found.finite[0]:
+            raise Stopped(Status.NON_FINITE, self.run.name_non_finite(x, found, 0))
+        if self._first and not found.gradient.any() and not self.run.problem.constraints:
+            raise Stopped(Status.ZERO_GRADIENT)
+        self._first = False
+        self._y = y.copy()
+        self.f = float(found.f[0])
+        self.g: Vector = np.array(self._pull(found.gradient[0]))
+        self.c: Vector = found.c[0].copy()
+        self.jacobian = np.array(self._pull(found.jacobian[0]))
+        return self
+
+    def value(self, y: Vector) -> float:
+        """Return f."""
+        return self.at(y).f
+
+    def gradient(self, y: Vector) -> Vector:
+        """Return its gradient by y."""
+        return self.at(y).g.copy()
+
+    def report(self, y: Vector) -> None:
+        """Record an iterate."""
+        self.at(y)
+        x = self.x(y)
+        violation = float(self.run.problem.violation(x[np.newaxis], self.c[np.newaxis])[0])
+        if not self.run.iterate(self.start, x, self.f, violation):
+            raise Stopped(Status.UNBOUNDED)
+
+    def hessian_product(self, y: Vector, v: Vector, weights: Vector) -> Vector:
+        """Return the product of the weighted Hessian with v, by y."""
+        lift = self.form.lift
+        direction = v if lift is None else lift.matrix @ v
+        run, oracle = self.run, self.run.problem.oracle
+        if run.remaining is not None and run.remaining < 1:
+            raise Stopped(Status.BUDGET)
+        before = oracle.calls, oracle.rows
+        product = oracle.hessian_product(self.x(y), np.ravel(direction), weights)
+        run.calls += oracle.calls - before[0]
+        run.rows += oracle.rows - before[1]
+        return np.asarray(self._pull(product))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScipySolver(RowSolver):
+    """A method of ``scipy.optimize.minimize``; its settings are SciPy's own options."""
+
+    #: Whether it takes linear rows and smooth constraints.
+    takes_rows: ClassVar[bool] = True
+    stays_inside: ClassVar[bool] = False
+
+    maxiter: int = 1000
+
+    def options(self) -> dict[str, Any]:
+        """Return SciPy's options: every setting that is not None."""
+        named = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {name: value for name, value in named.items() if value is not None}
+
+    @override
+    def refusal(self, problem: Problem) -> str | None:
+        form = problem.set.to_scipy()
+        if form is None:
+            return (
+                f"{self.name} takes bounds, linear rows and smooth constraints, and "
+                f"{self._without_form(problem)} has no such form; "
+                "use method='spg' or 'pgd', which project."
+            )
+        if not self.takes_rows and not form.only_bounds:
+            member = self._first_not_box(problem)
+            return f"{self.name} takes bounds alone and cannot keep {member}; use method='spg'."
+        if not self.takes_rows and problem.constraints:
+            return (
+                f"{self.name} takes bounds alone and cannot keep "
+                f"{problem.imposed[0].description}; use method='SLSQP' or 'trust-constr'."
+            )
+        needed = self.workspace(form.lower.size, problem)
+        if needed > MEMORY_LIMIT:
+            other = "'spg' or 'pgd'" if not problem.constraints else "'trust-constr'"
+            return (
+                f"{self.name} needs {needed / 2**30:.1f} GB for {form.lower.size:,} variables; "
+                f"use method={other}."
+            )
+        return None
+
+    def workspace(self, variables: int, problem: Problem) -> float:
+        """Return the bytes of the method's dense workspace."""
+        return 0.0
+
+    @staticmethod
+    def _without_form(problem: Problem) -> str:
+        for member in problem.set.members:
+            if member.to_scipy() is None:
+                return str(member)
+        return "these sets together"
+
+    @staticmethod
+    def _first_not_box(problem: Problem) -> str:
+        for member in problem.set.members:
+            form = member.to_scipy()
+            if form is None or not form.only_bounds:
+                return str(member)
+        return "this set"
+
+    def minimize(
+        self,
+        variables: Variables,
+        y0: Vector,
+        constraints: list[Any],
+        options: Mapping[str, Any],
+        **derivatives: Any,
+    ) -> OptimizeResult:
+        """Call SciPy, with an iteration reported by whichever form of callback the method has."""
+        form = variables.form
+
+        def callback(y: Vector, *_: Any) -> None:
+            variables.report(y)
+
+        bounds = scipy.optimize.Bounds(form.lower, form.upper)
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            return scipy.optimize.minimize(
+                variables.value, y0, jac=variables.gradient, method=self.name, bounds=bounds,
+                constraints=constraints, callback=callback, options=dict(options), **derivatives,
+            )
+
+
+def end_by_code(
+    run: Run, start: int, x: Vector, result: OptimizeResult,
+    statuses: Mapping[int, Status],
+) -> None:
+    """End a start by SciPy's integer code; its words go into the detail."""
+    status = statuses.get(int(result.status), Status.SOLVER_ERROR)
+    run.end(start, x, status, str(result.message))
+
+
+def best_point(run: Run, start: int, otherwise: Vector) -> Vector:
+    """Return the best feasible point of a start, or another where there is none."""
+    best = run.best_x[start]
+    return otherwise if best is None else best
+
+
+def constraint_dicts(variables: Variables) -> list[dict[str, Any]]:
+    """Return rows, smooth and functional constraints as SLSQP's dicts (equal to 0, or >= 0)."""
+    form, problem = variables.form, variables.run.problem
+    found: list[dict[str, Any]] = []
+
+    def linear(kind: str, matrix: np.ndarray, offset: Vector) -> None:
+        if len(matrix):
+            found.append({
+                "type": kind,
+                "fun": lambda y, a=matrix, b=offset: a @ y - b,
+                "jac": lambda y, a=matrix: a,
+            })
+
+    for rows in form.rows:
+        dense = rows.matrix.toarray()
+        equal = rows.lower == rows.upper
+        low, high = ~equal & np.isfinite(rows.lower), ~equal & np.isfinite(rows.upper)
+        linear("eq", dense[equal], rows.lower[equal])
+        linear("ineq", dense[low], rows.lower[low])
+        linear("ineq", -dense[high], -rows.upper[high])
+    for row in form.smooth:
+        found.append({
+            "type": "ineq",
+            "fun": lambda y, r=row: r.upper - r.value(y),
+            "jac": lambda y, r=row: -r.gradient(y),
+        })
+    if problem.constraints:
+        equal = problem.lower == problem.upper
+        low = ~equal & np.isfinite(problem.lower)
+        high = ~equal & np.isfinite(problem.upper)
+        for kind, chosen, sign, limit in (
+            ("eq", equal, 1.0, problem.lower), ("ineq", low, 1.0, problem.lower),
+            ("ineq", high, -1.0, problem.upper),
+        ):
+            if chosen.any():
+                found.append({
+                    "type": kind,
+                    "fun": lambda y, k=chosen, s=sign, b=limit: s * (variables.at(y).c - b)[k],
+                    "jac": lambda y, k=chosen, s=sign: s * variables.at(y).jacobian[k],
+                })
+    return found
+
+
+def constraint_objects(variables: Variables, hessian: bool) -> list[Any]:
+    """Return rows, smooth and functional constraints as trust-constr takes them, all sparse."""
+    form, problem = variables.form, variables.run.problem
+    found: list[Any] = [
+        scipy.optimize.LinearConstraint(sp.csr_matrix(rows.matrix), rows.lower, rows.upper)
+        for rows in form.rows
+    ]
+    size = form.lower.size
+    for row in form.smooth:
+        found.append(
+            scipy.optimize.NonlinearConstraint(
+                row.value, -np.inf, row.upper,
+                jac=lambda y, r=row: sp.csr_matrix(r.gradient(y)[np.newaxis]),
+                hess=lambda y, v, r=row: scipy.sparse.linalg.LinearOperator(
+                    (size, size), matvec=lambda p: v[0] * r.hessian_product(y, np.ravel(p)),
+                    dtype=np.float64,
+                ),
+            )
+        )
+    if problem.constraints:
+        outputs = problem.oracle.functions - 1
+
+        def product(y: Vector, v: Vector) -> Any:
+            weights = np.concatenate([[0.0], v[:outputs]])
+            return scipy.sparse.linalg.LinearOperator(
+                (size, size), dtype=np.float64,
+                matvec=lambda p: variables.hessian_product(y, np.ravel(p), weights),
+            )
+
+        exact = hessian and outputs == problem.constraints
+        found.append(
+            scipy.optimize.NonlinearConstraint(
+                lambda y: variables.at(y).c.copy(), problem.lower, problem.upper,
+                jac=lambda y: sp.csr_matrix(variables.at(y).jacobian),
+                hess=product if exact else scipy.optimize.BFGS(),
+            )
+        )
+    return found
+

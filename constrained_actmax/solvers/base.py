@@ -1,0 +1,136 @@
+"""What every solver is: settings, a reason to refuse, and a run from some starts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+from typing_extensions import override
+
+from constrained_actmax.errors import SpecificationError, suggest
+from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.problem import Evaluation, Problem, Run, Stopped
+from constrained_actmax.result import Status, Termination
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solver(ABC):
+    """An algorithm with its settings.
+
+    A new solver is one file: a frozen dataclass with `name`, `refusal` and `_run` (all starts at
+    once) or, on top of `RowSolver`, `_run_row` (one start). The laws that it has to keep are
+    `constrained_actmax.conformance.check_solver`.
+    """
+
+    #: What ``method=`` calls it.
+    name: ClassVar[str]
+    #: Whether every point that it evaluates is a projection on C, or between two.
+    stays_inside: ClassVar[bool] = True
+
+    @abstractmethod
+    def refusal(self, problem: Problem) -> str | None:
+        """Return why this solver cannot take the problem, naming one that can; None if it can."""
+
+    @abstractmethod
+    def _run(self, run: Run, x0: Rows, starts: Indices) -> None:
+        """Minimise from each row of x0 (B, n), feasible for C, on behalf of ``starts`` (B,).
+
+        Evaluates by ``run.evaluate``, reports accepted iterates by ``run.iterate`` and each
+        start's end by ``run.end``; may be left by `Stopped` at any evaluation.
+        """
+
+    def with_options(self, options: Mapping[str, Any]) -> Self:
+        """Return the same solver with some settings changed.
+
+        Raises
+        ------
+        SpecificationError
+            If a name is not one of its settings.
+        """
+        known = [one.name for one in fields(self)]
+        for name in options:
+            if name not in known:
+                raise SpecificationError(
+                    f"options: {self.name!r} has no option {name!r}. {suggest(name, known)}"
+                )
+        return replace(self, **options)
+
+    def solve(self, run: Run, x0: Rows) -> list[Termination]:
+        """Minimise from each row; a limit reached in the middle becomes a status.
+
+        Parameters
+        ----------
+        run : Run
+            Evaluations, limits and records of this call.
+        x0 : numpy.ndarray, shape (B, n)
+            Starts, feasible for C.
+
+        Returns
+        -------
+        list of Termination
+            One for each row.
+        """
+        status, detail = Status.SOLVER_ERROR, "The solver left this start without a word."
+        with _blas().limit(limits=1, user_api="blas"):
+            try:
+                self._run(run, x0, np.arange(len(x0)))
+            except Stopped as reason:
+                status, detail = reason.status, reason.detail
+            except KeyboardInterrupt:
+                status, detail = Status.INTERRUPTED, "Ctrl-C."
+        for start, point in enumerate(x0):
+            best = run.best_x[start]
+            run.end(start, point if best is None else best, status, detail)
+        return [run.ended[start] for start in range(len(x0))]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowSolver(Solver):
+    """A solver of one start at a time; several run one after the other and share the budget."""
+
+    @abstractmethod
+    def _run_row(self, run: Run, start: int, x0: Vector) -> None:
+        """Minimise from one point (n,); ends it by ``run.end`` or is left by `Stopped`."""
+
+    @override
+    def _run(self, run: Run, x0: Rows, starts: Indices) -> None:
+        for place, (start, point) in enumerate(zip(starts.tolist(), x0, strict=True)):
+            run.share(len(x0) - place)
+            try:
+                self._run_row(run, start, point)
+            except Stopped as reason:
+                if reason.status is Status.INTERRUPTED:
+                    raise
+                best = run.best_x[start]
+                run.end(start, point if best is None else best, reason.status, reason.detail)
+
+
+def end_hopeless(run: Run, x: Rows, found: Evaluation, starts: Indices) -> np.ndarray:
+    """End the starts that cannot be left: not finite there, or a gradient of zero.
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (B,)
+        Rows that can go on.
+    """
+    flat = found.finite & ~found.gradient.any(axis=1)
+    for row in np.flatnonzero(~found.finite):
+        detail = run.name_non_finite(x[row], found, int(row))
+        run.end(int(starts[row]), x[row], Status.NON_FINITE, detail)
+    for row in np.flatnonzero(flat):
+        run.end(int(starts[row]), x[row], Status.ZERO_GRADIENT)
+    return found.finite & ~flat
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """Find the BLAS libraries once: several threads slow small problems (7 to 14 times)."""
+    return ThreadpoolController()

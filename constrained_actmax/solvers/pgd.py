@@ -1,0 +1,188 @@
+"""Projected gradient with steps of a given length, for networks with kinks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from typing_extensions import override
+
+from constrained_actmax.errors import SpecificationError
+from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.problem import Problem, Run
+from constrained_actmax.result import Status
+from constrained_actmax.solvers.base import Solver, end_hopeless
+from constrained_actmax.solvers.spg import needs_only_a_set
+
+# Constants of Croce and Hein (2020), section 3 and appendix A.
+MOMENTUM = 0.75
+FIRST_CHECKPOINT = 0.22
+CHECKPOINT_SHRINKING = 0.03
+SHORTEST_CHECKPOINT = 0.06
+IMPROVED_SHARE = 0.75
+#: Iterations of a start where no budget says otherwise.
+DEFAULT_ITERATIONS = 300
+#: A step this many diameters long lands where the set ends along the gradient.
+BEYOND = 1e3
+
+
+@dataclass(frozen=True, kw_only=True)
+class PGD(Solver):
+    r"""Projected gradient with normalised steps whose length is annealed, all starts at once.
+
+    .. math:: x \leftarrow P_C(x - \eta\, g / \|g\|_2)
+
+    A logit of a ReLU network is piecewise linear: line searches stall at its kinks, steps of a
+    length that is set in advance cross them. The length starts at the reach of the set along the
+    first gradient. With ``schedule="halved"`` it is halved, from the best point, whenever progress
+    stops at a checkpoint, with momentum [1]_; with "geometric" it falls to `last_length` by a
+    constant factor; with "constant" it stays. Returns the best point; every iterate lies in C.
+
+    Parameters
+    ----------
+    schedule : {"halved", "geometric", "constant"}
+        How the length changes.
+    iterations : int, optional
+        N, of each start: the schedule is laid out over it. By default the start's share of the
+        budget, or 300 without one.
+    first_length : float, optional
+        First step length, in input units (Euclidean); by default the reach of the set.
+    last_length : float, default 0.03
+        Length at the end of the geometric schedule.
+    momentum : float, default 0.75
+        Weight of the gradient step against the last move, for the halved schedule.
+
+    References
+    ----------
+    .. [1] Croce and Hein (2020), Reliable evaluation of adversarial robustness with an ensemble of
+       diverse parameter-free attacks, ICML (Auto-PGD).
+    """
+
+    name: ClassVar[str] = "pgd"
+
+    schedule: Literal["halved", "geometric", "constant"] = "halved"
+    iterations: int | None = None
+    first_length: float | None = None
+    last_length: float = 0.03
+    momentum: float = MOMENTUM
+
+    def __post_init__(self) -> None:
+        if self.schedule not in ("halved", "geometric", "constant"):
+            raise SpecificationError(
+                "pgd: schedule must be 'halved', 'geometric' or 'constant', "
+                f"got {self.schedule!r}."
+            )
+        for name in ("iterations", "first_length", "last_length"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise SpecificationError(f"pgd: {name} must be > 0, got {value!r}.")
+        if not 0 < self.momentum <= 1:
+            raise SpecificationError(f"pgd: momentum must be in (0, 1], got {self.momentum!r}.")
+
+    @override
+    def refusal(self, problem: Problem) -> str | None:
+        return needs_only_a_set(self.name, problem)
+
+    @override
+    def _run(self, run: Run, x0: Rows, starts: Indices) -> None:
+        project = run.problem.set.project
+        count = len(x0)
+        total = self._iterations(run, count)
+        x = x0.copy()
+        found = run.evaluate(x, starts)
+        f, g = found.f.copy(), found.gradient.copy()
+        live = end_hopeless(run, x, found, starts)
+        best_x, best_f, best_g = x.copy(), f.copy(), g.copy()
+        previous = x.copy()
+        length = self._first_length(run, x, g, live)
+        last = np.minimum(self.last_length, length)
+        factor = (last / length) ** (1.0 / max(1, total - 1))
+        checkpoints = _checkpoints(total)
+        improved, reduced = np.zeros(count, dtype=int), np.ones(count, dtype=bool)
+        best_before, passed = f.copy(), 0
+        for iteration in range(total):
+            rows = np.flatnonzero(live)
+            if not rows.size:
+                return
+            norm = np.maximum(np.linalg.norm(g[rows], axis=1), np.finfo(np.float64).tiny)
+            moved = project(x[rows] - (length[rows] / norm)[:, None] * g[rows])
+            if self.schedule == "halved" and iteration > 0:
+                moved = project(
+                    x[rows] + self.momentum * (moved - x[rows])
+                    + (1.0 - self.momentum) * (x[rows] - previous[rows])
+                )
+            previous[rows] = x[rows]
+            found = run.evaluate(moved, starts[rows])
+            rose = found.f < f[rows]
+            x[rows], f[rows], g[rows] = moved, found.f, found.gradient
+            for place, row in enumerate(rows):
+                if not found.finite[place]:
+                    detail = run.name_non_finite(moved[place], found, place)
+                    run.end(int(starts[row]), best_x[row], Status.NON_FINITE, detail)
+                    live[row] = False
+                    continue
+                improved[row] += bool(rose[place])
+                if f[row] < best_f[row]:
+                    best_f[row], best_x[row], best_g[row] = f[row], x[row], g[row]
+                if not run.iterate(int(starts[row]), x[row], float(f[row]), 0.0):
+                    live[row] = False
+                elif not g[row].any():
+                    # A plateau inside the set: go on from the best point with a shorter step.
+                    x[row], f[row], g[row] = best_x[row], best_f[row], best_g[row]
+                    previous[row] = x[row]
+                    length[row] *= 0.5
+            if self.schedule == "geometric":
+                length *= factor
+            if self.schedule == "halved" and iteration + 1 in checkpoints:
+                span = iteration + 1 - passed
+                passed = iteration + 1
+                stuck = (improved < IMPROVED_SHARE * span) | (~reduced & (best_before == best_f))
+                turned = live & stuck
+                length[turned] *= 0.5
+                x[turned], f[turned], g[turned] = best_x[turned], best_f[turned], best_g[turned]
+                previous[turned] = x[turned]
+                reduced, best_before = stuck, best_f.copy()
+                improved[:] = 0
+                self._end_converged(run, best_x, best_g, live, starts)
+        for row in np.flatnonzero(live):
+            run.end(int(starts[row]), best_x[row], Status.STALLED, f"Schedule of {total} steps ended.")
+
+    def _iterations(self, run: Run, count: int) -> int:
+        if run.remaining is None:
+            return self.iterations or DEFAULT_ITERATIONS
+        affordable = max(1, run.remaining // count - 1)
+        return min(self.iterations or affordable, affordable)
+
+    def _first_length(self, run: Run, x: Rows, g: Rows, live: np.ndarray) -> Vector:
+        if self.first_length is not None:
+            return np.full(len(x), float(self.first_length))
+        norm = np.maximum(np.linalg.norm(g, axis=1), np.finfo(np.float64).tiny)
+        diameter = run.problem.set.diameter
+        if not np.isfinite(diameter):
+            return np.maximum(1.0, np.linalg.norm(x, axis=1))
+        direction = np.where(live[:, None], g / norm[:, None], 0.0)
+        end = run.problem.set.project(x - BEYOND * diameter * direction)
+        reach: Vector = np.linalg.norm(end - x, axis=1)
+        return np.where(reach > 0, reach, diameter)
+
+    @staticmethod
+    def _end_converged(
+        run: Run, x: Rows, g: Rows, live: np.ndarray, starts: Indices
+    ) -> None:
+        rows = np.flatnonzero(live)
+        if rows.size:
+            residual = np.max(np.abs(run.problem.set.project(x[rows] - g[rows]) - x[rows]), axis=1)
+            for row in rows[residual <= run.tolerance]:
+                run.end(int(starts[row]), x[row], Status.CONVERGED)
+                live[row] = False
+
+
+def _checkpoints(total: int) -> set[int]:
+    """Return the iterations at which progress is judged [1]_."""
+    places, share, gap = {0}, 0.0, FIRST_CHECKPOINT
+    while share < 1.0:
+        share += gap
+        places.add(int(np.ceil(share * total)))
+        gap = max(gap - CHECKPOINT_SHRINKING, SHORTEST_CHECKPOINT)
+    return places

@@ -1,0 +1,93 @@
+"""Which solver: by name, or by rule from the problem's form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from constrained_actmax.errors import RefusedError, SpecificationError, suggest
+from constrained_actmax.problem import Problem
+from constrained_actmax.solvers.base import Solver
+from constrained_actmax.solvers.l_bfgs_b import LBFGSB
+from constrained_actmax.solvers.pgd import PGD
+from constrained_actmax.solvers.slsqp import SLSQP
+from constrained_actmax.solvers.spg import SPG
+from constrained_actmax.solvers.tnc import TNC
+from constrained_actmax.solvers.trust_constr import TrustConstr
+
+SOLVERS: dict[str, type[Solver]] = {
+    one.name: one for one in (LBFGSB, SLSQP, TrustConstr, TNC, SPG, PGD)
+}
+
+
+def named(method: str) -> Solver:
+    """Return a solver with its default settings; names are matched without regard to case.
+
+    Raises
+    ------
+    SpecificationError
+        If there is none of this name; near ones are suggested.
+    """
+    for name, kind in SOLVERS.items():
+        if name.casefold() == method.casefold():
+            return kind()
+    raise SpecificationError(f"method: no {method!r}. {suggest(method, ['auto', *SOLVERS])}")
+
+
+def select(
+    problem: Problem, method: str | Solver, options: Mapping[str, Any] | None
+) -> tuple[Solver, str]:
+    """Return the solver to take and, for ``method="auto"``, one line that says why.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is asked.
+    method : str or Solver
+        "auto", a name, or a configured solver.
+    options : mapping, optional
+        Settings that replace the solver's.
+
+    Raises
+    ------
+    SpecificationError
+        If the name or an option is unknown.
+    RefusedError
+        If the solver cannot take the problem; the message names one that can.
+    """
+    reason = ""
+    if isinstance(method, Solver):
+        solver = method
+    elif isinstance(method, str):
+        if method.casefold() == "auto":
+            solver, reason = by_rule(problem)
+        else:
+            solver = named(method)
+    else:
+        raise SpecificationError(
+            f"method: expected a name or a Solver, got {type(method).__name__} {method!r}."
+        )
+    if options:
+        solver = solver.with_options(options)
+    refusal = solver.refusal(problem)
+    if refusal is not None:
+        raise RefusedError(refusal)
+    return solver, reason
+
+
+def by_rule(problem: Problem) -> tuple[Solver, str]:
+    """Return the solver for a problem of this form, and why.
+
+    On piecewise-linear networks steps of a set length cross the kinks at which line searches
+    stall; on smooth ones curvature pays.
+    """
+    if problem.constraints:
+        for solver in (SLSQP(), TrustConstr()):
+            if solver.refusal(problem) is None:
+                return solver, f"{solver.name}: the constraints on functions need a method for them"
+        return TrustConstr(), "trust-constr: the problem is too large for SLSQP"
+    if problem.set.only_box:
+        return LBFGSB(), "L-BFGS-B: bounds alone"
+    if problem.smooth is False:
+        return PGD(), "pgd: a network with kinks (ReLU, max) under a convex set"
+    return SPG(), "spg: a smooth objective under a convex set"

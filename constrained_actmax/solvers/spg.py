@@ -1,0 +1,179 @@
+"""Spectral projected gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from typing_extensions import override
+
+from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.problem import Problem, Run
+from constrained_actmax.result import Status
+from constrained_actmax.solvers.base import Solver, end_hopeless
+
+# Constants of Birgin, Martínez and Raydan (2000), section 2 and 4.
+SUFFICIENT_DECREASE = 1e-4
+SAFEGUARD = (0.1, 0.9)
+STEP_RANGE = (1e-30, 1e30)
+#: Slack of the line search against rounding of the model, in units of epsilon max(1, |f|).
+ROUNDING_SLACK = 10.0
+#: A step a g is never longer than this many diameters of the set: y's curvature is noise there.
+LONGEST_STEP = 1e3
+#: Reductions of one step after which the row is stuck.
+MAX_BACKTRACKS = 25
+#: Iterations without a gain beyond rounding after which the row is stuck.
+PATIENCE = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class SPG(Solver):
+    r"""Spectral projected gradient with a nonmonotone line search [1]_, all starts at once.
+
+    .. math:: d = P_C(x - a g) - x, \qquad x \leftarrow x + \lambda d, \qquad
+              a \leftarrow s^\top s / s^\top y
+
+    Every iterate lies in C. Each round evaluates the trial point of every live start in one model
+    call. Takes any set that can be projected on; no functional constraints.
+
+    Parameters
+    ----------
+    max_iterations : int, default 1000
+        Accepted steps of each start.
+    gradient_tolerance : float, optional
+        Stop when ``max |P_C(x - g) - x|`` is below, in input units; by default the call's ``tol``.
+    memory : int, default 10
+        M: the line search compares with the worst of the last M values.
+
+    References
+    ----------
+    .. [1] Birgin, Martínez and Raydan (2000), Nonmonotone spectral projected gradient methods on
+       convex sets, SIAM J. Optim. 10, 1196-1211.
+    """
+
+    name: ClassVar[str] = "spg"
+
+    max_iterations: int = 1000
+    gradient_tolerance: float | None = None
+    memory: int = 10
+
+    @override
+    def refusal(self, problem: Problem) -> str | None:
+        return needs_only_a_set(self.name, problem)
+
+    @override
+    def _run(self, run: Run, x0: Rows, starts: Indices) -> None:
+        problem, project = run.problem, run.problem.set.project
+        tolerance = run.tolerance if self.gradient_tolerance is None else self.gradient_tolerance
+        count, n = x0.shape
+        x = x0.copy()
+        found = run.evaluate(x, starts)
+        f, g = found.f.copy(), found.gradient.copy()
+        live = end_hopeless(run, x, found, starts)
+        best_f, best_x, since = f.copy(), x.copy(), np.zeros(count, dtype=int)
+        recent = np.full((count, self.memory), -np.inf)
+        recent[:, 0] = f
+        residual = np.max(np.abs(project(x - np.where(live[:, None], g, 0.0)) - x), axis=1)
+        for row in np.flatnonzero(live & (residual <= tolerance)):
+            run.end(int(starts[row]), x[row], Status.CONVERGED)
+        live &= residual > tolerance
+        a = 1.0 / np.maximum(residual, STEP_RANGE[0])
+        target, d, slope = x.copy(), np.zeros_like(x), np.zeros(count)
+        step, tries = np.ones(count), np.zeros(count, dtype=int)
+        fresh = live.copy()
+        while live.any():
+            # New directions for the rows that accepted a step.
+            rows = np.flatnonzero(fresh & live)
+            if rows.size:
+                a[rows] = self._capped(a[rows], g[rows], x[rows], problem)
+                target[rows] = project(x[rows] - a[rows, None] * g[rows])
+                d[rows] = target[rows] - x[rows]
+                slope[rows] = np.einsum("bn,bn->b", g[rows], d[rows])
+                step[rows], tries[rows] = 1.0, 0
+                # |P(x - g) - x|_2 >= |d|_2 / max(1, a): the residual is asked for only where
+                # this bound leaves it in doubt.
+                length = np.linalg.norm(d[rows], axis=1) / np.maximum(1.0, a[rows])
+                near = rows[length <= tolerance * np.sqrt(n)]
+                if near.size:
+                    residual = np.max(np.abs(project(x[near] - g[near]) - x[near]), axis=1)
+                    for row in near[residual <= tolerance]:
+                        run.end(int(starts[row]), x[row], Status.CONVERGED)
+                        live[row] = False
+                for row in rows[live[rows] & (slope[rows] >= 0)]:
+                    run.end(int(starts[row]), best_x[row], Status.STALLED, "No descent direction is left.")
+                    live[row] = False
+                fresh[rows] = False
+            rows = np.flatnonzero(live)
+            if not rows.size:
+                break
+            trial = np.where(
+                step[rows, None] == 1.0, target[rows], x[rows] + step[rows, None] * d[rows]
+            )
+            found = run.evaluate(trial, starts[rows])
+            reference = recent[rows].max(axis=1)
+            slack = ROUNDING_SLACK * problem.oracle.epsilon * np.maximum(1.0, np.abs(reference))
+            enough = reference + SUFFICIENT_DECREASE * step[rows] * slope[rows] + slack
+            accepted = found.finite & (found.f <= enough)
+            for place in np.flatnonzero(accepted):
+                row = int(rows[place])
+                s, y = trial[place] - x[row], found.gradient[place] - g[row]
+                curvature = float(s @ y)
+                a[row] = STEP_RANGE[1] if curvature <= 0 else float(s @ s) / curvature
+                x[row], f[row], g[row] = trial[place], found.f[place], found.gradient[place]
+                recent[row, (run.iterations[starts[row]] + 1) % self.memory] = f[row]
+                since[row] += 1
+                noise = problem.oracle.epsilon * max(1.0, abs(best_f[row]))
+                if f[row] < best_f[row]:
+                    if best_f[row] - f[row] > noise:
+                        since[row] = 0
+                    best_f[row], best_x[row] = f[row], x[row]
+                fresh[row] = True
+                if not run.iterate(int(starts[row]), x[row], float(f[row]), 0.0):
+                    live[row] = False
+                elif since[row] > PATIENCE:
+                    run.end(int(starts[row]), best_x[row], Status.STALLED)
+                    live[row] = False
+                elif run.iterations[starts[row]] >= self.max_iterations:
+                    run.end(int(starts[row]), best_x[row], Status.BUDGET, "max_iterations reached.")
+                    live[row] = False
+            for place in np.flatnonzero(~accepted):
+                row = int(rows[place])
+                step[row] = self._shorter(
+                    float(step[row]), float(slope[row]), float(found.f[place] - f[row])
+                )
+                tries[row] += 1
+                if tries[row] > MAX_BACKTRACKS:
+                    if found.finite[place]:
+                        run.end(int(starts[row]), best_x[row], Status.STALLED)
+                    else:
+                        detail = run.name_non_finite(trial[place], found, int(place))
+                        run.end(int(starts[row]), best_x[row], Status.NON_FINITE, detail)
+                    live[row] = False
+
+    @staticmethod
+    def _capped(a: Vector, g: Rows, x: Rows, problem: Problem) -> Vector:
+        length = np.maximum(np.linalg.norm(g, axis=1), STEP_RANGE[0])
+        diameter = problem.set.diameter
+        reach = diameter if np.isfinite(diameter) else np.maximum(1.0, np.linalg.norm(x, axis=1))
+        capped: Vector = np.clip(np.minimum(a, LONGEST_STEP * reach / length), *STEP_RANGE)
+        return capped
+
+    @staticmethod
+    def _shorter(step: float, slope: float, rise: float) -> float:
+        """Minimise the quadratic through f, its slope and the trial value, safeguarded."""
+        bend = 2.0 * (rise - step * slope)
+        proposal = -(step**2) * slope / bend if np.isfinite(bend) and bend > 0 else 0.0
+        low, high = SAFEGUARD
+        return proposal if low * step <= proposal <= high * step else 0.5 * step
+
+
+def needs_only_a_set(name: str, problem: Problem) -> str | None:
+    """Say that a projected method cannot take functional constraints."""
+    if not problem.constraints:
+        return None
+    first = problem.imposed[0].description
+    return (
+        f"{name} keeps convex sets by projection and cannot take {first}; "
+        "use method='SLSQP' or 'trust-constr'."
+    )

@@ -1,0 +1,66 @@
+"""Truncated Newton by SciPy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from typing_extensions import override
+
+from constrained_actmax.layout import Vector
+from constrained_actmax.problem import Run
+from constrained_actmax.result import Status
+from constrained_actmax.solvers._scipy import ScipySolver, Variables, end_by_code
+
+#: SciPy's codes: -1 infeasible, 0 local minimum, 1 converged in f, 2 converged in x, 3 limit of
+#: evaluations, 4 line search failed, 5 all bounds equal, 6 no progress, 7 the user stopped it.
+STATUSES = {
+    -1: Status.INFEASIBLE, 0: Status.CONVERGED, 1: Status.CONVERGED, 2: Status.STALLED,
+    3: Status.BUDGET, 4: Status.STALLED, 5: Status.CONVERGED, 6: Status.STALLED,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TNC(ScipySolver):
+    r"""Truncated Newton for bounds [1]_, SciPy's implementation.
+
+    Parameters
+    ----------
+    maxfun : int, default 15000
+        Limit of evaluations of one start.
+    ftol, xtol, gtol : float, optional
+        SciPy's stopping tests; `gtol` defaults to the call's `tol`, the others to SciPy's.
+    scale, offset, maxCGit, eta, stepmx, accuracy, minfev, rescale : optional
+        SciPy's own.
+
+    References
+    ----------
+    .. [1] Nash (1984), Newton-type minimization via the Lanczos method, SIAM J. Numer. Anal. 21,
+       770-788.
+    """
+
+    name: ClassVar[str] = "TNC"
+    takes_rows: ClassVar[bool] = False
+
+    maxfun: int = 15000
+    maxiter: int | None = None  # type: ignore[assignment]  # SciPy's TNC counts evaluations alone
+    ftol: float | None = None
+    xtol: float | None = None
+    gtol: float | None = None
+    maxCGit: int | None = None  # noqa: N815 - SciPy's name
+    eta: float | None = None
+    stepmx: float | None = None
+    accuracy: float | None = None
+    minfev: float | None = None
+    rescale: float | None = None
+    scale: Vector | None = None
+    offset: Vector | None = None
+
+    @override
+    def _run_row(self, run: Run, start: int, x0: Vector) -> None:
+        form = run.problem.set.to_scipy()
+        assert form is not None  # refusal() asked
+        variables = Variables(run, start, form)
+        options = self.options() | {"gtol": run.tolerance if self.gtol is None else self.gtol}
+        result = self.minimize(variables, variables.y(x0), [], options)
+        end_by_code(run, start, variables.x(result.x), result, STATUSES)

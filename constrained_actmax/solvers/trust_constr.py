@@ -1,0 +1,96 @@
+"""trust-constr by SciPy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import scipy.optimize
+import scipy.sparse.linalg
+from typing_extensions import override
+
+from constrained_actmax.layout import Vector
+from constrained_actmax.problem import Problem, Run
+from constrained_actmax.result import Status
+from constrained_actmax.solvers._scipy import (
+    ScipySolver,
+    Variables,
+    constraint_objects,
+    end_by_code,
+)
+
+#: SciPy's codes: 0 iterations, 1 gradient of the Lagrangian, 2 trust region, 3 callback,
+#: 4 (SciPy >= 1.16) constraint violation that does not fall.
+STATUSES = {0: Status.BUDGET, 1: Status.CONVERGED, 2: Status.STALLED, 4: Status.INFEASIBLE}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrustConstr(ScipySolver):
+    r"""Interior-point trust region with projected conjugate gradients [1]_, SciPy's implementation.
+
+    All Jacobians reach it sparse. The Hessian of the Lagrangian comes as products from the model
+    where the network is smooth, as a BFGS approximation where it has kinks (its own is zero
+    there almost everywhere).
+
+    Parameters
+    ----------
+    gtol : float, optional
+        Norm of the Lagrangian's gradient at which it stops; by default the call's `tol`.
+    xtol : float, default 1e-9
+        Trust-region radius at which it stops.
+    barrier_tol : float, optional
+        Barrier parameter at which it stops; by default the smaller of `gtol` and 1e-8.
+    maxiter : int, default 1000
+        Limit of iterations.
+    initial_tr_radius, initial_constr_penalty, initial_barrier_parameter, \
+initial_barrier_tolerance : float, optional
+        SciPy's own.
+
+    References
+    ----------
+    .. [1] Byrd, Hribar and Nocedal (1999), An interior point algorithm for large-scale nonlinear
+       programming, SIAM J. Optim. 9, 877-900.
+    """
+
+    name: ClassVar[str] = "trust-constr"
+
+    gtol: float | None = None
+    xtol: float = 1e-9
+    barrier_tol: float | None = None
+    initial_tr_radius: float | None = None
+    initial_constr_penalty: float | None = None
+    initial_barrier_parameter: float | None = None
+    initial_barrier_tolerance: float | None = None
+
+    @override
+    def workspace(self, variables: int, problem: Problem) -> float:
+        return 0.0 if problem.smooth else 2.0 * 8.0 * variables**2
+
+    @override
+    def _run_row(self, run: Run, start: int, x0: Vector) -> None:
+        problem = run.problem
+        form = problem.set.to_scipy()
+        assert form is not None  # refusal() asked
+        variables = Variables(run, start, form)
+        size = form.lower.size
+        weights = np.zeros(problem.oracle.functions)
+        weights[0] = 1.0
+
+        def hessian(y: Vector) -> scipy.sparse.linalg.LinearOperator:
+            return scipy.sparse.linalg.LinearOperator(
+                (size, size), dtype=np.float64,
+                matvec=lambda v: variables.hessian_product(y, np.ravel(v), weights),
+            )
+
+        smooth = bool(problem.smooth)
+        gtol = run.tolerance if self.gtol is None else self.gtol
+        options = self.options() | {
+            "gtol": gtol,
+            "barrier_tol": min(gtol, 1e-8) if self.barrier_tol is None else self.barrier_tol,
+        }
+        result = self.minimize(
+            variables, variables.y(x0), constraint_objects(variables, smooth), options,
+            hess=hessian if smooth else scipy.optimize.BFGS(),
+        )
+        end_by_code(run, start, variables.x(result.x), result, STATUSES)
