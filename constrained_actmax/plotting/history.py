@@ -1,0 +1,70 @@
+"""How a run came to its answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from constrained_actmax.plotting.figures import CYCLE, GREY, new_figure, quiet
+
+if TYPE_CHECKING:
+    from constrained_actmax.result import Result
+
+#: Iterates with a larger relative violation are drawn hollow.
+VISIBLE_VIOLATION = 1e-6
+
+
+def plot_history(result: Result, ax: Axes | None = None) -> Axes:
+    """Draw the objective against model evaluations, one line a start.
+
+    Iterates that break a constraint are hollow, so their value does not count; the dashed line is
+    the value of the answer.
+
+    Parameters
+    ----------
+    result : Result
+        What `maximize` returned.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+    """
+    if ax is None:
+        ax = new_figure(6.4, 3.6).subplots()
+    history = result.history
+    starts = np.asarray(history.start)
+    rows, values = np.asarray(history.rows), np.asarray(history.value, dtype=np.float64)
+    broken = np.asarray(history.violation, dtype=np.float64) > VISIBLE_VIOLATION
+    different = np.unique(starts)
+    for place, start in enumerate(different):
+        mine = starts == start
+        colour = CYCLE[place % len(CYCLE)]
+        label = f"start {start}" if 1 < len(different) <= len(CYCLE) else None
+        ax.plot(rows[mine], values[mine], color=colour, linewidth=1.2, label=label)
+        ax.plot(rows[mine & ~broken], values[mine & ~broken], ".", color=colour, markersize=5)
+        ax.plot(
+            rows[mine & broken],
+            values[mine & broken],
+            "o",
+            color=colour,
+            markersize=5,
+            markerfacecolor="none",
+        )
+    if np.isfinite(result.value):
+        ax.axhline(result.value, color=GREY, linestyle="--", linewidth=0.8)
+    if broken.any():
+        ax.plot([], [], "o", color=GREY, markerfacecolor="none", label="breaks a constraint")
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(fontsize="small")
+    ax.set_xlabel("model evaluations")
+    ax.set_ylabel(result.objective)
+    ax.set_title(f"{result.method}: {result.value:.4g} after {result.rows} evaluations")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    quiet(ax)
+    return ax
