@@ -6,6 +6,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -16,6 +17,8 @@ from constrained_actmax.sets.scipy_form import ScipyForm
 
 if TYPE_CHECKING:
     import cvxpy as cp
+
+    from constrained_actmax.sets.convex_program import ConvexProgram
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +55,8 @@ class ConvexSet(ABC):
     is_box: ClassVar[bool] = False
     #: Whether `_project_in_box` knows the projection on the intersection with any box.
     projects_in_box: ClassVar[bool] = False
+    #: Whether `_project` is a closed form, or a method as exact; cvxpy is not.
+    closed: ClassVar[bool] = True
 
     # -- binding ---------------------------------------------------------------------------------
 
@@ -243,11 +248,10 @@ class ConvexSet(ABC):
         lower, upper = self.bounding_box()
         return float(np.linalg.norm(upper - lower))
 
-    def least_in_box(self, lower: Vector, upper: Vector) -> tuple[Vector, float, float] | None:
-        """Return the point of a box where the set's function is least, its value, and the radius.
+    def excess_in_box(self, lower: Vector, upper: Vector) -> float | None:
+        """Return by how much the best point of a box breaks the set's inequality; None if unknown.
 
-        None for a set that is not a function under a radius. The set and the box intersect where
-        the value is at most the radius.
+        The set and the box intersect where it is <= 0, up to rounding.
         """
         return None
 
@@ -275,12 +279,12 @@ class ConvexSet(ABC):
     @property
     def projection_method(self) -> str:
         """How the set projects and what that costs, in a few words."""
-        return "closed form, O(n)"
+        return "closed form, O(n)" if self.closed else "cvxpy, compiled once"
 
     @property
     def tolerance(self) -> float:
         """Largest relative violation that a projected point may have."""
-        return 1e-12
+        return 1e-12 if self.closed else 1e-8
 
     def __str__(self) -> str:
         place = f" on {self.on!r}" if self.on is not None else ""
@@ -326,10 +330,22 @@ class ConvexSet(ABC):
         """
         raise NotImplementedError(type(self).__name__)
 
-    def _linear_maximizer(self, g: Rows) -> Rows:
-        from constrained_actmax.sets.convex_program import linear_maximizer  # loads cvxpy
+    def _project_by_cvxpy(self, x: Rows) -> Rows:
+        return self._program.project(x)
 
-        return np.stack([linear_maximizer(self, row) for row in g])
+    @cached_property
+    def _program(self) -> ConvexProgram:
+        from constrained_actmax.sets.convex_program import ConvexProgram  # for sets that need it
+
+        unlimited = np.full(self.dimension, np.inf)
+        return ConvexProgram((self,), -unlimited, unlimited)
+
+    def _linear_maximizer_in_box(self, g: Rows, lower: Vector, upper: Vector) -> Rows | None:
+        """Return points of the set and a bounded box where g'x is largest; None if not closed."""
+        return None
+
+    def _linear_maximizer(self, g: Rows) -> Rows:
+        return np.stack([self._program.maximizer(row) for row in g])
 
     def _to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm | None:
         return None

@@ -15,7 +15,7 @@ from constrained_actmax.errors import InfeasibleError, SpecificationError
 from constrained_actmax.layout import Indices, Layout, Region, Rows, Vector
 from constrained_actmax.sets.base import ConvexSet
 from constrained_actmax.sets.part import Part
-from constrained_actmax.sets.pieces import Alone, InBox, Piece
+from constrained_actmax.sets.pieces import Alone, InBox, Piece, Program
 from constrained_actmax.sets.scipy_form import Lift, LinearRows, ScipyForm, SmoothRow
 
 if TYPE_CHECKING:
@@ -149,11 +149,16 @@ class Intersection(ConvexSet):
         free = not (np.isfinite(lower).any() or np.isfinite(upper).any())
         first = members[0]
         if len(members) == 1 and self.strategy in (None, "closed"):
-            if free:
+            if free and first.closed:
                 return Alone(indices, members, lower, upper)
             if first.projects_in_box:
                 return InBox(indices, members, lower, upper)
-        raise SpecificationError(f"{self}: no closed form is known for this intersection.")
+        if self.strategy == "closed":
+            raise SpecificationError(
+                f"{self}: no closed form is known for {' ∩ '.join(map(str, couplings))}"
+                f"{'' if free else ' with a box'}; leave strategy= out."
+            )
+        return Program(indices, members, lower, upper)
 
     # -- what a user asks ------------------------------------------------------------------------
 
@@ -209,7 +214,26 @@ class Intersection(ConvexSet):
     def bounded(self) -> bool:
         """Whether the set is bounded; False only where it is certain that it is not."""
         lower, upper = self._bounding_box
-        return bool(np.isfinite(lower).all() and np.isfinite(upper).all())
+        infinite = np.isinf(lower) | np.isinf(upper)
+        if not infinite.any():
+            return True
+        for piece in self.pieces:
+            if infinite[piece.indices].any() and self._open(piece):
+                return False
+            infinite[piece.indices] = False
+        return not infinite.any()
+
+    @staticmethod
+    def _open(piece: Piece) -> bool:
+        # Every direction that a convex set is open along has g'd != 0 for almost every g, so two
+        # linear programs decide it.
+        from constrained_actmax.sets.convex_program import LARGEST, ConvexProgram
+
+        if len(piece.indices) > LARGEST:
+            return False
+        program = ConvexProgram(piece.members, piece.lower, piece.upper)
+        g = np.random.default_rng(0).standard_normal(len(piece.indices))
+        return program.open_along(g) or program.open_along(-g)
 
     @cached_property
     def _diameter(self) -> float:
@@ -237,9 +261,9 @@ class Intersection(ConvexSet):
         InfeasibleError
             Names the smallest clash, and by how much each of its constraints would have to give.
         """
-        lower, upper = self._box
-        if np.any(lower > upper):
-            raise InfeasibleError(f"{self}: empty box.")
+        from constrained_actmax.sets.emptiness import explain
+
+        explain(self)
 
     # -- projections -----------------------------------------------------------------------------
 
@@ -275,13 +299,27 @@ class Intersection(ConvexSet):
 
     @override
     def _linear_maximizer(self, g: Rows) -> Rows:
-        if self.only_box:
-            lower, upper = self._box
-            best = np.where(g > 0, upper, np.where(g < 0, lower, self.centre()))
-            if not np.isfinite(best).all():
-                raise SpecificationError(f"{self}: g'x has no maximum, the set is open along g.")
-            return best
-        return super()._linear_maximizer(g)
+        lower, upper = self._box
+        best = np.where(g > 0, upper, np.where(g < 0, lower, self.centre()))
+        for piece in self.pieces:
+            at = piece.indices
+            best[:, at] = self._maximizer_of(piece, g[:, at])
+        if not np.isfinite(best).all():
+            raise SpecificationError(f"{self}: g'x has no maximum, the set is open along g.")
+        return best
+
+    @staticmethod
+    def _maximizer_of(piece: Piece, g: Rows) -> Rows:
+        if isinstance(piece, Alone):
+            return piece.members[0]._linear_maximizer(g)
+        if len(piece.members) == 1:
+            found = piece.members[0]._linear_maximizer_in_box(g, piece.lower, piece.upper)
+            if found is not None:
+                return found
+        from constrained_actmax.sets.convex_program import ConvexProgram
+
+        program = ConvexProgram(piece.members, piece.lower, piece.upper)
+        return np.stack([program.maximizer(row) for row in g])
 
     @override
     def _to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:

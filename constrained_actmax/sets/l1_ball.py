@@ -120,9 +120,9 @@ class L1Ball(ConvexSet):
         return np.full(len(x), max(1.0, self.radius, largest))
 
     @override
-    def least_in_box(self, lower: Vector, upper: Vector) -> tuple[Vector, float, float]:
+    def excess_in_box(self, lower: Vector, upper: Vector) -> float:
         nearest = np.clip(self.center, lower, upper)
-        return nearest, float(self._height(nearest[np.newaxis])[0]), self.radius
+        return float(self._height(nearest[np.newaxis])[0]) - self.radius
 
     @override
     def _project(self, x: Rows) -> Rows:
@@ -173,6 +173,23 @@ class L1Ball(ConvexSet):
         found = np.repeat(self.center[np.newaxis], len(g), axis=0)
         found[rows, best] += np.sign(g[rows, best]) * self.radius / self.weights[best]
         return found
+
+    @override
+    def _linear_maximizer_in_box(self, g: Rows, lower: Vector, upper: Vector) -> Rows:
+        # A fractional knapsack: from the point of the box nearest to c, go where a unit of the
+        # budget buys most, until it is spent. Equal rates are taken one after another, so the
+        # answer is a vertex.
+        start = np.clip(self.center, lower, upper)
+        left = max(0.0, self.radius - float(self._height(start[np.newaxis])[0]))
+        room = np.where(g > 0.0, upper - start, np.where(g < 0.0, start - lower, 0.0))
+        order = np.argsort(-np.abs(g) / self.weights, axis=1, kind="stable")
+        cost = np.take_along_axis(np.minimum(room * self.weights, left), order, axis=1)
+        before = np.cumsum(cost, axis=1) - cost
+        spent = np.zeros_like(g)
+        np.put_along_axis(spent, order, np.clip(left - before, 0.0, cost), axis=1)
+        moved = start + np.sign(g) * np.minimum(spent / self.weights, room)
+        moved = np.clip(moved, lower, upper)
+        return pulled_inside(moved, start, lower, upper, self._height, self.radius)
 
     @override
     def _to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:

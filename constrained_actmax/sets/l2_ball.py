@@ -101,9 +101,9 @@ class L2Ball(ConvexSet):
         return np.full(len(x), max(1.0, self.radius, largest))
 
     @override
-    def least_in_box(self, lower: Vector, upper: Vector) -> tuple[Vector, float, float]:
+    def excess_in_box(self, lower: Vector, upper: Vector) -> float:
         nearest = np.clip(self.center, lower, upper)
-        return nearest, float(self._height(nearest[np.newaxis])[0]), self.radius
+        return float(self._height(nearest[np.newaxis])[0]) - self.radius
 
     @override
     def _project(self, x: Rows) -> Rows:
@@ -158,6 +158,26 @@ class L2Ball(ConvexSet):
     def _linear_maximizer(self, g: Rows) -> Rows:
         length = np.linalg.norm(g, axis=1, keepdims=True)
         return self.center + self.radius * g / np.where(length > 0.0, length, 1.0)
+
+    @override
+    def _linear_maximizer_in_box(self, g: Rows, lower: Vector, upper: Vector) -> Rows | None:
+        # clip(c + g/t, l, u), t the root of its distance to c; the box's corner where that is near.
+        start = np.clip(self.center, lower, upper)
+        corner = np.where(g > 0.0, upper, np.where(g < 0.0, lower, start))
+        with np.errstate(over="ignore"):
+            far = self._height(corner) > self.radius
+        if not far.any():
+            return corner
+        # As far along g as every entry of it needs to reach its bound, then projected back: for a
+        # point c + s g the projection on the pair is clip(c + s' g, l, u), the maximiser's form.
+        length = np.max(np.abs(g), axis=1, keepdims=True)
+        step = self.radius * g / np.where(length > 0.0, length, 1.0)
+        smallest = np.min(np.where(g == 0.0, np.inf, np.abs(step)), axis=1, keepdims=True)
+        reach = (self.radius + np.abs(self.center - start).max(initial=0.0)) / smallest
+        if not np.isfinite(reach).all():
+            return None
+        moved, _ = self._project_in_box(self.center + np.maximum(reach, 1.0) * step, lower, upper)
+        return np.where(far[:, np.newaxis], moved, corner)
 
     @override
     def _to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -116,13 +117,19 @@ class Part(ConvexSet):
         return whole
 
     @override
-    def least_in_box(self, lower: Vector, upper: Vector) -> tuple[Vector, float, float] | None:
-        found = self.inner.least_in_box(lower[self.indices], upper[self.indices])
-        if found is None:
-            return None
-        point = np.clip(0.0, lower, upper)
-        point[self.indices] = found[0]
-        return point, found[1], found[2]
+    def excess_in_box(self, lower: Vector, upper: Vector) -> float | None:
+        return self.inner.excess_in_box(lower[self.indices], upper[self.indices])
+
+    @property
+    @override
+    def closed(self) -> bool:  # type: ignore[override]
+        return self.inner.closed
+
+    @override
+    def split(self) -> Sequence[ConvexSet]:
+        return tuple(
+            Part(one.core, self.indices[one.support], self.size) for one in self.inner.split()
+        )
 
     def _embedded(self, lower: Vector, upper: Vector) -> tuple[Vector, Vector]:
         whole_lower, whole_upper = np.full(self.size, -np.inf), np.full(self.size, np.inf)

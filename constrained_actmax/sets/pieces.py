@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.sets.base import ConvexSet
+
+if TYPE_CHECKING:
+    from constrained_actmax.sets.convex_program import ConvexProgram
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,3 +74,26 @@ class InBox(Piece):
     @property
     def method(self) -> str:
         return "with its box by the root of the dual, exact, O(n) a pass, about 10 passes"
+
+
+@dataclass(frozen=True, eq=False)
+class Program(Piece):
+    """Sets of any kind with their box, by one compiled cvxpy problem."""
+
+    @cached_property
+    def program(self) -> ConvexProgram:
+        """The compiled problem."""
+        from constrained_actmax.sets.convex_program import ConvexProgram  # loads cvxpy when used
+
+        return ConvexProgram(self.members, self.lower, self.upper)
+
+    def project(self, x: Rows) -> tuple[Rows, Vector | None]:
+        return self.program.project(x), None
+
+    @property
+    def method(self) -> str:
+        return f"cvxpy, compiled once (Clarabel), about {5 + len(self.indices) // 50} ms a point"
+
+    @property
+    def tolerance(self) -> float:
+        return 1e-8

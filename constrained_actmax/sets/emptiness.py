@@ -1,0 +1,192 @@
+"""Whether an intersection is empty, and which of its constraints clash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from constrained_actmax.errors import InfeasibleError, ProjectionError
+from constrained_actmax.layout import Vector
+from constrained_actmax.sets.base import ConvexSet
+from constrained_actmax.sets.pieces import Alone, InBox, Piece
+
+if TYPE_CHECKING:
+    from constrained_actmax.sets.intersection import Intersection
+
+TOUCHING = 1e-12  # relative excess below which a set and a box still touch
+ELASTIC = 1e-7  # relative slack that cvxpy must exceed before a clash is believed
+HALVINGS = 60
+
+
+def explain(whole: Intersection) -> None:
+    """Raise InfeasibleError if the bound intersection is empty, naming a smallest clash."""
+    boxes = [one for one in whole.members if one.is_box]
+    lower, upper = whole._box
+    if np.any(lower > upper):
+        _explain_boxes(whole, boxes, lower, upper)
+    for piece in whole.pieces:
+        if _is_empty(piece):
+            couplings = [
+                one for one in whole.members
+                if not one.is_box and np.intersect1d(one.support, piece.indices).size
+            ]
+            near = [one for one in boxes if np.intersect1d(one.support, piece.indices).size]
+            raise InfeasibleError(_report(whole, [*near, *couplings]))
+
+
+def _explain_boxes(
+    whole: Intersection, boxes: Sequence[ConvexSet], lower: Vector, upper: Vector
+) -> None:
+    worst = int(np.argmax(lower - upper))
+    above = max(boxes, key=lambda one: float(one.bounding_box()[0][worst]))
+    below = min(boxes, key=lambda one: float(one.bounding_box()[1][worst]))
+    gap = lower[worst] - upper[worst]
+    assert whole.layout is not None
+    raise InfeasibleError(
+        f"No input satisfies {above} and {below}: at {whole.layout.describe(worst)} one asks for "
+        f">= {lower[worst]:g} and the other for <= {upper[worst]:g}; either would have to give "
+        f"{gap:g} there ({int(np.sum(lower > upper))} such entries)."
+    )
+
+
+def _is_empty(piece: Piece) -> bool:
+    if isinstance(piece, Alone):
+        return False
+    if len(piece.members) == 1:
+        excess = piece.members[0].excess_in_box(piece.lower, piece.upper)
+        if excess is not None:
+            return excess > TOUCHING * _size(piece.lower, piece.upper)
+    if isinstance(piece, InBox):
+        return False
+    from constrained_actmax.sets.convex_program import LARGEST
+
+    if len(piece.indices) > LARGEST:
+        return False  # the projection itself will say
+    return _slack(piece.members, (), piece.lower, piece.upper) > ELASTIC
+
+
+def _size(lower: Vector, upper: Vector) -> float:
+    both = np.concatenate([lower[np.isfinite(lower)], upper[np.isfinite(upper)]])
+    return max(1.0, float(np.max(np.abs(both), initial=0.0)) * len(lower))
+
+
+def _slack(
+    giving: Sequence[ConvexSet], hard: Sequence[ConvexSet], lower: Vector, upper: Vector
+) -> float:
+    """Return the smallest slack, the same for each giving set, with which all meet the box."""
+    import cvxpy as cp
+
+    from constrained_actmax.sets.convex_program import relaxed, solved
+
+    n = len(lower)
+    variable, slack = cp.Variable(n), cp.Variable(nonneg=True)
+    rows = [row for one in giving for row in relaxed(one._to_cvxpy(variable), slack)]
+    rows += [row for one in hard for row in one._to_cvxpy(variable)]
+    low, high = np.isfinite(lower), np.isfinite(upper)
+    if low.any():
+        rows.append(variable[np.flatnonzero(low)] >= lower[low])
+    if high.any():
+        rows.append(variable[np.flatnonzero(high)] <= upper[high])
+    problem = cp.Problem(cp.Minimize(slack), rows)
+    report: list[str] = []
+    if solved(problem, report):
+        return float(problem.value)
+    if problem.status in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
+        return float("inf")
+    names = " ∩ ".join(str(one) for one in (*giving, *hard))
+    raise ProjectionError(f"{names}: cannot tell whether it is empty ({'; '.join(report)}).")
+
+
+def _merged(boxes: Sequence[ConvexSet], n: int) -> tuple[Vector, Vector]:
+    lower, upper = np.full(n, -np.inf), np.full(n, np.inf)
+    for one in boxes:
+        low, high = one.bounding_box()
+        lower, upper = np.maximum(lower, low), np.minimum(upper, high)
+    return lower, upper
+
+
+def _give(one: ConvexSet, others: Sequence[ConvexSet]) -> float:
+    """Return how much one set has to give before it meets the others."""
+    n = one.dimension
+    boxes = [other for other in others if other.is_box]
+    couplings = [other for other in others if not other.is_box]
+    lower, upper = _merged(boxes, n)
+    if one.is_box and len(couplings) == 1:
+        own_lower, own_upper = one.bounding_box()
+
+        def excess(slack: float) -> float | None:
+            return couplings[0].excess_in_box(
+                np.maximum(lower, own_lower - slack), np.minimum(upper, own_upper + slack)
+            )
+
+        now = excess(0.0)
+        if now is not None:
+            return _smallest_slack(excess, max(now, 1.0))
+    if not one.is_box and not couplings:
+        found = one.excess_in_box(lower, upper)
+        if found is not None:
+            return max(0.0, found)
+    if np.any(lower > upper):
+        return float("inf")
+    return _slack((one,), couplings, lower, upper)
+
+
+def _smallest_slack(excess: Callable[[float], float | None], start: float) -> float:
+    def meets(slack: float) -> bool:
+        found = excess(slack)
+        return found is not None and found <= 0.0
+
+    high = start
+    for _ in range(HALVINGS):
+        if meets(high):
+            break
+        high *= 2.0
+    else:
+        return float("inf")
+    low = 0.0
+    for _ in range(HALVINGS):
+        middle = 0.5 * (low + high)
+        if meets(middle):
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _clash(members: Sequence[ConvexSet]) -> bool:
+    boxes = [one for one in members if one.is_box]
+    couplings = [one for one in members if not one.is_box]
+    n = members[0].dimension
+    lower, upper = _merged(boxes, n)
+    if np.any(lower > upper):
+        return True
+    if not couplings:
+        return False
+    if len(couplings) == 1:
+        excess = couplings[0].excess_in_box(lower, upper)
+        if excess is not None:
+            return excess > TOUCHING * _size(lower, upper)
+    return _slack(couplings, (), lower, upper) > ELASTIC
+
+
+def _report(whole: Intersection, members: Sequence[ConvexSet]) -> str:
+    # A smallest clashing subset: leave out each member in turn, for good if the rest still clash.
+    clashing = list(members)
+    for one in members:
+        rest = [other for other in clashing if other is not one]
+        if rest and _clash(rest):
+            clashing = rest
+    gives = []
+    for one in clashing:
+        amount = _give(one, [other for other in clashing if other is not one])
+        if np.isfinite(amount):
+            gives.append(f"{one} by {amount:.4g} ({one.violation_norm})")
+    names = " and ".join(str(one) for one in clashing)
+    if len(clashing) == 1:
+        return f"No input satisfies {names}: it is empty." + (
+            f" It would have to give {gives[0]}." if gives else ""
+        )
+    ways = ", or ".join(gives)
+    return f"No input satisfies {names} together. To meet, one would have to give: {ways}."

@@ -1,0 +1,327 @@
+"""Linear inequalities and equalities over entries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+from typing_extensions import override
+
+from constrained_actmax.errors import InfeasibleError, SpecificationError, suggest
+from constrained_actmax.layout import Indices, Region, Rows, Vector, conform
+from constrained_actmax.sets.base import ConvexSet, jsonable, short
+from constrained_actmax.sets.dual_root import clipped_line_root
+from constrained_actmax.sets.part import Part
+from constrained_actmax.sets.scipy_form import LinearRows, ScipyForm
+
+if TYPE_CHECKING:
+    import cvxpy as cp
+
+REFINEMENTS = 3  # passes that take the rounding of a huge point off a row's sum
+
+
+@dataclass(frozen=True, eq=False)
+class Linear(ConvexSet):
+    r"""Linear rows over entries, :math:`\{x : l \le A x \le u\}`.
+
+    Parameters
+    ----------
+    A : array_like, scipy.sparse array, or dict of str to float
+        Rows over the flat input, (m, n) or (m, \*shape), one row also as (n,) or of the input's
+        shape; or the coefficients of one row by feature name.
+    lower, upper : array_like, optional
+        l and u, a number or one for each row; None means no bound, equal ones an equality.
+    on, where
+        See `ConvexSet`.
+
+    Raises
+    ------
+    SpecificationError
+        If a shape does not fit, neither bound is given, or a lower bound exceeds its upper one.
+
+    Notes
+    -----
+    One row, and rows that share no entry, project alone and with a box by the root of the dual
+    [1]_, O(n) a pass; several that do share entries by cvxpy.
+
+    References
+    ----------
+    .. [1] Cominetti, Mascarenhas, Silva (2014), A Newton's method for the continuous quadratic
+       knapsack problem, Math. Program. Comput. 6.
+
+    Examples
+    --------
+    >>> import constrained_actmax as cax
+    >>> cax.Linear([1.0, 1.0], upper=1).project([1.0, 1.0])
+    array([0.5, 0.5])
+    """
+
+    A: Any
+    lower: Any = None
+    upper: Any = None
+    _words: str = field(default="", init=False, repr=False)
+
+    violation_norm = "largest excess of one row"
+
+    def __post_init__(self) -> None:
+        if self.lower is None and self.upper is None:
+            raise SpecificationError("Linear: give lower=, upper=, or both.")
+
+    # -- binding ---------------------------------------------------------------------------------
+
+    @override
+    def _bound(self, region: Region) -> Linear:
+        matrix = self._matrix(region)
+        m = matrix.shape[0]
+        lower = _row_bounds(self.lower, -np.inf, m, "Linear: lower")
+        upper = _row_bounds(self.upper, np.inf, m, "Linear: upper")
+        for row in np.flatnonzero(~(lower <= upper)):
+            raise SpecificationError(
+                f"{self.describe()}: lower must be <= upper, got {lower[row]:g} > {upper[row]:g} "
+                f"in row {row}."
+            )
+        lengths = np.diff(matrix.indptr)
+        for row in np.flatnonzero((lengths == 0) & ((lower > 0) | (upper < 0))):
+            raise InfeasibleError(
+                f"{self.describe()}: row {row} has no coefficient, its sum is 0 and cannot lie in "
+                f"[{lower[row]:g}, {upper[row]:g}]."
+            )
+        bound = replace(self, A=matrix, lower=lower, upper=upper)
+        object.__setattr__(bound, "_words", self.describe())
+        return bound
+
+    def _matrix(self, region: Region) -> sp.csr_array:
+        k = region.dimension
+        if isinstance(self.A, Mapping):
+            return sp.csr_array(_named_row(self.A, region)[np.newaxis])
+        if sp.issparse(self.A):
+            matrix = sp.csr_array(self.A, dtype=np.float64)
+        else:
+            array = np.asarray(self.A)
+            whole = region.whole or (k,)
+            if array.shape == whole or array.shape == (k,):
+                array = array[np.newaxis]
+            if array.shape[1:] == whole:
+                array = array.reshape(len(array), -1)
+                if array.shape[1] != k:
+                    array = array[:, region.positions]
+            if array.ndim != 2:
+                raise SpecificationError(
+                    f"Linear: A must have shape (m, {k}) or (m, {', '.join(map(str, whole))}), "
+                    f"got {array.shape}."
+                )
+            matrix = sp.csr_array(conform(array, array.shape, "Linear: A"))
+        if matrix.shape[1] != k:
+            raise SpecificationError(
+                f"Linear: A must have one column for each of the {k} entries, "
+                f"got shape {matrix.shape}."
+            )
+        if not np.isfinite(matrix.data).all():
+            raise SpecificationError("Linear: A must be finite.")
+        matrix.sum_duplicates()
+        matrix.eliminate_zeros()
+        return matrix
+
+    @override
+    def describe(self) -> str:
+        if self._words:
+            return self._words
+        if isinstance(self.A, Mapping):
+            terms = " + ".join(
+                name if coefficient == 1 else f"{coefficient:g} {name}"
+                for name, coefficient in self.A.items()
+            )
+            return f"Linear({_range(self.lower, terms, self.upper)})"
+        rows = self.A.shape[0] if sp.issparse(self.A) else np.shape(self.A)[0]
+        name = "A x" if sp.issparse(self.A) or np.ndim(self.A) > 1 else "a'x"
+        count = f", {rows} rows" if name == "A x" else ""
+        return f"Linear({_range(self.lower, name, self.upper)}{count})"
+
+    @override
+    def to_dict(self) -> dict[str, Any]:
+        data = super().to_dict()
+        if sp.issparse(self.A):
+            entries = sp.coo_array(self.A)
+            data["A"] = {
+                "sparse": jsonable(entries.shape),
+                "row": jsonable(entries.row),
+                "column": jsonable(entries.col),
+                "value": jsonable(entries.data),
+            }
+        return data
+
+    # -- structure -------------------------------------------------------------------------------
+
+    @property
+    @override
+    def projects_in_box(self) -> bool:  # type: ignore[override]
+        return bool(self.A.shape[0] == 1)
+
+    @property
+    @override
+    def closed(self) -> bool:  # type: ignore[override]
+        return bool(self.A.shape[0] == 1)
+
+    @override
+    def split(self) -> Sequence[ConvexSet]:
+        if self.A.shape[0] == 1 and self.A.nnz == self.A.shape[1]:
+            return (self,)
+        # Rows that share a column belong together: components of the pattern of A A'.
+        pattern = sp.csr_array((np.ones(self.A.nnz), self.A.indices, self.A.indptr), self.A.shape)
+        count, label = sp.csgraph.connected_components(pattern @ pattern.T, directed=False)
+        parts: list[ConvexSet] = []
+        for one in range(count):
+            block = self.A[np.flatnonzero(label == one)]
+            columns = np.unique(block.indices)
+            if columns.size:
+                parts.append(self._block(np.flatnonzero(label == one), block, columns))
+        return parts
+
+    def _block(self, rows: Indices, block: sp.csr_array, columns: Indices) -> ConvexSet:
+        inner = replace(
+            self, A=sp.csr_array(block[:, columns]), lower=self.lower[rows], upper=self.upper[rows]
+        )
+        every = np.arange(columns.size)
+        region = Region(columns.size, every, None, None, every)
+        object.__setattr__(inner, "_words", self._words)
+        object.__setattr__(inner, "_region", region)
+        if columns.size == self.dimension:
+            return inner
+        return Part(inner, columns, self.dimension)
+
+    # -- one row ---------------------------------------------------------------------------------
+
+    @cached_property
+    def _row(self) -> Vector:
+        return np.asarray(self.A[[0]].toarray()[0])
+
+    @override
+    def excess_in_box(self, lower: Vector, upper: Vector) -> float | None:
+        if self.A.shape[0] != 1:
+            return None
+        a = self._row
+        with np.errstate(invalid="ignore"):
+            low = np.nan_to_num(a * np.where(a > 0, lower, upper), nan=0.0, posinf=np.inf,
+                                neginf=-np.inf).sum()
+            high = np.nan_to_num(a * np.where(a > 0, upper, lower), nan=0.0, posinf=np.inf,
+                                 neginf=-np.inf).sum()
+        return float(max(low - self.upper[0], self.lower[0] - high))
+
+    @override
+    def _project(self, x: Rows) -> Rows:
+        return self._project_with_dual(x)[0]
+
+    @override
+    def _project_with_dual(self, x: Rows) -> tuple[Rows, Vector]:
+        if not self.closed:
+            return super()._project_with_dual(x)
+        unlimited = np.full(self.dimension, np.inf)
+        return self._project_in_box(x, -unlimited, unlimited)
+
+    @override
+    def _project_in_box(self, x: Rows, lower: Vector, upper: Vector) -> tuple[Rows, Vector]:
+        return project_on_row_in_box(
+            x, self._row, float(self.lower[0]), float(self.upper[0]), lower, upper
+        )
+
+    @override
+    def _violation(self, x: Rows) -> Vector:
+        value = np.asarray(self.A @ x.T)
+        excess = np.maximum(self.lower[:, np.newaxis] - value, value - self.upper[:, np.newaxis])
+        return np.maximum(0.0, np.max(excess, axis=0, initial=0.0))
+
+    @override
+    def _scale(self, x: Rows) -> Vector:
+        sides = [one[np.isfinite(one)] for one in (self.lower, self.upper)]
+        wanted = float(np.max(np.abs(np.concatenate(sides)), initial=1.0))
+        largest = float(np.max(np.abs(self.A.data), initial=0.0))
+        return np.maximum(wanted, largest * np.max(np.abs(x), axis=1, initial=0.0))
+
+    @override
+    def _linear_maximizer_in_box(self, g: Rows, lower: Vector, upper: Vector) -> Rows | None:
+        return None
+
+    @override
+    def _to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+        rows = []
+        equal = self.lower == self.upper
+        low = np.isfinite(self.lower) & ~equal
+        high = np.isfinite(self.upper) & ~equal
+        if equal.any():
+            rows.append(sp.csr_array(self.A[equal]) @ variable == self.upper[equal])
+        if low.any():
+            rows.append(sp.csr_array(self.A[low]) @ variable >= self.lower[low])
+        if high.any():
+            rows.append(sp.csr_array(self.A[high]) @ variable <= self.upper[high])
+        return rows
+
+    @override
+    def _to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:
+        free = ScipyForm.free(self.dimension)
+        rows = LinearRows(self.A.copy(), self.lower.copy(), self.upper.copy())
+        return ScipyForm(free.lower, free.upper, rows=(rows,))
+
+
+def project_on_row_in_box(
+    x: Rows, a: Vector, low: float, high: float, lower: Vector, upper: Vector
+) -> tuple[Rows, Vector]:
+    """Project rows on ``low <= a'p <= high`` within a box, with the multipliers.
+
+    The multiplier is that of `high` where it is positive, minus that of `low` where negative.
+    """
+    p = np.minimum(np.maximum(x, lower), upper)
+    dual = np.zeros(len(x))
+    for sweep in range(REFINEMENTS):
+        terms = p * a
+        value = terms.sum(axis=1)
+        out = np.flatnonzero((value > high) | (value < low))
+        if not out.size:
+            break
+        target = np.where(value[out] > high, high, low)
+        scale = np.maximum(np.abs(target), np.max(np.abs(terms[out]), axis=1))
+        if sweep and np.all(np.abs(value[out] - target) <= ROUNDING_OF_A_SUM * scale):
+            break
+        # The first sweep starts from x; the others from p, which is near: they take off what
+        # rounding left.
+        source = x[out] if sweep == 0 else p[out]
+        t = clipped_line_root(source, a, lower, upper, target, scale)
+        moved = source - t[:, np.newaxis] * a
+        np.maximum(moved, lower, out=moved)
+        np.minimum(moved, upper, out=moved)
+        p[out] = moved
+        if sweep == 0:
+            dual[out] = t
+    return p, dual
+
+
+ROUNDING_OF_A_SUM = 64 * float(np.finfo(np.float64).eps)
+
+
+def _row_bounds(value: Any, missing: float, m: int, who: str) -> Vector:
+    return conform(missing if value is None else value, (m,), who)
+
+
+def _range(lower: Any, middle: str, upper: Any) -> str:
+    left = "" if lower is None else f"{short(lower)} <= "
+    right = "" if upper is None else f" <= {short(upper)}"
+    if left and right and short(lower) == short(upper) and "array" not in left:
+        return f"{middle} == {short(upper)}"
+    return f"{left}{middle}{right}"
+
+
+def _named_row(coefficients: Mapping[Any, Any], region: Region) -> Vector:
+    names = region.columns
+    if names is None or region.whole is None:
+        raise SpecificationError(
+            "Linear: coefficients by name need feature_names=, which this input does not have."
+        )
+    row = np.zeros(region.whole)
+    for name, coefficient in coefficients.items():
+        if name not in names:
+            raise SpecificationError(f"Linear: no feature {name!r}. {suggest(name, names)}")
+        row[..., names.index(name)] = float(coefficient)
+    return conform(row, region.whole, "Linear: A").ravel()[region.positions]
