@@ -39,3 +39,10 @@ def quiet(ax: Axes) -> None:
     """Take away the frame's upper and right line."""
     ax.spines["top"].set_visible(False)
     ax.spines["right"].set_visible(False)
+
+
+def close(figure: Any) -> None:
+    """Let pyplot forget a figure that nobody will show."""
+    pyplot: Any = sys.modules.get("matplotlib.pyplot")
+    if pyplot is not None:
+        pyplot.close(figure)

@@ -64,7 +64,7 @@ def plot_history(result: Result, ax: Axes | None = None) -> Axes:
         ax.legend(fontsize="small")
     ax.set_xlabel("model evaluations")
     ax.set_ylabel(result.objective)
-    ax.set_title(f"{result.method}: {result.value:.4g} after {result.rows} evaluations")
+    ax.set_title(f"{result.method}: {result.value:.4g} after {result.nfev} evaluations")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     quiet(ax)
     return ax

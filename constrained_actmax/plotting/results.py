@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from constrained_actmax.plotting.figures import VERMILION
+from constrained_actmax.plotting.figures import VERMILION, close
 from constrained_actmax.plotting.inputs import plot_input
 
 if TYPE_CHECKING:
@@ -42,3 +44,13 @@ def plot_result(result: Result, ax: Axes | Sequence[Axes] | np.ndarray | None = 
     elif ax is None:
         axes[0].figure.suptitle(title, **style)
     return axes
+
+
+def picture_data_url(result: Result, dots_per_inch: int = 60) -> str:
+    """Return `plot_result` as a PNG in a ``data:`` address, for pages that stand alone."""
+    axes = plot_result(result)
+    figure = axes[0].figure
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dots_per_inch)
+    close(figure)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Input, Layout
-from constrained_actmax.plotting import plot_history, plot_input, plot_result
+from constrained_actmax.plotting import picture_data_url, plot_history, plot_input, plot_result
 from constrained_actmax.plotting.inputs import MOST_BARS, kind_of
 from constrained_actmax.result import History
 
@@ -31,7 +31,7 @@ def result(layout: Layout, lower: float = 0.0, upper: float = 1.0, **changed: An
         "value": 12.3456,
         "feasible": True,
         "method": "pgd",
-        "rows": 8,
+        "nfev": 8,
         "history": History(),
     }
     return SimpleNamespace(**{**known, **changed})
@@ -112,6 +112,16 @@ def test_the_given_axes_are_used() -> None:
     ax = Figure().subplots()
     assert plot_result(result(Layout.of_array((4, 4))), ax=ax)[0] is ax
     assert plot_history(result(Layout.of_array((4, 4))), ax=ax) is ax
+
+
+def test_a_picture_for_a_page_is_small_and_leaves_no_figure_behind() -> None:
+    from matplotlib import pyplot as plt
+
+    before = plt.get_fignums()
+    address = picture_data_url(result(Layout.of_array((28, 28))))
+    assert address.startswith("data:image/png;base64,iVBOR")
+    assert len(address) < 40_000
+    assert plt.get_fignums() == before
 
 
 def test_history_has_a_line_a_start_and_hollow_points_outside() -> None:
