@@ -80,7 +80,9 @@ def conform(value: Any, shape: tuple[int, ...], who: str) -> npt.NDArray[np.floa
             f"{who}: expected numbers of shape {shape}, got {type(value).__name__}."
         ) from None
     if np.isnan(array).any():
-        raise SpecificationError(f"{who}: holds NaN at {int(np.isnan(array).sum())} of its entries.")
+        raise SpecificationError(
+            f"{who}: holds NaN at {int(np.isnan(array).sum())} of its entries."
+        )
     given = array.shape
     if array.ndim == len(shape) + 1 and array.shape[0] == 1:
         array = array[0]
@@ -240,8 +242,10 @@ class Layout:
                 f"give a dict with the keys {list(self.names)}."
             )
         return np.concatenate(
-            [conform(parts[one.name], one.shape, f"{who}[{one.name!r}]").ravel()
-             for one in self.inputs]
+            [
+                conform(parts[one.name], one.shape, f"{who}[{one.name!r}]").ravel()
+                for one in self.inputs
+            ]
         )
 
     def _by_name(self, value: Mapping[str, Any], who: str) -> Mapping[str, Any]:
@@ -308,7 +312,12 @@ class Layout:
             positions, shape = self._positions(one, where, who), None
         indices = positions + offset
         return Region(
-            self.size, indices, shape, one.shape, positions, one.feature_names,
+            self.size,
+            indices,
+            shape,
+            one.shape,
+            positions,
+            one.feature_names,
             None if start is None else start[indices],
         )
 

@@ -115,12 +115,26 @@ def maximize(
     True
     """
     problem = Problem(
-        model, objective, constraints, sense="maximize", bounds=bounds,
-        x0=x0, feasibility_tolerance=feasibility_tolerance, **model_options,
+        model,
+        objective,
+        constraints,
+        sense="maximize",
+        bounds=bounds,
+        x0=x0,
+        feasibility_tolerance=feasibility_tolerance,
+        **model_options,
     )
     return solve(
-        problem, method=method, x0=x0, starts=starts, seed=seed, budget=budget, tol=tol,
-        options=options, callback=callback, progress=progress,
+        problem,
+        method=method,
+        x0=x0,
+        starts=starts,
+        seed=seed,
+        budget=budget,
+        tol=tol,
+        options=options,
+        callback=callback,
+        progress=progress,
     )
 
 
@@ -147,12 +161,26 @@ def minimize(
     Parameters and returns are those of `maximize`; ``result.value`` is the objective as written.
     """
     problem = Problem(
-        model, objective, constraints, sense="minimize", bounds=bounds,
-        x0=x0, feasibility_tolerance=feasibility_tolerance, **model_options,
+        model,
+        objective,
+        constraints,
+        sense="minimize",
+        bounds=bounds,
+        x0=x0,
+        feasibility_tolerance=feasibility_tolerance,
+        **model_options,
     )
     return solve(
-        problem, method=method, x0=x0, starts=starts, seed=seed, budget=budget, tol=tol,
-        options=options, callback=callback, progress=progress,
+        problem,
+        method=method,
+        x0=x0,
+        starts=starts,
+        seed=seed,
+        budget=budget,
+        tol=tol,
+        options=options,
+        callback=callback,
+        progress=progress,
     )
 
 
@@ -195,8 +223,13 @@ def solve(
     drawn_seed = _seed(seed)
     points, notes, used_seed = _starting_points(problem, x0, starts, drawn_seed)
     run = Run(
-        problem, len(points), budget=budget, callback=callback, tolerance=tolerance,
-        progress=progress, reserve=not solver.stays_inside,
+        problem,
+        len(points),
+        budget=budget,
+        callback=callback,
+        tolerance=tolerance,
+        progress=progress,
+        reserve=not solver.stays_inside,
     )
     run.notes.extend(notes)
     ended = solver.solve(run, points)
@@ -385,10 +418,14 @@ def _rows(problem: Problem, starts: Any) -> Rows:
         counts = {len(np.asarray(part)) for part in starts.values()}
         if len(counts) != 1:
             raise SpecificationError("starts: every input needs the same number of rows.")
-        return np.stack([
-            layout.flatten({name: np.asarray(part)[row] for name, part in starts.items()}, "starts")
-            for row in range(counts.pop())
-        ])
+        return np.stack(
+            [
+                layout.flatten(
+                    {name: np.asarray(part)[row] for name, part in starts.items()}, "starts"
+                )
+                for row in range(counts.pop())
+            ]
+        )
     if isinstance(starts, list) and starts and isinstance(starts[0], Mapping):
         return np.stack([layout.flatten(one, "starts") for one in starts])
     array = np.asarray(starts)
@@ -408,13 +445,15 @@ def _moved(given: Vector, inside: Vector) -> bool:
 
 
 def _result(
-    run: Run, solver: Solver, reason: str, points: Rows, ended: list[Termination],
+    run: Run,
+    solver: Solver,
+    reason: str,
+    points: Rows,
+    ended: list[Termination],
     seed: int | None,
 ) -> Result:
     problem = run.problem
-    measured = [
-        _measured(run, start, points[start], one) for start, one in enumerate(ended)
-    ]
+    measured = [_measured(run, start, points[start], one) for start, one in enumerate(ended)]
     feasible = [row for row, (one, _) in enumerate(measured) if one.feasible]
     if feasible:
         best = min(feasible, key=lambda row: problem.sign * measured[row][0].value)
@@ -460,8 +499,12 @@ def _result(
         notes=run.notes,
         layout=problem.layout,
         bounds=problem.set.bounds(),
-        settings={"solver": asdict(solver), "model": problem.user_oracle.describe(),
-                  "tol": run.tolerance, "feasibility_tolerance": problem.feasibility_tolerance},
+        settings={
+            "solver": asdict(solver),
+            "model": problem.user_oracle.describe(),
+            "tol": run.tolerance,
+            "feasibility_tolerance": problem.feasibility_tolerance,
+        },
         versions=versions(),
     )
 
@@ -484,9 +527,15 @@ def _measured(run: Run, start: int, x0: Vector, ended: Termination) -> tuple[Sta
         status = Status.CONVERGED
     return (
         Start(
-            x0=x0, x=x, value=problem.sign * float(found.f[0]), feasible=feasible,
-            violation=optimality.violation, stationarity=optimality.stationarity,
-            status=status, nit=ended.iterations, detail=detail.strip(),
+            x0=x0,
+            x=x,
+            value=problem.sign * float(found.f[0]),
+            feasible=feasible,
+            violation=optimality.violation,
+            stationarity=optimality.stationarity,
+            status=status,
+            nit=ended.iterations,
+            detail=detail.strip(),
         ),
         optimality,
     )

@@ -46,12 +46,12 @@ def measure(problem: Problem, x: Vector, found: Evaluation, row: int = 0) -> Opt
     for one in problem.imposed:
         part = -problem.sign * mu[one.rows]
         named[one.description] = float(part[0]) if part.size == 1 else [float(v) for v in part]
-    step = 1.0 / scale
-    _, dual = problem.set.project_with_dual(x - step * slope)
-    if np.isfinite(dual):
-        radius_of = problem.set.radius_owner
-        if radius_of is not None:
-            named[radius_of] = -problem.sign * float(dual) / step
+    couplings = [one for one in problem.set.members if not one.is_box]
+    if len(couplings) == 1:
+        step = 1.0 / scale
+        _, dual = problem.set.project_with_dual(x - step * slope)
+        if np.isfinite(dual):
+            named[str(couplings[0])] = -problem.sign * float(dual) / step
     return Optimality(
         residual, residual / scale, violation, _complementarity(problem, c, mu), named
     )

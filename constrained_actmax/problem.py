@@ -54,8 +54,11 @@ class Evaluation:
         """Return a copy of one row, still with a batch axis."""
         one = slice(row, row + 1)
         return Evaluation(
-            self.f[one].copy(), self.gradient[one].copy(), self.c[one].copy(),
-            self.jacobian[one].copy(), self.finite[one].copy(),
+            self.f[one].copy(),
+            self.gradient[one].copy(),
+            self.c[one].copy(),
+            self.jacobian[one].copy(),
+            self.finite[one].copy(),
         )
 
 
@@ -300,8 +303,15 @@ def _oracle(
     if objective is None:
         raise SpecificationError("Problem: say what should be large, such as Logit(7).")
     known = (
-        "preprocess", "labels", "feature_names", "input_shape", "precision", "xla",
-        "custom_objects", "safe_mode", "signature",
+        "preprocess",
+        "labels",
+        "feature_names",
+        "input_shape",
+        "precision",
+        "xla",
+        "custom_objects",
+        "safe_mode",
+        "signature",
     )
     for name in options:
         if name not in known:
@@ -414,8 +424,8 @@ class Run:
     progress : callable, optional
         The same for a display, called first.
     reserve : bool, default False
-        Whether one evaluation of each start is kept back for its returned point, because the
-        solver's own points may be off C by rounding.
+        Whether two evaluations of each start are kept back for the points that it may return,
+        because the solver's own points may be off C by rounding.
     """
 
     def __init__(
@@ -443,13 +453,15 @@ class Run:
         self.best_f = np.full(starts, np.inf)
         self.best_x: list[Vector | None] = [None] * starts
         self._best: list[Evaluation | None] = [None] * starts
+        self._near_f = np.full(starts, np.inf)
+        self._near_x: list[Vector | None] = [None] * starts
         self._least_violation = np.full(starts, np.inf)
         self._least_violated: list[Vector | None] = [None] * starts
         self._returned: dict[int, tuple[Vector, Evaluation]] = {}
         self.iterations = np.zeros(starts, dtype=int)
         self.ended: dict[int, Termination] = {}
         self._began = time.perf_counter()
-        self._reserved = starts if reserve else 0
+        self._reserved = 2 * starts if reserve else 0
         self._limit = self._affordable(self.budget.evaluations)
         self._scale = np.ones(starts)
 
@@ -497,8 +509,11 @@ class Run:
             padding = np.broadcast_to(x[-1], (self.padded_rows - asked, x.shape[1]))
             whole = self.problem.evaluate(np.concatenate([x, padding]))
             found = Evaluation(
-                whole.f[:asked], whole.gradient[:asked], whole.c[:asked],
-                whole.jacobian[:asked], whole.finite[:asked],
+                whole.f[:asked],
+                whole.gradient[:asked],
+                whole.c[:asked],
+                whole.jacobian[:asked],
+                whole.finite[:asked],
             )
         else:
             found = self.problem.evaluate(x)
@@ -511,46 +526,52 @@ class Run:
         problem = self.problem
         inside = problem.set.relative_violation(x)
         outside = problem.functional_violation(found.c)
-        # A point that is off C by a solver's rounding is projected before it is returned, so it
-        # counts; `outside` does not mend itself.
-        near = (inside <= problem.feasibility_tolerance) & (
-            outside <= problem.feasibility_tolerance
-        ) & found.finite
+        kept = found.finite & (outside <= problem.feasibility_tolerance)
+        strict = kept & (inside <= problem.set.tolerance)
+        # A point that is off C by a solver's rounding is worth projecting at the end, but its
+        # value is too good by as much as it is off: it is not compared with points in C.
+        near = kept & ~strict & (inside <= problem.feasibility_tolerance)
         total = np.maximum(inside, outside)
         for row, start in enumerate(starts):
-            if near[row]:
-                if found.f[row] < self.best_f[start]:
-                    self.best_f[start] = found.f[row]
+            f = found.f[row]
+            if strict[row]:
+                if f < self.best_f[start]:
+                    self.best_f[start] = f
                     self.best_x[start] = x[row].copy()
                     self._best[start] = found.row(row)
-            elif self.best_x[start] is None and found.finite[row] and (
-                total[row] < self._least_violation[start]
-            ):
+            elif near[row]:
+                if f < self._near_f[start]:
+                    self._near_f[start] = f
+                    self._near_x[start] = x[row].copy()
+            elif found.finite[row] and total[row] < self._least_violation[start]:
                 self._least_violation[start] = total[row]
                 self._least_violated[start] = x[row].copy()
 
     def returned(self, start: int, last: Vector) -> tuple[Vector, Evaluation]:
         """Return the point that a start gives back, on C, with an evaluation made there.
 
-        The best feasible point that was evaluated; or the solver's last point where its projection
-        on C is better; or, with none, the least violating one. A point that projection leaves as
-        it is costs no further model call.
+        The best of these, each projected on C: the best point of C that was evaluated, the best
+        that was off C by no more than the tolerance, and the solver's last; with none of the
+        first two, also the least violating one. A point of C costs no further model call.
         """
         if start in self._returned:
             return self._returned[start]
         problem = self.problem
-        candidates = []
+        candidates: list[tuple[Vector, Evaluation]] = []
         best, known = self.best_x[start], self._best[start]
         if best is not None and known is not None:
             candidates.append(self._on_set(best, known, start))
-            off = float(problem.set.relative_violation(last))
-            if off > problem.feasibility_tolerance:
-                candidates.append(self._on_set(last, None, start))
-        else:
-            least = self._least_violated[start]
-            candidates.append(self._on_set(last, None, start))
-            if least is not None and not np.array_equal(least, last):
-                candidates.append(self._on_set(least, None, start))
+        others = [self._near_x[start], last]
+        if best is None and others[0] is None:
+            others.append(self._least_violated[start])
+        for place, point in enumerate(others):
+            if point is None or any(
+                other is not None and np.array_equal(point, other) for other in others[:place]
+            ):
+                continue
+            # A last point in C was evaluated on the way there, so it is no better than the best.
+            if best is None or problem.set.relative_violation(point) > problem.set.tolerance:
+                candidates.append(self._on_set(point, None, start))
 
         def rank(one: tuple[Vector, Evaluation]) -> tuple[bool, bool, float]:
             x, found = one
@@ -561,9 +582,7 @@ class Run:
         self._returned[start] = min(candidates, key=rank)
         return self._returned[start]
 
-    def _on_set(
-        self, x: Vector, known: Evaluation | None, start: int
-    ) -> tuple[Vector, Evaluation]:
+    def _on_set(self, x: Vector, known: Evaluation | None, start: int) -> tuple[Vector, Evaluation]:
         inside = self.problem.set.project(x)
         if known is not None and np.array_equal(inside, x):
             return x, known
@@ -605,8 +624,13 @@ class Run:
             try:
                 stop = listener(
                     Intermediate(
-                        self.problem.layout.unflatten(x), value, f, violation,
-                        int(self.iterations[start]), start, self.rows,
+                        self.problem.layout.unflatten(x),
+                        value,
+                        f,
+                        violation,
+                        int(self.iterations[start]),
+                        start,
+                        self.rows,
                     )
                 )
             except StopIteration:

@@ -356,8 +356,15 @@ class Result:
         from scipy.optimize import OptimizeResult
 
         return OptimizeResult(
-            x=self.flat, fun=self.fun, success=self.success, status=int(self.status),
-            message=self.message, nfev=self.nfev, njev=self.njev, nit=self.nit, maxcv=self.maxcv,
+            x=self.flat,
+            fun=self.fun,
+            success=self.success,
+            status=int(self.status),
+            message=self.message,
+            nfev=self.nfev,
+            njev=self.njev,
+            nit=self.nit,
+            maxcv=self.maxcv,
         )
 
     def save(self, folder: str | Path) -> Path:
@@ -404,8 +411,24 @@ class Result:
 
 
 _PLAIN = (
-    "value", "fun", "feasible", "violations", "maxcv", "message", "nfev", "calls", "nit",
-    "seconds", "method", "reason", "sense", "objective", "seed", "notes", "settings", "versions",
+    "value",
+    "fun",
+    "feasible",
+    "violations",
+    "maxcv",
+    "message",
+    "nfev",
+    "calls",
+    "nit",
+    "seconds",
+    "method",
+    "reason",
+    "sense",
+    "objective",
+    "seed",
+    "notes",
+    "settings",
+    "versions",
 )
 
 
@@ -438,7 +461,8 @@ def load_result(folder: str | Path) -> Result:
     layout = Layout(
         tuple(
             Input(
-                one["name"], tuple(one["shape"]),
+                one["name"],
+                tuple(one["shape"]),
                 None if one["feature_names"] is None else tuple(one["feature_names"]),
             )
             for one in data["layout"]["inputs"]
@@ -453,7 +477,8 @@ def load_result(folder: str | Path) -> Result:
         batch = dict(zip(layout.names, parts, strict=True))
     starts = [
         Start(
-            x0=arrays["starts_x0"][row], x=arrays["starts_x"][row],
+            x0=arrays["starts_x0"][row],
+            x=arrays["starts_x"][row],
             **{**one, "status": Status[one["status"]]},
         )
         for row, one in enumerate(data["starts"])
@@ -461,10 +486,15 @@ def load_result(folder: str | Path) -> Result:
     plain = {name: data[name] for name in _PLAIN}
     plain["violations"] = [(name, excess) for name, excess in plain["violations"]]
     return Result(
-        x=layout.unflatten(arrays["x"]), batch=batch,
-        optimality=Optimality(**data["optimality"]), status=Status[data["status"]],
-        starts=starts, history=History(**data["history"]), layout=layout,
-        bounds=(arrays["lower"], arrays["upper"]), **plain,
+        x=layout.unflatten(arrays["x"]),
+        batch=batch,
+        optimality=Optimality(**data["optimality"]),
+        status=Status[data["status"]],
+        starts=starts,
+        history=History(**data["history"]),
+        layout=layout,
+        bounds=(arrays["lower"], arrays["upper"]),
+        **plain,
     )
 
 

@@ -1,12 +1,30 @@
 """Algorithms, one a file; each minimises over C from one or many starts."""
 
 from constrained_actmax.solvers.base import RowSolver, Solver
+from constrained_actmax.solvers.fista import FISTA
+from constrained_actmax.solvers.frank_wolfe import FrankWolfe
 from constrained_actmax.solvers.l_bfgs_b import LBFGSB
 from constrained_actmax.solvers.pgd import PGD
 from constrained_actmax.solvers.selection import SOLVERS
+from constrained_actmax.solvers.pqn import PQN
 from constrained_actmax.solvers.slsqp import SLSQP
 from constrained_actmax.solvers.spg import SPG
+from constrained_actmax.solvers.stepwise import StepwiseSolver
 from constrained_actmax.solvers.tnc import TNC
 from constrained_actmax.solvers.trust_constr import TrustConstr
 
-__all__ = ["LBFGSB", "PGD", "SLSQP", "SOLVERS", "SPG", "TNC", "RowSolver", "Solver", "TrustConstr"]
+__all__ = [
+    "FISTA",
+    "LBFGSB",
+    "PGD",
+    "PQN",
+    "SLSQP",
+    "SOLVERS",
+    "SPG",
+    "TNC",
+    "FrankWolfe",
+    "RowSolver",
+    "Solver",
+    "StepwiseSolver",
+    "TrustConstr",
+]

@@ -184,13 +184,23 @@ class ScipySolver(RowSolver):
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             return scipy.optimize.minimize(
-                variables.value, y0, jac=variables.gradient, method=self.name, bounds=bounds,
-                constraints=constraints, callback=callback, options=dict(options), **derivatives,
+                variables.value,
+                y0,
+                jac=variables.gradient,
+                method=self.name,
+                bounds=bounds,
+                constraints=constraints,
+                callback=callback,
+                options=dict(options),
+                **derivatives,
             )
 
 
 def end_by_code(
-    run: Run, start: int, x: Vector, result: OptimizeResult,
+    run: Run,
+    start: int,
+    x: Vector,
+    result: OptimizeResult,
     statuses: Mapping[int, Status],
 ) -> None:
     """End a start by SciPy's integer code; its words go into the detail."""
@@ -211,11 +221,13 @@ def constraint_dicts(variables: Variables) -> list[dict[str, Any]]:
 
     def linear(kind: str, matrix: np.ndarray, offset: Vector) -> None:
         if len(matrix):
-            found.append({
-                "type": kind,
-                "fun": lambda y, a=matrix, b=offset: a @ y - b,
-                "jac": lambda y, a=matrix: a,
-            })
+            found.append(
+                {
+                    "type": kind,
+                    "fun": lambda y, a=matrix, b=offset: a @ y - b,
+                    "jac": lambda y, a=matrix: a,
+                }
+            )
 
     for rows in form.rows:
         dense = rows.matrix.toarray()
@@ -225,25 +237,30 @@ def constraint_dicts(variables: Variables) -> list[dict[str, Any]]:
         linear("ineq", dense[low], rows.lower[low])
         linear("ineq", -dense[high], -rows.upper[high])
     for row in form.smooth:
-        found.append({
-            "type": "ineq",
-            "fun": lambda y, r=row: r.upper - r.value(y),
-            "jac": lambda y, r=row: -r.gradient(y),
-        })
+        found.append(
+            {
+                "type": "ineq",
+                "fun": lambda y, r=row: r.upper - r.value(y),
+                "jac": lambda y, r=row: -r.gradient(y),
+            }
+        )
     if problem.constraints:
         equal = problem.lower == problem.upper
         low = ~equal & np.isfinite(problem.lower)
         high = ~equal & np.isfinite(problem.upper)
         for kind, chosen, sign, limit in (
-            ("eq", equal, 1.0, problem.lower), ("ineq", low, 1.0, problem.lower),
+            ("eq", equal, 1.0, problem.lower),
+            ("ineq", low, 1.0, problem.lower),
             ("ineq", high, -1.0, problem.upper),
         ):
             if chosen.any():
-                found.append({
-                    "type": kind,
-                    "fun": lambda y, k=chosen, s=sign, b=limit: s * (variables.at(y).c - b)[k],
-                    "jac": lambda y, k=chosen, s=sign: s * variables.at(y).jacobian[k],
-                })
+                found.append(
+                    {
+                        "type": kind,
+                        "fun": lambda y, k=chosen, s=sign, b=limit: s * (variables.at(y).c - b)[k],
+                        "jac": lambda y, k=chosen, s=sign: s * variables.at(y).jacobian[k],
+                    }
+                )
     return found
 
 
@@ -258,10 +275,13 @@ def constraint_objects(variables: Variables, hessian: bool) -> list[Any]:
     for row in form.smooth:
         found.append(
             scipy.optimize.NonlinearConstraint(
-                row.value, -np.inf, row.upper,
+                row.value,
+                -np.inf,
+                row.upper,
                 jac=lambda y, r=row: sp.csr_matrix(r.gradient(y)[np.newaxis]),
                 hess=lambda y, v, r=row: scipy.sparse.linalg.LinearOperator(
-                    (size, size), matvec=lambda p: v[0] * r.hessian_product(y, np.ravel(p)),
+                    (size, size),
+                    matvec=lambda p: v[0] * r.hessian_product(y, np.ravel(p)),
                     dtype=np.float64,
                 ),
             )
@@ -272,17 +292,19 @@ def constraint_objects(variables: Variables, hessian: bool) -> list[Any]:
         def product(y: Vector, v: Vector) -> Any:
             weights = np.concatenate([[0.0], v[:outputs]])
             return scipy.sparse.linalg.LinearOperator(
-                (size, size), dtype=np.float64,
+                (size, size),
+                dtype=np.float64,
                 matvec=lambda p: variables.hessian_product(y, np.ravel(p), weights),
             )
 
         exact = hessian and outputs == problem.constraints
         found.append(
             scipy.optimize.NonlinearConstraint(
-                lambda y: variables.at(y).c.copy(), problem.lower, problem.upper,
+                lambda y: variables.at(y).c.copy(),
+                problem.lower,
+                problem.upper,
                 jac=lambda y: sp.csr_matrix(variables.at(y).jacobian),
                 hess=product if exact else scipy.optimize.BFGS(),
             )
         )
     return found
-

@@ -89,4 +89,3 @@ class LBFGSB(ScipySolver):
         if note not in run.notes:
             run.notes.append(note)
         SPG()._run(run, x[np.newaxis], np.array([start]))
-

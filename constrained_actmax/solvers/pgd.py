@@ -70,8 +70,7 @@ class PGD(Solver):
     def __post_init__(self) -> None:
         if self.schedule not in ("halved", "geometric", "constant"):
             raise SpecificationError(
-                "pgd: schedule must be 'halved', 'geometric' or 'constant', "
-                f"got {self.schedule!r}."
+                f"pgd: schedule must be 'halved', 'geometric' or 'constant', got {self.schedule!r}."
             )
         for name in ("iterations", "first_length", "last_length"):
             value = getattr(self, name)
@@ -88,6 +87,7 @@ class PGD(Solver):
     def _run(self, run: Run, x0: Rows, starts: Indices) -> None:
         project = run.problem.set.project
         count = len(x0)
+        limited = run.remaining is not None
         total = self._iterations(run, count)
         x = x0.copy()
         found = run.evaluate(x, starts)
@@ -109,7 +109,8 @@ class PGD(Solver):
             moved = project(x[rows] - (length[rows] / norm)[:, None] * g[rows])
             if self.schedule == "halved" and iteration > 0:
                 moved = project(
-                    x[rows] + self.momentum * (moved - x[rows])
+                    x[rows]
+                    + self.momentum * (moved - x[rows])
                     + (1.0 - self.momentum) * (x[rows] - previous[rows])
                 )
             previous[rows] = x[rows]
@@ -145,8 +146,11 @@ class PGD(Solver):
                 reduced, best_before = stuck, best_f.copy()
                 improved[:] = 0
                 self._end_converged(run, best_x, best_g, live, starts)
+        status = (
+            Status.BUDGET if total < (self.iterations or np.inf) and limited else Status.STALLED
+        )
         for row in np.flatnonzero(live):
-            run.end(int(starts[row]), best_x[row], Status.STALLED, f"Schedule of {total} steps ended.")
+            run.end(int(starts[row]), best_x[row], status, f"Schedule of {total} steps ended.")
 
     def _iterations(self, run: Run, count: int) -> int:
         if run.remaining is None:
@@ -167,9 +171,7 @@ class PGD(Solver):
         return np.where(reach > 0, reach, diameter)
 
     @staticmethod
-    def _end_converged(
-        run: Run, x: Rows, g: Rows, live: np.ndarray, starts: Indices
-    ) -> None:
+    def _end_converged(run: Run, x: Rows, g: Rows, live: np.ndarray, starts: Indices) -> None:
         rows = np.flatnonzero(live)
         if rows.size:
             residual = np.max(np.abs(run.problem.set.project(x[rows] - g[rows]) - x[rows]), axis=1)

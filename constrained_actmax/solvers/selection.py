@@ -8,15 +8,18 @@ from typing import Any
 from constrained_actmax.errors import RefusedError, SpecificationError, suggest
 from constrained_actmax.problem import Problem
 from constrained_actmax.solvers.base import Solver
+from constrained_actmax.solvers.fista import FISTA
+from constrained_actmax.solvers.frank_wolfe import FrankWolfe
 from constrained_actmax.solvers.l_bfgs_b import LBFGSB
 from constrained_actmax.solvers.pgd import PGD
+from constrained_actmax.solvers.pqn import PQN
 from constrained_actmax.solvers.slsqp import SLSQP
 from constrained_actmax.solvers.spg import SPG
 from constrained_actmax.solvers.tnc import TNC
 from constrained_actmax.solvers.trust_constr import TrustConstr
 
 SOLVERS: dict[str, type[Solver]] = {
-    one.name: one for one in (LBFGSB, SLSQP, TrustConstr, TNC, SPG, PGD)
+    one.name: one for one in (LBFGSB, SLSQP, TrustConstr, TNC, SPG, PGD, FISTA, PQN, FrankWolfe)
 }
 
 

@@ -101,7 +101,12 @@ class SPG(Solver):
                         run.end(int(starts[row]), x[row], Status.CONVERGED)
                         live[row] = False
                 for row in rows[live[rows] & (slope[rows] >= 0)]:
-                    run.end(int(starts[row]), best_x[row], Status.STALLED, "No descent direction is left.")
+                    run.end(
+                        int(starts[row]),
+                        best_x[row],
+                        Status.STALLED,
+                        "No descent direction is left.",
+                    )
                     live[row] = False
                 fresh[rows] = False
             rows = np.flatnonzero(live)

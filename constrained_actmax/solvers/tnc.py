@@ -15,8 +15,14 @@ from constrained_actmax.solvers._scipy import ScipySolver, Variables, end_by_cod
 #: SciPy's codes: -1 infeasible, 0 local minimum, 1 converged in f, 2 converged in x, 3 limit of
 #: evaluations, 4 line search failed, 5 all bounds equal, 6 no progress, 7 the user stopped it.
 STATUSES = {
-    -1: Status.INFEASIBLE, 0: Status.CONVERGED, 1: Status.CONVERGED, 2: Status.STALLED,
-    3: Status.BUDGET, 4: Status.STALLED, 5: Status.CONVERGED, 6: Status.STALLED,
+    -1: Status.INFEASIBLE,
+    0: Status.CONVERGED,
+    1: Status.CONVERGED,
+    2: Status.STALLED,
+    3: Status.BUDGET,
+    4: Status.STALLED,
+    5: Status.CONVERGED,
+    6: Status.STALLED,
 }
 
 
@@ -29,7 +35,8 @@ class TNC(ScipySolver):
     maxfun : int, default 15000
         Limit of evaluations of one start.
     ftol, xtol, gtol : float, optional
-        SciPy's stopping tests; `gtol` defaults to the call's `tol`, the others to SciPy's.
+        SciPy's stopping tests; `gtol` defaults to the call's `tol`, `xtol` to the model's machine
+        epsilon (SciPy's own, its root, ends far from `tol`), `ftol` to SciPy's.
     scale, offset, maxCGit, eta, stepmx, accuracy, minfev, rescale : optional
         SciPy's own.
 
@@ -61,6 +68,9 @@ class TNC(ScipySolver):
         form = run.problem.set.to_scipy()
         assert form is not None  # refusal() asked
         variables = Variables(run, start, form)
-        options = self.options() | {"gtol": run.tolerance if self.gtol is None else self.gtol}
+        options = self.options() | {
+            "gtol": run.tolerance if self.gtol is None else self.gtol,
+            "xtol": run.problem.oracle.epsilon if self.xtol is None else self.xtol,
+        }
         result = self.minimize(variables, variables.y(x0), [], options)
         end_by_code(run, start, variables.x(result.x), result, STATUSES)

@@ -24,6 +24,9 @@ from constrained_actmax.solvers._scipy import (
 #: 4 (SciPy >= 1.16) constraint violation that does not fall.
 STATUSES = {0: Status.BUDGET, 1: Status.CONVERGED, 2: Status.STALLED, 4: Status.INFEASIBLE}
 
+#: Default `gtol` over the call's `tol`.
+BARRIER_SHARE = 1e-4
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrustConstr(ScipySolver):
@@ -36,11 +39,12 @@ class TrustConstr(ScipySolver):
     Parameters
     ----------
     gtol : float, optional
-        Norm of the Lagrangian's gradient at which it stops; by default the call's `tol`.
+        Norm of the barrier problem's gradient at which it stops. SciPy's test does not look at the
+        barrier parameter and ends far from the bounds, so the default is 1e-4 of the call's `tol`.
     xtol : float, default 1e-9
         Trust-region radius at which it stops.
     barrier_tol : float, optional
-        Barrier parameter at which it stops; by default the smaller of `gtol` and 1e-8.
+        Barrier parameter at which it stops; by default the smaller of `tol` and 1e-8.
     maxiter : int, default 1000
         Limit of iterations.
     initial_tr_radius, initial_constr_penalty, initial_barrier_parameter, \
@@ -79,18 +83,24 @@ initial_barrier_tolerance : float, optional
 
         def hessian(y: Vector) -> scipy.sparse.linalg.LinearOperator:
             return scipy.sparse.linalg.LinearOperator(
-                (size, size), dtype=np.float64,
+                (size, size),
+                dtype=np.float64,
                 matvec=lambda v: variables.hessian_product(y, np.ravel(v), weights),
             )
 
         smooth = bool(problem.smooth)
-        gtol = run.tolerance if self.gtol is None else self.gtol
+        gtol = BARRIER_SHARE * run.tolerance if self.gtol is None else self.gtol
         options = self.options() | {
             "gtol": gtol,
-            "barrier_tol": min(gtol, 1e-8) if self.barrier_tol is None else self.barrier_tol,
+            "barrier_tol": min(run.tolerance, 1e-8)
+            if self.barrier_tol is None
+            else self.barrier_tol,
         }
         result = self.minimize(
-            variables, variables.y(x0), constraint_objects(variables, smooth), options,
+            variables,
+            variables.y(x0),
+            constraint_objects(variables, smooth),
+            options,
             hess=hessian if smooth else scipy.optimize.BFGS(),
         )
         end_by_code(run, start, variables.x(result.x), result, STATUSES)

@@ -1,0 +1,123 @@
+"""Accelerated projected gradient with restart and a safeguard for nonconvex objectives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from typing_extensions import override
+
+from constrained_actmax.layout import Vector
+from constrained_actmax.problem import Problem, Run
+from constrained_actmax.result import Status
+from constrained_actmax.solvers.spg import PATIENCE, ROUNDING_SLACK, needs_only_a_set
+from constrained_actmax.solvers.stepwise import Sample, Steps, StepwiseSolver
+
+#: Growth of the Lipschitz estimate L when the quadratic bound fails, and its decay a step.
+GROWTH, DECAY = 2.0, 0.9  # Scheinberg, Goldfarb and Bai (2014)
+#: delta of the safeguard and eta, the memory of its reference value: Li and Lin (2015).
+SAFEGUARD_DECREASE, REFERENCE_MEMORY = 1e-4, 0.8
+LARGEST_L = 1e30
+
+
+@dataclass(frozen=True, kw_only=True)
+class FISTA(StepwiseSolver):
+    r"""Accelerated projected gradient (FISTA) [1]_ with restart [2]_ and nonconvex safeguard [3]_.
+
+    .. math:: z = P_C(y - \nabla f(y) / L), \qquad
+              y = x + \tfrac{t_{k-1} - 1}{t_k} (x - x_{k-1})
+
+    L is found by backtracking on the quadratic bound. Momentum restarts where it points uphill.
+    Where z does not decrease f enough, a plain projected gradient step from x is taken instead, so
+    limit points are stationary without convexity. The extrapolated y may lie outside C; every
+    iterate x lies in C.
+
+    Parameters
+    ----------
+    max_iterations : int, default 1000
+        Accepted steps of each start.
+    gradient_tolerance : float, optional
+        Stop when ``max |P_C(x - g) - x|`` is below, in input units; by default the call's `tol`.
+
+    References
+    ----------
+    .. [1] Beck and Teboulle (2009), A fast iterative shrinkage-thresholding algorithm for linear
+       inverse problems, SIAM J. Imaging Sci. 2, 183-202.
+    .. [2] O'Donoghue and Candès (2015), Adaptive restart for accelerated gradient schemes, Found.
+       Comput. Math. 15, 715-732.
+    .. [3] Li and Lin (2015), Accelerated proximal gradient methods for nonconvex programming, NIPS.
+    """
+
+    name: ClassVar[str] = "fista"
+    stays_inside: ClassVar[bool] = False
+
+    max_iterations: int = 1000
+    gradient_tolerance: float | None = None
+
+    @override
+    def refusal(self, problem: Problem) -> str | None:
+        return needs_only_a_set(self.name, problem)
+
+    @override
+    def _steps(self, run: Run, start: int, x: Vector, first: Sample) -> Steps:
+        project = run.problem.set.project
+        epsilon = run.problem.oracle.epsilon
+        tolerance = run.tolerance if self.gradient_tolerance is None else self.gradient_tolerance
+        f, g = first
+        y, f_y, g_y = x, f, g
+        x_before, t_before, t = x, 0.0, 1.0
+        reference, weight = f, 1.0
+        lipschitz = max(float(np.max(np.abs(project(x - g) - x), initial=0.0)), 1e-12)
+        best, since = f, 0
+        for _ in range(self.max_iterations):
+            if np.max(np.abs(project(x - g) - x), initial=0.0) <= tolerance:
+                run.end(start, x, Status.CONVERGED)
+                return
+            slack = ROUNDING_SLACK * epsilon * max(1.0, abs(f))
+            lipschitz *= DECAY
+            # z from the extrapolated point, with L large enough for the quadratic bound.
+            while True:
+                z = project(y - g_y / lipschitz)
+                step = z - y
+                f_z, g_z = yield z
+                if f_z <= f_y + g_y @ step + 0.5 * lipschitz * (step @ step) + slack:
+                    break
+                lipschitz *= GROWTH
+                if lipschitz > LARGEST_L:
+                    run.end(start, x, Status.STALLED)
+                    return
+            restart = float((y - z) @ (z - x)) > 0
+            if f_z > reference - SAFEGUARD_DECREASE * (step @ step):
+                while True:
+                    v = project(x - g / lipschitz)
+                    f_v, g_v = yield v
+                    step = v - x
+                    if f_v <= f + g @ step + 0.5 * lipschitz * (step @ step) + slack:
+                        break
+                    lipschitz *= GROWTH
+                    if lipschitz > LARGEST_L:
+                        run.end(start, x, Status.STALLED)
+                        return
+                restart = True
+                if f_v < f_z:
+                    z, f_z, g_z = v, f_v, g_v
+            x_before, x, f, g = x, z, f_z, g_z
+            if not run.iterate(start, x, f, 0.0):
+                return
+            new_weight = REFERENCE_MEMORY * weight + 1.0
+            reference = (REFERENCE_MEMORY * weight * reference + f) / new_weight
+            weight = new_weight
+            since = 0 if best - f > epsilon * max(1.0, abs(best)) else since + 1
+            best = min(best, f)
+            if since > PATIENCE:
+                run.end(start, x, Status.STALLED)
+                return
+            t_before, t = (0.0, 1.0) if restart else (t, 0.5 * (1 + np.sqrt(1 + 4 * t * t)))
+            momentum = max(0.0, (t_before - 1.0) / t)
+            if momentum == 0.0:
+                y, f_y, g_y = x, f, g
+            else:
+                y = x + momentum * (x - x_before)
+                f_y, g_y = yield y
+        run.end(start, x, Status.BUDGET, "max_iterations reached.")

@@ -1,0 +1,69 @@
+"""Solvers written for one point, run for many starts with one model call a round."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from typing_extensions import override
+
+from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.problem import Run
+from constrained_actmax.result import Status
+from constrained_actmax.solvers.base import Solver, end_hopeless
+
+
+class Sample(NamedTuple):
+    """What a stepwise solver gets back for the point that it asked for."""
+
+    f: float
+    gradient: Vector
+
+
+#: Yields points (n,) and gets Samples; returns when it has ended its start.
+Steps: TypeAlias = Generator[Vector, Sample, None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepwiseSolver(Solver):
+    """A solver whose algorithm reads as in its paper, for one point: ``f, g = yield x``.
+
+    The points that the live starts ask for are evaluated together, one model call a round; starts
+    do not see each other.
+    """
+
+    @abstractmethod
+    def _steps(self, run: Run, start: int, x: Vector, first: Sample) -> Steps:
+        """Minimise from x, already evaluated; ends the start by ``run.end``."""
+
+    @override
+    def _run(self, run: Run, x0: Rows, starts: Indices) -> None:
+        found = run.evaluate(x0, starts)
+        live = end_hopeless(run, x0, found, starts)
+        asked: dict[int, tuple[Steps, Vector]] = {}
+        for row in np.flatnonzero(live):
+            first = Sample(float(found.f[row]), found.gradient[row].copy())
+            steps = self._steps(run, int(starts[row]), x0[row].copy(), first)
+            point = next(steps, None)
+            if point is not None:
+                asked[int(starts[row])] = steps, point
+        while asked:
+            rows = list(asked)
+            points = np.stack([asked[start][1] for start in rows])
+            found = run.evaluate(points, rows)
+            for place, start in enumerate(rows):
+                steps = asked.pop(start)[0]
+                if not found.finite[place]:
+                    best = run.best_x[start]
+                    detail = run.name_non_finite(points[place], found, place)
+                    x = points[place] if best is None else best
+                    run.end(start, x, Status.NON_FINITE, detail)
+                    continue
+                sample = Sample(float(found.f[place]), found.gradient[place].copy())
+                try:
+                    asked[start] = steps, steps.send(sample)
+                except StopIteration:
+                    continue
