@@ -21,7 +21,7 @@ RANKS = [
     {"errors", "layout", "plotting", "result", "examples"},
     {"constraints", "objectives", "oracles"},
     {"sets"},
-    {"conformance", "optimality", "problem"},
+    {"conformance", "optimality", "problem", "run"},
     {"baselines", "solvers"},
     {"cli", "comparison", "maximization", "report"},
     {"__init__", "__main__"},
@@ -32,7 +32,8 @@ DOORS = {
     "tensorflow": {"baselines", "examples", "objectives", "oracles"},
     "keras": {"baselines", "examples", "objectives", "oracles"},
     "cvxpy": {"conformance", "sets"},
-    "typer": {"cli"},
+    "click": {"cli"},
+    "rich": {"cli"},
     "matplotlib": {"plotting"},
 }
 

@@ -1,0 +1,5 @@
+"""The command line: the same calls as in Python, from flags or a TOML file."""
+
+from constrained_actmax.cli.commands import main
+
+__all__ = ["main"]

@@ -1,0 +1,121 @@
+"""What a person sees while it runs, and the files that a run leaves."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+import constrained_actmax as cax
+from constrained_actmax.plotting import plot_history, plot_result, write_image
+from constrained_actmax.plotting.images import image_size
+from constrained_actmax.result import Result
+
+#: Pictures of plots.
+DOTS_PER_INCH = 120
+
+
+@contextmanager
+def quiet_start() -> Iterator[None]:
+    """Keep what TensorFlow's libraries say about this machine off the terminal.
+
+    They write to the process's standard error while they load, before they read any setting.
+    What Python says, warnings among it, still gets through.
+    """
+    ours = sys.stderr
+    if ours is not sys.__stderr__ or ours is None:
+        yield
+        return
+    ours.flush()
+    terminal = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        with os.fdopen(os.dup(terminal), "w", encoding=ours.encoding) as stream:
+            sys.stderr = stream
+            try:
+                yield
+            finally:
+                sys.stderr = ours
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+        os.close(nowhere)
+
+
+class Progress:
+    """One line on the terminal's standard error while a run goes on; nothing elsewhere.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is solved, for its objective's name.
+    budget : Budget, optional
+        Its evaluations are the length of the bar.
+    """
+
+    def __init__(self, problem: cax.Problem, budget: cax.Budget | None = None) -> None:
+        console = Console(stderr=True)
+        self._bar = Bar(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:.0f} evaluations"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        total = None if budget is None else budget.evaluations
+        self._name = problem.objective_text
+        self._task = self._bar.add_task(self._name, total=total)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, now: Any) -> None:
+        """Show an iterate."""
+        self._bar.update(
+            self._task, completed=now.nfev, description=f"{self._name} = {now.value:.5g}"
+        )
+
+
+def write_result(result: Result, folder: Path) -> Iterator[str]:
+    """Save a run with its pictures, and yield a line about each file for the user."""
+    result.save(folder)
+    yield f"Saved the run in {folder} (result.json, arrays.npz)."
+    axes = plot_result(result)
+    axes[0].figure.savefig(folder / "result.png", dpi=DOTS_PER_INCH)
+    yield f"Drew {folder / 'result.png'}."
+    if result.history.value:
+        figure: Any = plot_history(result).figure
+        figure.savefig(folder / "history.png", dpi=DOTS_PER_INCH)
+        yield f"Drew {folder / 'history.png'}."
+    lower, upper = result.bounds
+    for one in result.layout.inputs:
+        if image_size(one.shape) is None:
+            continue
+        part = result.layout.slices[one.name]
+        name = "input.png" if len(result.layout.inputs) == 1 else f"input-{one.name}.png"
+        path = folder / name.replace("/", "_").replace(":", "_")
+        low, high = write_image(
+            path, result.flat[part].reshape(one.shape), lower[part], upper[part]
+        )
+        yield f"Wrote {path}: 0..255 stands for {low:g}..{high:g}; arrays.npz has it unrounded."
