@@ -13,7 +13,13 @@ from matplotlib.figure import Figure
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Input, Layout
-from constrained_actmax.plotting import picture_data_url, plot_history, plot_input, plot_result
+from constrained_actmax.plotting import (
+    picture_data_url,
+    plot_history,
+    plot_input,
+    plot_nearness,
+    plot_result,
+)
 from constrained_actmax.plotting.inputs import MOST_BARS, kind_of
 from constrained_actmax.result import History
 
@@ -138,6 +144,17 @@ def test_history_has_a_line_a_start_and_hollow_points_outside() -> None:
     assert labels == ["start 0", "start 1", "breaks a constraint"]
     hollow = [line for line in ax.lines if line.get_markerfacecolor() == "none"]
     assert [tuple(line.get_xdata()) for line in hollow if len(line.get_xdata())] == [(2,)]
+
+
+def test_nearness_measures_the_change() -> None:
+    before = np.zeros((4, 4))
+    after = before.copy()
+    after[1, 2], after[3, 3] = 0.3, -0.4
+    axes = plot_nearness(before, after, lower=0.0, upper=1.0)
+    assert axes[2].get_title() == "change: L1 0.7, L2 0.5, max 0.4"
+    assert axes[2].images[0].get_clim() == (-0.4, 0.4)
+    with pytest.raises(SpecificationError, match="two pictures of one shape"):
+        plot_nearness(before, np.zeros(4))
 
 
 def test_pictures_follow_a_dark_style(tmp_path: Path) -> None:
