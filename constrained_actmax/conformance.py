@@ -1,0 +1,242 @@
+"""Laws that any set, oracle, objective or solver must pass: our tests and a contributor's.
+
+Each check raises AssertionError with the law that was broken and by how much.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from constrained_actmax.layout import Layout, Rows, Vector
+from constrained_actmax.problem import Evaluation, Problem
+from constrained_actmax.result import Budget, Status, Termination
+from constrained_actmax.run import Intermediate, Run
+from constrained_actmax.sets.base import ConvexSet
+
+# -- convex sets ---------------------------------------------------------------------------------
+
+SAMPLES = 8  # points of the set against which the variational inequality is held
+CLOSED = 1e-9  # relative error of the laws for closed forms: far above rounding, far below a bug
+SOLVED = 1e-5  # the same for projections that a solver finds
+
+
+def check_convex_set(
+    one: ConvexSet,
+    points: Any,
+    *,
+    tolerance: float | None = None,
+    reference: bool = False,
+    seed: int = 0,
+) -> None:
+    """Hold a set against the laws of projections on convex sets.
+
+    A projection leaves its argument alone and a point inside as it is, ends inside, is idempotent
+    and nonexpansive, gives each row what it gives the row alone, and satisfies
+    ``(y - p)'(z - p) <= 0`` for every z of the set, which no other point of the set does. A
+    `HeuristicSet` is held to the first four.
+
+    Parameters
+    ----------
+    one : ConvexSet
+        The set; an unbound one is bound to the length of the points.
+    points : array_like, shape (B, n)
+        Points to project, inside and outside.
+    tolerance : float, optional
+        Relative error allowed; by default 1e-9, or 1e-5 where a solver projects.
+    reference : bool, default False
+        Whether to compare with cvxpy too, slowly: the distance to p is the least one.
+    seed : int, default 0
+        Of the points of the set that are drawn.
+
+    Raises
+    ------
+    AssertionError
+        Names the law, and by how much it is broken.
+    """
+    y = np.atleast_2d(np.asarray(points, dtype=np.float64))
+    bound = one if one.bound else one.bind(Layout.of_array((y.shape[1],)))
+    allowed = tolerance
+    if allowed is None:
+        allowed = CLOSED if bound.tolerance <= CLOSED else SOLVED
+    given = y.copy()
+    p = bound.project(y)
+    _hold(np.array_equal(y, given), bound, "project writes into its argument")
+    _hold(not np.shares_memory(p, y), bound, "project returns its argument")
+    _hold(p.shape == y.shape and p.dtype == np.float64, bound, "project changes shape or dtype")
+    worst = float(np.max(bound.relative_violation(p)))
+    _hold(
+        worst <= bound.tolerance,
+        bound,
+        f"a projected point is outside: relative violation {worst:.3g} > {bound.tolerance:g}",
+    )
+    size = np.maximum(1.0, np.max(np.abs(y), axis=1, initial=0.0))
+    moved = np.max(np.abs(bound.project(p) - p), axis=1)
+    reach = np.maximum(1.0, np.max(np.abs(p), axis=1, initial=0.0))
+    _below(moved / reach, allowed, bound, "project is not idempotent")
+    inside = bound.violation(p) == 0.0
+    if bound.tolerance <= CLOSED:
+        _hold(np.array_equal(bound.project(p[inside]), p[inside]), bound, "a point inside is moved")
+    alone = np.stack([bound.project(row) for row in y])
+    _below(
+        np.max(np.abs(alone - p), axis=1) / reach / np.maximum(1.0, size * ROUNDING / allowed),
+        allowed,
+        bound,
+        "a row depends on its neighbours",
+    )
+    if not bound.convex:
+        return
+    _check_variational(bound, y, p, allowed, seed)
+    apart = np.linalg.norm(y[:, np.newaxis] - y, axis=2)
+    together = np.linalg.norm(p[:, np.newaxis] - p, axis=2)
+    slack = allowed * (1.0 + np.maximum(size[:, np.newaxis], size))
+    _below((together - apart - slack).ravel(), 0.0, bound, "project is expansive")
+    if reference:
+        for row, found in zip(y, p, strict=True):
+            _check_against_cvxpy(bound, row, found, max(allowed, AGREEMENT))
+
+
+ROUNDING = 64 * float(np.finfo(np.float64).eps)
+AGREEMENT = 1e-6  # with cvxpy at tight tolerance
+
+
+def _check_variational(bound: ConvexSet, y: Rows, p: Rows, allowed: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    reach = np.maximum(1.0, np.max(np.abs(p), axis=1, initial=0.0))
+    spread = rng.standard_normal((SAMPLES, y.shape[1])) * np.median(reach)
+    z = np.concatenate([bound.sample(rng, SAMPLES), bound.project(spread), p])
+    z = np.concatenate([z, 0.5 * (z + z[::-1])])
+    for row, found, scale in zip(y, p, reach, strict=True):
+        normal = row - found
+        length = float(np.linalg.norm(normal))
+        if length == 0.0:
+            continue
+        steps = z - found
+        # Rounding of a huge point enters in proportion to its own size.
+        noise = allowed * (scale + np.linalg.norm(steps, axis=1)) + ROUNDING * np.abs(row).max()
+        _below(
+            steps @ (normal / length) - noise,
+            0.0,
+            bound,
+            "(y - p)'(z - p) <= 0 fails: p is not the nearest point",
+        )
+
+
+def _check_against_cvxpy(bound: ConvexSet, y: Vector, p: Vector, allowed: float) -> None:
+    import cvxpy as cp
+
+    variable = cp.Variable(len(y))
+    problem = cp.Problem(cp.Minimize(cp.sum_squares(variable - y)), bound.to_cvxpy(variable))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # at 1e-12 Clarabel calls points inaccurate that are not
+        problem.solve(solver="CLARABEL", tol_gap_abs=1e-12, tol_gap_rel=1e-12, tol_feas=1e-12)
+    scale = max(1.0, float(np.max(np.abs(y))))
+    apart = abs(float(np.linalg.norm(y - p)) - float(np.linalg.norm(y - variable.value)))
+    _below(np.array([apart / scale]), allowed, bound, "project disagrees with to_cvxpy in distance")
+    # A gap of 1e-12 in the squared distance leaves the solver's point open by its root, and a
+    # little more where a cone's surface is curved.
+    gap = float(np.max(np.abs(variable.value - p))) / scale
+    _below(np.array([gap]), 10 * allowed, bound, "project disagrees with to_cvxpy")
+
+
+def _hold(condition: bool | np.bool_, one: object, law: str) -> None:
+    assert condition, f"{one}: {law}."
+
+
+def _below(values: Vector, limit: float, one: object, law: str) -> None:
+    worst = float(np.max(values, initial=-np.inf))
+    assert worst <= limit, f"{one}: {law} ({worst:.3g} > {limit:g})."
+
+
+# -- solvers -------------------------------------------------------------------------------------
+
+FEW = 7  # evaluations of the budget test: fewer than any solver needs
+
+
+class SolverLike(Protocol):
+    """What `check_solver` asks of a solver; `constrained_actmax.solvers.Solver` has it."""
+
+    stays_inside: bool
+
+    def refusal(self, problem: Problem) -> str | None:
+        """Return why it cannot take the problem, or None."""
+
+    def solve(self, run: Run, x0: Rows) -> list[Termination]:
+        """Minimise from each row."""
+
+
+def check_solver(solver: SolverLike, problem: Problem, starts: Rows) -> list[Termination]:
+    """Hold a solver against the laws of running a problem from some starts.
+
+    It leaves the starts as they are; ends each with a status; returns points that are no worse
+    than the start, and in C once projected; says the same when it is run again; keeps to the
+    budget; ends when the callback says so; and, where it claims to stay inside, asks the model for
+    no point outside C.
+
+    Parameters
+    ----------
+    solver : Solver
+        With its settings.
+    problem : Problem
+        One that the solver does not refuse, without functional constraints.
+    starts : numpy.ndarray, shape (B, n)
+        Points of C.
+
+    Returns
+    -------
+    list of Termination
+        Of the unlimited run, for further tests.
+
+    Raises
+    ------
+    AssertionError
+        Names the law that is broken.
+    """
+    _hold(solver.refusal(problem) is None, solver, f"takes the problem: {solver.refusal(problem)}")
+    given = np.array(starts)
+    outside: list[float] = []
+    seen = problem.evaluate
+
+    def watched(x: Rows) -> Evaluation:
+        outside.append(float(np.max(problem.set.relative_violation(x))))
+        return seen(x)
+
+    first = Run(problem, len(given), reserve=not solver.stays_inside)
+    problem.evaluate = watched  # type: ignore[method-assign]
+    try:
+        ended = solver.solve(first, given)
+    finally:
+        del problem.evaluate
+    asked = first.rows
+    _hold(np.array_equal(given, starts), solver, "does not write to its starts")
+    _hold(len(ended) == len(given), solver, "ends every start")
+    if solver.stays_inside:
+        _hold(max(outside) <= problem.set.tolerance, solver, f"stays inside C: {max(outside):.1e}")
+    values = problem.evaluate(given).f
+    for start, one in enumerate(ended):
+        x, found = first.returned(start, one.x)
+        slack = 1e-9 * max(1.0, abs(values[start]))
+        _hold(bool(problem.feasible(x[None], found.c)[0]), solver, "returns feasible points")
+        _hold(bool(found.f[0] <= values[start] + slack), solver, "is no worse than its start")
+    again = Run(problem, len(given), reserve=not solver.stays_inside)
+    for one, two in zip(ended, solver.solve(again, given), strict=True):
+        _hold(np.array_equal(one.x, two.x), solver, "says the same when it is run again")
+        _hold(one.status == two.status, solver, "ends the same when it is run again")
+    _hold(asked == again.rows, solver, "asks as often when it is run again")
+    short = Run(problem, 1, budget=Budget(evaluations=FEW), reserve=not solver.stays_inside)
+    last = solver.solve(short, given[:1])[0]
+    short.returned(0, last.x)
+    _hold(short.rows <= FEW, solver, f"keeps to the budget: {short.rows} > {FEW}")
+    calls: list[int] = []
+
+    def stop(intermediate: Intermediate) -> bool:
+        calls.append(intermediate.nit)
+        return len(calls) == 2
+
+    stopped = Run(problem, 1, callback=stop, reserve=not solver.stays_inside)
+    last = solver.solve(stopped, given[:1])[0]
+    if len(calls) >= 2:
+        _hold(len(calls) == 2, solver, "ends when the callback says so")
+        _hold(last.status is Status.INTERRUPTED, solver, "says that it was interrupted")
+    return ended

@@ -1,0 +1,202 @@
+"""The laws of projections, for every set and every intersection that users write most."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cvxpy as cp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from constrained_actmax.conformance import check_convex_set
+from constrained_actmax.layout import Layout
+from constrained_actmax.sets import (
+    Box,
+    ConvexSet,
+    CvxpySet,
+    Fixed,
+    Intersection,
+    L1Ball,
+    L2Ball,
+    Linear,
+    LinfBall,
+)
+
+
+@dataclass
+class Draw:
+    """Seeded parameters, ordinary and nasty ones."""
+
+    rng: np.random.Generator
+    n: int
+    least: float = 0.0  # of the room
+
+    def vector(self) -> np.ndarray:
+        kind = self.rng.integers(4)
+        if kind == 0:
+            return self.rng.integers(-2, 3, self.n).astype(float)  # ties
+        if kind == 1:
+            return np.full(self.n, self.rng.normal())
+        return self.rng.normal(size=self.n) * self.rng.choice([1e-3, 1.0, 30.0])
+
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        lower, upper = np.sort(self.rng.normal(size=(2, self.n)), axis=0)
+        same = self.rng.random(self.n) < 0.2
+        upper[same] = lower[same]
+        lower[self.rng.random(self.n) < 0.1] = -np.inf
+        upper[self.rng.random(self.n) < 0.1] = np.inf
+        return lower, upper
+
+    def inside(self, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+        return np.clip(self.vector(), lower, upper)
+
+    def slack(self) -> float:
+        """Return room beyond a point that is known to lie inside: none, little, or much."""
+        return max(self.least, float(self.rng.choice([0.0, 1e-6, 0.5, 20.0])))
+
+    def points(self) -> np.ndarray:
+        scale = self.rng.choice([1e-9, 1.0, 1.0, 50.0, 1e16], size=(5, 1))
+        y = self.rng.normal(size=(5, self.n)) * scale
+        y[1] = np.round(y[1] / scale[1])  # ties
+        y[2] = 0.0
+        return y
+
+
+Maker = Callable[[Draw], list[ConvexSet]]
+MAKERS: dict[str, Maker] = {}
+
+
+def maker(make: Maker) -> Maker:
+    MAKERS[make.__name__.replace("_", " ")] = make
+    return make
+
+
+@maker
+def box(draw: Draw) -> list[ConvexSet]:
+    return [Box(*draw.bounds())]
+
+
+@maker
+def l1(draw: Draw) -> list[ConvexSet]:
+    return [L1Ball(draw.slack(), center=draw.vector())]
+
+
+@maker
+def weighted_l1(draw: Draw) -> list[ConvexSet]:
+    return [L1Ball(draw.slack(), draw.vector(), weights=draw.rng.uniform(0.1, 3, draw.n))]
+
+
+@maker
+def l2(draw: Draw) -> list[ConvexSet]:
+    return [L2Ball(draw.slack(), center=draw.vector())]
+
+
+@maker
+def linf(draw: Draw) -> list[ConvexSet]:
+    return [LinfBall(draw.slack(), center=draw.vector())]
+
+
+@maker
+def box_l1(draw: Draw) -> list[ConvexSet]:
+    lower, upper = draw.bounds()
+    c, w = draw.vector(), draw.rng.uniform(0.1, 3, draw.n)
+    weights = w if draw.rng.random() < 0.5 else np.ones(draw.n)
+    radius = weights @ np.abs(np.clip(c, lower, upper) - c) * (1 + 1e-15) + draw.slack()
+    return [
+        Box(lower, upper),
+        L1Ball(radius, c, weights=weights),
+    ]
+
+
+@maker
+def box_l2(draw: Draw) -> list[ConvexSet]:
+    lower, upper = draw.bounds()
+    c = draw.vector()
+    return [
+        Box(lower, upper),
+        # A curved ball that touches the box is determined to the root of rounding only.
+        L2Ball(np.linalg.norm(np.clip(c, lower, upper) - c) + max(1e-4, draw.slack()), c),
+    ]
+
+
+@maker
+def box_linf_l2(draw: Draw) -> list[ConvexSet]:
+    lower, upper = draw.bounds()
+    z = draw.inside(lower, upper)
+    a, b = draw.vector(), draw.vector()
+    return [
+        Box(lower, upper),
+        LinfBall(np.max(np.abs(z - a)) + draw.slack(), a),
+        L2Ball(np.linalg.norm(z - b) + max(1e-4, draw.slack()), b),
+    ]
+
+
+@maker
+def box_l1_fixed(draw: Draw) -> list[ConvexSet]:
+    lower, upper = draw.bounds()
+    z = draw.inside(lower, upper)
+    mask = draw.rng.random(draw.n) < 0.5
+    mask[0] = True
+    c = draw.vector()
+    return [Box(lower, upper), L1Ball(np.sum(np.abs(z - c)) + draw.slack(), c), Fixed(mask, z)]
+
+
+@maker
+def one_row(draw: Draw) -> list[ConvexSet]:
+    a, middle = draw.vector(), draw.rng.normal()
+    a[0] = 1.0
+    return [Linear(a, middle, middle + draw.slack())]
+
+
+@maker
+def box_one_row(draw: Draw) -> list[ConvexSet]:
+    lower, upper = draw.bounds()
+    a, z = draw.vector(), draw.inside(lower, upper)
+    return [Box(lower, upper), Linear(a, a @ z - draw.slack(), a @ z + draw.slack())]
+
+
+@maker
+def rows_apart(draw: Draw) -> list[ConvexSet]:
+    lower, upper = draw.bounds()
+    z = draw.inside(lower, upper)
+    A = np.zeros((2, draw.n))
+    A[0, ::2], A[1, 1::2] = 1.0, draw.vector()[1::2]
+    return [Box(lower, upper), Linear(A, A @ z - draw.slack(), A @ z + draw.slack())]
+
+
+@maker
+def parts(draw: Draw) -> list[ConvexSet]:
+    half = np.arange(draw.n) < max(1, draw.n // 2)
+    return [
+        Box(-1, 1),
+        L1Ball(draw.slack(), where=half),
+        *([L2Ball(draw.slack(), where=~half)] if (~half).any() else []),
+    ]
+
+
+def bound(name: str, n: int, seed: int, least: float = 0.0) -> tuple[Intersection, np.ndarray]:
+    # str's hash changes from run to run; this one does not.
+    draw = Draw(np.random.default_rng([seed, n, zlib.crc32(name.encode())]), n, least)
+    together = Intersection(MAKERS[name](draw)).bind(Layout.of_array((n,)))
+    return together, draw.points()
+
+
+@pytest.mark.parametrize("name", MAKERS)
+@given(n=st.integers(1, 200), seed=st.integers(0, 10_000))
+def test_laws(name: str, n: int, seed: int) -> None:
+    together, points = bound(name, n, seed)
+    assert all(piece.tolerance <= 1e-12 for piece in together.pieces), "fell back to a solver"
+    check_convex_set(together, points)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("seed", range(20))
+def test_agrees_with_cvxpy(name: str, seed: int) -> None:
+    together, points = bound(name, 12, seed, least=0.1)  # interior-point methods need an interior
+    p = together.project(points[np.abs(points).max(axis=1) < 1e3])
+    check_convex_set(together, p + np.sign(p), reference=True)
