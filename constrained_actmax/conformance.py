@@ -5,6 +5,7 @@ Each check raises AssertionError with the law that was broken and by how much.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Protocol
 
 import numpy as np
