@@ -1,4 +1,4 @@
-"""Which input makes this output largest, among the inputs that I allow?"""
+"""Find the input that makes an output of a trained network largest, among those allowed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "layout": ("Layout",),
     "maximization": ("Check", "check", "maximize", "minimize", "solve"),
-    "problem": ("Evaluation", "Intermediate", "Problem"),
+    "problem": ("Evaluation", "Problem"),
+    "run": ("Intermediate",),
     "result": ("Budget", "History", "Optimality", "Result", "Start", "Status", "load_result"),
     "oracles": ("FunctionOracle", "Oracle", "Scaling"),
     "objectives": (
@@ -55,7 +56,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
-__all__ = sorted([*_HOME, "examples"])  # noqa: PLE0605 - one list, kept in _ROOMS
+__all__ = sorted([*_HOME, "examples"])
 
 
 def __getattr__(name: str) -> Any:

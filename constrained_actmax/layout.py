@@ -49,7 +49,7 @@ class Input:
 
 
 def conform(value: Any, shape: tuple[int, ...], who: str) -> npt.NDArray[np.float64]:
-    """Bring a user's array to `shape`: a batch axis of one, a missing last axis of one, broadcasting.
+    """Bring a user's array to `shape`, forgiving a batch axis and a last axis of one.
 
     Parameters
     ----------

@@ -14,8 +14,9 @@ import numpy as np
 from constrained_actmax.errors import RefusedError, SpecificationError
 from constrained_actmax.layout import Rows, Structure, Vector, conform
 from constrained_actmax.optimality import measure
-from constrained_actmax.problem import FEASIBILITY_TOLERANCE, Intermediate, Problem, Run
+from constrained_actmax.problem import FEASIBILITY_TOLERANCE, Problem
 from constrained_actmax.result import Budget, Optimality, Result, Start, Status, Termination
+from constrained_actmax.run import Intermediate, Run
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.solvers.selection import SOLVERS, select
 
@@ -453,7 +454,10 @@ def _result(
     seed: int | None,
 ) -> Result:
     problem = run.problem
-    measured = [_measured(run, start, points[start], one) for start, one in enumerate(ended)]
+    measured = [
+        _measured(run, start, points[start], one, solver.measures_gap)
+        for start, one in enumerate(ended)
+    ]
     feasible = [row for row, (one, _) in enumerate(measured) if one.feasible]
     if feasible:
         best = min(feasible, key=lambda row: problem.sign * measured[row][0].value)
@@ -509,11 +513,13 @@ def _result(
     )
 
 
-def _measured(run: Run, start: int, x0: Vector, ended: Termination) -> tuple[Start, Optimality]:
+def _measured(
+    run: Run, start: int, x0: Vector, ended: Termination, gap: bool
+) -> tuple[Start, Optimality]:
     """Measure the best point of one start again, projected on C once more."""
     problem = run.problem
     x, found = run.returned(start, ended.x)
-    optimality = measure(problem, x, found)
+    optimality = measure(problem, x, found, gap=gap)
     feasible = bool(problem.feasible(x[np.newaxis], found.c)[0]) and bool(found.finite[0])
     status, detail = ended.status, ended.detail
     stationary = (

@@ -14,7 +14,9 @@ DUAL_STEPS = 200
 ACTIVE_TOLERANCE = 1e-5
 
 
-def measure(problem: Problem, x: Vector, found: Evaluation, row: int = 0) -> Optimality:
+def measure(
+    problem: Problem, x: Vector, found: Evaluation, row: int = 0, *, gap: bool = False
+) -> Optimality:
     """Measure a point from an evaluation that was made there.
 
     Parameters
@@ -27,6 +29,8 @@ def measure(problem: Problem, x: Vector, found: Evaluation, row: int = 0) -> Opt
         Of which row `row` is this point.
     row : int, default 0
         Which one.
+    gap : bool, default False
+        Whether to ask for Frank-Wolfe's gap too, one linear maximisation over C.
 
     Returns
     -------
@@ -53,7 +57,12 @@ def measure(problem: Problem, x: Vector, found: Evaluation, row: int = 0) -> Opt
         if np.isfinite(dual):
             named[str(couplings[0])] = -problem.sign * float(dual) / step
     return Optimality(
-        residual, residual / scale, violation, _complementarity(problem, c, mu), named
+        residual,
+        residual / scale,
+        violation,
+        _complementarity(problem, c, mu),
+        named,
+        float(gradient @ (x - problem.set.linear_maximizer(-gradient))) if gap else None,
     )
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,7 +12,6 @@ from constrained_actmax.errors import SpecificationError, suggest
 from constrained_actmax.layout import Layout, Rows, Structure, Vector
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.negated import Negated
-from constrained_actmax.result import Budget, History, Status, Termination
 from constrained_actmax.sets.base import ConvexSet
 from constrained_actmax.sets.intersection import Intersection
 
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
 
 #: Largest relative violation of a constraint that is not projected on.
 FEASIBILITY_TOLERANCE = 1e-6
-#: Growth of max |x| beyond the start's scale that is called divergence.
-DIVERGENCE = 1e8
 
 
 @dataclass(frozen=True)
@@ -190,17 +186,18 @@ class Problem:
             low / np.maximum(1.0, np.abs(np.where(np.isfinite(self.lower), self.lower, 0.0))),
             high / np.maximum(1.0, np.abs(np.where(np.isfinite(self.upper), self.upper, 0.0))),
         )
-        return np.maximum(0.0, excess.max(axis=1))
+        worst: Vector = np.maximum(0.0, excess.max(axis=1))
+        return worst
 
     def violation(self, x: Rows, c: Rows) -> Vector:
         """Return, for each row, the largest relative violation of any constraint."""
-        return np.maximum(self.set.relative_violation(x), self.functional_violation(c))
+        worst: Vector = np.maximum(self.set.relative_violation(x), self.functional_violation(c))
+        return worst
 
     def feasible(self, x: Rows, c: Rows) -> np.ndarray:
         """Return, for each row, whether it satisfies C to its tolerance and c to its own."""
-        return (self.set.relative_violation(x) <= self.set.tolerance) & (
-            self.functional_violation(c) <= self.feasibility_tolerance
-        )
+        inside: np.ndarray = self.set.relative_violation(x) <= self.set.tolerance
+        return inside & (self.functional_violation(c) <= self.feasibility_tolerance)
 
     def __repr__(self) -> str:
         parts = [str(one) for one in self.set.members] + [one.description for one in self.imposed]
@@ -367,282 +364,3 @@ def _objective_text(oracle: BaseOracle) -> str:
     if objectives:
         return str(objectives[0])
     return str(oracle.describe().get("model", "function"))
-
-
-class Stopped(Exception):
-    """A run's limit was reached in the middle of a solver; carries the status."""
-
-    def __init__(self, status: Status, detail: str = "") -> None:
-        super().__init__(detail or status.sentence)
-        self.status = status
-        self.detail = detail
-
-
-@dataclass(frozen=True)
-class Intermediate:
-    """What a callback gets, the same for every method, without a further model call.
-
-    Parameters
-    ----------
-    x : array, list or dict of arrays
-        The iterate in the model's structure.
-    value, fun : float
-        The objective as written, and the number that is minimised.
-    violation : float
-        Largest relative violation of any constraint.
-    nit, start, nfev : int
-        Iteration of this start, which start, and evaluations of the whole call so far.
-    """
-
-    x: Structure
-    value: float
-    fun: float
-    violation: float
-    nit: int
-    start: int
-    nfev: int
-
-
-class Run:
-    """One call's evaluations of a problem: counts, budget, history and the best feasible points.
-
-    Solvers see the problem through this. It never lets a limit pass: `evaluate` and `iterate`
-    raise `Stopped` when the budget is used up or the user stops the run.
-
-    Parameters
-    ----------
-    problem : Problem
-        What is asked.
-    starts : int
-        How many starts the call has.
-    budget : Budget
-        Limits of the whole call.
-    callback : callable, optional
-        Called once an iteration with an `Intermediate`; StopIteration or a true value ends the run.
-    tolerance : float
-        Projected-gradient residual, in input units, that counts as converged.
-    progress : callable, optional
-        The same for a display, called first.
-    reserve : bool, default False
-        Whether two evaluations of each start are kept back for the points that it may return,
-        because the solver's own points may be off C by rounding.
-    """
-
-    def __init__(
-        self,
-        problem: Problem,
-        starts: int,
-        *,
-        budget: Budget | None = None,
-        callback: Callable[[Intermediate], Any] | None = None,
-        tolerance: float = 1e-6,
-        progress: Callable[[Intermediate], Any] | None = None,
-        reserve: bool = False,
-    ) -> None:
-        self.problem = problem
-        self.starts = starts
-        self.budget = budget or Budget()
-        self.callback = callback
-        self.progress = progress
-        self.tolerance = tolerance
-        self.history = History()
-        self.rows = 0
-        self.calls = 0
-        self.padded_rows = 1
-        self.notes: list[str] = []
-        self.best_f = np.full(starts, np.inf)
-        self.best_x: list[Vector | None] = [None] * starts
-        self._best: list[Evaluation | None] = [None] * starts
-        self._near_f = np.full(starts, np.inf)
-        self._near_x: list[Vector | None] = [None] * starts
-        self._least_violation = np.full(starts, np.inf)
-        self._least_violated: list[Vector | None] = [None] * starts
-        self._returned: dict[int, tuple[Vector, Evaluation]] = {}
-        self.iterations = np.zeros(starts, dtype=int)
-        self.ended: dict[int, Termination] = {}
-        self._began = time.perf_counter()
-        self._reserved = 2 * starts if reserve else 0
-        self._limit = self._affordable(self.budget.evaluations)
-        self._scale = np.ones(starts)
-
-    # -- limits ----------------------------------------------------------------------------------
-
-    @property
-    def seconds(self) -> float:
-        """Wall-clock time since the run began."""
-        return time.perf_counter() - self._began
-
-    @property
-    def remaining(self) -> int | None:
-        """Evaluations that the current solver may still ask for, or None without a limit."""
-        return None if self._limit is None else max(0, self._limit - self.rows)
-
-    def share(self, starts_left: int) -> None:
-        """Give the next start its equal share of what is left of the budget."""
-        if self.budget.evaluations is not None:
-            left = self.budget.evaluations - self._reserved - self.rows
-            self._limit = self.rows + max(1, left // max(1, starts_left))
-
-    def _affordable(self, evaluations: int | None) -> int | None:
-        return None if evaluations is None else max(1, evaluations - self._reserved)
-
-    # -- evaluations -----------------------------------------------------------------------------
-
-    def evaluate(self, x: Rows, starts: Sequence[int] | np.ndarray) -> Evaluation:
-        """Evaluate rows x (B, n), row b on behalf of start ``starts[b]``, in one model call.
-
-        Raises
-        ------
-        Stopped
-            If the budget does not cover these rows.
-        """
-        if self._limit is not None and self.rows + len(x) > self._limit:
-            raise Stopped(Status.BUDGET)
-        if self.budget.seconds is not None and self.seconds >= self.budget.seconds:
-            raise Stopped(Status.BUDGET)
-        return self._evaluate(x, starts)
-
-    def _evaluate(self, x: Rows, starts: Sequence[int] | np.ndarray) -> Evaluation:
-        before = self.problem.oracle.calls
-        asked = len(x)
-        if asked < self.padded_rows:
-            padding = np.broadcast_to(x[-1], (self.padded_rows - asked, x.shape[1]))
-            whole = self.problem.evaluate(np.concatenate([x, padding]))
-            found = Evaluation(
-                whole.f[:asked],
-                whole.gradient[:asked],
-                whole.c[:asked],
-                whole.jacobian[:asked],
-                whole.finite[:asked],
-            )
-        else:
-            found = self.problem.evaluate(x)
-        self.rows += asked
-        self.calls += self.problem.oracle.calls - before
-        self._keep_best(x, found, starts)
-        return found
-
-    def _keep_best(self, x: Rows, found: Evaluation, starts: Sequence[int] | np.ndarray) -> None:
-        problem = self.problem
-        inside = problem.set.relative_violation(x)
-        outside = problem.functional_violation(found.c)
-        kept = found.finite & (outside <= problem.feasibility_tolerance)
-        strict = kept & (inside <= problem.set.tolerance)
-        # A point that is off C by a solver's rounding is worth projecting at the end, but its
-        # value is too good by as much as it is off: it is not compared with points in C.
-        near = kept & ~strict & (inside <= problem.feasibility_tolerance)
-        total = np.maximum(inside, outside)
-        for row, start in enumerate(starts):
-            f = found.f[row]
-            if strict[row]:
-                if f < self.best_f[start]:
-                    self.best_f[start] = f
-                    self.best_x[start] = x[row].copy()
-                    self._best[start] = found.row(row)
-            elif near[row]:
-                if f < self._near_f[start]:
-                    self._near_f[start] = f
-                    self._near_x[start] = x[row].copy()
-            elif found.finite[row] and total[row] < self._least_violation[start]:
-                self._least_violation[start] = total[row]
-                self._least_violated[start] = x[row].copy()
-
-    def returned(self, start: int, last: Vector) -> tuple[Vector, Evaluation]:
-        """Return the point that a start gives back, on C, with an evaluation made there.
-
-        The best of these, each projected on C: the best point of C that was evaluated, the best
-        that was off C by no more than the tolerance, and the solver's last; with none of the
-        first two, also the least violating one. A point of C costs no further model call.
-        """
-        if start in self._returned:
-            return self._returned[start]
-        problem = self.problem
-        candidates: list[tuple[Vector, Evaluation]] = []
-        best, known = self.best_x[start], self._best[start]
-        if best is not None and known is not None:
-            candidates.append(self._on_set(best, known, start))
-        others = [self._near_x[start], last]
-        if best is None and others[0] is None:
-            others.append(self._least_violated[start])
-        for place, point in enumerate(others):
-            if point is None or any(
-                other is not None and np.array_equal(point, other) for other in others[:place]
-            ):
-                continue
-            # A last point in C was evaluated on the way there, so it is no better than the best.
-            if best is None or problem.set.relative_violation(point) > problem.set.tolerance:
-                candidates.append(self._on_set(point, None, start))
-
-        def rank(one: tuple[Vector, Evaluation]) -> tuple[bool, bool, float]:
-            x, found = one
-            inside = bool(problem.feasible(x[np.newaxis], found.c)[0])
-            worth = found.f[0] if inside else problem.violation(x[np.newaxis], found.c)[0]
-            return not bool(found.finite[0]), not inside, float(worth)
-
-        self._returned[start] = min(candidates, key=rank)
-        return self._returned[start]
-
-    def _on_set(self, x: Vector, known: Evaluation | None, start: int) -> tuple[Vector, Evaluation]:
-        inside = self.problem.set.project(x)
-        if known is not None and np.array_equal(inside, x):
-            return x, known
-        return inside, self._evaluate(inside[np.newaxis], [start])
-
-    def end(self, start: int, x: Vector, status: Status, detail: str = "") -> None:
-        """Say how one start ended; the first word counts."""
-        self.ended.setdefault(
-            start, Termination(x.copy(), status, int(self.iterations[start]), detail)
-        )
-
-    def iterate(self, start: int, x: Vector, f: float, violation: float) -> bool:
-        """Record one accepted iterate and call the user's callback; False if it has diverged.
-
-        Raises
-        ------
-        Stopped
-            If the callback ends the run.
-        """
-        if self.iterations[start] == 0:
-            self._scale[start] = max(1.0, float(np.max(np.abs(x), initial=0.0)))
-        self.iterations[start] += 1
-        value = self.problem.sign * f
-        history = self.history
-        history.start.append(start)
-        history.nit.append(int(self.iterations[start]))
-        history.rows.append(self.rows)
-        history.seconds.append(self.seconds)
-        history.value.append(value)
-        history.violation.append(violation)
-        if not self.problem.set.bounded and (
-            float(np.max(np.abs(x), initial=0.0)) > DIVERGENCE * self._scale[start]
-        ):
-            self.end(start, x, Status.UNBOUNDED)
-            return False
-        for listener in (self.progress, self.callback):
-            if listener is None:
-                continue
-            try:
-                stop = listener(
-                    Intermediate(
-                        self.problem.layout.unflatten(x),
-                        value,
-                        f,
-                        violation,
-                        int(self.iterations[start]),
-                        start,
-                        self.rows,
-                    )
-                )
-            except StopIteration:
-                stop = True
-            if stop is True:
-                raise Stopped(Status.INTERRUPTED, "The callback ended the run.")
-        return True
-
-    def name_non_finite(self, x: Vector, found: Evaluation, row: int) -> str:
-        """Say what is not finite at a point, in the user's words."""
-        what = "value" if not np.isfinite(found.f[row]) else "gradient"
-        if what == "gradient" and np.isfinite(found.gradient[row]).all():
-            what = "constraint"
-        low, high = float(np.min(x, initial=np.inf)), float(np.max(x, initial=-np.inf))
-        return f"The {what} is not finite at a point with entries in [{low:g}, {high:g}]."

@@ -16,7 +16,6 @@ from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Input, Layout, Structure, Vector
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from scipy.optimize import OptimizeResult
 
 #: Version of the saved form.
@@ -46,12 +45,16 @@ class Status(enum.IntEnum):
 
 _SENTENCES = {
     Status.CONVERGED: "Converged: the projected gradient is below tol.",
-    Status.STALLED: "Stalled: no more progress, often at a kink of the network; usable, not optimal to tol.",
+    Status.STALLED: (
+        "Stalled: no more progress, often at a kink of the network; usable, not optimal to tol."
+    ),
     Status.BUDGET: "Budget used up: the best feasible point so far.",
     Status.INTERRUPTED: "Interrupted: the best feasible point so far.",
     Status.INFEASIBLE: "Infeasible: no point that satisfies the constraints was found.",
     Status.UNBOUNDED: "Unbounded: the objective grows without end; add a bounded set.",
-    Status.ZERO_GRADIENT: "Zero gradient at the start: the objective is flat there (saturated, or dead units).",
+    Status.ZERO_GRADIENT: (
+        "Zero gradient at the start: the objective is flat there (saturated, or dead units)."
+    ),
     Status.NON_FINITE: "The model returned NaN or infinity: the best feasible point before that.",
     Status.SOLVER_ERROR: "The solver failed.",
 }
@@ -147,6 +150,10 @@ class Optimality:
     multipliers : dict
         By constraint, in the user's words: the rate at which the optimal value, as the objective
         is written, changes as the bound or radius grows. Empty where no constraint has one.
+    gap : float or None
+        Frank-Wolfe's :math:`\max_{p \in C} \nabla f(x)^\top (x - p)`, measured after that method
+        alone: zero at stationary points, and where f is convex (a concave objective that is
+        maximised) a bound on the distance to the optimal value.
     """
 
     stationarity: float
@@ -154,6 +161,7 @@ class Optimality:
     violation: float
     complementarity: float = 0.0
     multipliers: dict[str, float | list[float]] = field(default_factory=dict)
+    gap: float | None = None
 
 
 @dataclass(frozen=True)
@@ -311,6 +319,7 @@ class Result:
             f"  KKT residual  {kkt.stationarity:.3g} in input units, relative "
             f"{kkt.relative_stationarity:.3g}"
             + (f"; complementarity {kkt.complementarity:.3g}" if kkt.complementarity else "")
+            + (f"; Frank-Wolfe gap {kkt.gap:.3g}" if kkt.gap is not None else "")
         )
         lines.append(
             f"  evaluations   {self.nfev} rows in {self.calls} model calls, {self.nit} "
@@ -339,13 +348,13 @@ class Result:
             f"<pre>{text}</pre></div>"
         )
 
-    def plot(self) -> Figure:
+    def plot(self) -> np.ndarray:
         """Draw the input: grey, colour, a line, or labelled bars; one panel for each input.
 
         Returns
         -------
-        matplotlib.figure.Figure
-            With one panel for each input.
+        numpy.ndarray of matplotlib.axes.Axes
+            One for each input.
         """
         from constrained_actmax.plotting import plot_result
 

@@ -5,8 +5,8 @@ from constrained_actmax.solvers.fista import FISTA
 from constrained_actmax.solvers.frank_wolfe import FrankWolfe
 from constrained_actmax.solvers.l_bfgs_b import LBFGSB
 from constrained_actmax.solvers.pgd import PGD
-from constrained_actmax.solvers.selection import SOLVERS
 from constrained_actmax.solvers.pqn import PQN
+from constrained_actmax.solvers.selection import SOLVERS
 from constrained_actmax.solvers.slsqp import SLSQP
 from constrained_actmax.solvers.spg import SPG
 from constrained_actmax.solvers.stepwise import StepwiseSolver

@@ -15,8 +15,9 @@ from scipy.optimize import OptimizeResult
 from typing_extensions import override
 
 from constrained_actmax.layout import Vector
-from constrained_actmax.problem import Problem, Run, Stopped
+from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
+from constrained_actmax.run import Run, Stopped
 from constrained_actmax.sets.scipy_form import ScipyForm
 from constrained_actmax.solvers.base import RowSolver
 

@@ -14,8 +14,9 @@ from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError, suggest
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.problem import Evaluation, Problem, Run, Stopped
+from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.result import Status, Termination
+from constrained_actmax.run import Run, Stopped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,8 @@ class Solver(ABC):
     name: ClassVar[str]
     #: Whether every point that it evaluates is a projection on C, or between two.
     stays_inside: ClassVar[bool] = True
+    #: Whether results carry Frank-Wolfe's gap.
+    measures_gap: ClassVar[bool] = False
 
     @abstractmethod
     def refusal(self, problem: Problem) -> str | None:

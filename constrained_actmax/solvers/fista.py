@@ -9,8 +9,9 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.layout import Vector
-from constrained_actmax.problem import Problem, Run
+from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
+from constrained_actmax.run import Run
 from constrained_actmax.solvers.spg import PATIENCE, ROUNDING_SLACK, needs_only_a_set
 from constrained_actmax.solvers.stepwise import Sample, Steps, StepwiseSolver
 

@@ -10,8 +10,9 @@ from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Vector
-from constrained_actmax.problem import Problem, Run
+from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
+from constrained_actmax.run import Run
 from constrained_actmax.solvers.spg import PATIENCE, ROUNDING_SLACK, needs_only_a_set
 from constrained_actmax.solvers.stepwise import Sample, Steps, StepwiseSolver
 
@@ -85,6 +86,7 @@ class FrankWolfe(StepwiseSolver):
     """
 
     name: ClassVar[str] = "frank-wolfe"
+    measures_gap: ClassVar[bool] = True
 
     steps: Literal["pairwise", "away", "plain"] = "pairwise"
     max_iterations: int = 1000

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from scipy.optimize import OptimizeResult
 from typing_extensions import override
 
 from constrained_actmax.layout import Vector
-from constrained_actmax.problem import Run
 from constrained_actmax.result import Status
+from constrained_actmax.run import Run
 from constrained_actmax.solvers._scipy import (
-    OptimizeResult,
     ScipySolver,
     Variables,
     best_point,

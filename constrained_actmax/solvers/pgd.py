@@ -10,8 +10,9 @@ from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.problem import Problem, Run
+from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
+from constrained_actmax.run import Run
 from constrained_actmax.solvers.base import Solver, end_hopeless
 from constrained_actmax.solvers.spg import needs_only_a_set
 
@@ -168,7 +169,8 @@ class PGD(Solver):
         direction = np.where(live[:, None], g / norm[:, None], 0.0)
         end = run.problem.set.project(x - BEYOND * diameter * direction)
         reach: Vector = np.linalg.norm(end - x, axis=1)
-        return np.where(reach > 0, reach, diameter)
+        positive: Vector = np.where(reach > 0, reach, diameter)
+        return positive
 
     @staticmethod
     def _end_converged(run: Run, x: Rows, g: Rows, live: np.ndarray, starts: Indices) -> None:

@@ -9,8 +9,9 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.layout import Rows, Vector
-from constrained_actmax.problem import Problem, Run
+from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
+from constrained_actmax.run import Run
 from constrained_actmax.sets.base import ConvexSet
 from constrained_actmax.solvers.spg import (
     PATIENCE,

@@ -9,8 +9,9 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.problem import Problem, Run
+from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
+from constrained_actmax.run import Run
 from constrained_actmax.solvers.base import Solver, end_hopeless
 
 # Constants of Birgin, Martínez and Raydan (2000), section 2 and 4.
@@ -75,7 +76,7 @@ class SPG(Solver):
         recent = np.full((count, self.memory), -np.inf)
         recent[:, 0] = f
         residual = np.max(np.abs(project(x - np.where(live[:, None], g, 0.0)) - x), axis=1)
-        for row in np.flatnonzero(live & (residual <= tolerance)):
+        for row in np.flatnonzero(live & (residual <= tolerance)).tolist():
             run.end(int(starts[row]), x[row], Status.CONVERGED)
         live &= residual > tolerance
         a = 1.0 / np.maximum(residual, STEP_RANGE[0])
@@ -97,10 +98,10 @@ class SPG(Solver):
                 near = rows[length <= tolerance * np.sqrt(n)]
                 if near.size:
                     residual = np.max(np.abs(project(x[near] - g[near]) - x[near]), axis=1)
-                    for row in near[residual <= tolerance]:
+                    for row in near[residual <= tolerance].tolist():
                         run.end(int(starts[row]), x[row], Status.CONVERGED)
                         live[row] = False
-                for row in rows[live[rows] & (slope[rows] >= 0)]:
+                for row in rows[live[rows] & (slope[rows] >= 0)].tolist():
                     run.end(
                         int(starts[row]),
                         best_x[row],
@@ -120,7 +121,7 @@ class SPG(Solver):
             slack = ROUNDING_SLACK * problem.oracle.epsilon * np.maximum(1.0, np.abs(reference))
             enough = reference + SUFFICIENT_DECREASE * step[rows] * slope[rows] + slack
             accepted = found.finite & (found.f <= enough)
-            for place in np.flatnonzero(accepted):
+            for place in np.flatnonzero(accepted).tolist():
                 row = int(rows[place])
                 s, y = trial[place] - x[row], found.gradient[place] - g[row]
                 curvature = float(s @ y)
@@ -142,7 +143,7 @@ class SPG(Solver):
                 elif run.iterations[starts[row]] >= self.max_iterations:
                     run.end(int(starts[row]), best_x[row], Status.BUDGET, "max_iterations reached.")
                     live[row] = False
-            for place in np.flatnonzero(~accepted):
+            for place in np.flatnonzero(~accepted).tolist():
                 row = int(rows[place])
                 step[row] = self._shorter(
                     float(step[row]), float(slope[row]), float(found.f[place] - f[row])
@@ -152,7 +153,7 @@ class SPG(Solver):
                     if found.finite[place]:
                         run.end(int(starts[row]), best_x[row], Status.STALLED)
                     else:
-                        detail = run.name_non_finite(trial[place], found, int(place))
+                        detail = run.name_non_finite(trial[place], found, place)
                         run.end(int(starts[row]), best_x[row], Status.NON_FINITE, detail)
                     live[row] = False
 

@@ -11,8 +11,8 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.problem import Run
 from constrained_actmax.result import Status
+from constrained_actmax.run import Run
 from constrained_actmax.solvers.base import Solver, end_hopeless
 
 

@@ -8,8 +8,8 @@ from typing import ClassVar
 from typing_extensions import override
 
 from constrained_actmax.layout import Vector
-from constrained_actmax.problem import Run
 from constrained_actmax.result import Status
+from constrained_actmax.run import Run
 from constrained_actmax.solvers._scipy import ScipySolver, Variables, end_by_code
 
 #: SciPy's codes: -1 infeasible, 0 local minimum, 1 converged in f, 2 converged in x, 3 limit of

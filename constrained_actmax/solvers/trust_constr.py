@@ -11,8 +11,9 @@ import scipy.sparse.linalg
 from typing_extensions import override
 
 from constrained_actmax.layout import Vector
-from constrained_actmax.problem import Problem, Run
+from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
+from constrained_actmax.run import Run
 from constrained_actmax.solvers._scipy import (
     ScipySolver,
     Variables,

@@ -1,0 +1,307 @@
+"""Every solver against the laws, against cvxpy, and against its own promises."""
+
+from __future__ import annotations
+
+import time
+
+import cvxpy as cp
+import numpy as np
+import pytest
+from sample_problems import bowl, distance_l1, quadratic, rosenbrock
+
+import constrained_actmax as cax
+from constrained_actmax.conformance import check_solver
+from constrained_actmax.errors import RefusedError, SpecificationError
+from constrained_actmax.solvers.selection import SOLVERS
+
+N = 20
+BOX = [cax.Box(-0.5, 0.4)]
+SETS = {
+    "box": BOX,
+    "box and l1": [cax.Box(0, 1), cax.L1Ball(2.0)],
+    "l1, signs free": [cax.L1Ball(2.0, center=0.1)],
+    "box and l2": [cax.Box(-1, 1), cax.L2Ball(1.2, center=0.2)],
+    "box and row": [cax.Box(-1, 1), cax.Linear(np.ones((1, N)), upper=0.5)],
+}
+CASES = [(method, name) for method in SOLVERS for name in SETS]
+ONLY_BOUNDS = {"L-BFGS-B", "TNC"}
+
+
+def reference(sets: list[cax.ConvexSet]) -> float:
+    """Return the least value by cvxpy at tight tolerance."""
+    a, b = bowl(N)
+    x = cp.Variable(N)
+    rows = [row for one in sets for row in one.to_cvxpy(x)]
+    program = cp.Problem(cp.Minimize(0.5 * cp.quad_form(x, cp.psd_wrap(a)) - b @ x), rows)
+    program.solve(solver="CLARABEL", tol_gap_abs=1e-12, tol_gap_rel=1e-12, tol_feas=1e-12)
+    return float(program.value)
+
+
+@pytest.mark.parametrize(("method", "name"), CASES)
+def test_finds_the_optimum_of_a_convex_problem(method: str, name: str) -> None:
+    problem = quadratic(N, SETS[name])
+    if method in ONLY_BOUNDS and name != "box":
+        with pytest.raises(RefusedError, match="use method='spg'"):
+            cax.solve(problem, method=method)
+        return
+    result = cax.solve(problem, method=method, x0=np.full(N, 0.1))
+    best = reference(SETS[name])
+    assert result.feasible
+    assert result.maxcv <= 1e-12
+    # trust-constr ends where its barrier does, TNC by its own test of f, Frank-Wolfe by its gap.
+    loose = {"trust-constr": 1e-4, "TNC": 1e-7, "frank-wolfe": 1e-6}.get(method, 1e-8)
+    assert best - 1e-8 <= result.value <= best + loose * max(1.0, abs(best))
+    assert result.fun == result.value
+
+
+@pytest.mark.parametrize(("method", "name"), CASES)
+def test_keeps_the_laws(method: str, name: str) -> None:
+    if method in ONLY_BOUNDS and name != "box":
+        pytest.skip("refused, and tested above")
+    problem = quadratic(N, SETS[name])
+    starts = problem.set.sample(np.random.default_rng(1), 3)
+    check_solver(SOLVERS[method](), problem, starts)
+
+
+@pytest.mark.parametrize("method", ["spg", "pqn", "fista", "L-BFGS-B", "SLSQP"])
+def test_solves_rosenbrock_in_a_box(method: str) -> None:
+    # The unconstrained optimum (1, ..., 1) is cut off by x_1 <= 0.5; SciPy's SLSQP, L-BFGS-B and
+    # trust-constr and a grid over x_2 agree on the value.
+    problem = rosenbrock(2, [cax.Box(-1, [0.5, 2.0])])
+    result = cax.solve(problem, method=method, x0=[-0.7, 1.5])
+    np.testing.assert_allclose(result.x, [0.5, 0.25], atol=1e-5)
+    assert result.value == pytest.approx(0.25, abs=1e-8)
+    assert result.success
+
+
+@pytest.mark.parametrize("method", ["spg", "pgd", "fista", "pqn", "frank-wolfe"])
+def test_starts_do_not_see_each_other(method: str) -> None:
+    problem = quadratic(N, SETS["box and l1"])
+    starts = problem.set.sample(np.random.default_rng(3), 4)
+    together = cax.solve(problem, method=method, starts=starts)
+    for row, point in enumerate(starts):
+        alone = cax.solve(problem, method=method, x0=point)
+        np.testing.assert_allclose(together.starts[row].x, alone.starts[0].x, atol=1e-6)
+        assert together.starts[row].nit == alone.nit
+
+
+def test_pgd_crosses_kinks_at_which_a_line_search_stalls() -> None:
+    rng = np.random.default_rng(0)
+    mixing = rng.standard_normal((60, 30))
+    shift = rng.standard_normal(60)
+    oracle = cax.FunctionOracle(
+        lambda x: (
+            float(np.abs(mixing @ x - shift).sum()),
+            mixing.T @ np.sign(mixing @ x - shift),
+        ),
+        30,
+        smooth=False,
+    )
+    problem = cax.Problem(oracle, constraints=[cax.L2Ball(2.0)], sense="minimize")
+    x = cp.Variable(30)
+    program = cp.Problem(cp.Minimize(cp.norm1(mixing @ x - shift)), [cp.norm2(x) <= 2.0])
+    best = program.solve(solver="CLARABEL")
+    stalled = cax.solve(problem, method="spg", x0=np.zeros(30))
+    crossed = cax.solve(problem, method="pgd", x0=np.zeros(30), options={"iterations": 1000})
+    assert best - 1e-6 <= crossed.value <= best * 1.02
+    assert crossed.value < stalled.value
+    assert not stalled.success
+
+
+@pytest.mark.parametrize("schedule", ["halved", "geometric", "constant"])
+def test_pgd_schedules_approach_the_optimum(schedule: str) -> None:
+    center = np.linspace(-1, 1, 12)
+    problem = distance_l1(center, [cax.Box(-0.5, 0.5)])
+    best = np.abs(np.clip(center, -0.5, 0.5) - center).sum()
+    options = {"schedule": schedule, "iterations": 400}
+    if schedule == "constant":
+        options["first_length"] = 0.05
+    result = cax.solve(problem, method="pgd", x0=np.full(12, 0.3), options=options)
+    assert best <= result.value <= best + {"constant": 0.2}.get(schedule, 0.05)
+
+
+def test_frank_wolfe_finds_sparse_points_and_reports_its_gap() -> None:
+    problem = quadratic(N, SETS["l1, signs free"])
+    result = cax.solve(problem, method="frank-wolfe", x0=np.full(N, 0.1))
+    moved = np.abs(result.x - 0.1) > 1e-9
+    exact = cax.solve(problem, method="spg", x0=np.full(N, 0.1), tol=1e-9)
+    assert moved.sum() == (np.abs(exact.x - 0.1) > 1e-6).sum() < N
+    assert result.optimality.gap is not None
+    assert 0 <= result.optimality.gap <= 1e-5
+    a, b = bowl(N)
+    slope = a @ result.x - b
+    vertex = problem.set.linear_maximizer(-slope)
+    assert result.optimality.gap == pytest.approx(float(slope @ (result.x - vertex)), abs=1e-12)
+
+
+@pytest.mark.parametrize("steps", ["away", "plain"])
+def test_frank_wolfe_steps(steps: str) -> None:
+    problem = quadratic(N, SETS["box and l1"])
+    result = cax.solve(
+        problem, method="frank-wolfe", x0=np.zeros(N), options={"steps": steps}, tol=1e-4
+    )
+    best = reference(SETS["box and l1"])
+    assert best - 1e-8 <= result.value <= best + 1e-3
+
+
+def test_refuses_by_memory_and_names_a_method_that_can() -> None:
+    problem = quadratic(2, [cax.Box(0, 1)])
+    big = cax.FunctionOracle(lambda x: (0.0, x), 12_288)
+    with pytest.raises(RefusedError, match=r"9\.6 GB for 12,288 variables; use method='spg'"):
+        cax.maximize(big, constraints=[cax.Box(0, 1)], method="SLSQP")
+    assert cax.solve(problem, method="SLSQP").feasible
+
+
+def test_refuses_a_set_without_a_smooth_form() -> None:
+    cone = cax.CvxpySet(lambda x: [cp.norm(x, 3) <= 1.0])
+    with pytest.raises(RefusedError, match="has no such form; use method='spg' or 'pgd'"):
+        cax.solve(quadratic(4, [cone]), method="SLSQP")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ({"method": "SLSPQ"}, r"method: no 'SLSPQ'\. Did you mean 'SLSQP'"),
+        ({"method": 3}, "method: expected a name or a Solver, got int 3"),
+        ({"method": "spg", "options": {"memori": 3}}, "no option 'memori'.*'memory'"),
+        ({"method": "L-BFGS-B", "options": {"maxcorr": 3}}, "no option 'maxcorr'.*'maxcor'"),
+        ({"method": "pgd", "options": {"schedule": "cosine"}}, "schedule must be"),
+        ({"tol": 0}, "tol: must be a number > 0, got 0"),
+        ({"seed": -1}, "seed: must be an integer >= 0, got -1"),
+        ({"starts": 0}, "starts: must be >= 1, got 0"),
+        ({"starts": True}, "starts: expected a number or an array"),
+        ({"budget": 300}, r"budget: expected Budget\(evaluations=\.\.\., seconds=\.\.\.\)"),
+        ({"callback": 5}, "callback: expected a function, got int"),
+        ({"x0": np.zeros(3)}, r"x0: expected shape \(4,\), got \(3,\)"),
+        ({"x0": [np.nan] * 4}, "x0: holds NaN"),
+        ({"starts": np.zeros((2, 4)), "x0": np.zeros(4)}, "starts: an array gives them all"),
+    ],
+)
+def test_bad_calls_are_told_before_any_model_call(call: dict, message: str) -> None:
+    asked: list[int] = []
+
+    def function(x: np.ndarray) -> tuple[float, np.ndarray]:
+        asked.append(1)
+        return 0.0, x
+
+    problem = cax.Problem(cax.FunctionOracle(function, 4), constraints=[cax.Box(0, 1)])
+    with pytest.raises(SpecificationError, match=message):
+        cax.solve(problem, **call)
+    assert not asked
+
+
+@pytest.mark.parametrize("method", list(SOLVERS))
+def test_a_zero_gradient_at_the_start_is_named(method: str) -> None:
+    flat = cax.FunctionOracle(lambda x: (1.0, np.zeros_like(x)), 3)
+    result = cax.maximize(flat, constraints=[cax.Box(0, 1)], method=method)
+    assert result.status is cax.Status.ZERO_GRADIENT
+    assert result.feasible
+    assert not result.success
+    assert result.message.startswith("Zero gradient at the start")
+
+
+@pytest.mark.parametrize("method", list(SOLVERS))
+def test_nan_in_the_middle_keeps_the_best_feasible_point(method: str) -> None:
+    seen: list[float] = []
+
+    def function(x: np.ndarray) -> tuple[float, np.ndarray]:
+        if len(seen) >= 3:
+            return np.nan, np.full(5, np.nan)
+        value = -float((x - 0.7) @ (x - 0.7))
+        seen.append(value)
+        return value, -2 * (x - 0.7)
+
+    problem = cax.Problem(cax.FunctionOracle(function, 5), constraints=[cax.Box(0, 1)])
+    result = cax.solve(problem, method=method, x0=np.full(5, 0.1))
+    assert result.feasible
+    assert result.status in (cax.Status.NON_FINITE, cax.Status.CONVERGED)
+    assert result.value in seen
+    if result.status is cax.Status.NON_FINITE:
+        assert "not finite at a point with entries in [" in result.message
+
+
+@pytest.mark.parametrize(
+    "method", ["spg", "fista", "pqn", "L-BFGS-B", "TNC", "SLSQP", "trust-constr"]
+)
+def test_divergence_ends_as_unbounded(method: str) -> None:
+    slope = cax.FunctionOracle(lambda x: (float(x.sum()) + float(x @ x), 1.0 + 2.0 * x), 3)
+    result = cax.maximize(slope, method=method, x0=np.ones(3))
+    assert result.status in (cax.Status.UNBOUNDED, cax.Status.NON_FINITE)
+    assert not result.success
+
+
+@pytest.mark.parametrize("method", list(SOLVERS))
+def test_ctrl_c_keeps_the_best_feasible_point(method: str) -> None:
+    a, b = bowl(6)
+    asked: list[int] = []
+
+    def function(x: np.ndarray) -> tuple[float, np.ndarray]:
+        asked.append(1)
+        if len(asked) == 5:
+            raise KeyboardInterrupt
+        return 0.5 * float(x @ a @ x) - float(b @ x), a @ x - b
+
+    problem = cax.Problem(
+        cax.FunctionOracle(function, 6), constraints=[cax.Box(-1, 1)], sense="minimize"
+    )
+    result = cax.solve(problem, method=method, x0=np.full(6, 0.9))
+    assert result.status is cax.Status.INTERRUPTED
+    assert result.feasible
+    assert result.value <= function(np.full(6, 0.9))[0]
+
+
+@pytest.mark.parametrize("method", list(SOLVERS))
+def test_a_budget_of_seconds_ends_the_run(method: str) -> None:
+    a, b = bowl(6)
+
+    def slow(x: np.ndarray) -> tuple[float, np.ndarray]:
+        time.sleep(0.02)
+        return 0.5 * float(x @ a @ x) - float(b @ x) + np.sin(50 * x).sum(), (
+            a @ x - b + 50 * np.cos(50 * x)
+        )
+
+    problem = cax.Problem(
+        cax.FunctionOracle(slow, 6), constraints=[cax.Box(-1, 1)], sense="minimize"
+    )
+    result = cax.solve(problem, method=method, starts=50, seed=0, budget=cax.Budget(seconds=0.3))
+    assert result.feasible
+    assert result.nfev <= 200
+    assert any(one.status is cax.Status.BUDGET for one in result.starts)
+
+
+@pytest.mark.parametrize("method", list(SOLVERS))
+def test_the_callback_sees_the_same_fields_for_every_method(method: str) -> None:
+    problem = quadratic(N, BOX)
+    seen: list[cax.Intermediate] = []
+    result = cax.solve(problem, method=method, x0=np.full(N, 0.1), callback=seen.append)
+    assert [one.nit for one in seen] == list(range(1, len(seen) + 1))
+    assert all(one.fun == one.value for one in seen)
+    # An interior point method passes outside the bounds, and says so.
+    assert method == "trust-constr" or all(one.violation <= 1e-6 for one in seen)
+    assert all(np.shape(one.x) == (N,) for one in seen)
+    assert len(result.history.value) == len(seen)
+    a, b = bowl(N)
+    for one in seen[:: max(1, len(seen) // 5)]:
+        assert one.value == pytest.approx(0.5 * one.x @ a @ one.x - b @ one.x, abs=1e-10)
+
+
+def test_the_budget_is_shared_by_all_starts() -> None:
+    problem = rosenbrock(6, [cax.Box(-2, 2)])
+    for method in ("L-BFGS-B", "spg", "pgd"):
+        result = cax.solve(
+            problem, method=method, starts=5, seed=0, budget=cax.Budget(evaluations=60)
+        )
+        assert result.nfev <= 60
+        assert len({one.nit > 0 for one in result.starts}) == 1
+
+
+def test_stop_iteration_from_the_callback_is_an_interruption() -> None:
+    def stop(intermediate: cax.Intermediate) -> None:
+        if intermediate.nit == 2:
+            raise StopIteration
+
+    for method in SOLVERS:
+        result = cax.solve(quadratic(N, BOX), method=method, x0=np.full(N, 0.1), callback=stop)
+        assert result.status is cax.Status.INTERRUPTED, method
+        assert result.message.startswith("Interrupted")
+        assert result.feasible
