@@ -1,0 +1,127 @@
+"""Limits on a number that the model gives: lower <= objective <= upper."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import numpy as np
+
+from constrained_actmax.errors import SpecificationError
+from constrained_actmax.objectives.base import Objective
+
+
+class Between:
+    r"""The constraint :math:`l \le c(x) \le u` on an objective; what comparisons make.
+
+    Parameters
+    ----------
+    lower : array_like or None
+        l, in the objective's units; None where there is no lower limit.
+    objective : Objective
+        c: one number for each input, or several.
+    upper : array_like or None
+        u; equal to `lower` for an equality.
+
+    Raises
+    ------
+    SpecificationError
+        If a limit is not a number, is NaN, or lower > upper.
+
+    Examples
+    --------
+    >>> import constrained_actmax as cax
+    >>> print(cax.Output("stress") <= 250)
+    Output('stress') <= 250
+    >>> print(cax.Between(0, cax.Logit(3), 1))
+    0 <= Logit(3) <= 1
+    """
+
+    __hash__ = object.__hash__
+    __array_ufunc__ = None
+
+    def __init__(self, lower: Any, objective: Objective, upper: Any) -> None:
+        if not isinstance(objective, Objective):
+            raise SpecificationError(
+                "Between: expected lower, objective, upper with an objective such as Logit(7) in "
+                f"the middle, got {type(objective).__name__}."
+            )
+        self.objective = objective
+        self.lower = _limit(lower, -np.inf, objective)
+        self.upper = _limit(upper, np.inf, objective)
+        if np.ndim(self.lower) and np.ndim(self.upper) and (
+            np.shape(self.lower) != np.shape(self.upper)
+        ):
+            raise SpecificationError(
+                f"{objective}: the limits have shapes {np.shape(self.lower)} and "
+                f"{np.shape(self.upper)}; they must agree."
+            )
+        if np.any(np.asarray(self.lower) > np.asarray(self.upper)):
+            raise SpecificationError(
+                f"{objective}: the lower limit {self.lower} is above the upper limit {self.upper}."
+            )
+        if np.any(np.asarray(self.lower) == np.inf) or np.any(np.asarray(self.upper) == -np.inf):
+            raise SpecificationError(f"{objective}: a limit of that sign is never met: {self}.")
+
+    def imposed(self) -> tuple[Objective, Any, Any]:
+        """Return the objective and the limits that a solver gets: same points, better gradients.
+
+        A limit on a probability becomes one on its log-odds; ``Margin(k) >= m`` becomes one row for
+        each rival.
+        """
+        return self.objective.imposed(self.lower, self.upper)
+
+    @property
+    def equality(self) -> bool:
+        """Whether the limits leave one value."""
+        return bool(np.all(np.asarray(self.lower) == np.asarray(self.upper)))
+
+    def __bool__(self) -> NoReturn:
+        low = "lower" if np.all(np.isneginf(self.lower)) else _text(self.lower)
+        high = "upper" if np.all(np.isposinf(self.upper)) else _text(self.upper)
+        raise SpecificationError(
+            f"{self}: a constraint has no truth value; for limits on both sides write "
+            f"Between({low}, {self.objective}, {high})."
+        )
+
+    def __str__(self) -> str:
+        if self.equality:
+            return f"{self.objective} == {_text(self.lower)}"
+        text = str(self.objective)
+        if not np.all(np.isneginf(self.lower)):
+            if np.all(np.isposinf(self.upper)):
+                return f"{text} >= {_text(self.lower)}"
+            text = f"{_text(self.lower)} <= {text}"
+        return text if np.all(np.isposinf(self.upper)) else f"{text} <= {_text(self.upper)}"
+
+    def __repr__(self) -> str:
+        return f"<Between: {self}>"
+
+    def _chained(self, other: Any) -> NoReturn:
+        raise SpecificationError(
+            f"{self}: a constraint cannot be compared again; for limits on both sides write "
+            f"Between(lower, {self.objective}, upper)."
+        )
+
+    __le__ = __ge__ = __lt__ = __gt__ = _chained
+
+
+def _limit(value: Any, missing: float, objective: Objective) -> Any:
+    if value is None:
+        return missing
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise SpecificationError(f"{objective}: a limit must be a number, got {value!r}.") from None
+    if np.isnan(array).any():
+        raise SpecificationError(f"{objective}: a limit is NaN.")
+    if array.ndim > 1:
+        raise SpecificationError(
+            f"{objective}: limits are a number or one for each row, got shape {array.shape}."
+        )
+    return float(array) if array.ndim == 0 else array
+
+
+def _text(limit: Any) -> str:
+    if np.ndim(limit):
+        return f"array{np.shape(limit)}"
+    return "None" if np.isinf(limit) else f"{limit:g}"

@@ -1,0 +1,48 @@
+"""Whether a number that depends on the input stays bounded as the input runs away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """Whether a function is bounded over all inputs: True, False (surely not) or None (unknown).
+
+    Parameters
+    ----------
+    above, below : bool or None
+        Bounded above, bounded below.
+    """
+
+    above: bool | None = None
+    below: bool | None = None
+
+    def times(self, factor: float) -> Bounded:
+        """Return the answer for `factor` times the function."""
+        if factor == 0.0:
+            return BOTH
+        return self if factor > 0 else Bounded(self.below, self.above)
+
+    @staticmethod
+    def of_sum(parts: Iterable[Bounded]) -> Bounded:
+        """Return the answer for a sum: two unbounded parts may cancel, so that is unknown."""
+        parts = list(parts)
+        return Bounded(
+            _of_sum([part.above for part in parts]), _of_sum([part.below for part in parts])
+        )
+
+
+def _of_sum(answers: list[bool | None]) -> bool | None:
+    if all(answer is True for answer in answers):
+        return True
+    if None not in answers and answers.count(False) == 1:
+        return False
+    return None
+
+
+UNKNOWN = Bounded()
+BOTH = Bounded(True, True)
+NEITHER = Bounded(False, False)
+ONLY_BELOW = Bounded(above=False, below=True)

@@ -1,0 +1,144 @@
+"""What the objectives on a class of a head have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Literal
+
+from typing_extensions import override
+
+from constrained_actmax.errors import ModelError, SpecificationError
+from constrained_actmax.objectives.base import Objective, Parameters, Score, short
+from constrained_actmax.objectives.bounded import Bounded
+from constrained_actmax.objectives.selection import index_parameter, pick
+from constrained_actmax.objectives.signature import (
+    Head,
+    Index,
+    Link,
+    Signature,
+    Tensor,
+    Tensors,
+    flat_position,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class ClassObjective(Objective):
+    """A number that is computed from the logits of a head at one class.
+
+    Parameters
+    ----------
+    target : int, str or tuple
+        Class: a number, a label, or for outputs with positions ``(y, x, class)``.
+    head : str, optional
+        Name of the output; needed where the model has several.
+    reduce : {"mean"}, optional
+        For outputs with positions: the mean over all of them.
+    link : {"softmax", "sigmoid"}, optional
+        What a head that ends in plain numbers is to be read as.
+    """
+
+    target: Index
+    head: str | None = None
+    reduce: Literal["mean"] | None = None
+    link: Link | None = None
+
+    # -- what a new one writes -------------------------------------------------------------------
+
+    @abstractmethod
+    def _formula(
+        self, z: Tensor, target: Tensor, rest: tuple[Tensor, ...], link: Link | None, binary: bool
+    ) -> Tensor:
+        """Return the score (B, P) from logits (B, P, C) and the target's number (1 or B,)."""
+
+    @abstractmethod
+    def _bounds(self, head: Head, link: Link | None, target: int) -> Bounded:
+        """Return whether the score is bounded."""
+
+    def _extra(
+        self, head: Head, link: Link | None, target: int
+    ) -> tuple[Hashable, Parameters]:
+        """Check the head; return what else belongs to the structure and to the parameters."""
+        return None, ()
+
+    # -- binding ---------------------------------------------------------------------------------
+
+    @override
+    def _bind(self, signature: Signature) -> Score:
+        who = type(self).__name__
+        given = self.target
+        single = given[-1] if isinstance(given, tuple) and given else given
+        head = signature.head_of(self.head, single, who)
+        if head.refusal is not None:
+            raise ModelError(f"{self}: {head.refusal}")
+        link = head.linked(self.link, who)
+        target = head.class_index(single, link, who)  # type: ignore[arg-type]
+        binary = head.is_binary(link)
+        place = self._place(head)
+        extra, rest = self._extra(head, link, target)
+        units, name = head.units, head.name
+
+        def function(tensors: Tensors, parameters: tuple[Tensor, ...]) -> Tensor:
+            import tensorflow as tf
+
+            index, *others = parameters
+            z = tensors.logits(name)
+            z = tf.reshape(z, (tf.shape(z)[0], -1, units))
+            if place is not None:
+                z = pick(tf.transpose(z, (0, 2, 1)), others.pop(0))[:, None, :]
+            return tf.reduce_mean(self._formula(z, index, tuple(others), link, binary), axis=1)
+
+        positions = () if place is None else (index_parameter(place),)
+        return Score(
+            (who, head.name, link, place is not None, extra),
+            function,
+            (index_parameter(target), *positions, *rest),
+            bounded=self._bounds(head, link, target),
+        )
+
+    def _place(self, head: Head) -> int | None:
+        """Return the flat position that a tuple names; None for the mean, or without positions."""
+        who = type(self).__name__
+        if self.reduce not in (None, "mean"):
+            raise SpecificationError(f"{who}: reduce must be 'mean' or None, got {self.reduce!r}.")
+        given = self.target
+        if isinstance(given, tuple) and len(given) > 1:
+            if len(given) != len(head.shape):
+                flat_position(given, head.shape, who, f"head {head.name!r}")
+            if self.reduce is not None:
+                raise SpecificationError(
+                    f"{who}: {given!r} names a position; leave reduce={self.reduce!r} out."
+                )
+            return flat_position(given[:-1], head.positions, who, f"head {head.name!r}")
+        if head.positions and self.reduce is None:
+            raise SpecificationError(
+                f"{who}: index {given!r} leaves positions open; head {head.name!r} has shape "
+                f'{head.shape}: write all of its indices, or reduce="mean".'
+            )
+        return None
+
+    @override
+    def describe(self) -> str:
+        return f"{type(self).__name__}({', '.join(self._arguments())})"
+
+    def _arguments(self) -> list[str]:
+        given = [short(self.target)]
+        given += [
+            f"{name}={value!r}"
+            for name, value in (("head", self.head), ("reduce", self.reduce), ("link", self.link))
+            if value is not None
+        ]
+        return given
+
+
+def class_logit(z: Tensor, target: Tensor, binary: bool) -> Tensor:
+    """Return the logit (B, P) of a class; with one sigmoid z for class 1 and -z for class 0."""
+    import tensorflow as tf
+
+    if binary:
+        sign = tf.cast(2 * target - 1, z.dtype)
+        return z[..., 0] * sign[:, None]
+    return pick(z, target)
+

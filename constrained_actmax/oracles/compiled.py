@@ -1,0 +1,232 @@
+"""Compiled functions of one structure: values, Jacobian, products; counted, and with XLA where it pays."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from constrained_actmax.errors import ModelError
+from constrained_actmax.objectives.base import Score
+from constrained_actmax.objectives.signature import Tensor
+from constrained_actmax.oracles.graph import has_kinks, operations_between
+from constrained_actmax.oracles.source import XLA_CHOICES, Source
+
+UNROLLED = 16  # functions whose backward passes stand one after the other in the graph
+XLA_LARGEST_GRAPH = 400  # operations; beyond, compiling takes longer than it can win
+XLA_LARGEST_BATCH = 64
+XLA_LONGEST_CALL = 0.005  # seconds: beyond, arithmetic and not overhead takes the time
+XLA_ADVANTAGE = 0.8  # XLA is taken where it needs less than this share of the time
+XLA_REPEATS = 9
+
+
+class Compiled:
+    """All compiled functions for one sequence of scores.
+
+    Parameters
+    ----------
+    source : Source
+        The model.
+    scores : sequence of Score
+        The functions, of which only the structure is compiled in.
+    names : sequence of str
+        What errors call them.
+    """
+
+    def __init__(self, source: Source, scores: Sequence[Score], names: Sequence[str]) -> None:
+        self.source = source
+        self.functions = sum(score.rows for score in scores)
+        self._scores = [(score.function, score.rows, len(score.parameters)) for score in scores]
+        self._shapes = [
+            (array.shape[1:], array.dtype) for score in scores for array in score.parameters
+        ]
+        self._names = list(names)
+        self._concrete: dict[tuple[str, bool], Any] = {}
+        self._smooth: bool | None = None
+        self.second_order: bool | None = None
+
+    # -- what is compiled ------------------------------------------------------------------------
+
+    def _values(self, x: Tensor, parameters: Sequence[Tensor]) -> Tensor:
+        """Return all functions (B, K), while tracing."""
+        import tensorflow as tf
+
+        trace = self.source.trace(x)
+        columns, start = [], 0
+        for (function, rows, count), name in zip(self._scores, self._names, strict=True):
+            value = function(trace, tuple(parameters[start : start + count]))
+            start += count
+            if value.shape.rank != (1 if rows == 1 else 2):
+                raise ModelError(f"{name}: expected one number for each row, got {value.shape}.")
+            columns.append(tf.reshape(tf.cast(value, tf.float64), (-1, rows)))
+        return columns[0] if len(columns) == 1 else tf.concat(columns, axis=1)
+
+    def _gradient(self, column: Tensor, x: Tensor, name: str) -> Tensor:
+        import tensorflow as tf
+
+        (gradient,) = tf.gradients(column, x)
+        if gradient is None:
+            stop = _without_gradient(x, column)
+            raise ModelError(
+                f"{name}: no gradient reaches the input"
+                + (f": the operation {stop} has none; cut the model before it." if stop else
+                   ", because it does not depend on it; watch something that does.")
+            )
+        return gradient
+
+    def _jacobian(self, x: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+        import tensorflow as tf
+
+        values = self._values(x, parameters)
+        names = [
+            name for name, (_, rows, _) in zip(self._names, self._scores, strict=True)
+            for _ in range(rows)
+        ]
+        if self.functions == 1:
+            gradient = self._gradient(values[:, 0], x, names[0])
+            return values, gradient[:, None, :]
+        if self.functions <= UNROLLED:
+            rows = [self._gradient(values[:, k], x, names[k]) for k in range(self.functions)]
+            return values, tf.stack(rows, axis=1)
+        self._gradient(values, x, names[0])
+
+        def backward(weights: Tensor) -> Tensor:
+            return tf.gradients(values, x, grad_ys=tf.ones_like(values) * weights)[0]
+
+        rows = tf.map_fn(backward, tf.eye(self.functions, dtype=tf.float64))
+        return values, tf.transpose(rows, (1, 0, 2))
+
+    def _product(self, x: Tensor, weights: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+        import tensorflow as tf
+
+        values = self._values(x, parameters)
+        total = tf.reduce_sum(values * weights, axis=1)
+        return values, self._gradient(total, x, self._names[0])
+
+    def _hessian(
+        self, x: Tensor, direction: Tensor, weights: Tensor, *parameters: Tensor
+    ) -> Tensor:
+        import tensorflow as tf
+
+        total = tf.reduce_sum(self._values(x, parameters) * weights, axis=1)
+        gradient = self._gradient(total, x, self._names[0])
+        (product,) = tf.gradients(tf.reduce_sum(gradient * direction, axis=1), x)
+        return tf.zeros_like(x) if product is None else product
+
+    def concrete(self, kind: str, xla: bool = False) -> Any:
+        """Return the concrete function of one kind, traced on first use."""
+        found = self._concrete.get((kind, xla))
+        return found if found is not None else self._traced(kind, xla)
+
+    def _traced(self, kind: str, xla: bool) -> Any:
+        import tensorflow as tf
+
+        bodies: dict[str, Callable[..., Any]] = {
+            "values": lambda x, *parameters: self._values(x, parameters),
+            "jacobian": self._jacobian,
+            "product": self._product,
+            "hessian": self._hessian,
+        }
+        rows = self.source.rows
+        before: dict[str, list[Any]] = {
+            "product": [tf.TensorSpec([rows, self.functions], tf.float64)],
+            "hessian": [
+                tf.TensorSpec([rows, self.source.layout.size], tf.float64),
+                tf.TensorSpec([rows, self.functions], tf.float64),
+            ],
+        }
+        signature = [self.source.spec(), *before.get(kind, [])]
+        signature += [tf.TensorSpec([None, *shape], dtype) for shape, dtype in self._shapes]
+        body = bodies[kind]
+
+        def counted(*arguments: Tensor) -> Any:
+            self.source.traces += 1
+            return body(*arguments)
+
+        function = tf.function(
+            counted, input_signature=signature, autograph=False, jit_compile=xla or None
+        )
+        concrete = function.get_concrete_function()
+        self._concrete[kind, xla] = concrete
+        return concrete
+
+    # -- kinks -----------------------------------------------------------------------------------
+
+    @property
+    def smooth(self) -> bool:
+        """Whether the functions are continuously differentiable, as far as operations tell."""
+        if self._smooth is None:
+            graph = self.concrete("values").graph
+            operations = operations_between([graph.inputs[0]], [graph.outputs[0]])
+            self._smooth = not has_kinks(operations)
+        return self._smooth
+
+    # -- XLA -------------------------------------------------------------------------------------
+
+    def takes_xla(self, kind: str, setting: bool | str, arguments: Sequence[Any]) -> bool:
+        """Return whether XLA serves calls of this batch size; measured once for a model and size.
+
+        XLA replaces many small kernels by one, which pays where overhead takes the time; its
+        convolutions are slower than oneDNN's on larger batches.
+        """
+        if setting is False or kind not in ("jacobian", "product"):
+            return False
+        batch = int(arguments[0].shape[0])
+        choices = XLA_CHOICES.setdefault(self.source.key, {})
+        key = (bool(setting is True), batch, self.source.layout.size)
+        if key not in choices:
+            choices[key] = (
+                self._compiles(kind, arguments) if setting is True
+                else self._measured(kind, batch, arguments)
+            )
+        return choices[key]
+
+    def _compiles(self, kind: str, arguments: Sequence[Any]) -> bool:
+        import tensorflow as tf
+
+        try:
+            self.concrete(kind, xla=True)(*arguments)
+        except (tf.errors.OpError, ValueError, NotImplementedError):
+            self._concrete.pop((kind, True), None)
+            return False
+        return True
+
+    def _measured(self, kind: str, batch: int, arguments: Sequence[Any]) -> bool:
+        if batch > XLA_LARGEST_BATCH or self.functions > UNROLLED:
+            return False
+        if self.source.operation_count > XLA_LARGEST_GRAPH:
+            return False
+        plain = self.concrete(kind)
+        plain(*arguments)
+        if min(_seconds(plain, arguments) for _ in range(3)) > XLA_LONGEST_CALL:
+            return False
+        if not self._compiles(kind, arguments):
+            return False
+        fast = self.concrete(kind, xla=True)
+        fast(*arguments)
+        pairs = [
+            (_seconds(fast, arguments), _seconds(plain, arguments)) for _ in range(XLA_REPEATS)
+        ]
+        took, plainly = (statistics.median(times) for times in zip(*pairs, strict=True))
+        return took < XLA_ADVANTAGE * plainly
+
+
+def _seconds(function: Any, arguments: Sequence[Any]) -> float:
+    start = time.perf_counter()
+    result = function(*arguments)
+    result[0].numpy()
+    return time.perf_counter() - start
+
+
+def _without_gradient(x: Tensor, end: Tensor) -> str | None:
+    """Return the first operation on the way back from `end` that has no derivative."""
+    from tensorflow.python.framework import ops
+
+    for op in operations_between([x], [end]):
+        try:
+            if ops.get_gradient_function(op) is None:
+                return str(op.type)
+        except LookupError:
+            return str(op.type)
+    return None

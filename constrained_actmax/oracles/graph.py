@@ -1,0 +1,148 @@
+"""Reading a traced graph: which operations lie between input and output, and what they imply."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from constrained_actmax.objectives.bounded import BOTH, NEITHER, UNKNOWN, Bounded
+from constrained_actmax.objectives.signature import Link, Tensor
+
+#: Operations that are not continuously differentiable. ELU (with alpha = 1, the operation `Elu`) is;
+#: SELU is not: its slopes at 0 are 1.76 and 1.05. A `Select` whose condition depends on the input
+#: is how Keras writes the other piecewise activations.
+KINKED = frozenset(
+    "Relu Relu6 LeakyRelu Selu MaxPool MaxPoolV2 MaxPool3D FractionalMaxPool Max Min Maximum "
+    "Minimum Abs Sign Floor Ceil Round Rint ArgMax ArgMin SelectV2 Select ClipByValue TopKV2 Sort "
+    "SegmentMax UnsortedSegmentMax Dilation2D".split()
+)
+
+#: Operations that are linear or piecewise linear in the input, when their other operands are fixed:
+#: a network of nothing else grows without end.
+PIECEWISE_LINEAR = frozenset(
+    "MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 Einsum Conv2D Conv3D DepthwiseConv2dNative "
+    "Conv2DBackpropInput BiasAdd Add AddV2 AddN Sub Neg Mul RealDiv FusedBatchNorm "
+    "FusedBatchNormV2 FusedBatchNormV3 Relu LeakyRelu MaxPool MaxPoolV2 MaxPool3D AvgPool "
+    "AvgPool3D Max Mean Sum Maximum Abs Reshape Identity Cast Concat ConcatV2 Pad PadV2 MirrorPad "
+    "Transpose Squeeze ExpandDims StridedSlice Slice Pack Unpack Split SplitV Gather GatherV2 Tile "
+    "Shape Placeholder SpaceToBatchND BatchToSpaceND SpaceToDepth DepthToSpace ResizeBilinear "
+    "ResizeNearestNeighbor Prod Const Fill ZerosLike BroadcastTo EnsureShape".split()
+)
+
+#: Operations that pass numbers on, so that the activation before them is the head's link.
+PASSING = frozenset(["Identity", "Cast", "CheckNumerics", "EnsureShape"])
+RESHAPING = frozenset(["Reshape", "Squeeze", "ExpandDims"])
+
+LINK_OF: dict[str, Link] = {"Softmax": "softmax", "LogSoftmax": "softmax", "Sigmoid": "sigmoid"}
+SATURATING = frozenset(["Softmax", "Sigmoid", "Tanh", "Softsign", "Erf", "Sin", "Cos", "Relu6"])
+CALLS = frozenset(
+    ["PartitionedCall", "StatefulPartitionedCall", "While", "StatelessWhile", "If", "StatelessIf"]
+)
+
+#: Name scope of guards against 0/0 that leave a function as smooth as it is.
+GUARD = "smooth_guard"
+
+
+def operations_between(starts: Iterable[Tensor], ends: Iterable[Tensor]) -> list[Any]:
+    """Return the operations on paths from `starts` to `ends` that carry derivatives."""
+    ends = list(ends)
+    starts = list(starts)
+    forward: set[Any] = set()
+    stack = [consumer for start in starts for consumer in start.consumers()]
+    while stack:
+        op = stack.pop()
+        if op not in forward:
+            forward.add(op)
+            stack += [consumer for output in op.outputs for consumer in output.consumers()]
+    found: dict[Any, None] = {}
+    stack = [end.op for end in ends]
+    while stack:
+        op = stack.pop()
+        if op in forward and op not in found and op.type not in ("StopGradient", "Shape", "Size"):
+            found[op] = None
+            stack += [given.op for given in op.inputs]
+    return list(found)
+
+
+def operation_types(operations: Iterable[Any]) -> frozenset[str]:
+    """Return the operations' types, with those inside the functions that they call."""
+    operations = list(operations)
+    types = {op.type for op in operations if GUARD not in op.name}
+    if types & CALLS:
+        library = operations[0].graph.as_graph_def().library.function
+        types |= {node.op for function in library for node in function.node_def}
+    return frozenset(types)
+
+
+def has_kinks(operations: Iterable[Any]) -> bool:
+    """Whether one of the operations is not continuously differentiable."""
+    return bool(operation_types(operations) & KINKED)
+
+
+def bounded_of(operations: list[Any], end: Tensor) -> Bounded:
+    """Return what the operations up to `end` say about its growth."""
+    last = end.op
+    while last.type in PASSING | RESHAPING and last.inputs:
+        last = last.inputs[0].op
+    if last.type in SATURATING:
+        return BOTH
+    types = operation_types(operations)
+    below = True if last.type in ("Relu", "Softplus", "Square", "Exp", "Abs") else None
+    if not types or not types <= PIECEWISE_LINEAR:
+        return Bounded(None, below)
+    dependent = set(operations)
+    for op in operations:
+        if op.type in ("Mul", "RealDiv", "MatMul", "BatchMatMulV2", "Einsum"):
+            carriers = [given for given in op.inputs if given.op in dependent]
+            if len(carriers) > 1 or (op.type == "RealDiv" and op.inputs[1].op in dependent):
+                return UNKNOWN
+    return Bounded(False, below) if below else NEITHER
+
+
+def find_link(output: Tensor) -> tuple[Link | None, Tensor, str | None]:
+    """Return the link that made `output`, what went into it, and why it cannot be told.
+
+    Parameters
+    ----------
+    output : Tensor
+        What the model returns, in the graph in which it was called.
+
+    Returns
+    -------
+    link : {"softmax", "sigmoid"} or None
+    logits : Tensor
+        Of the shape of `output`; `output` itself where there is no link.
+    refusal : str or None
+    """
+    import tensorflow as tf
+
+    chain = []
+    op = output.op
+    while op.type in PASSING | RESHAPING | {"Transpose"}:
+        chain.append(op)
+        op = op.inputs[0].op
+    if op.type in CALLS:
+        return None, output, (
+            "its last operation is hidden inside a nested tf.function, so its logits cannot be "
+            "reached; pass that function, or the SavedModel folder, itself, or use Output(index)."
+        )
+    link = LINK_OF.get(op.type)
+    if link is None:
+        return None, output, None
+    moved = any(one.type == "Transpose" for one in chain)
+    if link == "softmax" and (moved or op.outputs[0].shape[-1] != output.shape[-1]):
+        return None, output, (
+            "its softmax runs over an axis that is not the last, so its classes are not its "
+            "last axis; use Output((...)) with a full index."
+        )
+    logits = op.inputs[0]
+    for one in reversed(chain):
+        if one.type == "Reshape":
+            logits = tf.reshape(logits, one.inputs[1])
+        elif one.type == "Squeeze":
+            logits = tf.squeeze(logits, one.get_attr("squeeze_dims") or None)
+        elif one.type == "ExpandDims":
+            logits = tf.expand_dims(logits, one.inputs[1])
+        elif one.type == "Transpose":
+            logits = tf.transpose(logits, one.inputs[1])
+    return link, logits, None

@@ -1,0 +1,405 @@
+"""A TensorFlow model and objectives as a black box of NumPy functions with derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from typing_extensions import override
+
+from constrained_actmax.errors import NonFiniteError, SpecificationError
+from constrained_actmax.layout import Layout, Rows, Structure, Vector
+from constrained_actmax.objectives.base import Objective, Score
+from constrained_actmax.objectives.bounded import Bounded
+from constrained_actmax.oracles.base import BaseOracle
+from constrained_actmax.oracles.compiled import Compiled
+from constrained_actmax.oracles.source import Source, chunks
+
+KEPT_STRUCTURES = 64  # compiled structures that one model keeps
+
+
+class Oracle(BaseOracle):
+    r"""Scalar functions of a frozen model's input, with derivatives, compiled once.
+
+    Parameters
+    ----------
+    model : keras.Model, str, Path or callable
+        A Keras model; a .keras or .h5 file; a SavedModel folder; or a TensorFlow callable with an
+        input signature (or with `input_shape`). Its weights, statistics, flags and optimizer stay
+        as they are, and it is called in inference mode.
+    objective : Objective or sequence of Objective, optional
+        f_1, ..., f_K. The first is *the* objective and has one number for each point; others may
+        have several, which count as several functions.
+    preprocess : keras layer, callable, Scaling or dict of them by input name, optional
+        Runs before the model: inputs are then in the user's units.
+    labels : sequence of str, or dict of such by head, optional
+        Names of the output's units.
+    feature_names : sequence of str, or dict of such by input, optional
+        Names of the input's columns.
+    input_shape : tuple of int, or dict of tuples by input, optional
+        Shape of the input without the batch axis, where the model leaves it open; with
+        `preprocess`, the shape in front of it.
+    precision : {"float32", "float64"}, optional
+        Work on a copy of the model in this precision. By default the model's own.
+    xla : {"auto", True, False}, default "auto"
+        Whether XLA compiles the function. "auto" measures it once for a model and batch size.
+    custom_objects : dict, optional
+        Keras's own, for loading.
+    safe_mode : bool, default True
+        Keras's own: whether code in a file is refused.
+    signature : str, default "serving_default"
+        Which signature of a SavedModel.
+
+    Raises
+    ------
+    ModelError
+        If the model is not a deterministic, differentiable function of each row of its input.
+    SpecificationError
+        If a name, an index or a shape does not fit the model.
+
+    Attributes
+    ----------
+    objectives : tuple of Objective
+        As given.
+    counts : tuple of int
+        How many functions each of them stands for.
+    bounded : tuple of Bounded
+        Whether each is bounded above and below over all inputs of this model.
+    labels : tuple of str, dict or None
+        Names of the output's units.
+
+    Examples
+    --------
+    >>> import constrained_actmax as cax
+    >>> import scipy.optimize
+    >>> oracle = cax.Oracle(model, -cax.Logit(7))  # doctest: +SKIP
+    >>> r = scipy.optimize.minimize(
+    ...     oracle.to_scipy(), oracle.flatten(x0), jac=True, bounds=[(0, 1)] * oracle.size
+    ... )  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        objective: Objective | Sequence[Objective] | None = None,
+        *,
+        preprocess: Any = None,
+        labels: Any = None,
+        feature_names: Any = None,
+        input_shape: Any = None,
+        precision: Any = None,
+        xla: bool | Literal["auto"] = "auto",
+        custom_objects: Mapping[str, Any] | None = None,
+        safe_mode: bool = True,
+        signature: str = "serving_default",
+    ) -> None:
+        if xla not in (True, False, "auto"):
+            raise SpecificationError(f"xla: must be True, False or 'auto', got {xla!r}.")
+        _objectives(objective)
+        source = Source(
+            model, preprocess=preprocess, labels=labels, feature_names=feature_names,
+            input_shape=input_shape, precision=precision, custom_objects=custom_objects,
+            safe_mode=safe_mode, signature=signature,
+        )
+        self._set_up(source, objective, xla)
+
+    def _set_up(self, source: Source, objective: Any, xla: bool | Literal["auto"]) -> None:
+        BaseOracle.__init__(self)
+        self.source = source
+        self.layout: Layout = source.layout
+        self.epsilon = source.epsilon
+        self.xla = xla
+        self.objectives: tuple[Objective, ...] = _objectives(objective)
+        self._scores: tuple[Score, ...] = tuple(one.bind(source) for one in self.objectives)
+        if self._scores and self._scores[0].rows != 1:
+            raise SpecificationError(
+                f"{self.objectives[0]}: an objective is one number, this has "
+                f"{self._scores[0].rows} rows; as a constraint it may have several."
+            )
+        self.counts: tuple[int, ...] = tuple(score.rows for score in self._scores)
+        self.bounded: tuple[Bounded, ...] = tuple(score.bounded for score in self._scores)
+        self.functions = sum(self.counts)
+        self._arguments: list[Any] | None = None
+        self._compiled: Compiled | None = None
+        self._ready: dict[tuple[str, int], Any] = {}
+
+    def with_objectives(self, objective: Objective | Sequence[Objective]) -> Oracle:
+        """Return an oracle of other objectives on the same model, sharing what is compiled.
+
+        Objectives that differ only in numbers (class, centre, radius, coefficients) are not
+        compiled again.
+        """
+        other = object.__new__(type(self))
+        other._set_up(self.source, objective, self.xla)
+        return other
+
+    # -- what is known ---------------------------------------------------------------------------
+
+    @property
+    def labels(self) -> Any:
+        """Names of the output's units: a tuple, a dict by head, or None."""
+        return self.source.labels
+
+    @property
+    def traces(self) -> int:
+        """How often a function of this model was traced; calls of any size must not add to it."""
+        return self.source.traces
+
+    @property
+    def smooth(self) -> bool | None:  # type: ignore[override]
+        """Whether the functions are continuously differentiable (ELU is, ReLU and SELU are not)."""
+        if not self._scores:
+            return not self.source.kinked
+        return self._functions().smooth
+
+    @override
+    def describe(self) -> dict[str, Any]:
+        import keras
+        import tensorflow as tf
+
+        sizes = sorted({batch for _, batch in self._ready})
+        return {
+            "model": self.source.name,
+            "objectives": [str(one) for one in self.objectives],
+            "precision": self.source.precision,
+            "xla": self.xla,
+            "xla_batches": [
+                size for size in sizes
+                if any(self._ready.get((kind, size), (None, False))[1]
+                       for kind in ("jacobian", "product"))
+            ],
+            "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
+        }
+
+    @override
+    def batch(self, x: Vector) -> Structure:
+        rows = self._checked(np.asarray(x, dtype=np.float64)[np.newaxis])
+        if self.source.preprocess is None:
+            return super().batch(rows[0])
+        parts = self.source.preprocessed(rows)
+        if self.layout.structure == "array":
+            return parts[0]
+        if self.layout.structure == "list":
+            return parts
+        return dict(zip(self.layout.names, parts, strict=True))
+
+    def outputs(self, x: Rows) -> Any:
+        """Return what the model itself gives at rows (B, n), or at one point (n,).
+
+        Returns
+        -------
+        numpy.ndarray or dict of numpy.ndarray by head
+            As `predict` returns it, with the batch axis; not counted.
+        """
+        rows = self._checked(np.atleast_2d(np.asarray(x, dtype=np.float64)))
+        found = self.source.run(rows)
+        return next(iter(found.values())) if len(found) == 1 else found
+
+    def prepare(self, batch: int = 1) -> None:
+        """Trace, and measure XLA, for batches of this size, so that no later call has to."""
+        x = np.zeros((batch, self.size))
+        if self.source.rows is None:
+            self._callable("jacobian", [x])
+        else:
+            self._functions().concrete("jacobian")
+
+    # -- calls -----------------------------------------------------------------------------------
+
+    @override
+    def _evaluate(self, x: Rows) -> tuple[Rows, np.ndarray]:
+        values, jacobian = self._call("jacobian", x)
+        return values, jacobian
+
+    @override
+    def _values(self, x: Rows) -> Rows:
+        (values,) = self._call("values", x)
+        return values
+
+    @override
+    def _vjp(self, x: Rows, weights: Rows) -> tuple[Rows, Rows]:
+        if weights.shape != (len(x), self.functions):
+            weights = np.array(np.broadcast_to(weights, (len(x), self.functions)))
+        values, product = self._call("product", x, weights)
+        return values, product
+
+    @override
+    def _hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
+        compiled = self._functions()
+        if compiled.second_order is None:
+            try:
+                compiled.concrete("hessian")
+                compiled.second_order = True
+            except (LookupError, NotImplementedError, TypeError):  # an operation lacks it
+                compiled.second_order = False
+        if not compiled.second_order:
+            return super()._hessian_product(x, v, weights)
+        (product,) = self._call(
+            "hessian", x[np.newaxis], v[np.newaxis], np.asarray(weights)[np.newaxis]
+        )
+        return np.asarray(product[0])
+
+    @override
+    def value_and_gradient(self, x: Vector) -> tuple[float, Vector]:
+        value, gradient = super().value_and_gradient(x)
+        if not (np.isfinite(value) and np.isfinite(gradient).all()):
+            point = np.asarray(x, dtype=np.float64)
+            bad = np.flatnonzero(~np.isfinite(point))
+            where = f", whose entry {self.layout.describe(int(bad[0]))} is {point[bad[0]]}" if (
+                bad.size
+            ) else f" with entries between {point.min():.6g} and {point.max():.6g}"
+            what = "value" if not np.isfinite(value) else "gradient"
+            raise NonFiniteError(
+                f"{self.source.name}: the {what} of {self.objectives[0]} is NaN or infinite at the "
+                f"point{where}."
+            )
+        return value, gradient
+
+    def _functions(self) -> Compiled:
+        """Return the compiled functions of the objectives' structure, from the model's cache."""
+        if self._compiled is None:
+            if not self._scores:
+                raise SpecificationError(
+                    "Oracle: it has no objective; say what to evaluate with "
+                    "oracle.with_objectives(Logit(7))."
+                )
+            key = tuple(score.structure for score in self._scores)
+            cache = self.source.compiled
+            found = cache.get(key)
+            if found is None:
+                found = Compiled(self.source, self._scores, [str(one) for one in self.objectives])
+                cache[key] = found
+                while len(cache) > KEPT_STRUCTURES:
+                    cache.popitem(last=False)
+            cache.move_to_end(key)
+            self._compiled = found
+        return self._compiled
+
+    def _parameters(self) -> list[Any]:
+        if self._arguments is None:
+            import tensorflow as tf
+
+            self._arguments = [
+                tf.constant(array) for score in self._scores for array in score.parameters
+            ]
+        return self._arguments
+
+    def _callable(self, kind: str, arrays: Sequence[np.ndarray]) -> tuple[Any, bool]:
+        """Return the concrete function for batches of this size, and whether XLA compiled it."""
+        import tensorflow as tf
+
+        key = kind, len(arrays[0])
+        found = self._ready.get(key)
+        if found is None:
+            compiled = self._functions()
+            plain = compiled.concrete(kind)
+            arguments = [*(tf.constant(array) for array in arrays), *self._parameters()]
+            xla = compiled.takes_xla(kind, self.xla, arguments)
+            found = (compiled.concrete(kind, xla=True) if xla else plain), xla
+            self._ready[key] = found
+        return found
+
+    def _call(self, kind: str, *arrays: np.ndarray) -> list[np.ndarray]:
+        import tensorflow as tf
+
+        if self.source.rows is not None:
+            return self._call_fixed(kind, *arrays)
+        function, _ = self._callable(kind, arrays)
+        self.calls += 1
+        results = function(*[tf.constant(array) for array in arrays], *self._parameters())
+        if not isinstance(results, list | tuple):
+            results = (results,)
+        return [result.numpy() for result in results]
+
+    def _call_fixed(self, kind: str, *arrays: np.ndarray) -> list[np.ndarray]:
+        """Call a model with a fixed leading axis piece by piece, counting each call."""
+        import tensorflow as tf
+
+        size = self.source.rows or 1
+        function = self._functions().concrete(kind)
+        parameters = self._parameters()
+        pieces = []
+        for group in zip(*(chunks(array, size) for array in arrays), strict=True):
+            count = group[0][1]
+            self.calls += 1
+            results = function(*[tf.constant(piece) for piece, _ in group], *parameters)
+            if not isinstance(results, list | tuple):
+                results = (results,)
+            pieces.append([result.numpy()[:count] for result in results])
+        return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
+
+
+def evaluate_together(oracles: Sequence[Oracle], x: Rows) -> tuple[Rows, np.ndarray]:
+    """Evaluate row i of x with oracle i, all in one model call.
+
+    Parameters
+    ----------
+    oracles : sequence of Oracle
+        One for each row; they share a model and a structure, and differ in numbers: class, centre,
+        coefficients.
+    x : numpy.ndarray
+        Rows (B, n).
+
+    Returns
+    -------
+    values : numpy.ndarray, shape (B, K)
+    jacobian : numpy.ndarray, shape (B, K, n)
+
+    Raises
+    ------
+    SpecificationError
+        If the oracles do not share a compiled function.
+
+    Notes
+    -----
+    Each oracle counts its own rows; the call is counted on the first.
+    """
+    import tensorflow as tf
+
+    first = oracles[0]
+    compiled = first._functions()
+    if any(one._functions() is not compiled for one in oracles):
+        raise SpecificationError(
+            "evaluate_together: the oracles must share a model and the structure of their "
+            "objectives; make them with oracle.with_objectives(...)."
+        )
+    rows = first._checked(x)
+    if len(rows) != len(oracles):
+        raise SpecificationError(
+            f"evaluate_together: {len(oracles)} oracles for {len(rows)} rows; give one for each."
+        )
+    if first.source.rows is not None:
+        pieces = [one._evaluate(row[np.newaxis]) for one, row in zip(oracles, rows, strict=True)]
+        for one in oracles:
+            one.rows += 1
+        return np.concatenate([p[0] for p in pieces]), np.concatenate([p[1] for p in pieces])
+    stacked = [
+        tf.constant(np.concatenate(arrays))
+        for arrays in zip(
+            *([array for score in one._scores for array in score.parameters] for one in oracles),
+            strict=True,
+        )
+    ]
+    function, _ = first._callable("jacobian", [rows])
+    first.calls += 1
+    for one in oracles:
+        one.rows += 1
+    values, jacobian = function(tf.constant(rows), *stacked)
+    return values.numpy(), jacobian.numpy()
+
+
+def _objectives(objective: Any) -> tuple[Objective, ...]:
+    if objective is None:
+        return ()
+    listed = tuple(objective) if isinstance(objective, list | tuple) else (objective,)
+    for one in listed:
+        if isinstance(one, Objective):
+            continue
+        if isinstance(one, type) and issubclass(one, Objective):
+            raise SpecificationError(
+                f"objective: {one.__name__} is a class; write {one.__name__}(...)."
+            )
+        raise SpecificationError(
+            f"objective: expected an objective such as Logit(7), got {type(one).__name__} {one!r}."
+        )
+    return listed

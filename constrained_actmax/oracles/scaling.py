@@ -1,0 +1,66 @@
+"""Standard scores: x - mean, divided by a standard deviation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from constrained_actmax.errors import SpecificationError
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    r"""The map :math:`x \mapsto (x - \text{mean}) / \text{std}` from the user's units to the model's.
+
+    Given as ``preprocess=Scaling(mean, std)``, it lets sets, starts and results speak of metres and
+    degrees while the model sees standard scores. It is computed in float64.
+
+    Parameters
+    ----------
+    mean, std : array_like
+        Of the training data; numbers, or arrays that broadcast to one input.
+
+    Raises
+    ------
+    SpecificationError
+        If one of them is not finite, or a standard deviation is not positive.
+
+    Examples
+    --------
+    >>> Scaling(mean=[10.0, 200.0], std=[2.0, 50.0])([12.0, 100.0])
+    array([ 1., -2.])
+    """
+
+    mean: Any
+    std: Any
+
+    def __post_init__(self) -> None:
+        for name in ("mean", "std"):
+            try:
+                array = np.array(getattr(self, name), dtype=np.float64)
+            except (TypeError, ValueError):
+                raise SpecificationError(
+                    f"Scaling: {name} must hold numbers, got {getattr(self, name)!r}."
+                ) from None
+            if not np.isfinite(array).all():
+                raise SpecificationError(f"Scaling: {name} must be finite, got {array}.")
+            object.__setattr__(self, name, array)
+        if not (self.std > 0).all():
+            raise SpecificationError(
+                f"Scaling: std must be > 0, got {float(self.std.min())!r}; "
+                "leave constant columns at std=1."
+            )
+
+    def __call__(self, x: Any) -> Any:
+        """Return x in the model's units; a tensor gives a tensor."""
+        if isinstance(x, np.ndarray | float | int | list | tuple):
+            return (np.asarray(x, dtype=np.float64) - self.mean) / self.std
+        return (x - self.mean) / self.std
+
+    def inverse(self, z: Any) -> Any:
+        """Return z, given in the model's units, in the user's: z times std, plus mean."""
+        if isinstance(z, np.ndarray | float | int | list | tuple):
+            return np.asarray(z, dtype=np.float64) * self.std + self.mean
+        return z * self.std + self.mean

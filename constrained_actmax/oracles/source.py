@@ -1,0 +1,728 @@
+"""One model, ready to be traced: layout, heads, layers, and the forward pass inside a graph."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from typing_extensions import override
+
+from constrained_actmax.errors import ModelError, SpecificationError, suggest
+from constrained_actmax.layout import Input, Layout, Rows
+from constrained_actmax.objectives.bounded import BOTH, Bounded
+from constrained_actmax.objectives.signature import (
+    Activation,
+    Head,
+    Signature,
+    Tensor,
+    Tensors,
+)
+from constrained_actmax.oracles.graph import (
+    bounded_of,
+    find_link,
+    has_kinks,
+    operation_types,
+    operations_between,
+)
+from constrained_actmax.oracles.loading import (
+    is_saved_model,
+    load_keras,
+    load_signature,
+    needs_tensorflow_backend,
+    recorded_shape,
+)
+from constrained_actmax.oracles.network import (
+    GraphNetwork,
+    KerasNetwork,
+    Network,
+    checked_shapes,
+    finite_weights,
+    function_network,
+)
+from constrained_actmax.oracles.precision import (
+    checked_precision,
+    copy_in_precision,
+    warn_of_half,
+)
+from constrained_actmax.oracles.recording import Records
+from constrained_actmax.oracles.scaling import Scaling
+
+PROBE_SEED = 20260
+NOISE = 1e3  # times machine epsilon: what summation orders may change between batch sizes
+
+#: XLA's measured advantage for each model, structure and batch size; shared by all its oracles.
+XLA_CHOICES: weakref.WeakKeyDictionary[Any, dict[Any, bool]] = weakref.WeakKeyDictionary()
+
+
+class Trace(Tensors):
+    """The tensors of one call of a source inside a graph; float64 where an objective looks."""
+
+    def __init__(
+        self,
+        x: Tensor,
+        parts: list[Tensor],
+        source: Source,
+        raw: Any,
+        heads: dict[str, Tensor],
+        records: Records,
+    ) -> None:
+        self.x = x
+        self.parts = parts
+        self.raw = raw
+        self.heads = heads
+        self.records = records
+        self._source = source
+        self._logits: dict[str, Tensor] = {}
+        self._activations = records.named()
+
+    @override
+    def inputs(self) -> Any:
+        layout = self._source.layout
+        if layout.structure == "array":
+            return self.parts[0]
+        if layout.structure == "list":
+            return list(self.parts)
+        return dict(zip(layout.names, self.parts, strict=True))
+
+    @override
+    def outputs(self) -> Any:
+        import tensorflow as tf
+
+        return tf.nest.map_structure(_double, self.raw)
+
+    @override
+    def output(self, head: str) -> Tensor:
+        return _double(self.heads[head])
+
+    @override
+    def logits(self, head: str) -> Tensor:
+        if head not in self._logits:
+            self._logits[head] = _double(find_link(self.heads[head])[1])
+        return self._logits[head]
+
+    @override
+    def activation(self, path: str) -> Tensor:
+        return _double(self.tensor(path, "activation"))
+
+    def tensor(self, path: str, who: str) -> Tensor:
+        """Return what a layer gave out, in its own dtype."""
+        import tensorflow as tf
+
+        names = self._activations
+        if path not in names:
+            ends = [name for name in names if name.endswith(f"/{path}")]
+            if len(ends) == 1:
+                path = ends[0]
+            else:
+                raise SpecificationError(
+                    f"{who}: the model has no layer {path!r}. {suggest(path, names)}"
+                )
+        tensor = names[path]
+        if not isinstance(tensor, tf.Tensor):
+            raise ModelError(
+                f"{who}: layer {path!r} gives out a {type(tensor).__name__}, not one tensor; "
+                "watch a layer inside it."
+            )
+        if tensor.graph is not self.x.graph:
+            raise ModelError(
+                f"{who}: layer {path!r} runs inside a loop or a nested tf.function, where it cannot "
+                "be watched; watch the layer that holds it."
+            )
+        if not tensor.dtype.is_floating:
+            raise ModelError(
+                f"{who}: layer {path!r} gives out {tensor.dtype.name}, which has no gradient; "
+                "watch a layer behind it."
+            )
+        return tensor
+
+
+class Source(Signature):
+    """A frozen model: what all oracles of one model share.
+
+    Parameters
+    ----------
+    model : object
+        Whatever `Oracle` takes.
+    preprocess, labels, feature_names, input_shape, precision, custom_objects, safe_mode, signature
+        As in `Oracle`.
+
+    Attributes
+    ----------
+    network : Network
+        The model as a function of tensors.
+    precision : str
+        The dtype inside.
+    epsilon : float
+        Its machine epsilon.
+    compiled : OrderedDict
+        Compiled functions by structure.
+    traces : int
+        How often one of them was traced.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        preprocess: Any = None,
+        labels: Any = None,
+        feature_names: Any = None,
+        input_shape: Any = None,
+        precision: Any = None,
+        custom_objects: Mapping[str, Any] | None = None,
+        safe_mode: bool = True,
+        signature: str = "serving_default",
+    ) -> None:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        precision = checked_precision(precision)
+        shapes = checked_shapes(input_shape)
+        self.preprocess = preprocess
+        self.network, self.key = _network(
+            model, None if preprocess is not None else shapes, precision, custom_objects,
+            safe_mode, signature,
+        )
+        self.name = self.network.name
+        self.layout = self._layout(feature_names, shapes)
+        finite_weights(self.network)
+        dtypes = self.network.dtypes
+        if precision is None:
+            warn_of_half(self.name, dtypes)
+        self.compiled: OrderedDict[Any, Any] = OrderedDict()
+        self.traces = 0
+        self.heads = ()
+        self._labels = labels
+        self._probe()
+        self.precision = self._inner_precision()
+        self.epsilon = _epsilon(self.precision)
+        self._check_rows()
+
+    # -- shapes ----------------------------------------------------------------------------------
+
+    def _layout(self, feature_names: Any, shapes: Any) -> Layout:
+        network = self.network
+        given: Mapping[str, tuple[int, ...]] = {}
+        if isinstance(shapes, Mapping):
+            for name in shapes:
+                known = [port.name for port in network.ports]
+                if name not in known:
+                    raise SpecificationError(
+                        f"input_shape: the model has no input {name!r}. {suggest(name, known)}"
+                    )
+            given = shapes
+        elif shapes is not None:
+            if len(network.ports) > 1:
+                raise SpecificationError(
+                    "input_shape: the model has several inputs; give a dict with the keys "
+                    f"{[port.name for port in network.ports]}."
+                )
+            given = {network.ports[0].name: shapes}
+        inputs = []
+        for port in network.ports:
+            if not port.dtype.startswith(("float", "bfloat")):
+                what = "strings" if port.dtype == "string" else "whole numbers"
+                raise ModelError(
+                    f"{self.name}: the input {port.name!r} takes {what} ({port.dtype}), along which "
+                    f"there is no gradient; {network.where_to_cut(port.name)}."
+                )
+            shape = given.get(port.name, port.shape)
+            if any(length is None for length in shape):
+                raise ModelError(
+                    f"{self.name}: the input {port.name!r} has the shape {(None, *shape)}, with a "
+                    "second unknown dimension; give input_shape=, without the batch axis."
+                )
+            fixed = tuple(int(length) for length in shape if length is not None)
+            inputs.append(Input(port.name, fixed, _columns(feature_names, port.name, network)))
+        if isinstance(feature_names, Mapping):
+            known = [port.name for port in network.ports]
+            for name in feature_names:
+                if name not in known:
+                    raise SpecificationError(
+                        f"feature_names: the model has no input {name!r}. {suggest(name, known)}"
+                    )
+        return Layout(tuple(inputs), network.structure)
+
+    # -- calling the model inside a graph ----------------------------------------------------------
+
+    @property
+    def rows(self) -> int | None:
+        """Length of a fixed leading axis; None where any number of rows may be asked."""
+        return self.network.rows
+
+    def spec(self) -> Any:
+        """Return the signature of the flat rows that compiled functions take."""
+        import tensorflow as tf
+
+        return tf.TensorSpec([self.network.rows, self.layout.size], tf.float64, name="x")
+
+    def trace(self, x: Tensor) -> Trace:
+        """Call the model on flat rows (B, n), in the graph that is being built."""
+        import tensorflow as tf
+
+        network, layout = self.network, self.layout
+        lead = -1 if network.rows is None else network.rows
+        parts, given = [], []
+        for one, port in zip(layout.inputs, network.ports, strict=True):
+            flat = x if len(layout.inputs) == 1 else x[:, layout.slices[one.name]]
+            part = tf.reshape(flat, (lead, *one.shape))
+            parts.append(part)
+            given.append(self._preprocessed(part, port.name, port.dtype))
+        if not network.batched:
+            given = [tf.squeeze(one, 0) for one in given]
+        with network.recording() as records:
+            raw = network.call(given)
+        if not network.batched:
+            raw = tf.nest.map_structure(lambda one: tf.expand_dims(one, 0), raw)
+        heads = self._heads(raw)
+        return Trace(x, parts, self, raw, heads, records)
+
+    def preprocessed(self, x: Rows) -> list[Any]:
+        """Return the model's own inputs (B, ...) of flat rows, as arrays, in the order of ports."""
+        return [np.asarray(part) for part in self._prepared(x)]
+
+    def _prepared(self, x: Rows) -> list[Any]:
+        import tensorflow as tf
+
+        given = []
+        for one, port in zip(self.layout.inputs, self.network.ports, strict=True):
+            part = tf.constant(x[:, self.layout.slices[one.name]].reshape(-1, *one.shape))
+            given.append(self._preprocessed(part, port.name, port.dtype))
+        return given
+
+    def _preprocessed(self, part: Tensor, name: str, dtype: str) -> Tensor:
+        import tensorflow as tf
+
+        function = self.preprocess
+        if isinstance(function, Mapping):
+            function = function.get(name)
+        elif function is not None and len(self.layout.inputs) > 1:
+            raise SpecificationError(
+                "preprocess: the model has several inputs; give a dict by input name. "
+                f"Known: {list(self.layout.names)}."
+            )
+        if function is None:
+            return tf.cast(part, dtype)
+        if not callable(function):
+            raise SpecificationError(
+                "preprocess: expected a Keras layer, a TensorFlow function or Scaling(mean, std), "
+                f"got {type(function).__name__}."
+            )
+        if isinstance(function, Scaling):
+            return tf.cast(function(part), dtype)
+        return tf.cast(function(tf.cast(part, dtype)), dtype)
+
+    def _heads(self, raw: Any) -> dict[str, Tensor]:
+        import tensorflow as tf
+
+        if isinstance(raw, Mapping):
+            named = {str(key): raw[key] for key in raw}
+        else:
+            flat = tf.nest.flatten(raw)
+            named = dict(zip(self.network.output_names(len(flat)), flat, strict=True))
+        for name, tensor in named.items():
+            if not isinstance(tensor, tf.Tensor):
+                raise ModelError(
+                    f"{self.name}: the output {name!r} is a {type(tensor).__name__}, not a tensor."
+                )
+        return named
+
+    # -- what can be said before the model runs ----------------------------------------------------
+
+    def _probe(self) -> None:
+        """Trace the model once: heads, links, layers, and whether input and output are connected."""
+        import tensorflow as tf
+
+        found: dict[str, Any] = {}
+
+        def outputs(x: Tensor) -> dict[str, Tensor]:
+            trace = self.trace(x)
+            links = {name: find_link(tensor) for name, tensor in trace.heads.items()}
+            found.update(trace=trace, links=links)
+            return {name: tf.identity(tensor) for name, tensor in trace.heads.items()}
+
+        function = tf.function(outputs, input_signature=[self.spec()], autograph=False)
+        try:
+            concrete = function.get_concrete_function()
+        except (ModelError, SpecificationError):
+            raise
+        except Exception as error:
+            lines = [line for line in str(error).splitlines() if line.strip()]
+            raise ModelError(
+                f"{self.name}: the model cannot be called on an input of shape "
+                f"{self._shapes()}: {' '.join(lines[:3])[:300]}"
+            ) from error
+        self.outputs = concrete
+        self._trace: Trace = found["trace"]
+        self._links: dict[str, Any] = found["links"]
+        self._head_operations = {
+            name: operations_between([self._trace.x], [tensor])
+            for name, tensor in self._trace.heads.items()
+        }
+        self._refuse_unconnected()
+        self._unlabelled()
+
+    def _shapes(self) -> Any:
+        shapes = {one.name: one.shape for one in self.layout.inputs}
+        return next(iter(shapes.values())) if len(shapes) == 1 else shapes
+
+    def _refuse_unconnected(self) -> None:
+        for name, tensor in self._trace.heads.items():
+            if not tensor.dtype.is_floating and len(self._trace.heads) == 1:
+                last = tensor.op
+                while last.type in ("Identity", "Cast") and last.inputs:
+                    last = last.inputs[0].op
+                raise ModelError(
+                    f"{self.name}: the output {name!r} is {tensor.dtype.name} (it ends in "
+                    f"{last.type}), which has no gradient; cut the model before that operation."
+                )
+        if not any(self._head_operations.values()):
+            names = list(self._trace.heads)
+            raise ModelError(
+                f"{self.name}: the output {names[0]!r} does not depend on the input; check how the "
+                "model connects them."
+            )
+
+    def _unlabelled(self) -> None:
+        heads = []
+        for name, tensor in self._trace.heads.items():
+            link, logits, refusal = self._links[name]
+            shape = tensor.shape.as_list()
+            if tensor.shape.rank is None or any(length is None for length in shape[1:]):
+                raise ModelError(
+                    f"{self.name}: the output {name!r} has the shape {tensor.shape}, of unknown "
+                    "size; give input_shape= so that it is known."
+                )
+            lengths = tuple(shape[1:])
+            operations = self._head_operations[name]
+            before = operations_between([self._trace.x], [logits]) if link else operations
+            heads.append(
+                Head(
+                    name, lengths, link, None,
+                    outputs=BOTH if link else bounded_of(operations, tensor),
+                    logits=bounded_of(before, logits), refusal=refusal,
+                )
+            )
+        self.heads = tuple(
+            Head(
+                head.name, head.shape, head.link, one, head.outputs, head.logits,
+                None if head.refusal is None else f"head {head.name!r}: {head.refusal}",
+            )
+            for head, one in zip(heads, self._labels_of(heads), strict=True)
+        )
+
+    def _labels_of(self, heads: Sequence[Head]) -> list[tuple[str, ...] | None]:
+        labels = self._labels
+        if labels is None:
+            return [None] * len(heads)
+        if isinstance(labels, Mapping):
+            known = [head.name for head in heads]
+            for name in labels:
+                if name not in known:
+                    raise SpecificationError(
+                        f"labels: the model has no head {name!r}. {suggest(name, known)}"
+                    )
+        elif len(heads) > 1:
+            raise SpecificationError(
+                f"labels: the model has {len(heads)} heads; give a dict with the keys "
+                f"{[head.name for head in heads]}."
+            )
+        else:
+            labels = {heads[0].name: labels}
+        return [_checked_labels(labels.get(head.name), head) for head in heads]
+
+    @property
+    def labels(self) -> Any:
+        """Names of the units: a tuple, a dict by head where there are several heads, or None."""
+        if len(self.heads) == 1:
+            return self.heads[0].labels
+        found = {head.name: head.labels for head in self.heads if head.labels is not None}
+        return found or None
+
+    @override
+    def activation(self, path: str, who: str) -> Activation:
+        tensor = self._trace.tensor(path, who)
+        shape = tensor.shape.as_list()
+        if tensor.shape.rank is None or any(length is None for length in shape[1:]):
+            raise ModelError(
+                f"{who}: layer {path!r} gives out the shape {tensor.shape}, of unknown size; "
+                "give input_shape= so that it is known."
+            )
+        operations = operations_between([self._trace.x], [tensor])
+        if not operations:
+            raise ModelError(f"{who}: layer {path!r} does not depend on the input.")
+        return Activation(
+            path, tuple(shape[1:]), self._channel_axis(path), bounded_of(operations, tensor)
+        )
+
+    def _channel_axis(self, path: str) -> int:
+        base = path.rsplit("#", 1)[0]
+        layers = self._trace.records.layers
+        layer = layers.get(base) or next(
+            (one for name, one in layers.items() if name.endswith(f"/{base}")), None
+        )
+        first = getattr(layer, "data_format", "channels_last") == "channels_first"
+        return 0 if first else -1
+
+    @property
+    def layer_paths(self) -> tuple[str, ...]:
+        """Paths of all layers that can be watched."""
+        return tuple(self._trace.records.named())
+
+    @override
+    def shape_of(self, function: Callable[[Tensors], Tensor]) -> tuple[int | None, ...]:
+        import tensorflow as tf
+
+        graph = tf.function(
+            lambda x: function(self.trace(x)), input_signature=[self.spec()], autograph=False
+        ).get_concrete_function()
+        shape = graph.outputs[0].shape
+        if shape.rank is None:
+            raise ModelError(f"{self.name}: a function of unknown rank; let it give (B,) or (B, m).")
+        return tuple(shape.as_list())
+
+    @property
+    def kinked(self) -> bool:
+        """Whether some output is not continuously differentiable in the input."""
+        return any(has_kinks(operations) for operations in self._head_operations.values())
+
+    @property
+    def operation_count(self) -> int:
+        """Number of operations between input and outputs."""
+        return len({op for ops in self._head_operations.values() for op in ops})
+
+    def _inner_precision(self) -> str:
+        found = {
+            tensor.dtype.name for tensor in self._trace.heads.values() if tensor.dtype.is_floating
+        } | set(self.network.dtypes)
+        for name in ("bfloat16", "float16", "float32"):
+            if name in found:
+                return name
+        return "float64"
+
+    # -- rows must not depend on each other, nor on chance -------------------------------------------
+
+    def run(self, x: Rows) -> dict[str, np.ndarray]:
+        """Return the raw outputs at flat rows (B, n), in as many calls as the model needs."""
+        import tensorflow as tf
+
+        fixed = self.network.rows
+        size = len(x) if fixed is None else fixed
+        pieces = [
+            self.outputs(tf.constant(piece)) for piece, _ in chunks(x, size)
+        ] if size else [self.outputs(tf.constant(x))]
+        return {
+            head.name: np.concatenate([np.asarray(piece[head.name]) for piece in pieces])[: len(x)]
+            for head in self.heads
+        }
+
+    def _check_rows(self) -> None:
+        rng = np.random.default_rng(PROBE_SEED)
+        first, second = rng.uniform(size=(2, 1, self.layout.size))
+        pair = np.concatenate([first, second])
+        try:
+            once, again = self.run(first), self.run(first)
+            beside = self.run(pair)
+        except Exception as error:
+            lines = [line for line in str(error).splitlines() if line.strip()]
+            raise ModelError(
+                f"{self.name}: the model fails when it is called ({type(error).__name__}: "
+                f"{' '.join(lines[:2])[:300]})."
+            ) from error
+        for name in once:
+            if once[name].dtype.kind != "f" and once[name].dtype.name != "bfloat16":
+                continue
+            if not self._close(once[name], again[name]):
+                raise ModelError(
+                    f"{self.name}: the same input gives different outputs {name!r}: the model "
+                    f"samples{self._suspects(first, first)}; take the random part out, or fix it."
+                )
+            if not self._close(once[name], beside[name][:1]):
+                raise ModelError(
+                    f"{self.name}: the output {name!r} of one input changes with its neighbours in "
+                    f"the batch{self._suspects(first, pair)}; the model must treat rows one by one "
+                    "(training=False)."
+                )
+        written = sorted(
+            {
+                name
+                for name in operation_types(self.outputs.graph.get_operations())
+                if name.startswith("Assign") and name.endswith("VariableOp")
+            }
+        )
+        if written:
+            raise ModelError(
+                f"{self.name}: the model writes to its own variables when it is called ({written[0]}"
+                "); let it do so only when training=True."
+            )
+        self._refuse_hidden_probabilities(beside)
+
+    def _close(self, a: np.ndarray, b: np.ndarray) -> bool:
+        tolerance = NOISE * self.epsilon
+        a, b = a.astype(np.float64), b.astype(np.float64)
+        finite = a[np.isfinite(a)]
+        scale = float(np.max(np.abs(finite), initial=0.0))
+        return bool(np.allclose(a, b, rtol=tolerance, atol=tolerance * scale, equal_nan=True))
+
+    def _suspects(self, one: Rows, other: Rows) -> str:
+        """Name the first layers whose activations differ between two calls."""
+        import tensorflow as tf
+
+        if self.rows is not None:
+            return ""
+        names: list[str] = []
+
+        def activations(x: Tensor) -> list[Tensor]:
+            trace = self.trace(x)
+            names.clear()
+            found = []
+            for name, tensor in trace.records.named().items():
+                inside = isinstance(tensor, tf.Tensor) and tensor.graph is x.graph
+                if inside and tensor.dtype.is_floating:
+                    names.append(name)
+                    found.append(tf.identity(tensor))
+            return found
+
+        function = tf.function(activations, input_signature=[self.spec()], autograph=False)
+        first = [np.asarray(one)[:1] for one in function(tf.constant(one))]
+        second = [np.asarray(one)[:1] for one in function(tf.constant(other))]
+        for name, a, b in zip(names, first, second, strict=True):
+            if not self._close(a, b):
+                layer = self._trace.records.layers.get(name.split("#")[0])
+                return f" (suspect: layer {name!r}, a {type(layer).__name__})"
+        random = sorted(
+            name for name in operation_types(self.outputs.graph.get_operations())
+            if "Random" in name or "Multinomial" in name
+        )
+        return f" (suspect: the operation {random[0]})" if random else ""
+
+    def _refuse_hidden_probabilities(self, probes: Mapping[str, np.ndarray]) -> None:
+        """Refuse class objectives on outputs that sum to one without a softmax to be seen."""
+        heads = []
+        for head in self.heads:
+            y = probes[head.name].astype(np.float64)
+            if (
+                head.link is None and head.refusal is None and head.units > 1 and y.size
+                and (y >= 0).all() and np.allclose(y.sum(axis=-1), 1.0, atol=1e-3)
+                and len(y) > 1 and not np.array_equal(y[0], y[1])
+            ):
+                head = Head(
+                    head.name, head.shape, None, head.labels, BOTH, Bounded(),
+                    f"head {head.name!r}: its numbers sum to one, but no softmax is seen that makes "
+                    "them, so there are no logits; use Output(index).",
+                )
+            heads.append(head)
+        self.heads = tuple(heads)
+
+
+def chunks(x: Rows, size: int) -> list[tuple[Rows, int]]:
+    """Cut rows into pieces of a fixed length, the last one filled up by repeating its last row."""
+    found = []
+    for start in range(0, len(x), size):
+        piece = x[start : start + size]
+        count = len(piece)
+        if count < size:
+            piece = np.concatenate([piece, np.repeat(piece[-1:], size - count, axis=0)])
+        found.append((np.ascontiguousarray(piece), count))
+    return found
+
+
+def _network(
+    model: Any,
+    shapes: Any,
+    precision: str | None,
+    custom_objects: Mapping[str, Any] | None,
+    safe_mode: bool,
+    signature: str,
+) -> tuple[Network, Any]:
+    """Return the network of whatever the user gave, and the object that choices are cached for."""
+    import keras
+    import tensorflow as tf
+
+    if isinstance(model, str | Path):
+        path = Path(model).expanduser()
+        if is_saved_model(path):
+            _refuse_precision(precision, path.name)
+            concrete = load_signature(path, signature)
+            return GraphNetwork(concrete, path.name), concrete
+        needs_tensorflow_backend()
+        loaded = load_keras(path, custom_objects, safe_mode)
+        if shapes is None:
+            recorded = recorded_shape(path)
+            inputs = list(loaded.inputs or []) if loaded.built else []
+            if recorded and len(inputs) == 1 and len(inputs[0].shape) == len(recorded) + 2:
+                shapes = recorded
+        return _keras_network(loaded, shapes, precision, custom_objects)
+    if isinstance(model, keras.Model):
+        needs_tensorflow_backend()
+        return _keras_network(model, shapes, precision, custom_objects)
+    if isinstance(model, type) or not callable(model):
+        raise ModelError(
+            "Oracle: expected a keras.Model, a path to a .keras or .h5 file, a SavedModel folder or "
+            f"a TensorFlow callable, got {type(model).__name__}."
+        )
+    if isinstance(model, tf.types.experimental.ConcreteFunction):
+        _refuse_precision(precision, "a concrete function")
+    return function_network(model, shapes, precision), model
+
+
+def _keras_network(
+    model: Any, shapes: Any, precision: str | None, custom_objects: Mapping[str, Any] | None
+) -> tuple[Network, Any]:
+    network = KerasNetwork(model, shapes)
+    if precision is not None and set(network.dtypes) != {precision}:
+        model = copy_in_precision(model, precision, custom_objects)
+        network = KerasNetwork(model, shapes)
+    return network, model
+
+
+def _refuse_precision(precision: str | None, name: str) -> None:
+    if precision is not None:
+        raise ModelError(
+            f"{name}: precision={precision!r} needs a Keras model, since a SavedModel's arithmetic "
+            "is fixed; leave precision= out, or pass the Keras model that it was made from."
+        )
+
+
+def _columns(feature_names: Any, name: str, network: Network) -> tuple[str, ...] | None:
+    if feature_names is None:
+        return None
+    if isinstance(feature_names, Mapping):
+        names = feature_names.get(name)
+        return None if names is None else tuple(str(one) for one in names)
+    if len(network.ports) > 1:
+        raise SpecificationError(
+            "feature_names: the model has several inputs; give a dict with the keys "
+            f"{[port.name for port in network.ports]}."
+        )
+    return tuple(str(one) for one in feature_names)
+
+
+def _checked_labels(labels: Any, head: Head) -> tuple[str, ...] | None:
+    if labels is None:
+        return None
+    names = tuple(str(one) for one in labels)
+    allowed = {head.units, 2} if head.units == 1 else {head.units}
+    if len(names) not in allowed:
+        raise SpecificationError(
+            f"labels: head {head.name!r} has {head.units} units, got {len(names)} names."
+        )
+    if len(set(names)) != len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise SpecificationError(f"labels: {twice[0]!r} is given more than once.")
+    return names
+
+
+def _double(tensor: Tensor) -> Tensor:
+    import tensorflow as tf
+
+    return tf.cast(tensor, tf.float64)
+
+
+def _epsilon(name: str) -> float:
+    if name == "bfloat16":
+        return 2.0**-7
+    return float(np.finfo(name).eps)
