@@ -1,0 +1,6 @@
+"""Constraints on what the model gives, and on any function of its input."""
+
+from constrained_actmax.constraints.between import Between
+from constrained_actmax.constraints.function import Function
+
+__all__ = ["Between", "Function"]

@@ -48,8 +48,10 @@ class Between:
         self.objective = objective
         self.lower = _limit(lower, -np.inf, objective)
         self.upper = _limit(upper, np.inf, objective)
-        if np.ndim(self.lower) and np.ndim(self.upper) and (
-            np.shape(self.lower) != np.shape(self.upper)
+        if (
+            np.ndim(self.lower)
+            and np.ndim(self.upper)
+            and (np.shape(self.lower) != np.shape(self.upper))
         ):
             raise SpecificationError(
                 f"{objective}: the limits have shapes {np.shape(self.lower)} and "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -179,21 +179,26 @@ class Objective(ABC):
         return self is not other
 
     def __lt__(self, other: Any) -> Between:
-        raise SpecificationError(f"{self} < {other}: a strict limit has no nearest point; write <=.")
+        raise SpecificationError(
+            f"{self} < {other}: a strict limit has no nearest point; write <=."
+        )
 
     def __gt__(self, other: Any) -> Between:
-        raise SpecificationError(f"{self} > {other}: a strict limit has no nearest point; write >=.")
+        raise SpecificationError(
+            f"{self} > {other}: a strict limit has no nearest point; write >=."
+        )
 
     def _between(self, other: Any, *, below: bool, above: bool) -> Between:
         from constrained_actmax.constraints.between import Between
 
         if isinstance(other, Objective):
             return Between(
-                0.0 if below else None, LinearCombination.of([(1.0, self), (-1.0, other)]),
+                0.0 if below else None,
+                LinearCombination.of([(1.0, self), (-1.0, other)]),
                 0.0 if above else None,
             )
         if not is_numeric(other):
-            return NotImplemented
+            return cast("Between", NotImplemented)
         return Between(other if below else None, self, other if above else None)
 
 
@@ -337,6 +342,13 @@ def short(value: Any) -> str:
 
 
 __all__ = [
-    "BOTH", "LinearCombination", "Objective", "Parameters", "Score", "ScoreFunction", "as_number",
-    "is_numeric", "short",
+    "BOTH",
+    "LinearCombination",
+    "Objective",
+    "Parameters",
+    "Score",
+    "ScoreFunction",
+    "as_number",
+    "is_numeric",
+    "short",
 ]

@@ -57,9 +57,7 @@ class ClassObjective(Objective):
     def _bounds(self, head: Head, link: Link | None, target: int) -> Bounded:
         """Return whether the score is bounded."""
 
-    def _extra(
-        self, head: Head, link: Link | None, target: int
-    ) -> tuple[Hashable, Parameters]:
+    def _extra(self, head: Head, link: Link | None, target: int) -> tuple[Hashable, Parameters]:
         """Check the head; return what else belongs to the structure and to the parameters."""
         return None, ()
 
@@ -141,4 +139,3 @@ def class_logit(z: Tensor, target: Tensor, binary: bool) -> Tensor:
         sign = tf.cast(2 * target - 1, z.dtype)
         return z[..., 0] * sign[:, None]
     return pick(z, target)
-

@@ -15,7 +15,7 @@ from constrained_actmax.objectives.signature import Head, Link, Tensor
 
 @dataclass(frozen=True, eq=False)
 class LogProbability(ClassObjective):
-    r"""The log-probability :math:`\log p_k = z_k - \log \sum_j e^{z_j}`, or :math:`\log\sigma(z_k)`.
+    r"""The log-probability of a class, :math:`z_k - \log\sum_j e^{z_j}` or :math:`\log\sigma(z_k)`.
 
     Parameters
     ----------

@@ -68,14 +68,16 @@ class Margin(ClassObjective):
         link: Link | None = None,
     ) -> None:
         for name, value in (
-            ("target", target), ("over", over), ("head", head), ("reduce", reduce), ("link", link)
+            ("target", target),
+            ("over", over),
+            ("head", head),
+            ("reduce", reduce),
+            ("link", link),
         ):
             object.__setattr__(self, name, value)
 
     @override
-    def _extra(
-        self, head: Head, link: Link | None, target: int
-    ) -> tuple[Hashable, Parameters]:
+    def _extra(self, head: Head, link: Link | None, target: int) -> tuple[Hashable, Parameters]:
         if self.over is None:
             refuse_without_rivals(self, head, link)
             return "strongest", ()

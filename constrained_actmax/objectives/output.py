@@ -50,9 +50,7 @@ class Output(Objective):
             y = tensors.output(name)
             return pick(tf.reshape(y, (tf.shape(y)[0], -1)), parameters[0])
 
-        return Score(
-            ("Output", name), function, (index_parameter(position),), bounded=head.outputs
-        )
+        return Score(("Output", name), function, (index_parameter(position),), bounded=head.outputs)
 
     def _position(self, signature: Signature) -> tuple[Head, int]:
         index = self.index

@@ -65,7 +65,7 @@ class Head:
             raise SpecificationError(f"{who}: link must be 'softmax' or 'sigmoid', got {link!r}.")
         if self.link is not None and self.link != link:
             raise SpecificationError(
-                f"{who}: head {self.name!r} ends in a {self.link}, not in a {link}; leave link= out."
+                f"{who}: head {self.name!r} ends in a {self.link}, not a {link}; leave link= out."
             )
         return link
 
@@ -106,9 +106,7 @@ class Head:
                 f"{who}: {label!r} is a name, but head {self.name!r} has no labels=."
             )
         if label not in self.labels:
-            raise SpecificationError(
-                f"{who}: no label {label!r}. {suggest(label, self.labels)}"
-            )
+            raise SpecificationError(f"{who}: no label {label!r}. {suggest(label, self.labels)}")
         return self.labels.index(label)
 
 
@@ -228,9 +226,7 @@ def checked_index(value: Any, count: int, who: str, rule: str) -> int:
     return index
 
 
-def flat_position(
-    index: Any, shape: tuple[int, ...], who: str, what: str
-) -> int:
+def flat_position(index: Any, shape: tuple[int, ...], who: str, what: str) -> int:
     """Return where a full index stands in a C-ordered array of `shape`, or raise.
 
     Raises
@@ -260,6 +256,16 @@ def size_of(shape: tuple[int, ...]) -> int:
 
 
 __all__ = [
-    "BOTH", "LINKS", "Activation", "Head", "Index", "Link", "Signature", "Tensor", "Tensors",
-    "checked_index", "flat_position", "size_of",
+    "BOTH",
+    "LINKS",
+    "Activation",
+    "Head",
+    "Index",
+    "Link",
+    "Signature",
+    "Tensor",
+    "Tensors",
+    "checked_index",
+    "flat_position",
+    "size_of",
 ]

@@ -53,7 +53,7 @@ class BaseOracle(ABC):
     # -- asked by problems and solvers -----------------------------------------------------------
 
     def evaluate(self, x: Rows) -> tuple[Rows, np.ndarray]:
-        """Return values (B, K) and Jacobian (B, K, n) at rows x (B, n), in one model call."""
+        """Return values (B, K) and Jacobian (B, K, n) at rows x (B, n), in one call."""
         x = self._checked(x)
         self.rows += len(x)
         values, jacobian = self._evaluate(x)
@@ -66,13 +66,13 @@ class BaseOracle(ABC):
         return self._values(x)
 
     def vjp(self, x: Rows, weights: Rows) -> tuple[Rows, Rows]:
-        r"""Return values (B, K) and :math:`\sum_k w_{bk} \nabla f_k(x_b)` (B, n), in one model call."""
+        r"""Return values (B, K) and :math:`\sum_k w_{bk} \nabla f_k(x_b)` (B, n), in one call."""
         x = self._checked(x)
         self.rows += len(x)
         return self._vjp(x, np.asarray(weights, dtype=np.float64))
 
     def hessian_product(self, x: Vector, v: Vector, weights: Vector | None = None) -> Vector:
-        r"""Return :math:`\sum_k w_k \nabla^2 f_k(x)\, v` (n,); the weights default to the first function."""
+        r"""Return :math:`\sum_k w_k \nabla^2 f_k(x)\, v` (n,); by default of the first function."""
         rows = self._checked(np.asarray(x, dtype=np.float64)[np.newaxis])
         if weights is None:
             weights = np.zeros(self.functions)
@@ -117,7 +117,7 @@ class BaseOracle(ABC):
         return self.layout.unflatten(x)
 
     def batch(self, x: Vector) -> Structure:
-        """Return a flat vector as a batch of one in the model's structure, ready for ``predict``."""
+        """Return a flat vector as a batch of one in the model's structure, as ``predict`` takes it."""
         value = self.layout.unflatten(x)
         if isinstance(value, dict):
             return {name: part[np.newaxis] for name, part in value.items()}

@@ -1,4 +1,4 @@
-"""Compiled functions of one structure: values, Jacobian, products; counted, and with XLA where it pays."""
+"""Compiled functions of one structure: values, Jacobian, products; with XLA where it pays."""
 
 from __future__ import annotations
 
@@ -70,8 +70,11 @@ class Compiled:
             stop = _without_gradient(x, column)
             raise ModelError(
                 f"{name}: no gradient reaches the input"
-                + (f": the operation {stop} has none; cut the model before it." if stop else
-                   ", because it does not depend on it; watch something that does.")
+                + (
+                    f": the operation {stop} has none; cut the model before it."
+                    if stop
+                    else ", because it does not depend on it; watch something that does."
+                )
             )
         return gradient
 
@@ -80,7 +83,8 @@ class Compiled:
 
         values = self._values(x, parameters)
         names = [
-            name for name, (_, rows, _) in zip(self._names, self._scores, strict=True)
+            name
+            for name, (_, rows, _) in zip(self._names, self._scores, strict=True)
             for _ in range(rows)
         ]
         if self.functions == 1:
@@ -177,7 +181,8 @@ class Compiled:
         key = (bool(setting is True), batch, self.source.layout.size)
         if key not in choices:
             choices[key] = (
-                self._compiles(kind, arguments) if setting is True
+                self._compiles(kind, arguments)
+                if setting is True
                 else self._measured(kind, batch, arguments)
             )
         return choices[key]
@@ -209,7 +214,7 @@ class Compiled:
             (_seconds(fast, arguments), _seconds(plain, arguments)) for _ in range(XLA_REPEATS)
         ]
         took, plainly = (statistics.median(times) for times in zip(*pairs, strict=True))
-        return took < XLA_ADVANTAGE * plainly
+        return bool(took < XLA_ADVANTAGE * plainly)
 
 
 def _seconds(function: Any, arguments: Sequence[Any]) -> float:

@@ -14,7 +14,7 @@ from constrained_actmax.oracles.base import BaseOracle
 
 
 class FunctionOracle(BaseOracle):
-    """A NumPy function with its gradient in the model's place, for tests and for people without one.
+    """A NumPy function with its gradient in the model's place, for tests and for those without one.
 
     Parameters
     ----------
@@ -56,7 +56,9 @@ class FunctionOracle(BaseOracle):
                 f"got {type(value_and_gradient).__name__}."
             )
         if any(not isinstance(length, int | np.integer) or length < 0 for length in lengths):
-            raise SpecificationError(f"FunctionOracle: shape must hold integers >= 0, got {shape!r}.")
+            raise SpecificationError(
+                f"FunctionOracle: shape must hold integers >= 0, got {shape!r}."
+            )
         self._function = value_and_gradient
         self.layout = Layout.of_array(lengths)
         self.smooth = smooth

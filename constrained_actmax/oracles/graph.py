@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from constrained_actmax.objectives.bounded import BOTH, NEITHER, UNKNOWN, Bounded
+from constrained_actmax.objectives.norm import GUARD
 from constrained_actmax.objectives.signature import Link, Tensor
 
-#: Operations that are not continuously differentiable. ELU (with alpha = 1, the operation `Elu`) is;
+#: Operations that are not continuously differentiable. ELU (the operation `Elu`, alpha = 1) is;
 #: SELU is not: its slopes at 0 are 1.76 and 1.05. A `Select` whose condition depends on the input
 #: is how Keras writes the other piecewise activations.
 KINKED = frozenset(
@@ -39,8 +40,8 @@ CALLS = frozenset(
     ["PartitionedCall", "StatefulPartitionedCall", "While", "StatelessWhile", "If", "StatelessIf"]
 )
 
-#: Name scope of guards against 0/0 that leave a function as smooth as it is.
-GUARD = "smooth_guard"
+SHAPES = frozenset(["Shape", "ShapeN", "Size", "Rank"])
+SELECTIONS = frozenset(["Select", "SelectV2"])
 
 
 def operations_between(starts: Iterable[Tensor], ends: Iterable[Tensor]) -> list[Any]:
@@ -51,14 +52,14 @@ def operations_between(starts: Iterable[Tensor], ends: Iterable[Tensor]) -> list
     stack = [consumer for start in starts for consumer in start.consumers()]
     while stack:
         op = stack.pop()
-        if op not in forward:
+        if op not in forward and op.type not in SHAPES:
             forward.add(op)
             stack += [consumer for output in op.outputs for consumer in output.consumers()]
     found: dict[Any, None] = {}
     stack = [end.op for end in ends]
     while stack:
         op = stack.pop()
-        if op in forward and op not in found and op.type not in ("StopGradient", "Shape", "Size"):
+        if op in forward and op not in found and op.type != "StopGradient":
             found[op] = None
             stack += [given.op for given in op.inputs]
     return list(found)
@@ -75,8 +76,19 @@ def operation_types(operations: Iterable[Any]) -> frozenset[str]:
 
 
 def has_kinks(operations: Iterable[Any]) -> bool:
-    """Whether one of the operations is not continuously differentiable."""
-    return bool(operation_types(operations) & KINKED)
+    """Whether one of the operations is not continuously differentiable.
+
+    Parameters
+    ----------
+    operations : iterable
+        All between input and output, as `operations_between` gives them.
+    """
+    operations = list(operations)
+    dependent = set(operations)
+    for op in operations:
+        if op.type in SELECTIONS and GUARD not in op.name and op.inputs[0].op in dependent:
+            return True
+    return bool(operation_types(op for op in operations if op.type not in SELECTIONS) & KINKED)
 
 
 def bounded_of(operations: list[Any], end: Tensor) -> Bounded:
@@ -122,18 +134,26 @@ def find_link(output: Tensor) -> tuple[Link | None, Tensor, str | None]:
         chain.append(op)
         op = op.inputs[0].op
     if op.type in CALLS:
-        return None, output, (
-            "its last operation is hidden inside a nested tf.function, so its logits cannot be "
-            "reached; pass that function, or the SavedModel folder, itself, or use Output(index)."
+        return (
+            None,
+            output,
+            (
+                "its last operation is hidden inside a nested tf.function, so its logits cannot be "
+                "reached; pass that function or SavedModel folder itself, or use Output(index)."
+            ),
         )
     link = LINK_OF.get(op.type)
     if link is None:
         return None, output, None
     moved = any(one.type == "Transpose" for one in chain)
     if link == "softmax" and (moved or op.outputs[0].shape[-1] != output.shape[-1]):
-        return None, output, (
-            "its softmax runs over an axis that is not the last, so its classes are not its "
-            "last axis; use Output((...)) with a full index."
+        return (
+            None,
+            output,
+            (
+                "its softmax runs over an axis that is not the last, so its classes are not its "
+                "last axis; use Output((...)) with a full index."
+            ),
         )
     logits = op.inputs[0]
     for one in reversed(chain):

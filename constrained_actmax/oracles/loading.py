@@ -59,7 +59,9 @@ def _explained(path: Path, error: Exception) -> ModelError:
             f"Oracle: {path.name} holds a Lambda layer, that is Python code which would run on "
             "loading; if you trust its author, pass safe_mode=False."
         )
-    missing = re.search(r"(?:Could not locate class|Unknown \w+:?|Could not find) '?([\w.>]+)'?", text)
+    missing = re.search(
+        r"(?:Could not locate class|Unknown \w+:?|Could not find) '?([\w.>]+)'?", text
+    )
     if missing and ("custom" in lowered or "register" in lowered):
         name = missing.group(1).split(">")[-1]
         return ModelError(
@@ -69,8 +71,8 @@ def _explained(path: Path, error: Exception) -> ModelError:
         )
     first = text.strip().splitlines()[0] if text.strip() else type(error).__name__
     return ModelError(
-        f"Oracle: {path.name} could not be loaded by Keras ({type(error).__name__}: {first[:200]}); "
-        "load it yourself and pass the model."
+        f"Oracle: {path.name} could not be loaded by Keras ({type(error).__name__}: {first[:200]})"
+        "; load it yourself and pass the model."
     )
 
 
@@ -179,4 +181,3 @@ def needs_tensorflow_backend() -> None:
             f"Oracle: Keras runs on the backend {backend!r}, but derivatives come from TensorFlow; "
             "set the environment variable KERAS_BACKEND=tensorflow before Keras is imported."
         )
-

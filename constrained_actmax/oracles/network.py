@@ -120,7 +120,9 @@ class KerasNetwork(Network):
             self._bare, self._keys, self._given = True, [], []
             if isinstance(shapes, Mapping):
                 self.structure, self._keys = "dict", sorted(shapes)
-                self.ports = tuple(Port(key, tuple(shapes[key]), _dtype(model)) for key in self._keys)
+                self.ports = tuple(
+                    Port(key, tuple(shapes[key]), _dtype(model)) for key in self._keys
+                )
             else:
                 self.ports = (Port("input", tuple(shapes), _dtype(model)),)
         if isinstance(model, keras.Sequential) and isinstance(shapes, tuple):
@@ -172,8 +174,8 @@ class KerasNetwork(Network):
         for layer in self.model._flatten_layers():
             if isinstance(layer, keras.layers.Embedding):
                 return (
-                    f"cut the model behind its Embedding layer {layer.name!r} and maximise over the "
-                    f"vectors that it gives"
+                    f"cut the model behind its Embedding layer {layer.name!r} and maximise over "
+                    f"the vectors that it gives"
                 )
         return "cut the model behind the layer that turns these into floating-point numbers"
 
@@ -197,9 +199,11 @@ class FunctionNetwork(Network):
         self._function = function
         self._keywords = keywords
         named = isinstance(specs, Mapping)
-        listed = list(specs.items()) if isinstance(specs, Mapping) else [
-            (getattr(spec, "name", None) or f"x{i}", spec) for i, spec in enumerate(specs)
-        ]
+        listed = (
+            list(specs.items())
+            if isinstance(specs, Mapping)
+            else [(getattr(spec, "name", None) or f"x{i}", spec) for i, spec in enumerate(specs)]
+        )
         if len(listed) == 1 and not named:
             listed = [(listed[0][1].name or "x", listed[0][1])]
         self.structure = "array" if len(listed) == 1 else "dict" if named else "list"
@@ -207,7 +211,7 @@ class FunctionNetwork(Network):
         for key, spec in listed:
             if spec.shape.rank is None:
                 raise ModelError(
-                    f"{name}: the input {key!r} has no known rank; give it an input signature with a "
+                    f"{name}: the input {key!r} has no known rank; give it a signature with a "
                     "shape, or a plain callable with input_shape=."
                 )
             lengths = spec.shape.as_list()
@@ -245,7 +249,7 @@ class FunctionNetwork(Network):
 
 
 class GraphNetwork(FunctionNetwork):
-    """A concrete function (such as a SavedModel's signature), inlined with its weights as constants.
+    """A concrete function (such as a SavedModel's signature), inlined, its weights as constants.
 
     Inlining lays its operations open, so that logits are found, kinks are seen and derivatives are
     taken as for any other model.
@@ -258,8 +262,11 @@ class GraphNetwork(FunctionNetwork):
         )
 
         _, keywords = concrete.structured_input_signature
-        flat = [spec for spec in tf.nest.flatten(concrete.structured_input_signature)
-                if isinstance(spec, tf.TensorSpec)]
+        flat = [
+            spec
+            for spec in tf.nest.flatten(concrete.structured_input_signature)
+            if isinstance(spec, tf.TensorSpec)
+        ]
         specs: Any = dict(keywords) if keywords else flat
         self._weights = [(str(one.name), one) for one in concrete.variables]
         frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
@@ -307,8 +314,11 @@ def function_network(
     """
     import tensorflow as tf
 
-    name = getattr(function, "__name__", None) or getattr(function, "name", None)
-    name = str(name or type(function).__name__)
+    name = str(
+        getattr(function, "__name__", None)
+        or getattr(function, "name", None)
+        or type(function).__name__
+    )
     if isinstance(function, tf.types.experimental.ConcreteFunction):
         return GraphNetwork(function, name)
     python = function
@@ -316,7 +326,7 @@ def function_network(
     if isinstance(function, tf.types.experimental.PolymorphicFunction):
         python = function.python_function
         specs = function.input_signature
-        name = getattr(python, "__name__", name)
+        name = str(getattr(python, "__name__", name))
     if specs is not None:
         specs = list(tf.nest.flatten(specs))
         return FunctionNetwork(python, [_named(s, n) for s, n in _with_names(python, specs)], name)

@@ -98,9 +98,15 @@ class Oracle(BaseOracle):
             raise SpecificationError(f"xla: must be True, False or 'auto', got {xla!r}.")
         _objectives(objective)
         source = Source(
-            model, preprocess=preprocess, labels=labels, feature_names=feature_names,
-            input_shape=input_shape, precision=precision, custom_objects=custom_objects,
-            safe_mode=safe_mode, signature=signature,
+            model,
+            preprocess=preprocess,
+            labels=labels,
+            feature_names=feature_names,
+            input_shape=input_shape,
+            precision=precision,
+            custom_objects=custom_objects,
+            safe_mode=safe_mode,
+            signature=signature,
         )
         self._set_up(source, objective, xla)
 
@@ -165,9 +171,12 @@ class Oracle(BaseOracle):
             "precision": self.source.precision,
             "xla": self.xla,
             "xla_batches": [
-                size for size in sizes
-                if any(self._ready.get((kind, size), (None, False))[1]
-                       for kind in ("jacobian", "product"))
+                size
+                for size in sizes
+                if any(
+                    self._ready.get((kind, size), (None, False))[1]
+                    for kind in ("jacobian", "product")
+                )
             ],
             "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
         }
@@ -245,9 +254,11 @@ class Oracle(BaseOracle):
         if not (np.isfinite(value) and np.isfinite(gradient).all()):
             point = np.asarray(x, dtype=np.float64)
             bad = np.flatnonzero(~np.isfinite(point))
-            where = f", whose entry {self.layout.describe(int(bad[0]))} is {point[bad[0]]}" if (
-                bad.size
-            ) else f" with entries between {point.min():.6g} and {point.max():.6g}"
+            where = (
+                f", whose entry {self.layout.describe(int(bad[0]))} is {point[bad[0]]}"
+                if (bad.size)
+                else f" with entries between {point.min():.6g} and {point.max():.6g}"
+            )
             what = "value" if not np.isfinite(value) else "gradient"
             raise NonFiniteError(
                 f"{self.source.name}: the {what} of {self.objectives[0]} is NaN or infinite at the "

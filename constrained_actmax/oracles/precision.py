@@ -38,9 +38,7 @@ def warn_of_half(name: str, dtypes: tuple[str, ...]) -> None:
         )
 
 
-def copy_in_precision(
-    model: Any, precision: str, custom_objects: Mapping[str, Any] | None
-) -> Any:
+def copy_in_precision(model: Any, precision: str, custom_objects: Mapping[str, Any] | None) -> Any:
     """Return a copy of a Keras model that computes in `precision`; the original is not touched.
 
     Parameters
@@ -60,8 +58,8 @@ def copy_in_precision(
     import keras
 
     way_out = (
-        f'build it under keras.config.set_dtype_policy("{precision}") and pass that model, or write '
-        "get_config() and from_config()."
+        f'build it under keras.config.set_dtype_policy("{precision}") and pass that model, or '
+        "write get_config() and from_config()."
     )
     policy = keras.config.dtype_policy()
     floatx = keras.config.floatx()

@@ -1,4 +1,4 @@
-"""Activations of a Keras model's layers, captured while it is traced; the model is left as it was."""
+"""Activations of a Keras model's layers, captured while tracing; the model is left as it was."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ def recording(model: Any) -> Iterator[Records]:
         layers[id(layer)] = layer
         paths.setdefault(id(layer), []).append(path)
     losses = [(layer, list(layer._losses)) for layer in [model, *layers.values()]]
-    kept = {key: layer.__dict__["call"] for key, layer in layers.items() if "call" in layer.__dict__}
+    kept = {
+        key: layer.__dict__["call"] for key, layer in layers.items() if "call" in layer.__dict__
+    }
     try:
         for key, layer in layers.items():
             layer.__dict__["call"] = _recorder(layer.call, paths[key], records)

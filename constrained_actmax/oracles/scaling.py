@@ -12,7 +12,7 @@ from constrained_actmax.errors import SpecificationError
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    r"""The map :math:`x \mapsto (x - \text{mean}) / \text{std}` from the user's units to the model's.
+    r"""The map :math:`x \mapsto (x - \text{mean}) / \text{std}` from the user's units.
 
     Given as ``preprocess=Scaling(mean, std)``, it lets sets, starts and results speak of metres and
     degrees while the model sees standard scores. It is computed in float64.

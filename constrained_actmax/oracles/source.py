@@ -130,8 +130,8 @@ class Trace(Tensors):
             )
         if tensor.graph is not self.x.graph:
             raise ModelError(
-                f"{who}: layer {path!r} runs inside a loop or a nested tf.function, where it cannot "
-                "be watched; watch the layer that holds it."
+                f"{who}: layer {path!r} runs inside a loop or a nested tf.function, where it "
+                "cannot be watched; watch the layer that holds it."
             )
         if not tensor.dtype.is_floating:
             raise ModelError(
@@ -183,8 +183,12 @@ class Source(Signature):
         shapes = checked_shapes(input_shape)
         self.preprocess = preprocess
         self.network, self.key = _network(
-            model, None if preprocess is not None else shapes, precision, custom_objects,
-            safe_mode, signature,
+            model,
+            None if preprocess is not None else shapes,
+            precision,
+            custom_objects,
+            safe_mode,
+            signature,
         )
         self.name = self.network.name
         self.layout = self._layout(feature_names, shapes)
@@ -226,8 +230,8 @@ class Source(Signature):
             if not port.dtype.startswith(("float", "bfloat")):
                 what = "strings" if port.dtype == "string" else "whole numbers"
                 raise ModelError(
-                    f"{self.name}: the input {port.name!r} takes {what} ({port.dtype}), along which "
-                    f"there is no gradient; {network.where_to_cut(port.name)}."
+                    f"{self.name}: the input {port.name!r} takes {what} ({port.dtype}), along "
+                    f"which there is no gradient; {network.where_to_cut(port.name)}."
                 )
             shape = given.get(port.name, port.shape)
             if any(length is None for length in shape):
@@ -333,7 +337,7 @@ class Source(Signature):
     # -- what can be said before the model runs ----------------------------------------------------
 
     def _probe(self) -> None:
-        """Trace the model once: heads, links, layers, and whether input and output are connected."""
+        """Trace the model once: heads, links, layers, and whether inputs reach outputs."""
         import tensorflow as tf
 
         found: dict[str, Any] = {}
@@ -401,14 +405,23 @@ class Source(Signature):
             before = operations_between([self._trace.x], [logits]) if link else operations
             heads.append(
                 Head(
-                    name, lengths, link, None,
+                    name,
+                    lengths,
+                    link,
+                    None,
                     outputs=BOTH if link else bounded_of(operations, tensor),
-                    logits=bounded_of(before, logits), refusal=refusal,
+                    logits=bounded_of(before, logits),
+                    refusal=refusal,
                 )
             )
         self.heads = tuple(
             Head(
-                head.name, head.shape, head.link, one, head.outputs, head.logits,
+                head.name,
+                head.shape,
+                head.link,
+                one,
+                head.outputs,
+                head.logits,
                 None if head.refusal is None else f"head {head.name!r}: {head.refusal}",
             )
             for head, one in zip(heads, self._labels_of(heads), strict=True)
@@ -481,7 +494,9 @@ class Source(Signature):
         ).get_concrete_function()
         shape = graph.outputs[0].shape
         if shape.rank is None:
-            raise ModelError(f"{self.name}: a function of unknown rank; let it give (B,) or (B, m).")
+            raise ModelError(
+                f"{self.name}: a function of unknown rank; let it give (B,) or (B, m)."
+            )
         return tuple(shape.as_list())
 
     @property
@@ -503,7 +518,7 @@ class Source(Signature):
                 return name
         return "float64"
 
-    # -- rows must not depend on each other, nor on chance -------------------------------------------
+    # -- rows must not depend on each other, nor on chance ----------------------------------------
 
     def run(self, x: Rows) -> dict[str, np.ndarray]:
         """Return the raw outputs at flat rows (B, n), in as many calls as the model needs."""
@@ -511,9 +526,11 @@ class Source(Signature):
 
         fixed = self.network.rows
         size = len(x) if fixed is None else fixed
-        pieces = [
-            self.outputs(tf.constant(piece)) for piece, _ in chunks(x, size)
-        ] if size else [self.outputs(tf.constant(x))]
+        pieces = (
+            [self.outputs(tf.constant(piece)) for piece, _ in chunks(x, size)]
+            if size
+            else [self.outputs(tf.constant(x))]
+        )
         return {
             head.name: np.concatenate([np.asarray(piece[head.name]) for piece in pieces])[: len(x)]
             for head in self.heads
@@ -555,8 +572,8 @@ class Source(Signature):
         )
         if written:
             raise ModelError(
-                f"{self.name}: the model writes to its own variables when it is called ({written[0]}"
-                "); let it do so only when training=True."
+                f"{self.name}: the model writes to its own variables when it is called "
+                f"({written[0]}); let it do so only when training=True."
             )
         self._refuse_hidden_probabilities(beside)
 
@@ -594,7 +611,8 @@ class Source(Signature):
                 layer = self._trace.records.layers.get(name.split("#")[0])
                 return f" (suspect: layer {name!r}, a {type(layer).__name__})"
         random = sorted(
-            name for name in operation_types(self.outputs.graph.get_operations())
+            name
+            for name in operation_types(self.outputs.graph.get_operations())
             if "Random" in name or "Multinomial" in name
         )
         return f" (suspect: the operation {random[0]})" if random else ""
@@ -605,14 +623,24 @@ class Source(Signature):
         for head in self.heads:
             y = probes[head.name].astype(np.float64)
             if (
-                head.link is None and head.refusal is None and head.units > 1 and y.size
-                and (y >= 0).all() and np.allclose(y.sum(axis=-1), 1.0, atol=1e-3)
-                and len(y) > 1 and not np.array_equal(y[0], y[1])
+                head.link is None
+                and head.refusal is None
+                and head.units > 1
+                and y.size
+                and (y >= 0).all()
+                and np.allclose(y.sum(axis=-1), 1.0, atol=1e-3)
+                and len(y) > 1
+                and not np.array_equal(y[0], y[1])
             ):
                 head = Head(
-                    head.name, head.shape, None, head.labels, BOTH, Bounded(),
-                    f"head {head.name!r}: its numbers sum to one, but no softmax is seen that makes "
-                    "them, so there are no logits; use Output(index).",
+                    head.name,
+                    head.shape,
+                    None,
+                    head.labels,
+                    BOTH,
+                    Bounded(),
+                    f"head {head.name!r}: its numbers sum to one, but no softmax is seen that "
+                    "makes them, so there are no logits; use Output(index).",
                 )
             heads.append(head)
         self.heads = tuple(heads)
@@ -661,8 +689,8 @@ def _network(
         return _keras_network(model, shapes, precision, custom_objects)
     if isinstance(model, type) or not callable(model):
         raise ModelError(
-            "Oracle: expected a keras.Model, a path to a .keras or .h5 file, a SavedModel folder or "
-            f"a TensorFlow callable, got {type(model).__name__}."
+            "Oracle: expected a keras.Model, a path to a .keras or .h5 file, a SavedModel folder "
+            f"or a TensorFlow callable, got {type(model).__name__}."
         )
     if isinstance(model, tf.types.experimental.ConcreteFunction):
         _refuse_precision(precision, "a concrete function")

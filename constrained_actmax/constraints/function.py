@@ -1,0 +1,262 @@
+"""Limits on any function of the input: TensorFlow's, NumPy's or SciPy's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from constrained_actmax.constraints.between import Between
+from constrained_actmax.errors import SpecificationError
+from constrained_actmax.layout import Layout, Rows, Vector
+from constrained_actmax.objectives.values import Values
+
+FORWARD_STEP = float(np.finfo(np.float64).eps) ** 0.5
+CENTRAL_STEP = float(np.finfo(np.float64).eps) ** (1 / 3)
+
+
+class Function:
+    r"""The constraint :math:`l \le c(x) \le u` on a function of the input, or of the output too.
+
+    Parameters
+    ----------
+    function : callable
+        With `jacobian`: a NumPy function of one input in the model's structure, without batch axis,
+        giving a number or m of them. Without: a TensorFlow function, ``function(inputs)`` or
+        ``function(inputs, outputs)``, of float64 tensors with a batch axis, giving (B,) or (B, m);
+        it is differentiated and computed in the same call as the model, and what is made is
+        a `Between`.
+    lower, upper : array_like or None
+        l and u; None where there is no limit.
+    jacobian : callable, optional
+        The derivatives of a NumPy function: shape of one input, or (m, ...) before it, or (m, n)
+        flat.
+    name : str, optional
+        What results call it; by default the function's name.
+
+    Raises
+    ------
+    SpecificationError
+        If something is not callable, lower > upper, or a returned shape does not fit.
+
+    Examples
+    --------
+    >>> import constrained_actmax as cax
+    >>> import numpy as np
+    >>> print(cax.Function(np.sum, 0, 60, jacobian=np.ones_like))
+    0 <= sum <= 60
+    """
+
+    def __new__(  # noqa: D102
+        cls,
+        function: Callable[..., Any],
+        lower: Any = None,
+        upper: Any = None,
+        jacobian: Any = None,
+        name: str | None = None,
+    ) -> Any:
+        if not callable(function):
+            raise SpecificationError(
+                f"Function: function must be callable, got {type(function).__name__}."
+            )
+        if jacobian is None and cls is Function:
+            return Between(lower, Values(function, name), upper)
+        return super().__new__(cls)
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        lower: Any = None,
+        upper: Any = None,
+        jacobian: Any = None,
+        name: str | None = None,
+    ) -> None:
+        if not callable(jacobian):
+            raise SpecificationError(
+                f"Function: jacobian must be callable, got {type(jacobian).__name__}."
+            )
+        self.function = function
+        self.jacobian = jacobian
+        self.name = name or str(getattr(function, "__name__", "function"))
+        limits = Between(lower, Values(function, self.name), upper)
+        self.lower, self.upper = limits.lower, limits.upper
+        self._text = str(limits)
+
+    @staticmethod
+    def from_scipy(constraint: Any) -> Function | None:
+        """Return one of SciPy's nonlinear constraints as a Function; None for anything else.
+
+        Parameters
+        ----------
+        constraint : NonlinearConstraint or dict
+            Functions of the flat vector. Without a callable Jacobian it is estimated by finite
+            differences (forward, or central for "3-point"), n or 2n calls a point.
+        """
+        from scipy.optimize import NonlinearConstraint
+
+        if isinstance(constraint, NonlinearConstraint):
+            return _FlatFunction(
+                constraint.fun, constraint.lb, constraint.ub, constraint.jac, _name(constraint.fun)
+            )
+        if isinstance(constraint, Mapping):
+            return _from_dict(constraint)
+        return None
+
+    def bind(self, layout: Layout) -> BoundFunction:
+        """Return the function of flat rows; it is called once, at zero, to count its values."""
+        return BoundFunction(self, layout)
+
+    def value_at(self, x: Vector, layout: Layout) -> Vector:
+        """Return the m values at one flat point."""
+        return _flat(self.function(layout.unflatten(x)))
+
+    def jacobian_at(self, x: Vector, layout: Layout, count: int) -> Rows:
+        """Return the Jacobian (m, n) at one flat point."""
+        given = self.jacobian(layout.unflatten(x))
+        if isinstance(given, Mapping):
+            given = [given[name] for name in layout.names]
+        if isinstance(given, list | tuple) and len(layout.inputs) > 1:
+            parts = [np.asarray(part, dtype=np.float64).reshape(count, -1) for part in given]
+            return self._shaped(np.concatenate(parts, axis=1), count, layout)
+        return self._shaped(given, count, layout)
+
+    def _shaped(self, value: Any, count: int, layout: Layout) -> Rows:
+        dense = value.toarray() if type(value).__module__.startswith("scipy.sparse") else value
+        array = np.asarray(dense, dtype=np.float64)
+        if array.size != count * layout.size:
+            raise SpecificationError(
+                f"{self.name}: the Jacobian must have {count} x {layout.size} entries, got shape "
+                f"{array.shape}."
+            )
+        return array.reshape(count, layout.size)
+
+    def __str__(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return f"<Function: {self}>"
+
+
+class _FlatFunction(Function):
+    """A function of the flat vector, in SciPy's convention."""
+
+    def __init__(self, function: Any, lower: Any, upper: Any, jacobian: Any, name: str) -> None:
+        central = jacobian == "3-point" if isinstance(jacobian, str) else False
+        if callable(jacobian):
+            derivative = jacobian
+        else:
+
+            def derivative(x: Vector) -> Rows:
+                return _differences(function, x, central=central)
+
+        super().__init__(function, lower, upper, derivative, name)
+
+    def value_at(self, x: Vector, layout: Layout) -> Vector:
+        return _flat(self.function(x.copy()))
+
+    def jacobian_at(self, x: Vector, layout: Layout, count: int) -> Rows:
+        return self._shaped(self.jacobian(x.copy()), count, layout)
+
+
+class BoundFunction:
+    """A `Function` on flat rows.
+
+    Parameters
+    ----------
+    function : Function
+        The one to bind.
+    layout : Layout
+        Of the model.
+
+    Attributes
+    ----------
+    lower, upper : float or numpy.ndarray
+        Its limits.
+    count : int
+        m, its number of values.
+    """
+
+    def __init__(self, function: Function, layout: Layout) -> None:
+        self._function = function
+        self._layout = layout
+        self.lower, self.upper = function.lower, function.upper
+        lengths = {np.size(one) for one in (self.lower, self.upper) if np.ndim(one)}
+        if lengths:
+            self.count = int(lengths.pop())
+            return
+        try:
+            with np.errstate(all="ignore"):
+                self.count = int(function.value_at(np.zeros(layout.size), layout).size)
+        except Exception as error:
+            raise SpecificationError(
+                f"{function.name}: it fails at zero, where its values are counted "
+                f"({type(error).__name__}: {error}); give lower= as an array of one limit for each."
+            ) from error
+
+    def evaluate(self, x: Rows) -> tuple[Rows, np.ndarray]:
+        """Return values (B, m) and Jacobian (B, m, n) at rows (B, n)."""
+        values = np.empty((len(x), self.count))
+        jacobian = np.empty((len(x), self.count, self._layout.size))
+        for row, point in enumerate(x):
+            found = self._function.value_at(point, self._layout)
+            if found.size != self.count:
+                raise SpecificationError(
+                    f"{self._function.name}: expected {self.count} values, got {found.size}."
+                )
+            values[row] = found
+            jacobian[row] = self._function.jacobian_at(point, self._layout, self.count)
+        return values, jacobian
+
+    def __str__(self) -> str:
+        return str(self._function)
+
+
+def _flat(value: Any) -> Vector:
+    return np.atleast_1d(np.asarray(value, dtype=np.float64)).ravel()
+
+
+def _name(function: Any) -> str:
+    return str(getattr(function, "__name__", "function"))
+
+
+def _from_dict(constraint: Mapping[str, Any]) -> Function:
+    kind = str(constraint.get("type", "")).lower()
+    if kind not in ("eq", "ineq") or not callable(constraint.get("fun")):
+        raise SpecificationError(
+            "constraints: a SciPy dict needs 'type' ('eq' or 'ineq') and a callable 'fun', got "
+            f"{dict(constraint)!r}."
+        )
+    arguments = tuple(constraint.get("args", ()))
+    function: Any = constraint["fun"]
+    jacobian: Any = constraint.get("jac")
+
+    def value(x: Vector) -> Any:
+        return function(x, *arguments)
+
+    def derivative(x: Vector) -> Any:
+        return jacobian(x, *arguments)
+
+    upper = 0.0 if kind == "eq" else None
+    return _FlatFunction(
+        value, 0.0, upper, derivative if callable(jacobian) else jacobian, _name(function)
+    )
+
+
+def _differences(function: Any, x: Vector, *, central: bool) -> Rows:
+    """Return the Jacobian (m, n) by finite differences."""
+    here = _flat(function(x.copy()))
+    found = np.empty((here.size, x.size))
+    for i in range(x.size):
+        step = (CENTRAL_STEP if central else FORWARD_STEP) * max(1.0, abs(float(x[i])))
+        ahead = x.copy()
+        ahead[i] += step
+        if central:
+            behind = x.copy()
+            behind[i] -= step
+            found[:, i] = (_flat(function(ahead)) - _flat(function(behind))) / (
+                ahead[i] - behind[i]
+            )
+        else:
+            found[:, i] = (_flat(function(ahead)) - here) / (ahead[i] - x[i])
+    return found

@@ -1,0 +1,95 @@
+"""The p-norm of the input, as a penalty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from typing_extensions import override
+
+from constrained_actmax.errors import SpecificationError
+from constrained_actmax.objectives.base import Objective, Score
+from constrained_actmax.objectives.bounded import ONLY_BELOW, Bounded
+from constrained_actmax.objectives.signature import Signature, Tensor, Tensors
+from constrained_actmax.objectives.squared_distance import part, span
+
+#: Name scope of guards against 0/0: they leave a function as smooth as it is.
+GUARD = "smooth_guard"
+
+
+@dataclass(frozen=True, eq=False)
+class Norm(Objective):
+    r"""The norm :math:`\|x\|_p` of the input, in the user's units, in float64: a penalty.
+
+    ``Logit(7) - 0.1 * Norm(2)``. Where it has no derivative the gradient is the subgradient of
+    least size: 0 at x = 0, and 0 along entries that are 0 for p = 1.
+
+    Parameters
+    ----------
+    p : float, default 2
+        At least 1; ``numpy.inf`` for the largest entry.
+    on : str, optional
+        Name of the input that it speaks of; by default all inputs together.
+
+    Raises
+    ------
+    SpecificationError
+        If p < 1, which is not a norm.
+    """
+
+    p: float = 2.0
+    on: str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.p, bool | str) or not float(self.p) >= 1.0:
+            raise SpecificationError(f"Norm: p must be >= 1, got {self.p!r}.")
+
+    @override
+    def _bind(self, signature: Signature) -> Score:
+        region = signature.layout.region(self.on, who="Norm", everywhere=True)
+        p = float(self.p)
+
+        def function(tensors: Tensors, parameters: tuple[Tensor, ...]) -> Tensor:
+            return norm(part(tensors, region), p)
+
+        return Score(("Norm", p, span(region)), function, bounded=ONLY_BELOW)
+
+    @property
+    @override
+    def bounded(self) -> Bounded:
+        return ONLY_BELOW
+
+    @override
+    def describe(self) -> str:
+        return f"Norm({self.p:g}{'' if self.on is None else f', on={self.on!r}'})"
+
+
+def norm(x: Tensor, p: float) -> Tensor:
+    """Return the p-norm over the last axis, with gradient 0 where all of it is 0."""
+    import tensorflow as tf
+
+    if p == 1.0:
+        return tf.reduce_sum(tf.abs(x), axis=-1)
+    if np.isinf(p):
+        return tf.reduce_max(tf.abs(x), axis=-1)
+    if p == 2.0:
+        return guarded_root(tf.reduce_sum(tf.square(x), axis=-1))
+    scale = tf.stop_gradient(tf.reduce_max(tf.abs(x), axis=-1, keepdims=True))
+    with tf.name_scope(GUARD):
+        safe = tf.where(scale > 0, scale, tf.ones_like(scale))
+        size = tf.abs(x) / safe  # |x|^p is differentiable for p > 1
+    total = tf.reduce_sum(tf.pow(size, p), axis=-1)
+    with tf.name_scope(GUARD):
+        inside = total > 0
+        root = tf.pow(tf.where(inside, total, tf.ones_like(total)), 1.0 / p)
+        return tf.where(inside, root, tf.zeros_like(root)) * safe[..., 0]
+
+
+def guarded_root(square: Tensor) -> Tensor:
+    """Return the square root, with gradient 0 instead of infinity at 0."""
+    import tensorflow as tf
+
+    with tf.name_scope(GUARD):
+        inside = square > 0
+        root = tf.sqrt(tf.where(inside, square, tf.ones_like(square)))
+        return tf.where(inside, root, tf.zeros_like(root))

@@ -1,0 +1,80 @@
+"""Several numbers for each input, by a TensorFlow function: what a constraint can be put on."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from typing_extensions import override
+
+from constrained_actmax.errors import SpecificationError
+from constrained_actmax.objectives.base import Objective, Score
+from constrained_actmax.objectives.signature import Signature, Tensor, Tensors
+
+
+@dataclass(frozen=True, eq=False)
+class Values(Objective):
+    """One or several numbers for each input.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(inputs)`` or ``function(inputs, outputs)`` returns a float tensor (B,) or
+        (B, m). Both have the model's structure, are float64 and have a batch axis; `inputs` are in
+        the user's units.
+    name : str, optional
+        What results call it.
+
+    Raises
+    ------
+    SpecificationError
+        When bound: if the function gives something else.
+    """
+
+    function: Callable[..., Any]
+    name: str | None = None
+
+    @override
+    def _bind(self, signature: Signature) -> Score:
+        given = self.function
+        both = takes_two(given)
+
+        def function(tensors: Tensors, parameters: tuple[Tensor, ...]) -> Tensor:
+            import tensorflow as tf
+
+            value = given(tensors.inputs(), tensors.outputs()) if both else given(tensors.inputs())
+            value = tf.convert_to_tensor(value)
+            if value.shape.rank not in (1, 2) or not value.dtype.is_floating:
+                raise SpecificationError(
+                    f"{self}: the function must return shape (B,) or (B, m), got "
+                    f"{value.dtype.name} of shape {value.shape}; keep the batch axis."
+                )
+            if value.shape.rank == 2 and value.shape[1] == 1:
+                value = value[:, 0]
+            return tf.cast(value, tf.float64)
+
+        shape = signature.shape_of(lambda tensors: function(tensors, ()))
+        rows = 1 if len(shape) == 1 else shape[1]
+        if not rows:
+            raise SpecificationError(f"{self}: the function gives an unknown number of values.")
+        return Score(("Values", given, rows), function, rows=rows)
+
+    @override
+    def describe(self) -> str:
+        return self.name or str(getattr(self.function, "__name__", "function"))
+
+
+def takes_two(function: Callable[..., Any]) -> bool:
+    """Whether a function takes the outputs after the inputs."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    positional = [
+        one
+        for one in parameters
+        if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) and one.default is one.empty
+    ]
+    return len(positional) >= 2
