@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 import constrained_actmax as cax
+from constrained_actmax import sets
 from constrained_actmax.errors import SpecificationError, suggest
 from constrained_actmax.layout import Layout
 from constrained_actmax.plotting.images import pixel_range, read_image
@@ -333,11 +334,11 @@ def _constraint(table: Mapping[str, Any], values: _Values) -> Any:
 def set_names() -> list[str]:
     """Return the names of the sets that a file can ask for."""
     found = []
-    for name in cax.__all__:
-        if name in NOT_IN_A_FILE or not name[0].isupper():
+    for name in sets.__all__:
+        if name not in cax.__all__ or name in NOT_IN_A_FILE:
             continue
-        kind = getattr(cax, name)
-        if isinstance(kind, type) and issubclass(kind, cax.ConvexSet):
+        kind = getattr(sets, name)
+        if isinstance(kind, type) and issubclass(kind, sets.ConvexSet):
             found.append(name)
     return found
 
