@@ -13,7 +13,8 @@ from rich.table import Table
 import constrained_actmax as cax
 from constrained_actmax.cli.display import DOTS_PER_INCH, Progress, quiet_start, write_result
 from constrained_actmax.layout import Vector
-from constrained_actmax.plotting import plot_nearness
+from constrained_actmax.plotting import plot_nearness, plot_result
+from constrained_actmax.plotting.figures import new_figure
 from constrained_actmax.result import Result
 
 BUDGET_L1 = 60.0
@@ -54,8 +55,10 @@ def run_demo(folder: Path, seed: int) -> None:
     near = smallest_radius(solve, reference, farthest, table)
     Console().print(table)
     if near is None:
-        click.echo(f"No image within {farthest:.3g} is a {TO.lower()}.")
+        click.echo(f"\nNo {TO.lower()} found within {farthest:.3g}.")
     else:
+        change = float(np.linalg.norm(near.x - reference))
+        click.echo(f"\nA change of length {change:.4f} is enough; nearer, none was found.\n")
         click.echo(str(near))
     click.echo("")
 
@@ -64,12 +67,17 @@ def run_demo(folder: Path, seed: int) -> None:
             for line in write_result(result, folder / name):
                 click.echo(line)
     if near is not None:
-        axes = plot_nearness(
-            reference, near.x, lower=0.0, upper=1.0,
-            titles=(f"mean {FROM.lower()}", f"the network says {TO.lower()}"),
-        )  # fmt: skip
-        axes[0].figure.savefig(folder / "shirt-to-coat.png", dpi=DOTS_PER_INCH)
-        click.echo(f"Drew {folder / 'shirt-to-coat.png'}.")
+        click.echo(f"Drew {_draw(most, near, reference, folder)}.")
+
+
+def _draw(most: Result, near: Result, reference: Vector, folder: Path) -> Path:
+    figure = new_figure(15.0, 3.8)
+    axes = figure.subplots(1, 4)
+    plot_result(most, ax=axes[0])
+    titles = (f"mean {FROM.lower()}", f"the network says {TO.lower()}")
+    plot_nearness(reference, near.x, lower=0.0, upper=1.0, titles=titles, ax=axes[1:])
+    figure.savefig(folder / "demo.png", dpi=DOTS_PER_INCH)
+    return folder / "demo.png"
 
 
 def smallest_radius(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from constrained_actmax.layout import Vector
 from constrained_actmax.plotting.figures import CYCLE, GREY, new_figure, quiet
 
 if TYPE_CHECKING:
@@ -18,10 +20,10 @@ VISIBLE_VIOLATION = 1e-6
 
 
 def plot_history(result: Result, ax: Axes | None = None) -> Axes:
-    """Draw the objective against model evaluations, one line a start.
+    """Draw the objective against model evaluations, one colour a start.
 
-    Iterates that break a constraint are hollow, so their value does not count; the dashed line is
-    the value of the answer.
+    The thin line is the iterates, the thick one the best so far; iterates that break a constraint
+    are hollow, and their value does not count. The dashed line is the value of the answer.
 
     Parameters
     ----------
@@ -46,16 +48,10 @@ def plot_history(result: Result, ax: Axes | None = None) -> Axes:
         mine = starts == start
         colour = CYCLE[place % len(CYCLE)]
         label = f"start {start}" if 1 < len(different) <= len(CYCLE) else None
-        ax.plot(rows[mine], values[mine], color=colour, linewidth=1.2, label=label)
-        ax.plot(rows[mine & ~broken], values[mine & ~broken], ".", color=colour, markersize=5)
-        ax.plot(
-            rows[mine & broken],
-            values[mine & broken],
-            "o",
-            color=colour,
-            markersize=5,
-            markerfacecolor="none",
-        )
+        x, y, outside = rows[mine], values[mine], broken[mine]
+        ax.plot(x, y, color=colour, linewidth=0.8, alpha=0.4)
+        ax.plot(x, _best_so_far(y, outside, result.sense), color=colour, linewidth=1.6, label=label)
+        ax.plot(x[outside], y[outside], "o", color=colour, markersize=4, markerfacecolor="none")
     if np.isfinite(result.value):
         ax.axhline(result.value, color=GREY, linestyle="--", linewidth=0.8)
     if broken.any():
@@ -68,3 +64,11 @@ def plot_history(result: Result, ax: Axes | None = None) -> Axes:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     quiet(ax)
     return ax
+
+
+def _best_so_far(values: Vector, outside: npt.NDArray[np.bool_], sense: str) -> Vector:
+    """Return the best value of a feasible iterate up to each place; NaN before the first."""
+    sign = 1.0 if sense == "maximize" else -1.0
+    counted = np.where(outside | ~np.isfinite(values), -np.inf, sign * values)
+    best = np.maximum.accumulate(counted)
+    return np.where(np.isfinite(best), sign * best, np.nan)

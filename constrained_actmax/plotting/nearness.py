@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Layout
@@ -19,6 +22,7 @@ def plot_nearness(
     lower: npt.ArrayLike = -np.inf,
     upper: npt.ArrayLike = np.inf,
     titles: tuple[str, str] = ("reference", "found"),
+    ax: Sequence[Axes] | np.ndarray | None = None,
 ) -> np.ndarray:
     """Draw a reference picture, the picture that was found, and what changed.
 
@@ -30,6 +34,8 @@ def plot_nearness(
         Bounds, the range of grey values and colours.
     titles : tuple of str
         Above the first two panels; the third says how large the change is.
+    ax : sequence of matplotlib.axes.Axes, optional
+        Three of them; by default a new figure.
 
     Returns
     -------
@@ -41,7 +47,9 @@ def plot_nearness(
         raise SpecificationError(
             f"plot_nearness: needs two pictures of one shape, got {before.shape} and {after.shape}."
         )
-    axes = new_figure(11.0, 3.8).subplots(1, 3)
+    axes = np.asarray(new_figure(11.0, 3.8).subplots(1, 3) if ax is None else ax)
+    if axes.shape != (3,):
+        raise SpecificationError(f"plot_nearness: needs three axes, got shape {axes.shape}.")
     layout = Layout.of_array(after.shape)
     low = np.broadcast_to(np.asarray(lower, dtype=np.float64), after.shape).ravel()
     high = np.broadcast_to(np.asarray(upper, dtype=np.float64), after.shape).ravel()
@@ -61,4 +69,4 @@ def plot_nearness(
         f"change: L1 {np.abs(change).sum():.4g}, L2 {np.linalg.norm(change):.4g}, "
         f"max {np.abs(change).max():.3g}"
     )
-    return np.asarray(axes)
+    return axes

@@ -36,6 +36,7 @@ def result(layout: Layout, lower: float = 0.0, upper: float = 1.0, **changed: An
         "objective": "Logit(7)",
         "value": 12.3456,
         "feasible": True,
+        "sense": "maximize",
         "method": "pgd",
         "nfev": 8,
         "history": History(),
@@ -144,6 +145,8 @@ def test_history_has_a_line_a_start_and_hollow_points_outside() -> None:
     assert labels == ["start 0", "start 1", "breaks a constraint"]
     hollow = [line for line in ax.lines if line.get_markerfacecolor() == "none"]
     assert [tuple(line.get_xdata()) for line in hollow if len(line.get_xdata())] == [(2,)]
+    thick = [line for line in ax.lines if line.get_linewidth() == 1.6]
+    assert [list(line.get_ydata()) for line in thick] == [[0.0, 0.0, 2.0], [1.0, 3.0]]
 
 
 def test_nearness_measures_the_change() -> None:
