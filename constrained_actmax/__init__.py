@@ -43,6 +43,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "constraints": ("Between", "Function"),
     "sets": ("Box", "ConvexSet", "CvxpySet", "Fixed", "L1Ball", "L2Ball", "LinfBall", "Linear"),
     "solvers": (
+        "AugmentedLagrangian",
         "FISTA",
         "FrankWolfe",
         "LBFGSB",

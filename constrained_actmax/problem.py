@@ -204,11 +204,11 @@ class Problem:
         return f"{self.sense} {self.objective_text} subject to {', '.join(parts) or 'nothing'}"
 
     def _refuse_unbounded(self) -> None:
-        objectives = getattr(self.user_oracle, "objectives", ())
-        if not objectives or self.set.bounded or self.constraints:
+        bounded = getattr(self.user_oracle, "bounded", ())
+        if not bounded or self.set.bounded or self.constraints:
             return
-        first = objectives[0]
-        grows = first.bounded_above if self.sense == "maximize" else first.bounded_below
+        first = self.objective_text
+        grows = bounded[0].above if self.sense == "maximize" else bounded[0].below
         if grows is False:
             way = "above" if self.sense == "maximize" else "below"
             raise SpecificationError(

@@ -1,5 +1,6 @@
 """Algorithms, one a file; each minimises over C from one or many starts."""
 
+from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
 from constrained_actmax.solvers.base import RowSolver, Solver
 from constrained_actmax.solvers.fista import FISTA
 from constrained_actmax.solvers.frank_wolfe import FrankWolfe
@@ -22,6 +23,7 @@ __all__ = [
     "SOLVERS",
     "SPG",
     "TNC",
+    "AugmentedLagrangian",
     "FrankWolfe",
     "RowSolver",
     "Solver",

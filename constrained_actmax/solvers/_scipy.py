@@ -137,11 +137,11 @@ class ScipySolver(RowSolver):
         if not self.takes_rows and problem.constraints:
             return (
                 f"{self.name} takes bounds alone and cannot keep "
-                f"{problem.imposed[0].description}; use method='SLSQP' or 'trust-constr'."
+                f"{problem.imposed[0].description}; use method='augmented-lagrangian' or 'SLSQP'."
             )
         needed = self.workspace(form.lower.size, problem)
         if needed > MEMORY_LIMIT:
-            other = "'spg' or 'pgd'" if not problem.constraints else "'trust-constr'"
+            other = "'spg' or 'pgd'" if not problem.constraints else "'augmented-lagrangian'"
             return (
                 f"{self.name} needs {needed / 2**30:.1f} GB for {form.lower.size:,} variables; "
                 f"use method={other}."

@@ -7,6 +7,7 @@ from typing import Any
 
 from constrained_actmax.errors import RefusedError, SpecificationError, suggest
 from constrained_actmax.problem import Problem
+from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.solvers.fista import FISTA
 from constrained_actmax.solvers.frank_wolfe import FrankWolfe
@@ -21,6 +22,9 @@ from constrained_actmax.solvers.trust_constr import TrustConstr
 SOLVERS: dict[str, type[Solver]] = {
     one.name: one for one in (LBFGSB, SLSQP, TrustConstr, TNC, SPG, PGD, FISTA, PQN, FrankWolfe)
 }
+
+#: Variables up to which SLSQP's dense steps cost less than further model calls.
+SMALL = 100
 
 
 def named(method: str) -> Solver:
@@ -85,10 +89,10 @@ def by_rule(problem: Problem) -> tuple[Solver, str]:
     stall; on smooth ones curvature pays.
     """
     if problem.constraints:
-        for solver in (SLSQP(), TrustConstr()):
-            if solver.refusal(problem) is None:
-                return solver, f"{solver.name}: the constraints on functions need a method for them"
-        return TrustConstr(), "trust-constr: the problem is too large for SLSQP"
+        small = SLSQP()
+        if problem.size <= SMALL and problem.smooth and small.refusal(problem) is None:
+            return small, "SLSQP: few variables, smooth constraints on functions"
+        return AugmentedLagrangian(), "augmented-lagrangian: constraints on functions"
     if problem.set.only_box:
         return LBFGSB(), "L-BFGS-B: bounds alone"
     if problem.smooth is False:

@@ -1,0 +1,312 @@
+"""Augmented Lagrangian with the convex set kept exact."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from typing_extensions import override
+
+from constrained_actmax.errors import SpecificationError
+from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.problem import Evaluation, Problem
+from constrained_actmax.result import Status
+from constrained_actmax.run import Run
+from constrained_actmax.solvers.base import Solver
+from constrained_actmax.solvers.spg import SPG
+
+# Constants of Andreani, Birgin, Martínez and Schuverdt (2007) and of their code ALGENCAN.
+PENALTY_GROWTH = 10.0
+SUFFICIENT_DECREASE = 0.5
+LARGEST_MULTIPLIER = 1e20
+FIRST_PENALTY = (1e-6, 10.0)
+LARGEST_PENALTY = 1e12
+#: First residual asked of the inner solver, and its decrease a round.
+FIRST_RESIDUAL, RESIDUAL_DECREASE = 1e-2, 0.1
+#: Iterates of a start that are remembered, to report the one that the inner solver accepts.
+REMEMBERED = 4
+#: Rounds without a gain in feasibility or value after which a row is stuck at a kink.
+PATIENCE = 4
+
+
+class Subproblem:
+    """The problem that the inner solver sees: minimise the augmented Lagrangian over C."""
+
+    constraints = 0
+
+    def __init__(self, problem: Problem) -> None:
+        self.set = problem.set
+        self.oracle = problem.oracle
+        self.layout = problem.layout
+        self.smooth = problem.smooth
+        self.sign = problem.sign
+        self.size = problem.size
+        self.sense = problem.sense
+        self.imposed: list[Any] = []
+        self.lower = self.upper = np.empty(0)
+        self.feasibility_tolerance = problem.feasibility_tolerance
+
+    def violation(self, x: Rows, c: Rows) -> Vector:
+        """Return the violation of C alone."""
+        worst: Vector = self.set.relative_violation(x)
+        return worst
+
+
+class Augmented:
+    r"""The run that the inner solver sees: f and c folded into one function.
+
+    .. math:: L(x) = f(x) + \tfrac{\rho}{2} \|w - P_{[l, u]}(w)\|^2, \qquad
+              w = c(x) + \lambda / \rho
+
+    with a multiplier and a penalty for each start.
+    """
+
+    def __init__(self, run: Run, scale: Rows) -> None:
+        self.outer = run
+        self.problem = Subproblem(run.problem)
+        self.scale = scale  # (starts, m): 1 / max(1, |grad c_i|_inf) at each start
+        count, m = scale.shape
+        self.multipliers = np.zeros((count, m))
+        self.penalty = np.ones(count)
+        self.notes = run.notes
+        self.tolerance = run.tolerance
+        self.padded_rows = run.padded_rows
+        self.starts = run.starts
+        self.budget = run.budget
+        self.begin(range(count))
+
+    def begin(self, starts: Sequence[int] | Indices) -> None:
+        """Forget the last round of these starts."""
+        self.ended: dict[int, tuple[Vector, Status]] = {}
+        self.iterations = np.zeros(self.starts, dtype=int)
+        self.best_f = np.full(self.starts, np.inf)
+        self.best_x: list[Vector | None] = [None] * self.starts
+        self.last: dict[int, list[tuple[Vector, float, Vector]]] = {int(s): [] for s in starts}
+
+    # -- what inner solvers call -----------------------------------------------------------------
+
+    @property
+    def remaining(self) -> int | None:
+        """Evaluations left of the whole budget."""
+        return self.outer.remaining
+
+    @property
+    def rows(self) -> int:
+        """Evaluations so far."""
+        return self.outer.rows
+
+    def share(self, starts_left: int) -> None:
+        """Leave the sharing of the budget to the outer loop."""
+
+    def evaluate(self, x: Rows, starts: Sequence[int] | Indices) -> Evaluation:
+        """Return L and its gradient; f and c are remembered for `iterate`."""
+        found = self.outer.evaluate(x, starts)
+        where = np.asarray(starts)
+        scale = self.scale[where]
+        rho = self.penalty[where][:, np.newaxis]
+        c = found.c * scale
+        w = c + self.multipliers[where] / rho
+        lower, upper = self.outer.problem.lower * scale, self.outer.problem.upper * scale
+        excess = w - np.clip(w, lower, upper)
+        value = found.f + 0.5 * rho[:, 0] * np.einsum("bm,bm->b", excess, excess)
+        gradient = found.gradient + np.einsum("bm,bmn->bn", rho * excess * scale, found.jacobian)
+        for row, start in enumerate(where.tolist()):
+            kept = self.last[start]
+            kept.append((x[row].copy(), float(found.f[row]), found.c[row].copy()))
+            del kept[:-REMEMBERED]
+            if found.finite[row] and value[row] < self.best_f[start]:
+                self.best_f[start] = value[row]
+                self.best_x[start] = x[row].copy()
+        nothing = np.empty((len(x), 0))
+        return Evaluation(value, gradient, nothing, np.empty((len(x), 0, x.shape[1])), found.finite)
+
+    def iterate(self, start: int, x: Vector, f: float, violation: float) -> bool:
+        """Hand an accepted iterate on, with its own f and violation."""
+        self.iterations[start] += 1
+        _, value, c = self.known(start, x)
+        problem = self.outer.problem
+        worst = float(problem.violation(x[np.newaxis], c[np.newaxis])[0])
+        return self.outer.iterate(start, x, value, worst)
+
+    def known(self, start: int, x: Vector) -> tuple[Vector, float, Vector]:
+        """Return f and c at a point that was just evaluated, or evaluate it."""
+        for point, value, c in reversed(self.last[start]):
+            if np.array_equal(point, x):
+                return point, value, c
+        self.evaluate(x[np.newaxis], [start])
+        return self.last[start][-1]
+
+    def end(self, start: int, x: Vector, status: Status, detail: str = "") -> None:
+        """Note how one start's round ended."""
+        self.ended.setdefault(start, (x.copy(), status))
+
+    def name_non_finite(self, x: Vector, found: Evaluation, row: int) -> str:
+        """Say what is not finite."""
+        return self.outer.name_non_finite(x, found, row)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentedLagrangian(Solver):
+    r"""Augmented Lagrangian for :math:`l \le c(x) \le u`, with C kept exact by projection [1]_.
+
+    Each round minimises :math:`f + \tfrac{\rho}{2} \|w - P_{[l,u]}(w)\|^2`,
+    :math:`w = c + \lambda / \rho`, over C by a projected method; then
+    :math:`\lambda \leftarrow \rho (w - P_{[l,u]}(w))`, and rho grows tenfold unless the violation
+    halved. Memory is linear in n. Where the violation stays and its own gradient vanishes on C, the
+    problem is called infeasible there and the least violating point is returned.
+
+    Parameters
+    ----------
+    inner : Solver
+        Minimises over C: spg (default), pgd, pqn, fista, or L-BFGS-B where C is a box.
+    max_rounds : int, default 50
+        Updates of the multipliers.
+    scale_constraints : bool, default True
+        Whether each constraint is divided by max(1, its largest slope) at the start; tolerances
+        stay in the user's units.
+
+    References
+    ----------
+    .. [1] Andreani, Birgin, Martínez and Schuverdt (2007), On augmented Lagrangian methods with
+       general lower-level constraints, SIAM J. Optim. 18, 1286-1309.
+    """
+
+    name: ClassVar[str] = "augmented-lagrangian"
+    stays_inside: ClassVar[bool] = False
+
+    inner: Solver = field(default_factory=lambda: SPG(max_iterations=100))
+    max_rounds: int = 50
+    scale_constraints: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.inner, Solver):
+            raise SpecificationError(
+                "augmented-lagrangian: inner must be a Solver such as SPG(), "
+                f"got {type(self.inner).__name__}."
+            )
+        if isinstance(self.inner, AugmentedLagrangian):
+            raise SpecificationError("augmented-lagrangian: inner must minimise over C alone.")
+
+    @override
+    def refusal(self, problem: Problem) -> str | None:
+        if not problem.set.convex:
+            return "augmented-lagrangian needs a convex set; use method='pgd'."
+        reason = self.inner.refusal(Subproblem(problem))  # type: ignore[arg-type]
+        return None if reason is None else f"augmented-lagrangian's inner method: {reason}"
+
+    @override
+    def _run(self, run: Run, x0: Rows, starts: Indices) -> None:
+        problem = run.problem
+        x = x0.copy()
+        found = run.evaluate(x, starts)
+        live = found.finite.copy()
+        for row in np.flatnonzero(~live):
+            detail = run.name_non_finite(x[row], found, int(row))
+            run.end(int(starts[row]), x[row], Status.NON_FINITE, detail)
+        flat = live & ~found.gradient.any(axis=1) & ~found.jacobian.any(axis=(1, 2))
+        for row in np.flatnonzero(flat):
+            run.end(int(starts[row]), x[row], Status.ZERO_GRADIENT)
+        live &= ~flat
+        scale = np.ones((run.starts, problem.constraints))
+        if self.scale_constraints and problem.constraints:
+            steepest = np.max(np.abs(found.jacobian), axis=2)
+            scale[starts] = 1.0 / np.maximum(1.0, np.where(np.isfinite(steepest), steepest, 1.0))
+        augmented = Augmented(run, scale)
+        excess = self._violation(problem, found.c, scale[starts], augmented, starts)
+        squares = np.einsum("bm,bm->b", excess, excess)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            first = np.where(squares > 0, 2.0 * np.abs(found.f) / squares, np.inf)
+        augmented.penalty[starts] = np.clip(first, *FIRST_PENALTY)
+        worst = np.full(len(x), np.inf)
+        best_violation, best_value = np.full(len(x), np.inf), np.full(len(x), np.inf)
+        since = np.zeros(len(x), dtype=int)
+        tolerance = max(FIRST_RESIDUAL, run.tolerance)
+        for _ in range(self.max_rounds):
+            rows = np.flatnonzero(live)
+            if not rows.size:
+                return
+            augmented.begin(starts[rows])
+            augmented.tolerance = tolerance
+            self.inner._run(augmented, x[rows], starts[rows])  # type: ignore[arg-type]
+            for row in rows.tolist():
+                start = int(starts[row])
+                if start in run.ended:
+                    live[row] = False
+                    continue
+                x[row], status = augmented.ended[start]
+                _, f, c = augmented.known(start, x[row])
+                if status is Status.NON_FINITE:
+                    run.end(start, x[row], status)
+                    live[row] = False
+                    continue
+                excess = self._violation(
+                    problem, c[np.newaxis], scale[[start]], augmented, starts[[row]]
+                )[0]
+                rho = augmented.penalty[start]
+                augmented.multipliers[start] = self._updated(problem, c, augmented, start)
+                violation = float(problem.functional_violation(c[np.newaxis])[0])
+                size = float(np.max(np.abs(excess), initial=0.0))
+                small = violation <= problem.feasibility_tolerance
+                if (
+                    small
+                    and tolerance <= run.tolerance
+                    and (status in (Status.CONVERGED, Status.ZERO_GRADIENT))
+                ):
+                    run.end(start, x[row], Status.CONVERGED)
+                    live[row] = False
+                    continue
+                gained = (violation < 0.9 * best_violation[row] and not small) or best_value[
+                    row
+                ] - f > 1e-7 * max(1.0, abs(f))
+                since[row] = 0 if gained else since[row] + 1
+                best_violation[row] = min(best_violation[row], violation)
+                best_value[row] = min(best_value[row], f) if small else best_value[row]
+                if not small and self._stuck_infeasible(problem, x[row], c, run, start):
+                    run.end(
+                        start,
+                        x[row],
+                        Status.INFEASIBLE,
+                        f"The violation {violation:.3g} cannot be made smaller near here.",
+                    )
+                    live[row] = False
+                    continue
+                if small and since[row] >= PATIENCE and tolerance <= run.tolerance:
+                    run.end(start, x[row], Status.STALLED)
+                    live[row] = False
+                    continue
+                if size > SUFFICIENT_DECREASE * worst[row]:
+                    augmented.penalty[start] = min(PENALTY_GROWTH * rho, LARGEST_PENALTY)
+                worst[row] = size
+            tolerance = max(run.tolerance, RESIDUAL_DECREASE * tolerance)
+        for row in np.flatnonzero(live):
+            run.end(int(starts[row]), x[row], Status.STALLED, "max_rounds reached.")
+
+    @staticmethod
+    def _violation(
+        problem: Problem, c: Rows, scale: Rows, augmented: Augmented, starts: Indices
+    ) -> Rows:
+        """Return V = c - P(c + lam / rho), scaled: zero where feasible and complementary."""
+        rho = augmented.penalty[starts][:, np.newaxis]
+        w = c * scale + augmented.multipliers[starts] / rho
+        excess: Rows = c * scale - np.clip(w, problem.lower * scale, problem.upper * scale)
+        return excess
+
+    @staticmethod
+    def _updated(problem: Problem, c: Vector, augmented: Augmented, start: int) -> Vector:
+        """Return lam <- rho (w - P(w)), clipped."""
+        scale, rho = augmented.scale[start], augmented.penalty[start]
+        w = c * scale + augmented.multipliers[start] / rho
+        new = rho * (w - np.clip(w, problem.lower * scale, problem.upper * scale))
+        clipped: Vector = np.clip(new, -LARGEST_MULTIPLIER, LARGEST_MULTIPLIER)
+        return clipped
+
+    @staticmethod
+    def _stuck_infeasible(problem: Problem, x: Vector, c: Vector, run: Run, start: int) -> bool:
+        """Whether x is stationary for the squared violation over C."""
+        found = run.evaluate(x[np.newaxis], [start])
+        excess = c - np.clip(c, problem.lower, problem.upper)
+        slope = excess @ found.jacobian[0]
+        residual = np.max(np.abs(problem.set.project(x - slope) - x), initial=0.0)
+        return bool(residual <= run.tolerance * min(1.0, float(np.max(np.abs(excess)))))

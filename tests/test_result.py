@@ -1,0 +1,130 @@
+"""What a run gives back: fields, printed form, saved form."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.optimize
+from sample_problems import quadratic
+
+import constrained_actmax as cax
+from constrained_actmax.errors import SpecificationError
+
+
+@pytest.fixture(name="result")
+def _result() -> cax.Result:
+    problem = quadratic(9, [cax.Box(0, 1), cax.L1Ball(1.5)])
+    return cax.solve(problem, starts=3, seed=4)
+
+
+def test_scipys_names_mean_what_they_mean_in_scipy(result: cax.Result) -> None:
+    theirs = result.to_scipy()
+    assert isinstance(theirs, scipy.optimize.OptimizeResult)
+    np.testing.assert_array_equal(theirs.x, result.x)
+    assert theirs.fun == result.fun == result.value
+    assert theirs.success
+    assert theirs.success == result.success
+    assert theirs.status == 0
+    assert theirs.nfev == result.nfev == theirs.njev
+    assert theirs.nit == result.nit
+    assert theirs.maxcv == result.maxcv == 0
+
+
+def test_maximising_negates_fun_alone() -> None:
+    oracle = cax.FunctionOracle(lambda x: (5.0 - float(x @ x), -2 * x), 2)
+    result = cax.maximize(oracle, constraints=[cax.Box(1, 3)])
+    assert result.value == 3.0
+    assert result.fun == -3.0
+    assert result.history.value[-1] == 3.0
+
+
+def test_the_printed_form_says_feasibility_and_value_first(result: cax.Result) -> None:
+    lines = str(result).splitlines()
+    assert lines[0] == f"Feasible: minimised bowl = {result.value:.6g}"
+    assert lines[1].startswith("Converged")
+    assert len(lines) <= 14
+    assert "L1Ball(1.5): kept, one more unit changes the value by -" in str(result)
+    assert any(line.strip().startswith("seed") and line.endswith("4") for line in lines)
+
+
+def test_an_infeasible_result_says_so_first() -> None:
+    def never(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.array([x @ x]), 2 * x[None]
+
+    oracle = cax.FunctionOracle(lambda x: (float(x.sum()), np.ones(2)), 2, smooth=True)
+    impossible = cax.Function(lambda x: never(x)[0], upper=-1.0, jacobian=lambda x: never(x)[1])
+    result = cax.minimize(oracle, constraints=[cax.Box(-1, 1), impossible], x0=[0.5, 0.5])
+    assert not result.feasible
+    assert result.status is cax.Status.INFEASIBLE
+    assert str(result).startswith("NOT FEASIBLE (violation ")
+    assert not result.success
+    assert np.linalg.norm(result.x) < 0.3  # the least violating point is the origin
+
+
+def test_saving_and_loading_gives_the_same_result(result: cax.Result, tmp_path: Path) -> None:
+    folder = result.save(tmp_path / "run")
+    loaded = cax.load_result(folder)
+    assert str(loaded) == str(result)
+    np.testing.assert_array_equal(loaded.x, result.x)
+    np.testing.assert_array_equal(loaded.batch, result.batch)
+    for one, two in zip(loaded.starts, result.starts, strict=True):
+        np.testing.assert_array_equal(one.x, two.x)
+        assert (one.value, one.status, one.nit) == (two.value, two.status, two.nit)
+    assert loaded.history == result.history
+    assert loaded.optimality == result.optimality
+    assert loaded.versions == result.versions
+    assert loaded.violations == result.violations
+    json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
+        assert set(arrays) >= {"x", "lower", "upper", "starts_x", "starts_x0"}
+
+
+def test_numbers_that_json_lacks_survive(result: cax.Result, tmp_path: Path) -> None:
+    problem = quadratic(3, [])
+    free = cax.solve(problem, method="spg", x0=np.zeros(3))
+    loaded = cax.load_result(free.save(tmp_path))
+    assert np.isneginf(loaded.bounds[0]).all()
+    assert np.isposinf(loaded.bounds[1]).all()
+
+
+def test_loading_nothing_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(SpecificationError, match=r"holds no result\.json with arrays\.npz"):
+        cax.load_result(tmp_path)
+    (tmp_path / "result.json").write_text('{"format": 99}')
+    np.savez(tmp_path / "arrays.npz", x=np.zeros(1))
+    with pytest.raises(SpecificationError, match="format 99 is not 1"):
+        cax.load_result(tmp_path)
+
+
+def test_the_notebook_form_holds_a_picture_and_the_text(result: cax.Result) -> None:
+    page = result._repr_html_()
+    assert 'src="data:image/png;base64,' in page
+    assert "Feasible: minimised bowl" in page
+
+
+def test_the_same_seed_gives_the_same_bits() -> None:
+    problem = quadratic(9, [cax.Box(0, 1), cax.L1Ball(1.5)])
+    one, two, other = (cax.solve(problem, method="pgd", starts=4, seed=seed) for seed in (7, 7, 8))
+    np.testing.assert_array_equal(one.x, two.x)
+    assert not np.array_equal(one.starts[0].x0, other.starts[0].x0)
+    unseeded = cax.solve(problem, method="pgd", starts=4)
+    again = cax.solve(problem, method="pgd", starts=4, seed=unseeded.seed)
+    np.testing.assert_array_equal(unseeded.x, again.x)
+
+
+def test_starts_count_x0_and_draws() -> None:
+    problem = quadratic(9, [cax.Box(0, 1), cax.L1Ball(1.5)])
+    outside = np.full(9, 2.0)
+    result = cax.solve(problem, x0=outside, starts=3, seed=0)
+    assert len(result.starts) == 3
+    np.testing.assert_allclose(result.starts[0].x0, np.full(9, 1.5 / 9))
+    assert any("x0 was outside C and was projected" in note for note in result.notes)
+    assert all(problem.set.violation(one.x0) == 0 for one in result.starts)
+    given = cax.solve(problem, starts=np.eye(9)[:4])
+    assert len(given.starts) == 4
+    assert given.seed is None
+    best = min(one.value for one in given.starts)
+    assert given.value == best
