@@ -12,6 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from constrained_actmax.layout import Layout, Rows, Vector
+from constrained_actmax.objectives.base import Objective
+from constrained_actmax.oracles.base import BaseOracle
+from constrained_actmax.oracles.oracle import Oracle
 from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.result import Budget, Status, Termination
 from constrained_actmax.run import Intermediate, Run
@@ -155,6 +158,187 @@ def _hold(condition: bool | np.bool_, one: object, law: str) -> None:
 def _below(values: Vector, limit: float, one: object, law: str) -> None:
     worst = float(np.max(values, initial=-np.inf))
     assert worst <= limit, f"{one}: {law} ({worst:.3g} > {limit:g})."
+
+
+# -- oracles and objectives ------------------------------------------------------------------------
+
+TAYLOR_STEPS = (1e-4, 1e-5)  # in units of max(1, largest entry): below the distance to most kinks
+TAYLOR_ORDER = 1.9  # the remainder of a right gradient falls with the square of the step
+ROUNDING = 1e3  # times machine epsilon: what a sum in another order may change
+
+
+def check_oracle(oracle: BaseOracle, points: Rows, *, seed: int = 0) -> None:
+    r"""Hold an oracle against the laws of values and derivatives.
+
+    It leaves its argument as it is and hands out arrays of its own; gives a row the same numbers
+    alone and among others; counts rows and calls; remembers the last point; agrees with itself
+    across `values`, `evaluate`, `vjp` and `hessian_product`; and its Jacobian is the derivative:
+    :math:`|f(x + h d) - f(x) - h J d|` falls with :math:`h^2` (in float64; otherwise a central
+    difference must agree to the root of the precision).
+
+    Parameters
+    ----------
+    oracle : BaseOracle
+        Any.
+    points : numpy.ndarray, shape (B, n)
+        Inputs in the model's range, away from kinks.
+    seed : int, default 0
+        Of the directions and weights that are drawn.
+
+    Raises
+    ------
+    AssertionError
+        Names the law that is broken.
+    """
+    rng = np.random.default_rng(seed)
+    x = np.array(points, dtype=np.float64)
+    who, size, count = type(oracle).__name__, oracle.size, oracle.functions
+    given = x.copy()
+    rows, calls = oracle.rows, oracle.calls
+    values, jacobian = oracle.evaluate(x)
+    _hold(np.array_equal(x, given), who, "evaluate writes into its argument")
+    _hold(values.shape == (len(x), count), who, f"values have shape {values.shape}")
+    _hold(jacobian.shape == (len(x), count, size), who, f"Jacobian has shape {jacobian.shape}")
+    _hold(values.dtype == jacobian.dtype == np.float64, who, "numbers are float64")
+    _hold(oracle.rows == rows + len(x), who, "each row is counted once")
+    _hold(calls < oracle.calls <= calls + len(x), who, "calls of the model are counted")
+    kept = values.copy(), jacobian.copy()
+    again, slopes = oracle.evaluate(x)
+    _hold(np.array_equal(again, kept[0]), who, "the same rows give the same values")
+    _hold(np.array_equal(slopes, kept[1]), who, "the same rows give the same Jacobian")
+    values, jacobian = kept
+    _same(oracle.values(x), values, oracle, "values and evaluate disagree")
+    for row in range(len(x)):
+        alone, slope = oracle.evaluate(x[row : row + 1])
+        _same(alone[0], values[row], oracle, "a row changes with its neighbours")
+        _same(slope[0], jacobian[row], oracle, "a row's Jacobian changes with its neighbours")
+    weights = rng.standard_normal((len(x), count))
+    plain, product = oracle.vjp(x, weights)
+    _same(plain, values, oracle, "vjp and evaluate disagree in value")
+    expected = np.einsum("bk,bkn->bn", weights, jacobian)
+    _same(product, expected, oracle, "vjp and the Jacobian disagree")
+    value, gradient = oracle.value_and_gradient(x[0])
+    _same(np.array(value), values[0, 0], oracle, "value_and_gradient and evaluate disagree")
+    gradient[:] = np.nan
+    before = oracle.calls
+    point = x[0].copy()
+    remembered = oracle.gradient(point)
+    _hold(oracle.calls == before, who, "the last point is remembered")
+    _same(remembered, jacobian[0, 0], oracle, "the memo hands out its own array")
+    point += 1.0
+    _same(np.array(oracle.value(x[0])), values[0, 0], oracle, "the memo keeps the caller's point")
+    flat = oracle.flatten(oracle.unflatten(x[0]))
+    _hold(np.array_equal(flat, x[0]), who, "unflatten, then flatten, is the identity")
+    for row in range(len(x)):
+        _check_taylor(oracle, x[row], values[row], jacobian[row], rng)
+    _check_hessian(oracle, x[0], rng)
+
+
+def check_objective(objective: Objective, oracle: Oracle, points: Rows, *, seed: int = 0) -> None:
+    """Hold an objective against the laws of oracles, and of arithmetic and comparisons.
+
+    Besides `check_oracle`: sums, multiples and negatives are exact; other batch sizes and other
+    numbers of equal structure trace nothing anew; it says what it is; a comparison makes
+    a constraint without truth value; and what it claims to be bounded by is not contradicted.
+
+    Parameters
+    ----------
+    objective : Objective
+        Of one number for each point, or of several.
+    oracle : Oracle
+        Of the model, with any objective or none; best in float64.
+    points : numpy.ndarray, shape (B, n)
+        Inputs in the model's range, away from kinks.
+    seed : int, default 0
+        Of what is drawn.
+
+    Raises
+    ------
+    AssertionError
+        Names the law that is broken.
+    """
+    from constrained_actmax.constraints.between import Between
+    from constrained_actmax.objectives.squared_distance import SquaredDistance
+
+    _hold(bool(str(objective)), type(objective).__name__, "it says what it is")
+    first = SquaredDistance(0.25)
+    score = objective.bind(oracle.source)
+    scalar = score.rows == 1
+    bound = oracle.with_objectives(objective if scalar else [first, objective])
+    check_oracle(bound, points, seed=seed)
+    traces = bound.traces
+    bound.evaluate(np.concatenate([points, points, points[:1]]))
+    oracle.with_objectives(bound.objectives).evaluate(points)
+    _hold(bound.traces == traces, objective, "another batch size or oracle is traced anew")
+    if scalar:
+        value = bound.values(points)[:, 0]
+        other = oracle.with_objectives(first).values(points)[:, 0]
+        combined = oracle.with_objectives(3.0 - (objective + 2.0 * first) / 4.0)
+        expected = 3.0 - (value + 2.0 * other) / 4.0
+        _same(combined.values(points)[:, 0], expected, bound, "arithmetic is not exact")
+        _same(
+            oracle.with_objectives(-objective).values(points)[:, 0],
+            -value,
+            bound,
+            "the negative is not the negative",
+        )
+        _hold(
+            bool((-objective).bind(oracle.source).bounded == score.bounded.times(-1.0)),
+            objective,
+            "the negative is bounded the other way round",
+        )
+    for constraint in (objective <= 1.0, np.float64(1.0) >= objective, objective == 1.0):
+        _hold(isinstance(constraint, Between), objective, "a comparison makes a constraint")
+    try:
+        truth = bool(objective <= 1.0)
+    except ValueError:
+        truth = False
+    _hold(not truth, objective, "a constraint has no truth value")
+
+
+def _check_taylor(
+    oracle: BaseOracle, x: Vector, values: Vector, jacobian: Rows, rng: np.random.Generator
+) -> None:
+    direction = rng.standard_normal(oracle.size)
+    direction /= max(1e-300, float(np.linalg.norm(direction)))
+    scale = max(1.0, float(np.max(np.abs(x), initial=0.0)))
+    along = jacobian @ direction
+    double = float(np.finfo(np.float64).eps)
+    if oracle.epsilon > double:
+        step = scale * oracle.epsilon ** (1 / 3)
+        pair = oracle.values(np.stack([x + step * direction, x - step * direction]))
+        slope = (pair[0] - pair[1]) / (2 * step)
+        size = np.maximum(1.0, np.abs(values)) + np.abs(along)
+        allowed = 100 * oracle.epsilon**0.5
+        _below(np.abs(slope - along) / size, allowed, oracle, "the gradient is not the derivative")
+        return
+    steps = scale * np.array(TAYLOR_STEPS)
+    ahead = oracle.values(x + steps[:, np.newaxis] * direction)
+    remainder = np.abs(ahead - values - steps[:, np.newaxis] * along)
+    floor = ROUNDING * double * np.maximum(1.0, np.abs(values))
+    orders = np.log10(np.maximum(remainder[0], 1e-300) / np.maximum(remainder[1], 1e-300))
+    orders /= np.log10(steps[0] / steps[1])
+    orders = np.where(remainder[1] <= floor, 2.0, orders)
+    _below(-orders, -TAYLOR_ORDER, oracle, "minus the Taylor order of the gradient is too large")
+
+
+def _check_hessian(oracle: BaseOracle, x: Vector, rng: np.random.Generator) -> None:
+    v = rng.standard_normal(oracle.size)
+    product = oracle.hessian_product(x, v)
+    _hold(product.shape == x.shape, oracle, "hessian_product has the shape of x")
+    if not oracle.smooth or oracle.epsilon > float(np.finfo(np.float64).eps):
+        return
+    step = 1e-5 * max(1.0, float(np.linalg.norm(x))) / max(1.0, float(np.linalg.norm(v)))
+    _, jacobian = oracle.evaluate(np.stack([x + step * v, x - step * v]))
+    expected = (jacobian[0, 0] - jacobian[1, 0]) / (2 * step)
+    size = 1.0 + np.max(np.abs(expected)) + np.max(np.abs(jacobian[:, 0])) * np.linalg.norm(v)
+    _below(np.abs(product - expected) / size, 1e-6, oracle, "the Hessian product is wrong")
+
+
+def _same(a: np.ndarray, b: np.ndarray, oracle: BaseOracle, law: str) -> None:
+    a, b = np.atleast_1d(a), np.atleast_1d(b)
+    size = 1.0 + float(np.max(np.abs(b), initial=0.0))
+    _below(np.abs(a - b).ravel() / size, ROUNDING * oracle.epsilon, type(oracle).__name__, law)
 
 
 # -- solvers -------------------------------------------------------------------------------------

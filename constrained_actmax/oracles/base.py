@@ -117,7 +117,7 @@ class BaseOracle(ABC):
         return self.layout.unflatten(x)
 
     def batch(self, x: Vector) -> Structure:
-        """Return a flat vector as a batch of one in the model's structure, as ``predict`` takes it."""
+        """Return a flat vector as a batch of one in the model's structure, for ``predict``."""
         value = self.layout.unflatten(x)
         if isinstance(value, dict):
             return {name: part[np.newaxis] for name, part in value.items()}

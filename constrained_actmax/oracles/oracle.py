@@ -296,17 +296,17 @@ class Oracle(BaseOracle):
         return self._arguments
 
     def _callable(self, kind: str, arrays: Sequence[np.ndarray]) -> tuple[Any, bool]:
-        """Return the concrete function for batches of this size, and whether XLA compiled it."""
+        """Return the function of batches of this size, and whether XLA compiled it."""
         import tensorflow as tf
 
         key = kind, len(arrays[0])
         found = self._ready.get(key)
         if found is None:
             compiled = self._functions()
-            plain = compiled.concrete(kind)
+            compiled.concrete(kind)
             arguments = [*(tf.constant(array) for array in arrays), *self._parameters()]
             xla = compiled.takes_xla(kind, self.xla, arguments)
-            found = (compiled.concrete(kind, xla=True) if xla else plain), xla
+            found = compiled.caller(kind, xla), xla
             self._ready[key] = found
         return found
 
@@ -327,7 +327,7 @@ class Oracle(BaseOracle):
         import tensorflow as tf
 
         size = self.source.rows or 1
-        function = self._functions().concrete(kind)
+        function = self._functions().caller(kind)
         parameters = self._parameters()
         pieces = []
         for group in zip(*(chunks(array, size) for array in arrays), strict=True):
