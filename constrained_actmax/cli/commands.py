@@ -144,31 +144,33 @@ def demo(out: str, seed: int) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit status."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    warnings.formatwarning = _one_line
+    with warnings.catch_warnings():
+        warnings.showwarning = _warn
+        status = _run(None if arguments is None else list(arguments))
+    sys.exit(status)
+
+
+def _run(arguments: list[str] | None) -> int:
     try:
-        status = cli.main(
-            args=None if arguments is None else list(arguments),
-            prog_name="constrained-actmax",
-            standalone_mode=False,
+        status: int | None = cli.main(
+            args=arguments, prog_name="constrained-actmax", standalone_mode=False
         )
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
-        status = BAD_INPUT
+        return BAD_INPUT
     except click.ClickException as error:
-        status = _complain(error.format_message(), BAD_INPUT)
+        return _complain(error.format_message(), BAD_INPUT)
     except (click.Abort, KeyboardInterrupt):
-        status = _complain("interrupted.", INTERRUPTED)
-    except ConstrainedActmaxError as error:
-        status = _complain(str(error), BAD_INPUT)
-    except OSError as error:
-        status = _complain(str(error), BAD_INPUT)
+        return _complain("interrupted.", INTERRUPTED)
+    except (ConstrainedActmaxError, OSError) as error:
+        return _complain(str(error), BAD_INPUT)
     except Exception as error:  # the last door: a person gets one line, a developer asks for more
         if os.environ.get(TRACEBACK):
             raise
-        status = _complain(
+        return _complain(
             f"unexpected {type(error).__name__}: {error} (set {TRACEBACK}=1 to see where)", BROKEN
         )
-    sys.exit(status or FEASIBLE)
+    return status or FEASIBLE
 
 
 def _complain(message: str, status: int) -> int:
@@ -176,8 +178,8 @@ def _complain(message: str, status: int) -> int:
     return status
 
 
-def _one_line(message: Warning | str, *_: Any, **__: Any) -> str:
-    return f"constrained-actmax: warning: {' '.join(str(message).split())}\n"
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    click.echo("constrained-actmax: warning: " + " ".join(str(message).split()), err=True)
 
 
 def _solve(goal: str, flags: Flags) -> int:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 import constrained_actmax as cax
-from constrained_actmax.cli.display import DOTS_PER_INCH, Progress, quiet_start, write_result
+from constrained_actmax.cli.display import Progress, draw, quiet_start, write_result
 from constrained_actmax.layout import Vector
 from constrained_actmax.plotting import plot_nearness, plot_result
 from constrained_actmax.plotting.figures import new_figure
@@ -76,7 +76,7 @@ def _draw(most: Result, near: Result, reference: Vector, folder: Path) -> Path:
     plot_result(most, ax=axes[0])
     titles = (f"mean {FROM.lower()}", f"the network says {TO.lower()}")
     plot_nearness(reference, near.x, lower=0.0, upper=1.0, titles=titles, ax=axes[1:])
-    figure.savefig(folder / "demo.png", dpi=DOTS_PER_INCH)
+    draw(figure, folder / "demo.png")
     return folder / "demo.png"
 
 

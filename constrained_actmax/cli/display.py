@@ -16,6 +16,7 @@ from rich.progress import Progress as Bar
 
 import constrained_actmax as cax
 from constrained_actmax.plotting import plot_history, plot_result, write_image
+from constrained_actmax.plotting.figures import close
 from constrained_actmax.plotting.images import image_size
 from constrained_actmax.result import Result
 
@@ -97,16 +98,20 @@ class Progress:
         )
 
 
+def draw(figure: Any, path: Path) -> None:
+    """Write a figure to a file, and let it go."""
+    figure.savefig(path, dpi=DOTS_PER_INCH)
+    close(figure)
+
+
 def write_result(result: Result, folder: Path) -> Iterator[str]:
     """Save a run with its pictures, and yield a line about each file for the user."""
     result.save(folder)
     yield f"Saved the run in {folder} (result.json, arrays.npz)."
-    axes = plot_result(result)
-    axes[0].figure.savefig(folder / "result.png", dpi=DOTS_PER_INCH)
+    draw(plot_result(result)[0].figure, folder / "result.png")
     yield f"Drew {folder / 'result.png'}."
     if result.history.value:
-        figure: Any = plot_history(result).figure
-        figure.savefig(folder / "history.png", dpi=DOTS_PER_INCH)
+        draw(plot_history(result).figure, folder / "history.png")
         yield f"Drew {folder / 'history.png'}."
     lower, upper = result.bounds
     for one in result.layout.inputs:

@@ -210,7 +210,8 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change = float(np.linalg.norm(coat.x - cax.examples.reference("Shirt")))
     assert f"A change of length {change:.4f} is enough" in printed
     assert (tmp_path / "demo.png").is_file()
-    assert printed.count("enough") + printed.count("too small") <= 12
+    solves = [line for line in printed.splitlines() if line.endswith(("enough   ", "too small"))]
+    assert 1 <= len(solves) <= 12
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 from constrained_actmax.errors import SpecificationError
@@ -22,6 +24,13 @@ from constrained_actmax.plotting import (
 )
 from constrained_actmax.plotting.inputs import MOST_BARS, kind_of
 from constrained_actmax.result import History
+
+
+@pytest.fixture(autouse=True)
+def _no_figure_stays() -> Iterator[None]:
+    yield
+    pyplot.close("all")
+
 
 RNG = np.random.default_rng(3)
 
@@ -122,13 +131,11 @@ def test_the_given_axes_are_used() -> None:
 
 
 def test_a_picture_for_a_page_is_small_and_leaves_no_figure_behind() -> None:
-    from matplotlib import pyplot as plt
-
-    before = plt.get_fignums()
+    before = pyplot.get_fignums()
     address = picture_data_url(result(Layout.of_array((28, 28))))
     assert address.startswith("data:image/png;base64,iVBOR")
     assert len(address) < 40_000
-    assert plt.get_fignums() == before
+    assert pyplot.get_fignums() == before
 
 
 def test_history_has_a_line_a_start_and_hollow_points_outside() -> None:
