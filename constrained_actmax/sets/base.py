@@ -15,6 +15,8 @@ from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Indices, Layout, Region, Rows, Vector
 from constrained_actmax.sets.scipy_form import ScipyForm
 
+POLISHED = 1e-5  # an accuracy that cvxpy cannot better
+
 if TYPE_CHECKING:
     import cvxpy as cp
 
@@ -55,6 +57,10 @@ class ConvexSet(ABC):
     is_box: ClassVar[bool] = False
     #: Whether `_project_in_box` knows the projection on the intersection with any box.
     projects_in_box: ClassVar[bool] = False
+    #: How it projects with a box and what that costs, in a few words.
+    method_in_box: ClassVar[str] = (
+        "with its box by the root of the dual, exact, O(n) a pass, about 10 passes"
+    )
     #: Whether `_project` is a closed form, or a method as exact; cvxpy is not.
     closed: ClassVar[bool] = True
 
@@ -86,6 +92,10 @@ class ConvexSet(ABC):
     def core(self) -> ConvexSet:
         """The bound set on vectors of its own entries alone."""
         return self
+
+    def takes_box(self, lower: Vector, upper: Vector) -> bool:
+        """Say whether `_project_in_box` knows the projection on the intersection with this box."""
+        return self.projects_in_box
 
     def split(self) -> Sequence[ConvexSet]:
         """Return bound sets that share no entry and whose intersection this one is."""
@@ -286,6 +296,38 @@ class ConvexSet(ABC):
         """Largest relative violation that a projected point may have."""
         return 1e-12 if self.closed else 1e-8
 
+    @property
+    def accuracy(self) -> float:
+        """How near a projected point is to the true projection, relative to its size."""
+        return 1e-9 if self.closed else 1e-5
+
+    def project_inexact(
+        self, x: Any, tolerance: float, warm: object = None
+    ) -> tuple[Any, object]:
+        """Return points inside the bound set within about `tolerance` of the projections.
+
+        For solvers, which project on a slow set many times: what comes back second, handed in as
+        `warm` with the next points, makes them cheaper. Sets with a fast projection ignore both.
+
+        Parameters
+        ----------
+        x : array_like
+            A flat point (n,) or rows (B, n).
+        tolerance : float
+            Distance to the exact projection that is good enough, relative to the size of x.
+        warm : object, optional
+            What the last call returned.
+        """
+        rows, single = self._rows(x, "project_inexact")
+        projected, state = self._project_inexact(rows, tolerance, warm)
+        return (projected[0] if single else projected), state
+
+    def project_polished(self, x: Any) -> Any:
+        """Return the projection on the bound set as accurately as any method here can."""
+        rows, single = self._rows(x, "project_polished")
+        projected = self._project_polished(rows)
+        return projected[0] if single else projected
+
     def __str__(self) -> str:
         place = f" on {self.on!r}" if self.on is not None else ""
         mask = " where masked" if self.where is not None else ""
@@ -329,6 +371,24 @@ class ConvexSet(ABC):
         The intersection is known not to be empty.
         """
         raise NotImplementedError(type(self).__name__)
+
+    def _project_in_box_inexact(
+        self, x: Rows, lower: Vector, upper: Vector, tolerance: float, warm: object
+    ) -> tuple[Rows, object]:
+        return self._project_in_box(x, lower, upper)[0], None
+
+    def _project_inexact(self, x: Rows, tolerance: float, warm: object) -> tuple[Rows, object]:
+        if self.projects_in_box:
+            unlimited = np.full(self.dimension, np.inf)
+            return self._project_in_box_inexact(x, -unlimited, unlimited, tolerance, warm)
+        return self._project(x), None
+
+    def _project_polished(self, x: Rows) -> Rows:
+        if self.accuracy <= POLISHED:
+            return self._project(x)
+        from constrained_actmax.sets.convex_program import LARGEST
+
+        return self._project(x) if self.dimension > LARGEST else self._project_by_cvxpy(x)
 
     def _project_by_cvxpy(self, x: Rows) -> Rows:
         return self._program.project(x)

@@ -97,7 +97,13 @@ def falling_roots(
 
 
 def clipped_line_root(
-    y: Rows, a: Rows, lower: Rows, upper: Rows, target: Vector, scale: Vector
+    y: Rows,
+    a: Rows,
+    lower: Rows,
+    upper: Rows,
+    target: Vector,
+    scale: Vector,
+    start: Vector | None = None,
 ) -> Vector:
     """Return, for each row, t with ``a' clip(y - t a, lower, upper) = target``.
 
@@ -109,7 +115,10 @@ def clipped_line_root(
         Coefficients and bounds.
     target, scale : numpy.ndarray, shape (B,)
         The value wanted, within reach of the box, and the size of the numbers compared.
+    start : numpy.ndarray, shape (B,), optional
+        A guess; 0 by default.
     """
+    first = np.zeros(len(y)) if start is None else start
     if len(y) == 1 or y.shape[1] >= LONG_ROW:
         found = np.empty(len(y))
         for row in range(len(y)):
@@ -118,6 +127,7 @@ def clipped_line_root(
                 *(one if one.ndim == 1 else one[row] for one in (a, lower, upper)),
                 float(target[row]),
                 float(scale[row]),
+                float(first[row]),
             )
         return found
 
@@ -131,11 +141,17 @@ def clipped_line_root(
         return p.sum(axis=1) - target[rows], -np.where(free, a_ * a_, 0.0).sum(axis=1)
 
     unknown = np.full(len(y), np.inf)
-    return falling_roots(evaluate, scale, np.zeros(len(y)), -unknown, unknown)
+    return falling_roots(evaluate, scale, first, -unknown, unknown)
 
 
 def _clipped_line_root(
-    y: Vector, a: Vector, lower: Vector, upper: Vector, target: float, scale: float
+    y: Vector,
+    a: Vector,
+    lower: Vector,
+    upper: Vector,
+    target: float,
+    scale: float,
+    start: float,
 ) -> float:
     p, squares = np.empty_like(y), a * a
     free, below = np.empty(y.shape, dtype=bool), np.empty(y.shape, dtype=bool)
@@ -150,7 +166,7 @@ def _clipped_line_root(
         np.minimum(p, upper, out=p)
         return float(p @ a) - target, -float(squares @ free)
 
-    return falling_root(evaluate, scale, 0.0)
+    return falling_root(evaluate, scale, start)
 
 
 def clipped_ray_root(v: Rows, lower: Rows, upper: Rows, target: Vector) -> Vector:

@@ -151,7 +151,7 @@ class Intersection(ConvexSet):
         if len(members) == 1 and self.strategy in (None, "closed"):
             if free and first.closed:
                 return Alone(indices, members, lower, upper)
-            if first.projects_in_box:
+            if first.takes_box(lower, upper):
                 return InBox(indices, members, lower, upper)
         if self.strategy == "closed":
             raise SpecificationError(
@@ -181,6 +181,11 @@ class Intersection(ConvexSet):
     @override
     def tolerance(self) -> float:
         return max((piece.tolerance for piece in self.pieces), default=1e-12)
+
+    @property
+    @override
+    def accuracy(self) -> float:
+        return max((piece.accuracy for piece in self.pieces), default=1e-9)
 
     @override
     def bounds(self) -> tuple[Vector, Vector]:
@@ -285,6 +290,26 @@ class Intersection(ConvexSet):
             projected[:, piece.indices], dual = piece.project(x[:, piece.indices])
             duals.append(nothing if dual is None else dual)
         return projected, duals[0] if len(duals) == 1 else nothing
+
+    @override
+    def _project_inexact(self, x: Rows, tolerance: float, warm: object) -> tuple[Rows, object]:
+        lower, upper = self._box
+        projected = np.minimum(np.maximum(x, lower), upper)
+        before = warm if isinstance(warm, tuple) else (None,) * len(self.pieces)
+        after = []
+        for piece, state in zip(self.pieces, before, strict=True):
+            at = piece.indices
+            projected[:, at], state = piece.project_inexact(x[:, at], tolerance, state)
+            after.append(state)
+        return projected, tuple(after)
+
+    @override
+    def _project_polished(self, x: Rows) -> Rows:
+        lower, upper = self._box
+        projected = np.minimum(np.maximum(x, lower), upper)
+        for piece in self.pieces:
+            projected[:, piece.indices] = piece.project_polished(x[:, piece.indices])
+        return projected
 
     @override
     def _violation(self, x: Rows) -> Vector:

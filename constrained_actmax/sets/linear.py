@@ -242,10 +242,6 @@ class Linear(ConvexSet):
         return np.maximum(wanted, largest * np.max(np.abs(x), axis=1, initial=0.0))
 
     @override
-    def _linear_maximizer_in_box(self, g: Rows, lower: Vector, upper: Vector) -> Rows | None:
-        return None
-
-    @override
     def _to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
         rows = []
         equal = self.lower == self.upper
@@ -267,9 +263,9 @@ class Linear(ConvexSet):
 
 
 def project_on_row_in_box(
-    x: Rows, a: Vector, low: float, high: float, lower: Vector, upper: Vector
+    x: Rows, a: Vector, low: float, high: float, lower: Rows, upper: Rows
 ) -> tuple[Rows, Vector]:
-    """Project rows on ``low <= a'p <= high`` within a box, with the multipliers.
+    """Project rows on ``low <= a'p <= high`` within a box, (n,) or (B, n), with the multipliers.
 
     The multiplier is that of `high` where it is positive, minus that of `low` where negative.
     """
@@ -288,10 +284,11 @@ def project_on_row_in_box(
         # The first sweep starts from x; the others from p, which is near: they take off what
         # rounding left.
         source = x[out] if sweep == 0 else p[out]
-        t = clipped_line_root(source, a, lower, upper, target, scale)
+        low_, high_ = (one if one.ndim == 1 else one[out] for one in (lower, upper))
+        t = clipped_line_root(source, a, low_, high_, target, scale)
         moved = source - t[:, np.newaxis] * a
-        np.maximum(moved, lower, out=moved)
-        np.minimum(moved, upper, out=moved)
+        np.maximum(moved, low_, out=moved)
+        np.minimum(moved, high_, out=moved)
         p[out] = moved
         if sweep == 0:
             dual[out] = t

@@ -63,6 +63,11 @@ class Part(ConvexSet):
 
     @property
     @override
+    def method_in_box(self) -> str:  # type: ignore[override]
+        return self.inner.method_in_box
+
+    @property
+    @override
     def violation_norm(self) -> str:  # type: ignore[override]
         return self.inner.violation_norm
 
@@ -119,6 +124,15 @@ class Part(ConvexSet):
     @override
     def excess_in_box(self, lower: Vector, upper: Vector) -> float | None:
         return self.inner.excess_in_box(lower[self.indices], upper[self.indices])
+
+    @override
+    def takes_box(self, lower: Vector, upper: Vector) -> bool:
+        return self.inner.takes_box(lower[self.indices], upper[self.indices])
+
+    @property
+    @override
+    def accuracy(self) -> float:
+        return self.inner.accuracy
 
     @property
     @override

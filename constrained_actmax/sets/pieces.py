@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.sets.base import ConvexSet
+from constrained_actmax.sets.base import POLISHED, ConvexSet
 
 if TYPE_CHECKING:
     from constrained_actmax.sets.convex_program import ConvexProgram
@@ -47,9 +47,25 @@ class Piece(ABC):
         """Largest relative violation of a projected point."""
         return max(one.tolerance for one in self.members)
 
+    @property
+    def accuracy(self) -> float:
+        """How near a projected point is to the true projection, relative to its size."""
+        return max(one.accuracy for one in self.members)
+
     def project_inexact(self, x: Rows, tolerance: float, warm: object) -> tuple[Rows, object]:
         """Return feasible points within about `tolerance` of the projections, and what to reuse."""
-        return self.project(x)[0], warm
+        return self.project(x)[0], None
+
+    def project_polished(self, x: Rows) -> Rows:
+        """Return the projections as accurately as can be."""
+        return self.project(x)[0]
+
+    @cached_property
+    def program(self) -> ConvexProgram:
+        """The piece as one cvxpy problem."""
+        from constrained_actmax.sets.convex_program import ConvexProgram  # loads cvxpy when used
+
+        return ConvexProgram(self.members, self.lower, self.upper)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +74,12 @@ class Alone(Piece):
 
     def project(self, x: Rows) -> tuple[Rows, Vector | None]:
         return self.members[0]._project_with_dual(x)
+
+    def project_inexact(self, x: Rows, tolerance: float, warm: object) -> tuple[Rows, object]:
+        return self.members[0]._project_inexact(x, tolerance, warm)
+
+    def project_polished(self, x: Rows) -> Rows:
+        return self.members[0]._project_polished(x)
 
     @property
     def method(self) -> str:
@@ -71,21 +93,26 @@ class InBox(Piece):
     def project(self, x: Rows) -> tuple[Rows, Vector | None]:
         return self.members[0]._project_in_box(x, self.lower, self.upper)
 
+    def project_inexact(self, x: Rows, tolerance: float, warm: object) -> tuple[Rows, object]:
+        return self.members[0]._project_in_box_inexact(
+            x, self.lower, self.upper, tolerance, warm
+        )
+
+    def project_polished(self, x: Rows) -> Rows:
+        from constrained_actmax.sets.convex_program import LARGEST
+
+        if self.accuracy <= POLISHED or len(self.indices) > LARGEST:
+            return self.project(x)[0]
+        return self.program.project(x)
+
     @property
     def method(self) -> str:
-        return "with its box by the root of the dual, exact, O(n) a pass, about 10 passes"
+        return self.members[0].method_in_box
 
 
 @dataclass(frozen=True, eq=False)
 class Program(Piece):
     """Sets of any kind with their box, by one compiled cvxpy problem."""
-
-    @cached_property
-    def program(self) -> ConvexProgram:
-        """The compiled problem."""
-        from constrained_actmax.sets.convex_program import ConvexProgram  # loads cvxpy when used
-
-        return ConvexProgram(self.members, self.lower, self.upper)
 
     def project(self, x: Rows) -> tuple[Rows, Vector | None]:
         return self.program.project(x), None
@@ -97,3 +124,7 @@ class Program(Piece):
     @property
     def tolerance(self) -> float:
         return 1e-8
+
+    @property
+    def accuracy(self) -> float:
+        return 1e-5

@@ -1,0 +1,45 @@
+"""Which axes of an input are positions."""
+
+from __future__ import annotations
+
+from constrained_actmax.errors import SpecificationError
+from constrained_actmax.layout import Region
+
+
+def whole_shape(region: Region, who: str) -> tuple[int, ...]:
+    """Return the shape of the one whole input that a region is.
+
+    Raises
+    ------
+    SpecificationError
+        If it is less than one input.
+    """
+    if region.shape is None:
+        raise SpecificationError(
+            f"{who}: it speaks of a whole input; drop where=, and on a model of several inputs "
+            'say which with on="input name".'
+        )
+    return region.shape
+
+
+def position_axes(
+    shape: tuple[int, ...], axes: int | tuple[int, ...] | None, who: str
+) -> tuple[int, ...]:
+    """Return the axes of positions: those asked for, or all of one or two, the first two of three.
+
+    Raises
+    ------
+    SpecificationError
+        If there is no such axis.
+    """
+    if axes is None:
+        if not shape:
+            raise SpecificationError(f"{who}: the input is a single number.")
+        return (0, 1) if len(shape) >= 3 else tuple(range(len(shape)))
+    wanted = (axes,) if isinstance(axes, int) else tuple(axes)
+    for axis in wanted:
+        if not -len(shape) <= axis < len(shape):
+            raise SpecificationError(
+                f"{who}: the input of shape {shape} has no axis {axis}."
+            )
+    return tuple(axis % len(shape) for axis in wanted)

@@ -1,0 +1,414 @@
+"""Budget on roughness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+from typing_extensions import override
+
+from constrained_actmax.errors import ProjectionError, SpecificationError
+from constrained_actmax.layout import Region, Rows, Vector
+from constrained_actmax.sets.base import ConvexSet, checked_number, short
+from constrained_actmax.sets.differences import difference_matrix
+from constrained_actmax.sets.dual_root import PULLS, ROUNDING
+from constrained_actmax.sets.group_ball import shrunk_norms
+from constrained_actmax.sets.image_axes import position_axes, whole_shape
+
+if TYPE_CHECKING:
+    import cvxpy as cp
+
+RELAXATION = 1.7  # Eckstein and Bertsekas (1992) recommend 1.5 to 1.8
+MAX_ITERATIONS = 5000
+ENOUGH = 1e-5  # residual, relative to the size of the point, at which a projection ends
+BALANCE = 5.0  # ratio of the residuals at which the penalty changes (Boyd et al. 2011, 3.4.1: 10)
+CHECK_EVERY = 10  # iterations; looking costs as much as a third of one
+SHORT_AXIS = 64  # entries; a cosine transform by one small matrix product is faster up to here
+ANCHORS = (0.9, 0.5, 0.0)  # shares of the radius aimed at when looking for an interior point
+
+
+@dataclass(frozen=True, eq=False)
+class TotalVariationBall(ConvexSet):
+    r"""Budget on roughness, :math:`\{x : \mathrm{TV}(x - c) \le r\}`.
+
+    ``TV(x)`` is the sum over positions of the length of the forward differences along the axes of
+    positions; a difference that would leave the picture is zero, channels are added. (cvxpy's
+    ``tv`` leaves out the whole last row and column instead.)
+
+    Parameters
+    ----------
+    radius : float
+        r >= 0, in the units of the model's input.
+    center : array_like, default 0
+        c.
+    length : {"isotropic", "anisotropic"}
+        Euclidean length of the differences at a position, or the sum of their sizes.
+    axes : int or tuple of int, optional
+        Axes of positions; by default all of a 1-D or 2-D input, the first two of (h, w, channels).
+    on
+        See `ConvexSet`.
+
+    Raises
+    ------
+    SpecificationError
+        If the radius is negative or not finite, or the input has no such axis.
+
+    Notes
+    -----
+    Alternating direction method of multipliers [1]_ on the differences and the box, each step
+    exact (cosine transform, projection on the ball of groups, clip); it ends feasible, by a last
+    step toward a smoother point, and within 1e-4 of the projection. `project_polished` finishes
+    by cvxpy where the size allows.
+
+    References
+    ----------
+    .. [1] Boyd, Parikh, Chu, Peleato, Eckstein (2011), Distributed optimization and statistical
+       learning via the alternating direction method of multipliers, Found. Trends Mach. Learn. 3.
+    """
+
+    radius: float
+    center: Any = 0.0
+    length: str = "isotropic"
+    axes: int | tuple[int, ...] | None = None
+    _shape: tuple[int, ...] = field(default=(), init=False, repr=False)
+    _axes: tuple[int, ...] = field(default=(), init=False, repr=False)
+
+    violation_norm = "excess of the total variation"
+    projects_in_box = True
+    method_in_box = "with its box by ADMM to 1e-4, feasible; about 20 ms at 28 x 28"
+
+    def __post_init__(self) -> None:
+        radius = checked_number(self.radius, "radius", "TotalVariationBall", minimum=0.0)
+        object.__setattr__(self, "radius", radius)
+        if self.length not in ("isotropic", "anisotropic"):
+            raise SpecificationError(
+                "TotalVariationBall: length must be 'isotropic' or 'anisotropic', "
+                f"got {self.length!r}."
+            )
+
+    @override
+    def _bound(self, region: Region) -> TotalVariationBall:
+        shape = whole_shape(region, "TotalVariationBall")
+        axes = position_axes(shape, self.axes, "TotalVariationBall")
+        center = region.flatten(self.center, "TotalVariationBall: center")
+        if not np.isfinite(center).all():
+            raise SpecificationError("TotalVariationBall: center must be finite.")
+        bound = replace(self, center=center)
+        object.__setattr__(bound, "_shape", shape)
+        object.__setattr__(bound, "_axes", axes)
+        return bound
+
+    @override
+    def describe(self) -> str:
+        center = short(self.center)
+        at = "" if center == "0" else f", center={center}"
+        kind = "" if self.length == "isotropic" else ", anisotropic"
+        return f"TotalVariationBall({short(self.radius)}{at}{kind})"
+
+    @property
+    @override
+    def projection_method(self) -> str:
+        return "ADMM to 1e-4, feasible; about 20 ms at 28 x 28"
+
+    @property
+    @override
+    def accuracy(self) -> float:
+        return 1e-4
+
+    @override
+    def centre(self) -> Vector:
+        return np.array(self.center)
+
+    # -- the function ----------------------------------------------------------------------------
+
+    def _differences(self, d: Rows) -> Rows:
+        """Return (B, K, n): forward differences along each of the K axes, zero at the far edge."""
+        picture = d.reshape(-1, *self._shape)
+        found = np.zeros((len(d), len(self._axes), *self._shape))
+        for number, axis in enumerate(self._axes):
+            here, ahead = self._sides(axis)
+            np.subtract(
+                picture[(slice(None), *ahead)],
+                picture[(slice(None), *here)],
+                out=found[(slice(None), number, *here)],
+            )
+        return found.reshape(len(d), len(self._axes), -1)
+
+    def _adjoint(self, q: Rows) -> Rows:
+        fields = q.reshape(len(q), len(self._axes), *self._shape)
+        found = np.zeros((len(q), *self._shape))
+        for number, axis in enumerate(self._axes):
+            here, ahead = self._sides(axis)
+            flow = fields[(slice(None), number, *here)]
+            found[(slice(None), *ahead)] += flow
+            found[(slice(None), *here)] -= flow
+        return found.reshape(len(q), -1)
+
+    def _sides(self, axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+        every = [slice(None)] * len(self._shape)
+        here, ahead = list(every), list(every)
+        here[axis], ahead[axis] = slice(None, -1), slice(1, None)
+        return tuple(here), tuple(ahead)
+
+    def _lengths(self, q: Rows) -> Rows:
+        if self.length == "anisotropic" or q.shape[1] == 1:
+            return np.abs(q).reshape(len(q), -1)
+        return np.asarray(np.sqrt(np.einsum("bkn,bkn->bn", q, q)))
+
+    def _height(self, x: Rows) -> Vector:
+        return np.asarray(self._lengths(self._differences(x - self.center)).sum(axis=1))
+
+    @override
+    def _violation(self, x: Rows) -> Vector:
+        return np.maximum(0.0, self._height(x) - self.radius)
+
+    @override
+    def _scale(self, x: Rows) -> Vector:
+        largest = float(np.max(np.abs(self.center), initial=0.0))
+        return np.maximum(
+            max(1.0, self.radius, largest), np.max(np.abs(x), axis=1, initial=0.0)
+        )
+
+    @cached_property
+    def _spectrum(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        # Eigenvalues of D'D, which the cosine transform diagonalises.
+        total = np.zeros(self._shape)
+        for axis in self._axes:
+            count = self._shape[axis]
+            one = 2.0 - 2.0 * np.cos(np.pi * np.arange(count) / count)
+            total += one.reshape([-1 if other == axis else 1 for other in range(total.ndim)])
+        return total
+
+    @cached_property
+    def _cosines(self) -> tuple[Any, ...] | None:
+        if len(self._shape) > 2 or len(self._axes) != len(self._shape):
+            return None
+        if max(self._shape) > SHORT_AXIS:
+            return None
+        import scipy.fft
+
+        return tuple(
+            scipy.fft.dct(np.eye(count), axis=0, norm="ortho") for count in self._shape
+        )
+
+    def _solved(self, right: Rows, identity: float, penalty: float) -> Rows:
+        """Solve ``(identity + penalty D'D) p = right``."""
+        factor = identity + penalty * self._spectrum
+        picture = right.reshape(-1, *self._shape)
+        if self._cosines is not None:
+            if len(self._cosines) == 1:
+                (c,) = self._cosines
+                return np.asarray(((picture @ c.T) / factor) @ c)
+            c, e = self._cosines
+            return np.asarray(c.T @ ((c @ picture @ e.T) / factor) @ e).reshape(right.shape)
+        import scipy.fft
+
+        axes = tuple(axis + 1 for axis in self._axes)
+        spectrum = scipy.fft.dctn(picture, axes=axes, norm="ortho")
+        spectrum /= factor
+        back = scipy.fft.idctn(spectrum, axes=axes, norm="ortho", overwrite_x=True)
+        return np.asarray(back).reshape(right.shape)
+
+    # -- projections -----------------------------------------------------------------------------
+
+    @override
+    def _project(self, x: Rows) -> Rows:
+        return self._project_with_dual(x)[0]
+
+    @override
+    def _project_with_dual(self, x: Rows) -> tuple[Rows, Vector]:
+        unlimited = np.full(self.dimension, np.inf)
+        return self._project_in_box(x, -unlimited, unlimited)
+
+    @override
+    def _project_in_box(self, x: Rows, lower: Vector, upper: Vector) -> tuple[Rows, Vector]:
+        p, dual, _ = self._split(x, lower, upper, ENOUGH, None, self.radius)
+        return p, dual
+
+    @override
+    def _project_in_box_inexact(
+        self, x: Rows, lower: Vector, upper: Vector, tolerance: float, warm: object
+    ) -> tuple[Rows, object]:
+        p, _, state = self._split(x, lower, upper, tolerance, warm, self.radius)
+        return p, state
+
+    def _split(
+        self, x: Rows, lower: Vector, upper: Vector, tolerance: float, warm: object, radius: float
+    ) -> tuple[Rows, Vector, object]:
+        clipped = np.minimum(np.maximum(x, lower), upper)
+        dual = np.zeros(len(x))
+        out = np.flatnonzero(self._height(clipped) > radius)
+        if not out.size:
+            return clipped, dual, None
+        c = self.center
+        whole = out.size == len(x)
+        state = warm if whole and isinstance(warm, _Split) and len(warm.z) == len(x) else None
+        w, dual[out], state = self._admm(
+            x[out] - c, lower - c, upper - c, tolerance, state, radius
+        )
+        moved = np.minimum(np.maximum(c + w, lower), upper)
+        clipped[out] = moved if radius < self.radius else self._feasible(moved, lower, upper)
+        return clipped, dual, state if whole else None
+
+    def _admm(
+        self, y: Rows, lower: Vector, upper: Vector, tolerance: float, state: _Split | None,
+        radius: float,
+    ) -> tuple[Rows, Vector, _Split]:
+        # min 1/2|p - y|^2 with z = D p in the ball, w = p in the box; scaled multipliers a, b.
+        boxed = bool(np.isfinite(lower).any() or np.isfinite(upper).any())
+        size = np.maximum(np.max(np.abs(y), axis=1, initial=0.0), 1e-300)
+        if state is None:
+            w = np.minimum(np.maximum(y, lower), upper)
+            z = self._differences(w)
+            rho = 1.0
+            a, b = np.zeros_like(z), (y - w) / rho if boxed else np.zeros_like(y)
+            threshold = np.zeros(len(y))
+        else:
+            w, z, a, b, rho, threshold = (
+                state.w, state.z, state.a, state.b, state.rho, state.threshold
+            )
+        for iteration in range(1, MAX_ITERATIONS + 1):
+            right = y + rho * self._adjoint(z - a)
+            if boxed:
+                right += rho * (w - b)
+            p = self._solved(right, 1.0 + (rho if boxed else 0.0), rho)
+            slope = self._differences(p)
+            mixed = RELAXATION * slope + (1.0 - RELAXATION) * z
+            old_z, old_w = z, w
+            z, threshold = self._on_ball(mixed + a, radius, threshold)
+            a = a + mixed - z
+            if boxed:
+                mixed_p = RELAXATION * p + (1.0 - RELAXATION) * w
+                w = np.minimum(np.maximum(mixed_p + b, lower), upper)
+                b = b + mixed_p - w
+            else:
+                w = p
+            if iteration % CHECK_EVERY:
+                continue
+            primal = np.max(np.abs(slope - z), axis=(1, 2)) / size
+            moved = rho * np.max(np.abs(z - old_z), axis=(1, 2))
+            if boxed:
+                primal = np.maximum(primal, np.max(np.abs(p - w), axis=1) / size)
+                moved = np.maximum(moved, rho * np.max(np.abs(w - old_w), axis=1))
+            far, drift = float(np.max(primal)), float(np.max(moved / size))
+            if far <= tolerance and drift <= tolerance:
+                break
+            if iteration % (5 * CHECK_EVERY) == 0:
+                if far > BALANCE * drift:
+                    factor = 2.0
+                elif drift > BALANCE * far:
+                    factor = 0.5
+                else:
+                    continue
+                rho *= factor
+                a, b, threshold = a / factor, b / factor, threshold / factor
+        return w, rho * threshold, _Split(w, z, a, b, rho, threshold)
+
+    def _on_ball(self, q: Rows, radius: float, start: Vector) -> tuple[Rows, Vector]:
+        lengths = self._lengths(q)
+        share = np.ones_like(lengths)
+        t = np.zeros(len(q))
+        out = np.flatnonzero(lengths.sum(axis=1) > radius)
+        if out.size:
+            share[out], t[out] = shrunk_norms(lengths[out], radius, start[out])
+        if share.shape[1] == q.shape[2]:
+            return q * share[:, np.newaxis], t
+        return q * share.reshape(q.shape), t
+
+    def _feasible(self, x: Rows, lower: Vector, upper: Vector) -> Rows:
+        """Move points of the box that are a little too rough toward a smoother one."""
+        r = self.radius
+        for row in np.flatnonzero(self._height(x) > r):
+            anchor = self._smoother(x[row], lower, upper)
+            least = float(self._height(anchor[np.newaxis])[0])
+            for attempt in range(PULLS):
+                value = float(self._height(x[[row]])[0])
+                if value <= r:
+                    break
+                share = (r - least) / (value - least) if value > least else 0.0
+                share = min(max(share, 0.0), 1.0) * (1.0 - attempt * ROUNDING)
+                x[row] = np.clip(anchor + share * (x[row] - anchor), lower, upper)
+        return x
+
+    def _smoother(self, x: Vector, lower: Vector, upper: Vector) -> Vector:
+        d_low, d_high = float(np.max(lower - self.center)), float(np.min(upper - self.center))
+        if d_low <= d_high:  # a constant change lies in the box: nothing is smoother
+            level = float(np.clip(np.mean(x - self.center), d_low, d_high))
+            return np.clip(self.center + level, lower, upper)
+        return self._interior(lower, upper)
+
+    def _interior(self, lower: Vector, upper: Vector) -> Vector:
+        key = (lower.tobytes(), upper.tobytes())
+        if key not in self._anchors:
+            start = np.clip(self.center, lower, upper)[np.newaxis]
+            best, least = start[0], float(self._height(start)[0])
+            for share in ANCHORS:
+                if least < self.radius:
+                    break
+                found, _, _ = self._split(start, lower, upper, ENOUGH, None, share * self.radius)
+                value = float(self._height(found)[0])
+                if value < least:
+                    best, least = found[0], value
+            if least > self.radius:
+                raise ProjectionError(
+                    f"{self}: no point of the box was found whose total variation is at most "
+                    f"{self.radius:g}; the least found is {least:g}."
+                )
+            self._anchors[key] = best
+        return self._anchors[key]
+
+    @cached_property
+    def _anchors(self) -> dict[tuple[bytes, bytes], Vector]:
+        return {}
+
+    # -- other forms -----------------------------------------------------------------------------
+
+    @override
+    def excess_in_box(self, lower: Vector, upper: Vector) -> float | None:
+        if float(np.max(lower - self.center)) <= float(np.min(upper - self.center)):
+            return -self.radius
+        nearest = np.clip(self.center, lower, upper)
+        excess = float(self._height(nearest[np.newaxis])[0]) - self.radius
+        return excess if excess <= 0.0 else None
+
+    @cached_property
+    def _matrices(self) -> list[sp.csr_array]:
+        # Rows of zeros where the difference would leave the picture.
+        found = []
+        for axis in self._axes:
+            inner = difference_matrix(self._shape, axis).tocoo()
+            here, _ = self._sides(axis)
+            place = np.arange(self.dimension).reshape(self._shape)[here]
+            first = np.moveaxis(place, axis, -1).ravel()
+            found.append(
+                sp.csr_array(
+                    (inner.data, (first[inner.row], inner.col)),
+                    shape=(self.dimension, self.dimension),
+                )
+            )
+        return found
+
+    @override
+    def _to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+        import cvxpy as cp
+
+        d = variable - self.center
+        along = [matrix @ d for matrix in self._matrices]
+        if self.length == "anisotropic" or len(along) == 1:
+            return [sum(cp.norm1(one) for one in along) <= self.radius]
+        return [cp.sum(cp.norm(cp.vstack(along), 2, axis=0)) <= self.radius]
+
+
+@dataclass(frozen=True, eq=False)
+class _Split:
+    """Where the alternating directions stand, for the next point nearby."""
+
+    w: Rows
+    z: Rows
+    a: Rows
+    b: Rows
+    rho: float
+    threshold: Vector
