@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from constrained_actmax.layout import Rows, Structure, Vector
+from constrained_actmax.optimality import multipliers
 from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.result import Budget, History, Status, Termination
 
@@ -200,7 +201,8 @@ class Run:
 
         The best of these, each projected on C: the best point of C that was evaluated, the best
         that was off C by no more than the tolerance, and the solver's last; with none of the
-        first two, also the least violating one. A point of C costs no further model call.
+        first two, also the least violating one. A point of C costs no further model call. Where
+        functional constraints have a tolerance, its use is charged at twice its price.
         """
         if start in self._returned:
             return self._returned[start]
@@ -218,17 +220,33 @@ class Run:
             ):
                 continue
             # A last point in C was evaluated on the way there, so it is no better than the best.
-            if best is None or problem.set.relative_violation(point) > problem.set.tolerance:
+            known_worse = not problem.constraints and best is not None
+            if not known_worse or problem.set.relative_violation(point) > problem.set.tolerance:
                 candidates.append(self._on_set(point, None, start))
+        prices = self._prices(candidates)
 
         def rank(one: tuple[Vector, Evaluation]) -> tuple[bool, bool, float]:
             x, found = one
             inside = bool(problem.feasible(x[np.newaxis], found.c)[0])
             worth = found.f[0] if inside else problem.violation(x[np.newaxis], found.c)[0]
+            if inside and problem.constraints:
+                c = found.c[0]
+                worth += 2.0 * float(prices @ np.abs(c - np.clip(c, problem.lower, problem.upper)))
             return not bool(found.finite[0]), not inside, float(worth)
 
         self._returned[start] = min(candidates, key=rank)
         return self._returned[start]
+
+    def _prices(self, candidates: list[tuple[Vector, Evaluation]]) -> Vector:
+        """Return the largest multiplier of each functional constraint at any candidate."""
+        prices = np.zeros(self.problem.constraints)
+        if not prices.size or len(candidates) < 2:
+            return prices
+        for x, found in candidates:
+            if found.finite[0]:
+                mu = multipliers(self.problem, x, found.gradient[0], found.c[0], found.jacobian[0])
+                prices = np.maximum(prices, np.abs(mu))
+        return prices
 
     def _on_set(self, x: Vector, known: Evaluation | None, start: int) -> tuple[Vector, Evaluation]:
         inside = self.problem.set.project(x)

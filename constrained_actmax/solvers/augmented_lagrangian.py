@@ -23,6 +23,9 @@ SUFFICIENT_DECREASE = 0.5
 LARGEST_MULTIPLIER = 1e20
 FIRST_PENALTY = (1e-6, 10.0)
 LARGEST_PENALTY = 1e12
+#: Relative violation that it aims at where `tol` is as small; `feasibility_tolerance` is enough
+#: to count as feasible.
+FINEST_VIOLATION = 1e-9
 #: First residual asked of the inner solver, and its decrease a round.
 FIRST_RESIDUAL, RESIDUAL_DECREASE = 1e-2, 0.1
 #: Iterates of a start that are remembered, to report the one that the inner solver accepts.
@@ -223,6 +226,7 @@ class AugmentedLagrangian(Solver):
         best_violation, best_value = np.full(len(x), np.inf), np.full(len(x), np.inf)
         since = np.zeros(len(x), dtype=int)
         tolerance = max(FIRST_RESIDUAL, run.tolerance)
+        wanted = min(problem.feasibility_tolerance, max(run.tolerance, FINEST_VIOLATION))
         for _ in range(self.max_rounds):
             rows = np.flatnonzero(live)
             if not rows.size:
@@ -250,7 +254,7 @@ class AugmentedLagrangian(Solver):
                 size = float(np.max(np.abs(excess), initial=0.0))
                 small = violation <= problem.feasibility_tolerance
                 if (
-                    small
+                    violation <= wanted
                     and tolerance <= run.tolerance
                     and (status in (Status.CONVERGED, Status.ZERO_GRADIENT))
                 ):

@@ -20,7 +20,19 @@ from constrained_actmax.solvers.tnc import TNC
 from constrained_actmax.solvers.trust_constr import TrustConstr
 
 SOLVERS: dict[str, type[Solver]] = {
-    one.name: one for one in (LBFGSB, SLSQP, TrustConstr, TNC, SPG, PGD, FISTA, PQN, FrankWolfe)
+    one.name: one
+    for one in (
+        LBFGSB,
+        SLSQP,
+        TrustConstr,
+        TNC,
+        SPG,
+        PGD,
+        FISTA,
+        PQN,
+        FrankWolfe,
+        AugmentedLagrangian,
+    )
 }
 
 #: Variables up to which SLSQP's dense steps cost less than further model calls.
