@@ -73,14 +73,15 @@ class Progress:
             TimeElapsedColumn(),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
         )
+        self._seen = console.is_terminal
         total = None if budget is None else budget.evaluations
         self._name = problem.objective_text
         self._task = self._bar.add_task(self._name, total=total)
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        if self._seen:
+            self._bar.start()
         return self
 
     def __exit__(
@@ -89,7 +90,8 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bar.stop()
+        if self._seen:
+            self._bar.stop()
 
     def __call__(self, now: Any) -> None:
         """Show an iterate."""
