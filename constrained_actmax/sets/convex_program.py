@@ -156,7 +156,8 @@ class ConvexProgram:
         objective = 0.5 * self._weight * cp.sum_squares(self._variable) - (
             self._target @ self._variable
         )
-        self._problem = cp.Problem(cp.Minimize(objective), self.constraints(self._variable))
+        self._rows = self.constraints(self._variable)
+        self._problem = cp.Problem(cp.Minimize(objective), self._rows)
 
     def project(self, x: Rows) -> Rows:
         """Project rows, one after another.
@@ -166,7 +167,14 @@ class ConvexProgram:
         ProjectionError
             If no solver finds a point, with their statuses.
         """
-        return np.stack([self._project_one(row) for row in x]) if len(x) else x.copy()
+        return self.project_with_dual(x)[0]
+
+    def project_with_dual(self, x: Rows) -> tuple[Rows, Vector]:
+        """Project rows, with the multipliers of the first member's first constraint."""
+        projected, dual = x.copy(), np.zeros(len(x))
+        for row, one in enumerate(x):
+            projected[row], dual[row] = self._project_one(one)
+        return projected, dual
 
     def violation(self, x: Rows) -> Vector:
         """Return the largest relative violation of a member or the box for each row."""
@@ -176,9 +184,9 @@ class ConvexProgram:
             worst = np.maximum(worst, one._violation(x) / one._scale(x))
         return np.asarray(worst)
 
-    def _project_one(self, y: Vector) -> Vector:
+    def _project_one(self, y: Vector) -> tuple[Vector, float]:
         if self.violation(y[np.newaxis])[0] <= ACCEPTED:
-            return y.copy()
+            return y.copy(), 0.0
         report: list[str] = []
         with self._lock:
             if self._problem is None:
@@ -190,13 +198,15 @@ class ConvexProgram:
                     f"{self}: no solver could project the point ({'; '.join(report)})."
                 )
             found = np.array(self._variable.value, dtype=np.float64)
+            price = self._rows[0].dual_value
+        dual = float(price) / weight if price is not None and np.ndim(price) == 0 else np.nan
         inside = self.inside(found)
         if inside is None:
             raise ProjectionError(
                 f"{self}: the solvers' points violate the set by more than "
                 f"{self.tolerance:g} ({'; '.join(report)})."
             )
-        return inside
+        return inside, dual
 
     def inside(self, x: Vector) -> Vector | None:
         """Return a point near x within the tolerance, by a step toward an interior point."""
