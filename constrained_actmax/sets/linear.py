@@ -274,13 +274,15 @@ def project_on_row_in_box(
     for sweep in range(REFINEMENTS):
         terms = p * a
         value = terms.sum(axis=1)
-        out = np.flatnonzero((value > high) | (value < low))
+        target = np.where(value > high, high, low)
+        off = np.where((value > high) | (value < low), np.abs(value - target), 0.0)
+        size = np.max(np.abs(terms), axis=1, initial=0.0)
+        with np.errstate(invalid="ignore"):
+            size = np.where(off > 0.0, np.maximum(np.abs(target), size), 1.0)
+        out = np.flatnonzero(off > ROUNDING_OF_A_SUM * size)
         if not out.size:
             break
-        target = np.where(value[out] > high, high, low)
-        scale = np.maximum(np.abs(target), np.max(np.abs(terms[out]), axis=1))
-        if sweep and np.all(np.abs(value[out] - target) <= ROUNDING_OF_A_SUM * scale):
-            break
+        target, scale = target[out], size[out]
         # The first sweep starts from x; the others from p, which is near: they take off what
         # rounding left.
         source = x[out] if sweep == 0 else p[out]

@@ -117,14 +117,14 @@ class NuclearNormBall(ConvexSet):
     @override
     def _project_with_dual(self, x: Rows) -> tuple[Rows, Vector]:
         p, dual = x.copy(), np.zeros(len(x))
-        left, values, right = np.linalg.svd(self._matrices(x), full_matrices=False)
-        flat = values.reshape(len(x), -1)
-        out = np.flatnonzero(flat.sum(axis=1) > self.radius)
+        out = np.flatnonzero(self._height(x) > self.radius)
         if not out.size:
             return p, dual
-        share, dual[out] = shrunk_norms(flat[out], self.radius)
-        kept = (flat[out] * share).reshape(len(out), *values.shape[1:])
-        moved = np.moveaxis((left[out] * kept[:, :, np.newaxis]) @ right[out], 1, -1)
+        left, values, right = np.linalg.svd(self._matrices(x[out]), full_matrices=False)
+        flat = values.reshape(len(out), -1)
+        share, dual[out] = shrunk_norms(flat, self.radius)
+        kept = (flat * share).reshape(values.shape)
+        moved = np.moveaxis((left * kept[:, :, np.newaxis, :]) @ right, 1, -1)
         unlimited = np.full(self.dimension, np.inf)
         p[out] = pulled_inside(
             self.center + moved.reshape(len(out), -1), self.center, -unlimited, unlimited,

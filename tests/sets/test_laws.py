@@ -15,15 +15,27 @@ from hypothesis import strategies as st
 from constrained_actmax.conformance import check_convex_set
 from constrained_actmax.layout import Layout
 from constrained_actmax.sets import (
+    AffineSubspace,
+    BandLimited,
     Box,
+    ConvexHull,
     ConvexSet,
     CvxpySet,
+    Ellipsoid,
     Fixed,
+    GroupBall,
+    Halfspace,
     Intersection,
     L1Ball,
     L2Ball,
     Linear,
     LinfBall,
+    Monotone,
+    MovingRange,
+    NuclearNormBall,
+    Simplex,
+    Symmetric,
+    TotalVariationBall,
 )
 
 
@@ -34,6 +46,7 @@ class Draw:
     rng: np.random.Generator
     n: int
     least: float = 0.0  # of the room
+    shape: tuple[int, ...] = ()
 
     def vector(self) -> np.ndarray:
         kind = self.rng.integers(4)
@@ -178,10 +191,193 @@ def parts(draw: Draw) -> list[ConvexSet]:
     ]
 
 
+# -- the second wave ------------------------------------------------------------------------------
+
+
+@maker
+def halfspace(draw: Draw) -> list[ConvexSet]:
+    a = draw.vector()
+    a[0] = 1.0
+    return [Halfspace(a, draw.rng.normal())]
+
+
+@maker
+def box_halfspace(draw: Draw) -> list[ConvexSet]:
+    lower, upper = draw.bounds()
+    a, z = draw.vector(), draw.inside(lower, upper)
+    a[0] = 1.0
+    return [Box(lower, upper), Halfspace(a, a @ z + draw.slack())]
+
+
+@maker
+def affine_subspace(draw: Draw) -> list[ConvexSet]:
+    rows = int(draw.rng.integers(1, max(2, draw.n // 3)))
+    A = draw.rng.normal(size=(rows, draw.n))
+    A[-1] = A[0]  # a dependent row
+    return [AffineSubspace(A, A @ draw.vector())]
+
+
+@maker
+def ellipsoid(draw: Draw) -> list[ConvexSet]:
+    root = draw.rng.normal(size=(draw.n, draw.n))
+    return [Ellipsoid(draw.slack(), root @ root.T + np.eye(draw.n), draw.vector())]
+
+
+@maker
+def ellipsoid_of_variances(draw: Draw) -> list[ConvexSet]:
+    return [Ellipsoid(draw.slack(), draw.rng.uniform(1e-3, 10, draw.n), draw.vector())]
+
+
+@maker
+def group_ball(draw: Draw) -> list[ConvexSet]:
+    groups = draw.rng.integers(0, max(1, draw.n // 3), draw.n)
+    return [GroupBall(draw.slack(), groups, draw.vector())]
+
+
+@maker
+def simplex(draw: Draw) -> list[ConvexSet]:
+    return [Simplex(draw.rng.uniform(0.1, 50), upper=draw.rng.uniform(50, 60, draw.n))]
+
+
+@maker
+def simplex_groups_box_fixed(draw: Draw) -> list[ConvexSet]:
+    groups = np.arange(draw.n) // 3
+    groups[draw.rng.random(draw.n) < 0.1] = -1
+    groups[0] = 0
+    _, label = np.unique(groups, return_inverse=True)
+    grouped = groups >= 0
+    z = draw.rng.uniform(0.01, 1.0, draw.n)
+    z[grouped] /= np.bincount(label, z)[label][grouped]
+    mask = draw.rng.random(draw.n) < 0.3
+    mask[0] = True
+    return [Box(z - draw.slack(), z + draw.slack()), Simplex(groups=groups), Fixed(mask, z)]
+
+
+@maker
+def convex_hull(draw: Draw) -> list[ConvexSet]:
+    corners = draw.rng.normal(size=(int(draw.rng.integers(1, 12)), draw.n))
+    return [ConvexHull(np.concatenate([corners, corners[:1]]))]  # one of them twice
+
+
+@maker
+def monotone(draw: Draw) -> list[ConvexSet]:
+    return [Monotone(falling=bool(draw.rng.integers(2)))]
+
+
+@maker
+def box_monotone(draw: Draw) -> list[ConvexSet]:
+    return [Box(-1, draw.slack()), Monotone()]
+
+
+@maker
+def band_limited(draw: Draw) -> list[ConvexSet]:
+    return [BandLimited(max(1, draw.n // 4))]
+
+
+@maker
+def symmetric(draw: Draw) -> list[ConvexSet]:
+    return [Symmetric("left-right")]
+
+
+@maker
+def box_symmetric(draw: Draw) -> list[ConvexSet]:
+    lower, upper = draw.bounds()
+    return [Box(np.minimum(lower, lower[::-1]) - 1, np.maximum(upper, upper[::-1])),
+            Symmetric("left-right")]
+
+
+@maker
+def image_symmetries(draw: Draw) -> list[ConvexSet]:
+    return [Box(-1, 1), Symmetric(str(draw.rng.choice(Symmetric.KINDS)))]
+
+
+@maker
+def image_band_limited(draw: Draw) -> list[ConvexSet]:
+    return [BandLimited((2, 1))]
+
+
+@maker
+def image_nuclear_norm(draw: Draw) -> list[ConvexSet]:
+    return [NuclearNormBall(draw.slack(), draw.vector().reshape(draw.shape))]
+
+
+@maker
+def image_groups(draw: Draw) -> list[ConvexSet]:
+    return [GroupBall(draw.slack())]
+
+
+SLOW: dict[str, Maker] = {}
+
+
+def slow_maker(make: Maker) -> Maker:
+    SLOW[make.__name__.replace("_", " ")] = make
+    return make
+
+
+@slow_maker
+def image_total_variation(draw: Draw) -> list[ConvexSet]:
+    return [TotalVariationBall(draw.slack(), draw.vector().reshape(draw.shape))]
+
+
+@slow_maker
+def image_total_variation_anisotropic(draw: Draw) -> list[ConvexSet]:
+    return [TotalVariationBall(draw.slack(), length="anisotropic")]
+
+
+@slow_maker
+def image_box_total_variation(draw: Draw) -> list[ConvexSet]:
+    return [Box(0, 1), TotalVariationBall(draw.slack())]
+
+
+@slow_maker
+def total_variation_of_signals(draw: Draw) -> list[ConvexSet]:
+    return [Box(-1, 1), TotalVariationBall(draw.slack())]
+
+
+@slow_maker
+def moving_range(draw: Draw) -> list[ConvexSet]:
+    return [Box(-3, 3), MovingRange(draw.slack())]
+
+
+@slow_maker
+def two_balls(draw: Draw) -> list[ConvexSet]:
+    z = draw.vector()
+    a, b = z + draw.rng.normal(size=draw.n), z + draw.rng.normal(size=draw.n)
+    return [
+        L1Ball(np.sum(np.abs(z - a)) + draw.slack(), a),
+        L2Ball(np.linalg.norm(z - b) + draw.slack(), b),
+    ]
+
+
+@slow_maker
+def box_several_rows(draw: Draw) -> list[ConvexSet]:
+    A = draw.rng.normal(size=(3, draw.n))
+    z = draw.rng.uniform(-1, 1, draw.n)
+    return [Box(-1, 1), Linear(A, A @ z - draw.slack(), A @ z + draw.slack())]
+
+
+@slow_maker
+def cvxpy_set(draw: Draw) -> list[ConvexSet]:
+    def smooth(x: cp.Variable) -> list[cp.Constraint]:
+        bump = cp.Variable(draw.n)  # an auxiliary variable
+        return [cp.norm1(bump) <= 1.0, cp.norm(x - bump, 2) <= 2.0]
+
+    return [Box(-1, 1), CvxpySet(smooth)]
+
+
+def shape_of(name: str, n: int) -> tuple[int, ...]:
+    if not name.startswith("image"):
+        return (max(n, 2),)
+    side = 2 + n % 5
+    return (side, side, 3) if n % 2 and "total" not in name else (side, side)
+
+
 def bound(name: str, n: int, seed: int, least: float = 0.0) -> tuple[Intersection, np.ndarray]:
     # str's hash changes from run to run; this one does not.
-    draw = Draw(np.random.default_rng([seed, n, zlib.crc32(name.encode())]), n, least)
-    together = Intersection(MAKERS[name](draw)).bind(Layout.of_array((n,)))
+    shape = shape_of(name, n)
+    rng = np.random.default_rng([seed, n, zlib.crc32(name.encode())])
+    draw = Draw(rng, int(np.prod(shape)), least, shape)
+    together = Intersection({**MAKERS, **SLOW}[name](draw)).bind(Layout.of_array(shape))
     return together, draw.points()
 
 
@@ -193,8 +389,16 @@ def test_laws(name: str, n: int, seed: int) -> None:
     check_convex_set(together, points)
 
 
+@pytest.mark.parametrize("name", SLOW)
+@given(n=st.integers(2, 12), seed=st.integers(0, 10_000))
+@settings(max_examples=6)
+def test_laws_of_solved_sets(name: str, n: int, seed: int) -> None:
+    together, points = bound(name, n, seed, least=0.1)
+    check_convex_set(together, points[np.abs(points).max(axis=1) < 1e3])
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("name", [*MAKERS, *SLOW])
 @pytest.mark.parametrize("seed", range(20))
 def test_agrees_with_cvxpy(name: str, seed: int) -> None:
     together, points = bound(name, 12, seed, least=0.1)  # interior-point methods need an interior
