@@ -51,6 +51,10 @@ class Compiled:
 
     def _values(self, x: Tensor, parameters: Sequence[Tensor]) -> Tensor:
         """Return all functions (B, K), while tracing."""
+        return _joined(self._columns(x, parameters))
+
+    def _columns(self, x: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
+        """Return the functions of each score (B, rows), while tracing."""
         import tensorflow as tf
 
         trace = self.source.trace(x)
@@ -61,7 +65,7 @@ class Compiled:
             if value.shape.rank != (1 if rows == 1 else 2):
                 raise ModelError(f"{name}: expected one number for each row, got {value.shape}.")
             columns.append(tf.reshape(tf.cast(value, tf.float64), (-1, rows)))
-        return columns[0] if len(columns) == 1 else tf.concat(columns, axis=1)
+        return columns
 
     def _gradient(self, column: Tensor, x: Tensor, name: str) -> Tensor:
         import tensorflow as tf
@@ -82,19 +86,17 @@ class Compiled:
     def _jacobian(self, x: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
         import tensorflow as tf
 
-        values = self._values(x, parameters)
-        names = [
-            name
-            for name, (_, rows, _) in zip(self._names, self._scores, strict=True)
-            for _ in range(rows)
-        ]
-        if self.functions == 1:
-            gradient = self._gradient(values[:, 0], x, names[0])
-            return values, gradient[:, None, :]
+        columns = self._columns(x, parameters)  # each differentiated before they are joined
+        values = _joined(columns)
         if self.functions <= UNROLLED:
-            rows = [self._gradient(values[:, k], x, names[k]) for k in range(self.functions)]
-            return values, tf.stack(rows, axis=1)
-        self._gradient(values, x, names[0])
+            slopes = [
+                self._gradient(column[:, k], x, name)
+                for column, name in zip(columns, self._names, strict=True)
+                for k in range(column.shape[1])
+            ]
+            return values, tf.stack(slopes, axis=1)
+        for column, name in zip(columns, self._names, strict=True):
+            self._gradient(column, x, name)
 
         def backward(weights: Tensor) -> Tensor:
             return tf.gradients(values, x, grad_ys=tf.ones_like(values) * weights)[0]
@@ -175,7 +177,7 @@ class Compiled:
     def smooth(self) -> bool:
         """Whether the functions are continuously differentiable, as far as operations tell."""
         if self._smooth is None:
-            graph = self.concrete("values").graph
+            graph = self.concrete("jacobian").graph  # which will be needed anyway
             operations = operations_between([graph.inputs[0]], [graph.outputs[0]])
             self._smooth = not has_kinks(operations)
         return self._smooth
@@ -229,6 +231,12 @@ class Compiled:
         ]
         took, plainly = (statistics.median(times) for times in zip(*pairs, strict=True))
         return bool(took < XLA_ADVANTAGE * plainly)
+
+
+def _joined(columns: Sequence[Tensor]) -> Tensor:
+    import tensorflow as tf
+
+    return columns[0] if len(columns) == 1 else tf.concat(columns, axis=1)
 
 
 def _seconds(function: Any, arguments: Sequence[Any]) -> float:

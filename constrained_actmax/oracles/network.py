@@ -112,6 +112,7 @@ class KerasNetwork(Network):
             if leading:
                 self.rows = int(leading.pop())
         else:
+            shapes = shapes if shapes is not None else _seen_shapes(model)
             if shapes is None:
                 raise ModelError(
                     f"{self.name}: the model does not know the shape of its input; "
@@ -367,6 +368,16 @@ def _named(spec: Any, name: str) -> Any:
 def _input_structure(model: Any, flat: list[Any]) -> Any:
     functional = getattr(model, "_functional", None) or model
     return getattr(functional, "_inputs_struct", flat[0] if len(flat) == 1 else flat)
+
+
+def _seen_shapes(model: Any) -> Mapping[str, tuple[int, ...]] | tuple[int, ...] | None:
+    """Return the shape, without the batch axis, on which a subclassed model was built."""
+    seen = (model.get_build_config() or {}).get("input_shape") if model.built else None
+    if isinstance(seen, Mapping):
+        return {str(key): tuple(shape[1:]) for key, shape in seen.items()}
+    if isinstance(seen, list | tuple) and not any(isinstance(one, list | tuple) for one in seen):
+        return tuple(seen[1:])
+    return None
 
 
 def _port_name(tensor: Any) -> str:

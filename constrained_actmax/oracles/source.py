@@ -510,9 +510,14 @@ class Source(Signature):
         return len({op for ops in self._head_operations.values() for op in ops})
 
     def _inner_precision(self) -> str:
+        """Return the coarsest floating-point type between input and outputs."""
         found = {
-            tensor.dtype.name for tensor in self._trace.heads.values() if tensor.dtype.is_floating
-        } | set(self.network.dtypes)
+            tensor.dtype.name
+            for operations in self._head_operations.values()
+            for op in operations
+            for tensor in op.outputs
+            if tensor.dtype.is_floating
+        }
         for name in ("bfloat16", "float16", "float32"):
             if name in found:
                 return name
