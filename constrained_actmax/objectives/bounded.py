@@ -29,15 +29,20 @@ class Bounded:
     def of_sum(parts: Iterable[Bounded]) -> Bounded:
         """Return the answer for a sum: two unbounded parts may cancel, so that is unknown."""
         parts = list(parts)
-        return Bounded(
-            _of_sum([part.above for part in parts]), _of_sum([part.below for part in parts])
-        )
+        above = _of_sum([(part.above, part.below) for part in parts])
+        below = _of_sum([(part.below, part.above) for part in parts])
+        return Bounded(above, below)
 
 
-def _of_sum(answers: list[bool | None]) -> bool | None:
-    if all(answer is True for answer in answers):
+def _of_sum(parts: list[tuple[bool | None, bool | None]]) -> bool | None:
+    """Return the answer on one side, from each part's answers on that side and on the other."""
+    if all(here is True for here, _ in parts):
         return True
-    if None not in answers and answers.count(False) == 1:
+    if any(
+        here is False
+        and all(other is True for place, (_, other) in enumerate(parts) if place != at)
+        for at, (here, _) in enumerate(parts)
+    ):
         return False
     return None
 
