@@ -21,6 +21,7 @@ from constrained_actmax.sets.monotone import Monotone
 from constrained_actmax.sets.moving_range import MovingRange
 from constrained_actmax.sets.nuclear_norm_ball import NuclearNormBall
 from constrained_actmax.sets.part import Part
+from constrained_actmax.sets.restoring import from_dict
 from constrained_actmax.sets.scipy_form import Lift, LinearRows, ScipyForm, SmoothRow
 from constrained_actmax.sets.simplex import Simplex
 from constrained_actmax.sets.symmetric import Symmetric
@@ -57,5 +58,6 @@ __all__ = [
     "TotalVariationBall",
     "as_set",
     "box_from_bounds",
+    "from_dict",
     "from_scipy",
 ]

@@ -16,6 +16,8 @@ from constrained_actmax.layout import Indices, Layout, Region, Rows, Vector
 from constrained_actmax.sets.scipy_form import ScipyForm
 
 POLISHED = 1e-5  # an accuracy that cvxpy cannot better
+LARGEST = 16_384  # entries; a cvxpy Parameter of 1e5 can end the process (cvxpy#1622)
+ACCEPTED = 1e-9  # relative violation below which a solver's point counts as inside
 
 if TYPE_CHECKING:
     import cvxpy as cp
@@ -386,8 +388,6 @@ class ConvexSet(ABC):
     def _project_polished(self, x: Rows) -> Rows:
         if self.accuracy <= POLISHED:
             return self._project(x)
-        from constrained_actmax.sets.convex_program import LARGEST
-
         return self._project(x) if self.dimension > LARGEST else self._project_by_cvxpy(x)
 
     def _project_by_cvxpy(self, x: Rows) -> Rows:

@@ -11,13 +11,11 @@ import numpy as np
 
 from constrained_actmax.errors import ProjectionError, SpecificationError
 from constrained_actmax.layout import Rows, Vector
-from constrained_actmax.sets.base import ConvexSet
+from constrained_actmax.sets.base import ACCEPTED, LARGEST, ConvexSet
 
 if TYPE_CHECKING:
     import cvxpy as cp
 
-LARGEST = 16_384  # entries; a Parameter of 1e5 can end the process (cvxpy#1622)
-ACCEPTED = 1e-9  # relative violation up to which a solver's point is taken as it is
 SOLVERS: dict[str, dict[str, Any]] = {
     # At its default tolerances Clarabel is off by up to 9e-5 in x; at 1e-12 by 1e-9, as fast.
     "CLARABEL": {"tol_gap_abs": 1e-12, "tol_gap_rel": 1e-12, "tol_feas": 1e-12, "max_iter": 200},

@@ -9,7 +9,7 @@ import numpy as np
 
 from constrained_actmax.errors import InfeasibleError, ProjectionError
 from constrained_actmax.layout import Vector
-from constrained_actmax.sets.base import ConvexSet
+from constrained_actmax.sets.base import LARGEST, ConvexSet
 from constrained_actmax.sets.pieces import Alone, InBox, Piece
 
 if TYPE_CHECKING:
@@ -60,8 +60,6 @@ def _is_empty(piece: Piece) -> bool:
             return excess > TOUCHING * _size(piece.lower, piece.upper)
     if isinstance(piece, InBox):
         return False
-    from constrained_actmax.sets.convex_program import LARGEST
-
     if len(piece.indices) > LARGEST:
         return False  # the projection itself will say
     return _slack(piece.members, (), piece.lower, piece.upper) > ELASTIC

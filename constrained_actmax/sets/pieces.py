@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from constrained_actmax.errors import ProjectionError
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.sets.base import POLISHED, ConvexSet
+from constrained_actmax.sets.base import ACCEPTED, LARGEST, POLISHED, ConvexSet
+from constrained_actmax.sets.dykstra import dykstra
 
 if TYPE_CHECKING:
     from constrained_actmax.sets.convex_program import ConvexProgram
@@ -99,8 +104,6 @@ class InBox(Piece):
         )
 
     def project_polished(self, x: Rows) -> Rows:
-        from constrained_actmax.sets.convex_program import LARGEST
-
         if self.accuracy <= POLISHED or len(self.indices) > LARGEST:
             return self.project(x)[0]
         return self.program.project(x)
@@ -120,6 +123,80 @@ class Program(Piece):
     @property
     def method(self) -> str:
         return f"cvxpy, compiled once (Clarabel), about {5 + len(self.indices) // 50} ms a point"
+
+    @property
+    def tolerance(self) -> float:
+        return 1e-8
+
+    @property
+    def accuracy(self) -> float:
+        return 1e-5
+
+
+@dataclass(frozen=True, eq=False)
+class Alternating(Piece):
+    """Sets with projections of their own, too large for cvxpy, by Dykstra's method."""
+
+    @cached_property
+    def _projections(self) -> list[Callable[[Rows], Rows]]:
+        lower, upper = self.lower, self.upper
+        found: list[Callable[[Rows], Rows]] = []
+        boxed = not (np.isfinite(lower).any() or np.isfinite(upper).any())
+        for one in self.members:
+            if one.takes_box(lower, upper) and one.convex:
+                found.append(lambda x, one=one: one._project_in_box(x, lower, upper)[0])  # type: ignore[misc]
+                boxed = True
+            else:
+                found.append(one._project)
+        if not boxed:
+            found.append(lambda x: np.minimum(np.maximum(x, lower), upper))
+        return found
+
+    def violation(self, x: Rows) -> Vector:
+        """Return the largest relative violation for each row."""
+        excess = np.maximum(self.lower - x, x - self.upper).max(axis=1, initial=0.0)
+        worst = np.maximum(excess, 0.0) / np.maximum(1.0, np.abs(x).max(axis=1, initial=0.0))
+        for one in self.members:
+            worst = np.maximum(worst, one._violation(x) / one._scale(x))
+        return np.asarray(worst)
+
+    @cached_property
+    def _anchor(self) -> Vector:
+        """A point of the set, as far inside as alternating projections lead."""
+        start = np.clip(self.members[0].centre(), self.lower, self.upper)[np.newaxis]
+        found, _ = dykstra(start, self._projections, enough=1e-24)
+        return np.asarray(found[0])
+
+    def project(self, x: Rows) -> tuple[Rows, Vector | None]:
+        p = x.copy()
+        out = np.flatnonzero(self.violation(x) > ACCEPTED)
+        if not out.size:
+            return p, None
+        found, settled = dykstra(x[out], self._projections)
+        np.clip(found, self.lower, self.upper, out=found)
+        worst = self.violation(found)
+        for row in np.flatnonzero(worst > self.tolerance):
+            # The anchor is a point of the set: toward it the violation falls.
+            for share in np.logspace(-8, 0, 17):
+                moved = np.clip(
+                    found[row] + share * (self._anchor - found[row]), self.lower, self.upper
+                )
+                worst[row] = self.violation(moved[np.newaxis])[0]
+                if worst[row] <= self.tolerance:
+                    found[row] = moved
+                    break
+        if np.any(worst > self.tolerance):
+            names = " ∩ ".join(str(one) for one in self.members)
+            raise ProjectionError(
+                f"{names}: Dykstra's method ended {np.max(worst):.3g} outside"
+                f"{'' if settled else ', unfinished'}; the set may be empty."
+            )
+        p[out] = found
+        return p, None
+
+    @property
+    def method(self) -> str:
+        return "Dykstra's method, some hundred projections on each set"
 
     @property
     def tolerance(self) -> float:

@@ -1,0 +1,77 @@
+"""Sets from the JSON-ready values that `to_dict` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from constrained_actmax.errors import SpecificationError, suggest
+from constrained_actmax.sets.base import ConvexSet
+
+TEXT = ("on", "length", "under", "strategy")  # fields whose strings are words, never numbers
+
+
+def from_dict(data: Mapping[str, Any]) -> ConvexSet:
+    """Return the set that `ConvexSet.to_dict` wrote.
+
+    Raises
+    ------
+    SpecificationError
+        If the set is unknown, or is a `CvxpySet`, whose function JSON cannot hold.
+    """
+    from constrained_actmax import sets
+
+    known = {
+        name: value
+        for name in sets.__all__
+        if isinstance(value := getattr(sets, name), type) and issubclass(value, ConvexSet)
+    }
+    name = data.get("set")
+    if name == "CvxpySet":
+        raise SpecificationError(
+            f"from_dict: {data.get('description', name)} holds a function, which JSON cannot; "
+            "write it again."
+        )
+    if name not in known:
+        raise SpecificationError(f"from_dict: unknown set {name!r}. {suggest(name, known)}")
+    if name == "Intersection":
+        members = [from_dict(one) for one in data["sets"]]
+        return sets.Intersection(members, strategy=data.get("strategy"))
+    values = {
+        key: value if key in TEXT else _restored(value, names=key in ("where", "groups"))
+        for key, value in data.items()
+        if key != "set"
+    }
+    found: ConvexSet = known[str(name)](**values)
+    return found
+
+
+def _restored(value: Any, *, names: bool) -> Any:
+    if isinstance(value, Mapping):
+        if "sparse" in value:
+            place = (np.array(value["row"], dtype=int), np.array(value["column"], dtype=int))
+            return sp.csr_array((np.array(value["value"]), place), shape=tuple(value["sparse"]))
+        return {key: _restored(one, names=False) for key, one in value.items()}
+    if isinstance(value, str):
+        return value if names else float(value)
+    if isinstance(value, list):
+        if names and _holds_text(value):
+            return value
+        array = np.array(value)
+        if array.dtype.kind in "US":  # some of the numbers are 'inf'
+            array = np.array(_numbers(value))
+        return tuple(value) if array.ndim == 1 and array.dtype.kind == "i" else array
+    return value
+
+
+def _holds_text(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(_holds_text(one) for one in value)
+    return isinstance(value, str)
+
+
+def _numbers(value: Any) -> Any:
+    return [_numbers(one) for one in value] if isinstance(value, list) else float(value)
