@@ -133,7 +133,7 @@ def _check_against_cvxpy(bound: ConvexSet, y: Vector, p: Vector, allowed: float)
     variable = cp.Variable(len(y))
     problem = cp.Problem(cp.Minimize(cp.sum_squares(variable - y)), bound.to_cvxpy(variable))
     found = []
-    for tol in (1e-12, 1e-10):  # which of the two stalls later differs from problem to problem
+    for tol in (1e-12, 1e-10, 1e-8):  # which of the two stalls later differs from problem to problem
         with contextlib.suppress(cp.SolverError), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it calls points inaccurate that are not
             problem.solve(solver="CLARABEL", tol_gap_abs=tol, tol_gap_rel=tol, tol_feas=tol)
@@ -150,13 +150,17 @@ def _check_against_cvxpy(bound: ConvexSet, y: Vector, p: Vector, allowed: float)
     _below(np.array([gap]), 10 * allowed, bound, "project disagrees with to_cvxpy")
 
 
+def _name(one: object) -> str:
+    return one.describe() if isinstance(one, ConvexSet) else str(one)
+
+
 def _hold(condition: bool | np.bool_, one: object, law: str) -> None:
-    assert condition, f"{one}: {law}."
+    assert condition, f"{_name(one)}: {law}."
 
 
 def _below(values: Vector, limit: float, one: object, law: str) -> None:
     worst = float(np.max(values, initial=-np.inf))
-    assert worst <= limit, f"{one}: {law} ({worst:.3g} > {limit:g})."
+    assert worst <= limit, f"{_name(one)}: {law} ({worst:.3g} > {limit:g})."
 
 
 # -- oracles and objectives ------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,51 +16,60 @@ from constrained_actmax.sets.base import ACCEPTED, LARGEST, ConvexSet
 if TYPE_CHECKING:
     import cvxpy as cp
 
-SOLVERS: dict[str, dict[str, Any]] = {
-    # At its default tolerances Clarabel is off by up to 9e-5 in x; at 1e-12 by 1e-9, as fast.
-    "CLARABEL": {"tol_gap_abs": 1e-12, "tol_gap_rel": 1e-12, "tol_feas": 1e-12, "max_iter": 200},
-    "OSQP": {"eps_abs": 1e-9, "eps_rel": 1e-9, "max_iter": 100_000, "polishing": True},
-    "SCS": {"eps_abs": 1e-9, "eps_rel": 1e-9, "max_iters": 50_000},
-}
+SOLVERS: tuple[tuple[str, dict[str, Any]], ...] = (
+    # At its default tolerances Clarabel is off by up to 9e-5 in x; at 1e-12 by 1e-9, as fast. Where
+    # that stalls, on curved cones, 1e-10 may stall later and nearer.
+    ("CLARABEL", {"tol_gap_abs": 1e-12, "tol_gap_rel": 1e-12, "tol_feas": 1e-12, "max_iter": 200}),
+    ("CLARABEL", {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10, "max_iter": 200}),
+    ("CLARABEL", {"tol_gap_abs": 1e-8, "tol_gap_rel": 1e-8, "tol_feas": 1e-8, "max_iter": 200}),
+    ("OSQP", {"eps_abs": 1e-9, "eps_rel": 1e-9, "max_iter": 100_000, "polishing": True}),
+    ("SCS", {"eps_abs": 1e-9, "eps_rel": 1e-9, "max_iters": 50_000}),
+)
 
 
-def solved(problem: cp.Problem, report: list[str] | None = None) -> bool:
-    """Solve by the first of `SOLVERS` that can; say whether a value was found.
+def attempts(problem: cp.Problem, report: list[str]) -> Iterator[str]:
+    """Solve by one of `SOLVERS` after the other, for as long as the caller asks; yield statuses.
 
     Parameters
     ----------
     problem : cvxpy.Problem
         A DPP problem.
-    report : list of str, optional
+    report : list of str
         Gets each solver's name and status.
     """
     import cvxpy as cp
 
-    inaccurate = None
-    for name, settings in SOLVERS.items():
+    for name, settings in SOLVERS:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+                warnings.simplefilter("ignore")  # the status says it too
                 problem.solve(solver=name, **settings)
             status = str(problem.status)
         except (cp.SolverError, ValueError, ArithmeticError) as error:
             status = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if report is not None:
-            report.append(f"{name}: {status}")
+        report.append(f"{name}: {status}")
+        yield status
+
+
+def solved(problem: cp.Problem, report: list[str] | None = None) -> bool:
+    """Solve by the first of `SOLVERS` that can; say whether a value was found."""
+    import cvxpy as cp
+
+    inaccurate: list[Any] | None = None
+    for status in attempts(problem, [] if report is None else report):
         if status == cp.OPTIMAL:
             return True
         if status in (cp.INFEASIBLE, cp.UNBOUNDED):
             return False
-        if status == cp.OPTIMAL_INACCURATE and inaccurate is None:
-            # Clarabel at 1e-12 says this for a point that is good to 1e-10.
+        if status == cp.OPTIMAL_INACCURATE:
+            if inaccurate is not None:
+                return True  # two agree that this is as far as they get
             inaccurate = [one.value for one in problem.variables()]
-            if name == "CLARABEL":
-                return True
-    if inaccurate is not None:
-        for one, value in zip(problem.variables(), inaccurate, strict=True):
-            one.value = value
-        return True
-    return False
+    if inaccurate is None:
+        return False
+    for one, value in zip(problem.variables(), inaccurate, strict=True):
+        one.value = value
+    return True
 
 
 def relaxed(rows: Sequence[cp.Constraint], slack: Any) -> list[cp.Constraint]:
@@ -185,26 +194,34 @@ class ConvexProgram:
     def _project_one(self, y: Vector) -> tuple[Vector, float]:
         if self.violation(y[np.newaxis])[0] <= ACCEPTED:
             return y.copy(), 0.0
+        import cvxpy as cp
+
         report: list[str] = []
         with self._lock:
             if self._problem is None:
                 self._compile()
             weight = 1.0 / max(1.0, float(np.max(np.abs(y))))
             self._weight.value, self._target.value = weight, weight * y
-            if not solved(self._problem, report) or self._variable.value is None:
-                raise ProjectionError(
-                    f"{self}: no solver could project the point ({'; '.join(report)})."
-                )
-            found = np.array(self._variable.value, dtype=np.float64)
-            price = self._rows[0].dual_value
-        dual = float(price) / weight if price is not None and np.ndim(price) == 0 else np.nan
-        inside = self.inside(found)
-        if inside is None:
-            raise ProjectionError(
-                f"{self}: the solvers' points violate the set by more than "
-                f"{self.tolerance:g} ({'; '.join(report)})."
-            )
-        return inside, dual
+            best, distance, dual, tries = None, np.inf, np.nan, 0
+            for status in attempts(self._problem, report):
+                value = self._variable.value
+                if status in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE) and value is not None:
+                    tries += 1
+                    inside = self.inside(np.array(value, dtype=np.float64))
+                    # Of points inside, the nearer is the better projection.
+                    if inside is not None and np.linalg.norm(inside - y) < distance:
+                        best, distance = inside, float(np.linalg.norm(inside - y))
+                        price = self._rows[0].dual_value
+                        if price is not None and np.ndim(price) == 0:
+                            dual = float(price) / weight
+                if best is not None and (status == cp.OPTIMAL or tries == 2):
+                    return best, dual
+        if best is not None:
+            return best, dual
+        raise ProjectionError(
+            f"{self}: no solver found a projection within {self.tolerance:g} of the set "
+            f"({'; '.join(report)})."
+        )
 
     def inside(self, x: Vector) -> Vector | None:
         """Return a point near x within the tolerance, by a step toward an interior point."""
