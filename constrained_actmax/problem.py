@@ -46,6 +46,27 @@ class Evaluation:
     jacobian: np.ndarray
     finite: np.ndarray
 
+    def first(self, count: int) -> Evaluation:
+        """Return the first rows."""
+        return Evaluation(
+            self.f[:count],
+            self.gradient[:count],
+            self.c[:count],
+            self.jacobian[:count],
+            self.finite[:count],
+        )
+
+    @staticmethod
+    def concatenated(parts: Sequence[Evaluation]) -> Evaluation:
+        """Return the rows of several evaluations, one after the other."""
+        return Evaluation(
+            np.concatenate([one.f for one in parts]),
+            np.concatenate([one.gradient for one in parts]),
+            np.concatenate([one.c for one in parts]),
+            np.concatenate([one.jacobian for one in parts]),
+            np.concatenate([one.finite for one in parts]),
+        )
+
     def row(self, row: int) -> Evaluation:
         """Return a copy of one row, still with a batch axis."""
         one = slice(row, row + 1)

@@ -17,6 +17,17 @@ from constrained_actmax.result import Budget, History, Status, Termination
 #: Growth of max |x| beyond the start's scale that is called divergence.
 DIVERGENCE = 1e8
 
+#: Entries of the input that one model call takes at most, all rows together, and rows at most.
+LARGEST_BATCH = 2**21
+MOST_ROWS = 64
+
+
+def padded(starts: int, n: int) -> int:
+    """Return how many rows a model call of so many starts takes: a power of two."""
+    most = max(1, min(MOST_ROWS, LARGEST_BATCH // max(1, n)))
+    wanted = 1 << (max(1, starts) - 1).bit_length()
+    return min(wanted, 1 << (most.bit_length() - 1))
+
 
 class Stopped(Exception):  # noqa: N818 - a signal, like StopIteration
     """A run's limit was reached in the middle of a solver; carries the status."""
@@ -75,6 +86,10 @@ class Run:
     reserve : bool, default False
         Whether two evaluations of each start are kept back for the points that it may return,
         because the solver's own points may be off C by rounding.
+    padded_rows : int, optional
+        Rows of every model call: fewer are padded, more are split. One shape for the whole run
+        makes a row's last bits independent of how many others are live; by default the next power
+        of two, as far as memory allows.
     """
 
     def __init__(
@@ -87,6 +102,7 @@ class Run:
         tolerance: float = 1e-6,
         progress: Callable[[Intermediate], Any] | None = None,
         reserve: bool = False,
+        padded_rows: int | None = None,
     ) -> None:
         self.problem = problem
         self.starts = starts
@@ -97,7 +113,7 @@ class Run:
         self.history = History()
         self.rows = 0
         self.calls = 0
-        self.padded_rows = 1
+        self.padded_rows = padded_rows or padded(starts, problem.size)
         self.notes: list[str] = []
         self.best_f = np.full(starts, np.inf)
         self.best_x: list[Vector | None] = [None] * starts
@@ -153,23 +169,37 @@ class Run:
 
     def _evaluate(self, x: Rows, starts: Sequence[int] | np.ndarray) -> Evaluation:
         before = self.problem.oracle.calls
-        asked = len(x)
-        if asked < self.padded_rows:
-            padding = np.broadcast_to(x[-1], (self.padded_rows - asked, x.shape[1]))
-            whole = self.problem.evaluate(np.concatenate([x, padding]))
-            found = Evaluation(
-                whole.f[:asked],
-                whole.gradient[:asked],
-                whole.c[:asked],
-                whole.jacobian[:asked],
-                whole.finite[:asked],
-            )
-        else:
-            found = self.problem.evaluate(x)
-        self.rows += asked
+        size = self.padded_rows
+        parts = [self._padded(x[first : first + size]) for first in range(0, len(x), size)]
+        found = parts[0] if len(parts) == 1 else Evaluation.concatenated(parts)
+        self.rows += len(x)
         self.calls += self.problem.oracle.calls - before
         self._keep_best(x, found, starts)
         return found
+
+    def _padded(self, x: Rows) -> Evaluation:
+        missing = self.padded_rows - len(x)
+        if not missing or not self.problem.oracle.batches:
+            return self.problem.evaluate(x)
+        padding = np.broadcast_to(x[-1], (missing, x.shape[1]))
+        return self.problem.evaluate(np.concatenate([x, padding])).first(len(x))
+
+    def hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
+        """Return the weighted Hessian's product with v at one point, counted.
+
+        Raises
+        ------
+        Stopped
+            If the budget is used up.
+        """
+        if self.remaining is not None and self.remaining < 1:
+            raise Stopped(Status.BUDGET)
+        oracle = self.problem.oracle
+        calls, rows = oracle.calls, oracle.rows
+        product = oracle.hessian_product(x, v, weights)
+        self.calls += oracle.calls - calls
+        self.rows += oracle.rows - rows
+        return product
 
     def _keep_best(self, x: Rows, found: Evaluation, starts: Sequence[int] | np.ndarray) -> None:
         problem = self.problem

@@ -30,6 +30,8 @@ class BaseOracle(ABC):
         False where the functions have kinks (ReLU, max-pooling, absolute values); None unknown.
     differentiable : bool
         Whether derivatives are to be had.
+    batches : bool
+        Whether several rows cost one call; padding to a fixed shape is worth while only then.
     rows, calls : int
         Counted since construction.
     """
@@ -39,6 +41,7 @@ class BaseOracle(ABC):
     epsilon: float = float(np.finfo(np.float64).eps)
     smooth: bool | None = None
     differentiable: bool = True
+    batches: bool = True
 
     def __init__(self) -> None:
         self.rows = 0

@@ -40,6 +40,8 @@ class FunctionOracle(BaseOracle):
     array([1., 1.])
     """
 
+    batches = False
+
     def __init__(
         self,
         value_and_gradient: Callable[[Any], tuple[float, Any]],

@@ -28,6 +28,7 @@ class Negated(BaseOracle):
         self.epsilon = oracle.epsilon
         self.smooth = oracle.smooth
         self.differentiable = oracle.differentiable
+        self.batches = oracle.batches
 
     @override
     def describe(self) -> dict[str, Any]:

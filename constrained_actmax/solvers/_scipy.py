@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
@@ -17,7 +16,7 @@ from typing_extensions import override
 from constrained_actmax.layout import Vector
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
-from constrained_actmax.run import Run, Stopped
+from constrained_actmax.run import MOST_ROWS, Run, Stopped
 from constrained_actmax.sets.scipy_form import ScipyForm
 from constrained_actmax.solvers.base import RowSolver
 
@@ -97,13 +96,7 @@ class Variables:
         """Return the product of the weighted Hessian with v, by y."""
         lift = self.form.lift
         direction = v if lift is None else lift.matrix @ v
-        run, oracle = self.run, self.run.problem.oracle
-        if run.remaining is not None and run.remaining < 1:
-            raise Stopped(Status.BUDGET)
-        before = oracle.calls, oracle.rows
-        product = oracle.hessian_product(self.x(y), np.ravel(direction), weights)
-        run.calls += oracle.calls - before[0]
-        run.rows += oracle.rows - before[1]
+        product = self.run.hessian_product(self.x(y), np.ravel(direction), weights)
         return np.asarray(self._pull(product))
 
 
@@ -152,6 +145,12 @@ class ScipySolver(RowSolver):
         """Return the bytes of the method's dense workspace."""
         return 0.0
 
+    @override
+    def most_at_once(self, problem: Problem) -> int:
+        form = problem.set.to_scipy()
+        needed = 0.0 if form is None else self.workspace(form.lower.size, problem)
+        return int(min(MOST_ROWS, max(1.0, MEMORY_LIMIT // max(needed, 1.0))))
+
     @staticmethod
     def _without_form(problem: Problem) -> str:
         for member in problem.set.members:
@@ -182,8 +181,7 @@ class ScipySolver(RowSolver):
             variables.report(y)
 
         bounds = scipy.optimize.Bounds(form.lower, form.upper)
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
+        with np.errstate(all="ignore"):
             return scipy.optimize.minimize(
                 variables.value,
                 y0,

@@ -82,7 +82,7 @@ class Augmented:
 
     def begin(self, starts: Sequence[int] | Indices) -> None:
         """Forget the last round of these starts."""
-        self.ended: dict[int, tuple[Vector, Status]] = {}
+        self.ended: dict[int, tuple[Vector, Status, str]] = {}
         self.iterations = np.zeros(self.starts, dtype=int)
         self.best_f = np.full(self.starts, np.inf)
         self.best_x: list[Vector | None] = [None] * self.starts
@@ -143,7 +143,11 @@ class Augmented:
 
     def end(self, start: int, x: Vector, status: Status, detail: str = "") -> None:
         """Note how one start's round ended."""
-        self.ended.setdefault(start, (x.copy(), status))
+        self.ended.setdefault(start, (x.copy(), status, detail))
+
+    def hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
+        """Refuse: L has no second derivative where a constraint becomes active."""
+        raise SpecificationError("augmented-lagrangian: the inner method must use gradients alone.")
 
     def name_non_finite(self, x: Vector, found: Evaluation, row: int) -> str:
         """Say what is not finite."""
@@ -239,10 +243,10 @@ class AugmentedLagrangian(Solver):
                 if start in run.ended:
                     live[row] = False
                     continue
-                x[row], status = augmented.ended[start]
+                x[row], status, detail = augmented.ended[start]
                 _, f, c = augmented.known(start, x[row])
                 if status is Status.NON_FINITE:
-                    run.end(start, x[row], status)
+                    run.end(start, x[row], status, detail)
                     live[row] = False
                     continue
                 excess = self._violation(

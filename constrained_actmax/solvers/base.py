@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -16,7 +17,8 @@ from constrained_actmax.errors import SpecificationError, suggest
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.result import Status, Termination
-from constrained_actmax.run import Run, Stopped
+from constrained_actmax.run import MOST_ROWS, Run, Stopped
+from constrained_actmax.solvers.lockstep import LockStep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +81,8 @@ class Solver(ABC):
             One for each row.
         """
         status, detail = Status.SOLVER_ERROR, "The solver left this start without a word."
-        with _blas().limit(limits=1, user_api="blas"):
+        with _blas().limit(limits=1, user_api="blas"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what SciPy warns of becomes a status
             try:
                 self._run(run, x0, np.arange(len(x0)))
             except Stopped as reason:
@@ -97,14 +100,25 @@ class Solver(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class RowSolver(Solver):
-    """A solver of one start at a time; several run one after the other and share the budget."""
+    """A solver of one start at a time; several run side by side, one model call a round."""
+
+    #: Whether starts may run side by side; False for solvers that hold a lock.
+    side_by_side: ClassVar[bool] = True
 
     @abstractmethod
     def _run_row(self, run: Run, start: int, x0: Vector) -> None:
         """Minimise from one point (n,); ends it by ``run.end`` or is left by `Stopped`."""
 
+    def most_at_once(self, problem: Problem) -> int:
+        """Return how many starts memory allows to be live together."""
+        return MOST_ROWS
+
     @override
     def _run(self, run: Run, x0: Rows, starts: Indices) -> None:
+        if len(x0) > 1 and self.side_by_side:
+            seats = min(self.most_at_once(run.problem), run.padded_rows)
+            LockStep(self._run_row, run, seats).solve(x0, starts)
+            return
         for place, (start, point) in enumerate(zip(starts.tolist(), x0, strict=True)):
             run.share(len(x0) - place)
             try:

@@ -1,0 +1,216 @@
+"""Starts side by side: the same bits as alone, clean ends, no thread left behind."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from sample_problems import bowl, quadratic
+
+import constrained_actmax as cax
+from constrained_actmax.run import Run, padded
+from constrained_actmax.solvers.selection import named
+
+SIDE_BY_SIDE = ["L-BFGS-B", "SLSQP", "trust-constr", "TNC"]
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> Any:
+    before = set(threading.enumerate())
+    yield
+    left = [one for one in threading.enumerate() if one not in before and "start" in one.name]
+    assert not left
+
+
+def wavy(n: int, asked: list[int] | None = None) -> cax.Problem:
+    """Return a nonconvex problem on which starts take different numbers of steps."""
+    a, b = bowl(n)
+
+    def function(x: np.ndarray) -> tuple[float, np.ndarray]:
+        if asked is not None:
+            asked.append(1)
+        value = 0.5 * float(x @ a @ x) - float(b @ x) + float(np.cos(5 * x).sum())
+        return value, a @ x - b - 5 * np.sin(5 * x)
+
+    oracle = cax.FunctionOracle(function, n, smooth=True)
+    return cax.Problem(oracle, constraints=[cax.Box(-1, 1)], sense="minimize")
+
+
+@pytest.mark.parametrize("method", SIDE_BY_SIDE)
+def test_side_by_side_gives_the_same_bits_as_one_after_another(method: str) -> None:
+    problem = wavy(8)
+    starts = problem.set.sample(np.random.default_rng(0), 9)
+    together = cax.solve(problem, method=method, starts=starts)
+    for row, point in enumerate(starts):
+        alone = cax.solve(problem, method=method, x0=point)
+        np.testing.assert_array_equal(together.starts[row].x, alone.starts[0].x)
+        assert together.starts[row].nit == alone.nit
+        assert together.starts[row].status == alone.starts[0].status
+    assert len({one.nit for one in together.starts}) > 1
+
+
+@pytest.mark.parametrize("method", ["L-BFGS-B", "SLSQP"])
+def test_the_network_gives_the_same_bits_at_the_same_padded_shape(method: str) -> None:
+    model = cax.examples.load_model()
+    sets: list[Any] = [cax.Box(0, 1)]
+    problem = cax.Problem(model, cax.Logit(7), sets)
+    starts = problem.set.sample(np.random.default_rng(0), 5)
+    solver = named(method)
+    budget = cax.Budget(evaluations=400)
+    if method == "SLSQP":
+        budget = cax.Budget(evaluations=20)
+    together = Run(problem, 5, budget=budget, reserve=True)
+    solver.solve(together, starts)
+    assert together.padded_rows == 8
+    assert together.calls < 0.5 * together.rows
+    for row, point in enumerate(starts):
+        alone = Run(problem, 1, padded_rows=8, budget=budget, reserve=True)
+        solver.solve(alone, point[None])
+        ours = [
+            v
+            for s, v in zip(together.history.start, together.history.value, strict=True)
+            if s == row
+        ]
+        shorter = min(len(ours), len(alone.history.value))
+        assert shorter >= 1
+        assert ours[:shorter] == alone.history.value[:shorter]
+
+
+def test_one_model_call_a_round() -> None:
+    model = cax.examples.load_model()
+    problem = cax.Problem(model, cax.LogProbability(7), [cax.Box(0, 1)])
+    result = cax.solve(problem, method="L-BFGS-B", starts=8, seed=0)
+    longest = max(one.nit for one in result.starts)
+    assert result.nfev > 3 * result.calls
+    assert result.calls <= 3 * longest + 40
+
+
+def test_finished_starts_are_replaced_from_the_queue() -> None:
+    problem = wavy(4)
+    starts = problem.set.sample(np.random.default_rng(0), 150)  # more than sit at a time
+    result = cax.solve(problem, method="L-BFGS-B", starts=starts)
+    assert len(result.starts) == 150
+    assert all(one.status in (cax.Status.CONVERGED, cax.Status.STALLED) for one in result.starts)
+    best = min(one.value for one in result.starts)
+    assert result.value == best
+
+
+@pytest.mark.parametrize("method", SIDE_BY_SIDE)
+def test_an_exception_ends_all_and_reaches_the_user(method: str) -> None:
+    asked: list[int] = []
+    a, b = bowl(6)
+
+    def function(x: np.ndarray) -> tuple[float, np.ndarray]:
+        asked.append(1)
+        if len(asked) == 12:
+            raise RuntimeError("the model is gone")
+        return 0.5 * float(x @ a @ x) - float(b @ x), a @ x - b
+
+    problem = cax.Problem(
+        cax.FunctionOracle(function, 6), constraints=[cax.Box(-1, 1)], sense="minimize"
+    )
+    with pytest.raises(RuntimeError, match="the model is gone"):
+        cax.solve(problem, method=method, starts=5, seed=0)
+
+
+@pytest.mark.parametrize("method", SIDE_BY_SIDE)
+def test_ctrl_c_ends_all_and_keeps_the_best(method: str) -> None:
+    asked: list[int] = []
+    a, b = bowl(6)
+
+    def function(x: np.ndarray) -> tuple[float, np.ndarray]:
+        asked.append(1)
+        if len(asked) == 9:
+            raise KeyboardInterrupt
+        return 0.5 * float(x @ a @ x) - float(b @ x), a @ x - b
+
+    problem = cax.Problem(
+        cax.FunctionOracle(function, 6), constraints=[cax.Box(-1, 1)], sense="minimize"
+    )
+    result = cax.solve(problem, method=method, starts=5, seed=0)
+    assert result.status is cax.Status.INTERRUPTED
+    assert result.feasible
+
+
+@pytest.mark.parametrize("method", [*SIDE_BY_SIDE, "spg", "pgd", "pqn"])
+def test_a_budget_ends_all_within_it(method: str) -> None:
+    result = cax.solve(wavy(8), method=method, starts=6, seed=0, budget=cax.Budget(evaluations=100))
+    assert result.nfev <= 100
+    assert result.feasible
+
+
+@pytest.mark.parametrize("method", SIDE_BY_SIDE)
+def test_a_nan_in_one_start_ends_that_one_alone(method: str) -> None:
+    a, b = bowl(4)
+
+    def function(x: np.ndarray) -> tuple[float, np.ndarray]:
+        if x[0] > 0.95:
+            return np.nan, np.full(4, np.nan)
+        return 0.5 * float(x @ a @ x) - float(b @ x), a @ x - b
+
+    problem = cax.Problem(
+        cax.FunctionOracle(function, 4),
+        constraints=[cax.Box(-1, [0.9, 1, 1, 1])],
+        sense="minimize",
+    )
+    good = problem.set.sample(np.random.default_rng(0), 3)
+    bad = quadratic(4, [cax.Box(-1, 1)])
+    assert bad.size == 4
+    result = cax.solve(problem, method=method, starts=good)
+    assert result.feasible
+    assert all(one.feasible for one in result.starts)
+
+
+def test_the_callback_sees_all_starts_in_order_and_may_stop_them() -> None:
+    seen: list[tuple[int, int]] = []
+
+    def stop(one: cax.Intermediate) -> bool:
+        seen.append((one.start, one.nit))
+        return len(seen) == 7
+
+    result = cax.solve(wavy(6), method="L-BFGS-B", starts=3, seed=0, callback=stop)
+    assert result.status is cax.Status.INTERRUPTED
+    assert len(seen) == 7
+    again: list[tuple[int, int]] = []
+    cax.solve(
+        wavy(6),
+        method="L-BFGS-B",
+        starts=3,
+        seed=0,
+        callback=lambda one: again.append((one.start, one.nit)),
+    )
+    assert again[:7] == seen
+
+
+def test_slsqp_counts_the_memory_of_its_live_starts() -> None:
+    solver = named("SLSQP")
+    small = quadratic(10, [cax.Box(-1, 1)])
+    big = cax.Problem(cax.FunctionOracle(lambda x: (0.0, x), 3000), constraints=[cax.Box(-1, 1)])
+    assert solver.most_at_once(small) == 64
+    assert solver.most_at_once(big) == 3  # 2 GiB over 8.5 * 3000^2 doubles
+
+
+def test_padded_shapes_are_few_and_bounded() -> None:
+    assert [padded(k, 784) for k in (1, 2, 3, 5, 16, 17, 64, 1000)] == [
+        1,
+        2,
+        4,
+        8,
+        16,
+        32,
+        64,
+        64,
+    ]
+    assert padded(64, 224 * 224 * 3) == 8
+    assert padded(64, 10**9) == 1
+
+
+def test_many_runs_leave_nothing_behind() -> None:
+    problem = wavy(3)
+    before = threading.active_count()
+    for seed in range(60):
+        cax.solve(problem, method="L-BFGS-B", starts=4, seed=seed)
+    assert threading.active_count() == before
