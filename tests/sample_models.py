@@ -30,7 +30,7 @@ def dense(activation: str = "tanh", head: str | None = "softmax", dtype: str = "
     return shaken(
         keras.Sequential(
             [
-                keras.Input((6,), name="x"),
+                keras.Input((6,), name="x", dtype=dtype),
                 L.Dense(5, activation=activation, name="hidden", dtype=dtype),
                 L.Dense(4, activation=head, name="out", dtype=dtype),
             ],

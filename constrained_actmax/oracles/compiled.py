@@ -20,6 +20,7 @@ XLA_MOST_FUNCTIONS = 4  # each adds a backward pass to what has to be compiled
 XLA_LONGEST_CALL = 0.005  # seconds: beyond, arithmetic and not overhead takes the time
 XLA_ADVANTAGE = 0.8  # XLA is taken where it needs less than this share of the time
 XLA_REPEATS = 9
+FLAT = frozenset(["Floor", "Ceil", "Round", "Rint", "FloorDiv", "Bucketize"])  # constant pieces
 
 
 class Compiled:
@@ -251,6 +252,10 @@ def _without_gradient(x: Tensor, end: Tensor) -> str | None:
     from tensorflow.python.framework import ops
 
     for op in operations_between([x], [end]):
+        if op.type in ("ZerosLike", "OnesLike", "Fill", "BroadcastTo", "Greater", "Equal"):
+            continue  # our own masks and guards
+        if op.type in FLAT or (op.type == "Cast" and not op.outputs[0].dtype.is_floating):
+            return str(op.type)
         try:
             if ops.get_gradient_function(op) is None:
                 return str(op.type)

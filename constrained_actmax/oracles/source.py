@@ -685,7 +685,7 @@ def _network(
         loaded = load_keras(path, custom_objects, safe_mode)
         if shapes is None:
             recorded = recorded_shape(path)
-            inputs = list(loaded.inputs or []) if loaded.built else []
+            inputs = list(getattr(loaded, "inputs", None) or [])
             if recorded and len(inputs) == 1 and len(inputs[0].shape) == len(recorded) + 2:
                 shapes = recorded
         return _keras_network(loaded, shapes, precision, custom_objects)

@@ -34,8 +34,10 @@ def energy(inputs: Any, outputs: Any, activations: dict[str, Any]) -> Any:
 
     def total(value: Any) -> Any:
         return tf.add_n(
-            [tf.reduce_sum(one**2, axis=tuple(range(1, len(one.shape))))
-             for one in tf.nest.flatten(value)]
+            [
+                tf.reduce_sum(one**2, axis=tuple(range(1, len(one.shape))))
+                for one in tf.nest.flatten(value)
+            ]
         )
 
     return total(inputs) + total(outputs) + total(activations)
@@ -68,32 +70,66 @@ DENSE: list[Objective] = [
 
 OTHERS: dict[str, list[Objective]] = {
     "convolutional": [
-        Logit(2), LogProbability(1), Margin(0), Output(1), Neuron("conv", (2, 3, 1)),
-        Channel("pool", 2), Direction("pool", [1.0, -2.0, 0.5, 1.0]),
+        Logit(2),
+        LogProbability(1),
+        Margin(0),
+        Output(1),
+        Neuron("conv", (2, 3, 1)),
+        Channel("pool", 2),
+        Direction("pool", [1.0, -2.0, 0.5, 1.0]),
         Direction("relu", [1.0, -2.0, 0.5, 1.0], cosine=True),
-        Direction("scores", [1.0, 2.0, 3.0]), Layer("norm"), SquaredDistance(0.5),
-        TotalVariation(), Norm(2), Custom(energy, layers=["pool"]),
+        Direction("scores", [1.0, 2.0, 3.0]),
+        Layer("norm"),
+        SquaredDistance(0.5),
+        TotalVariation(),
+        Norm(2),
+        Custom(energy, layers=["pool"]),
     ],
     "two inputs": [
-        Output("power"), Logit(1, head="kind"), Probability(2, head="kind"),
-        Margin(0, head="kind"), Neuron("hidden", 2), Layer("hidden"),
-        SquaredDistance({"state": 0.5, "action": [0.1, 0.2]}), Norm(2, on="action"),
-        TotalVariation(on="state"), Custom(energy, layers=["hidden"]),
+        Output("power"),
+        Logit(1, head="kind"),
+        Probability(2, head="kind"),
+        Margin(0, head="kind"),
+        Neuron("hidden", 2),
+        Layer("hidden"),
+        SquaredDistance({"state": 0.5, "action": [0.1, 0.2]}),
+        Norm(2, on="action"),
+        TotalVariation(on="state"),
+        Custom(energy, layers=["hidden"]),
         Output(0, head="power") - Norm(2),
     ],
     "nested": [
-        Logit(0), LogProbability(1), Probability(0), Margin(0, over=1),
-        Neuron("inner/first", 2), Neuron("inner/first#2", 2), Neuron("shared", 1),
-        Channel("shared#2", 1), Direction("inner/second#2", [1.0, 0, 0, 2.0, 1.0]), Layer("inner"),
+        Logit(0),
+        LogProbability(1),
+        Probability(0),
+        Margin(0, over=1),
+        Neuron("inner/first", 2),
+        Neuron("inner/first#2", 2),
+        Neuron("shared", 1),
+        Channel("shared#2", 1),
+        Direction("inner/second#2", [1.0, 0, 0, 2.0, 1.0]),
+        Layer("inner"),
     ],
     "subclassed": [
-        Logit(1), Logit(0), LogProbability(0), Probability(1), Margin(0), Output(0),
-        Neuron("block", 1), Neuron("block#2", 1), Layer("inward"),
+        Logit(1),
+        Logit(0),
+        LogProbability(0),
+        Probability(1),
+        Margin(0),
+        Output(0),
+        Neuron("block", 1),
+        Neuron("block#2", 1),
+        Layer("inward"),
         Custom(energy, layers=["block#2"]),
     ],
     "preprocessing": [
-        Logit(2), LogProbability(0), Margin(1), Neuron("hidden", 0), SquaredDistance(100.0),
-        TotalVariation(), Logit(1) - 0.01 * Norm(2),
+        Logit(2),
+        LogProbability(0),
+        Margin(1),
+        Neuron("hidden", 0),
+        SquaredDistance(100.0),
+        TotalVariation(),
+        Logit(1) - 0.01 * Norm(2),
     ],
 }
 
