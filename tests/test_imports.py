@@ -18,7 +18,7 @@ NAME = "constrained_actmax"
 
 # A part may import from its own rank and from those below.
 RANKS = [
-    {"errors", "layout", "plotting", "result", "examples"},
+    {"errors", "layout", "rounds", "plotting", "result", "examples"},
     {"constraints", "objectives", "oracles"},
     {"sets"},
     {"conformance", "optimality", "problem", "run"},

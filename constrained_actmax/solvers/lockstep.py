@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from queue import SimpleQueue
-from typing import Any
+from functools import partial
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.result import Status
+from constrained_actmax.rounds import Ask, Rounds
 from constrained_actmax.run import Run, Stopped
 
 #: What a worker does from its point: ``(run, start, x0)``, left by `Stopped`.
 RowRunner = Callable[[Any, int, Vector], None]
 
 
-@dataclass
-class Request:
-    """What one worker asks of the server."""
+class Request(NamedTuple):
+    """What one start asks of the server."""
 
-    start: int
-    kind: str  # "evaluate", "hessian" or "done"
-    payload: tuple[Any, ...] = ()
-    error: BaseException | None = None
+    kind: Literal["evaluate", "hessian"]
+    payload: tuple[Any, ...]
 
 
 @dataclass
@@ -44,8 +41,7 @@ class Seat:
 
     start: int
     run: Run
-    inbox: SimpleQueue[Request]
-    answers: SimpleQueue[Any] = field(default_factory=SimpleQueue)
+    ask: Ask
     accepted: list[Accepted] = field(default_factory=list)
     last_word: tuple[Vector, Status, str] | None = None
 
@@ -81,12 +77,12 @@ class Seat:
 
     def evaluate(self, x: Rows, starts: Sequence[int] | Indices) -> Evaluation:
         """Ask for one row and wait until the round is evaluated."""
-        found: Evaluation = self._ask("evaluate", x)
+        found: Evaluation = self.ask(Request("evaluate", (x,)))
         return found
 
     def hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
         """Ask for a product with the Hessian."""
-        found: Vector = self._ask("hessian", x, v, weights)
+        found: Vector = self.ask(Request("hessian", (x, v, weights)))
         return found
 
     def iterate(self, start: int, x: Vector, f: float, violation: float) -> bool:
@@ -103,20 +99,12 @@ class Seat:
         """Say what is not finite."""
         return self.run.name_non_finite(x, found, row)
 
-    def _ask(self, kind: str, *payload: Any) -> Any:
-        self.inbox.put(Request(self.start, kind, payload))
-        answer = self.answers.get()
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
-
 
 class LockStep:
-    """A server, which is the calling thread and alone touches the model, and a thread a start.
+    """The starts of a one-start solver as jobs whose points are evaluated together.
 
-    Every live start asks for one thing and waits. When all have asked, the server evaluates the
-    points together, ordered by start, and hands back copies. A start that ends is replaced by the
-    next in the queue. An error, Ctrl-C or the callback's stop in one start ends all.
+    The calling thread alone touches the model. An error, Ctrl-C or the callback's stop in one
+    start ends all.
 
     Parameters
     ----------
@@ -131,54 +119,29 @@ class LockStep:
     def __init__(self, runner: RowRunner, run: Run, seats: int) -> None:
         self._runner = runner
         self._run = run
-        self._seats = max(1, seats)
-        self._inbox: SimpleQueue[Request] = SimpleQueue()
-        self._live: dict[int, tuple[Seat, threading.Thread]] = {}
+        self._seats: dict[int, Seat] = {}
+        self._rounds = Rounds(self._answer, seats, lambda: Stopped(Status.INTERRUPTED))
 
     def solve(self, x0: Rows, starts: Indices) -> None:
         """Run every start to its end."""
-        queue = list(zip(starts.tolist(), x0, strict=True))[::-1]
-        waiting: dict[int, Request] = {}
+        jobs = zip(starts.tolist(), x0, strict=True)
+        self._rounds.run(
+            ((start, partial(self._work, start, point)) for start, point in jobs), self._done
+        )
+
+    def _work(self, start: int, point: Vector, ask: Ask) -> None:
+        seat = self._seats[start] = Seat(start, self._run, ask)
         try:
-            while queue or self._live:
-                while queue and len(self._live) < self._seats:
-                    self._sit(*queue.pop())
-                while len(waiting) < len(self._live):
-                    request = self._inbox.get()
-                    if request.kind != "done":
-                        waiting[request.start] = request
-                        continue
-                    seat, thread = self._live.pop(request.start)
-                    thread.join()
-                    self._record(seat)
-                    if request.error is not None:
-                        raise request.error
-                if waiting:
-                    self._answer(waiting)
-                    waiting = {}
-        except BaseException as reason:
-            self._dismiss(waiting, reason)
-            raise
+            self._runner(seat, start, point)
+        except Stopped as reason:
+            if reason.status is not Status.INTERRUPTED:
+                best = self._run.best_x[start]
+                seat.end(start, point if best is None else best, reason.status, reason.detail)
 
-    def _sit(self, start: int, point: Vector) -> None:
-        seat = Seat(start, self._run, self._inbox)
-
-        def work() -> None:
-            error: BaseException | None = None
-            try:
-                self._runner(seat, start, point)
-            except Stopped as reason:
-                if reason.status is not Status.INTERRUPTED:
-                    best = self._run.best_x[start]
-                    x = point if best is None else best
-                    seat.end(start, x, reason.status, reason.detail)
-            except BaseException as reason:  # handed to the server, which raises it
-                error = reason
-            self._inbox.put(Request(start, "done", error=error))
-
-        thread = threading.Thread(target=work, name=f"start {start}", daemon=True)
-        self._live[start] = seat, thread
-        thread.start()
+    def _done(self, start: int, error: BaseException | None) -> None:
+        self._record(self._seats.pop(start))
+        if error is not None:
+            raise error
 
     def _record(self, seat: Seat) -> bool:
         """Record what a start has reported since its last request; False if it has diverged."""
@@ -190,42 +153,26 @@ class LockStep:
             self._run.end(seat.start, *seat.last_word)
         return going
 
-    def _answer(self, waiting: dict[int, Request]) -> None:
+    def _answer(self, requests: dict[int, Request]) -> dict[int, Any]:
         """Answer one request of every live start, evaluations in one batch."""
+        answers: dict[int, Any] = {}
         evaluated: list[int] = []
-        for start in sorted(waiting):
-            seat = self._live[start][0]
-            if not self._record(seat):
-                seat.answers.put(Stopped(Status.UNBOUNDED))
-            elif waiting[start].kind == "hessian":
+        for start, request in requests.items():
+            if not self._record(self._seats[start]):
+                answers[start] = Stopped(Status.UNBOUNDED)
+            elif request.kind == "hessian":
                 try:
-                    seat.answers.put(self._run.hessian_product(*waiting[start].payload))
+                    answers[start] = self._run.hessian_product(*request.payload)
                 except Stopped as reason:
-                    seat.answers.put(Stopped(reason.status, reason.detail))
+                    answers[start] = reason
             else:
                 evaluated.append(start)
         if not evaluated:
-            return
-        points = np.concatenate([waiting[start].payload[0] for start in evaluated])
+            return answers
+        points = np.concatenate([requests[start].payload[0] for start in evaluated])
         try:
             found = self._run.evaluate(points, evaluated)
         except Stopped as reason:
-            for start in evaluated:
-                self._live[start][0].answers.put(Stopped(reason.status, reason.detail))
-            return
-        for row, start in enumerate(evaluated):
-            self._live[start][0].answers.put(found.row(row))
-
-    def _dismiss(self, waiting: dict[int, Request], reason: BaseException) -> None:
-        """End every live start: each gets an exception at its next request."""
-        detail = reason.detail if isinstance(reason, Stopped) else ""
-        stop = Status.INTERRUPTED
-        for start in waiting:
-            self._live[start][0].answers.put(Stopped(stop, detail))
-        while self._live:
-            request = self._inbox.get()
-            if request.kind == "done":
-                _, thread = self._live.pop(request.start)
-                thread.join()
-            else:
-                self._live[request.start][0].answers.put(Stopped(stop, detail))
+            stops = {start: Stopped(reason.status, reason.detail) for start in evaluated}
+            return answers | stops
+        return answers | {start: found.row(row) for row, start in enumerate(evaluated)}
