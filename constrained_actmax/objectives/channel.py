@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from typing_extensions import override
@@ -40,16 +41,16 @@ class Channel(Objective):
         index = checked_index(
             self.index, channels, "Channel: index", f"layer {self.layer!r} has {channels} channels"
         )
-        path = self.layer
+        path, positions = self.layer, math.prod(shape) // channels
 
         def function(tensors: Tensors, parameters: tuple[Tensor, ...]) -> Tensor:
             import tensorflow as tf
 
             a = tensors.activation(path)
             if axis == 0:
-                a = tf.reshape(a, (tf.shape(a)[0], channels, -1))
+                a = tf.reshape(a, (-1, channels, positions))
                 return pick(tf.reduce_mean(a, axis=2), parameters[0])
-            a = tf.reshape(a, (tf.shape(a)[0], -1, channels))
+            a = tf.reshape(a, (-1, positions, channels))
             return pick(tf.reduce_mean(a, axis=1), parameters[0])
 
         return Score(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ class ClassObjective(Objective):
     def _formula(
         self, z: Tensor, target: Tensor, rest: tuple[Tensor, ...], link: Link | None, binary: bool
     ) -> Tensor:
-        """Return the score (B, P) from logits (B, P, C) and the target's number (1 or B,)."""
+        """Return the score from logits (B, C) or (B, P, C) and the target's number (1 or B,)."""
 
     @abstractmethod
     def _bounds(self, head: Head, link: Link | None, target: int) -> Bounded:
@@ -76,16 +77,19 @@ class ClassObjective(Objective):
         binary = head.is_binary(link)
         place = self._place(head)
         extra, rest = self._extra(head, link, target)
-        units, name = head.units, head.name
+        units, name, count = head.units, head.name, math.prod(head.positions)
 
         def function(tensors: Tensors, parameters: tuple[Tensor, ...]) -> Tensor:
             import tensorflow as tf
 
             index, *others = parameters
             z = tensors.logits(name)
-            z = tf.reshape(z, (tf.shape(z)[0], -1, units))
+            if not head.positions:
+                return self._formula(tf.reshape(z, (-1, units)), index, tuple(others), link, binary)
+            z = tf.reshape(z, (-1, count, units))
             if place is not None:
-                z = pick(tf.transpose(z, (0, 2, 1)), others.pop(0))[:, None, :]
+                z = pick(tf.transpose(z, (0, 2, 1)), others.pop(0))
+                return self._formula(z, index, tuple(others), link, binary)
             return tf.reduce_mean(self._formula(z, index, tuple(others), link, binary), axis=1)
 
         positions = () if place is None else (index_parameter(place),)
@@ -132,10 +136,10 @@ class ClassObjective(Objective):
 
 
 def class_logit(z: Tensor, target: Tensor, binary: bool) -> Tensor:
-    """Return the logit (B, P) of a class; with one sigmoid z for class 1 and -z for class 0."""
+    """Return the logit (B, ...) of a class; with one sigmoid z for class 1 and -z for class 0."""
     import tensorflow as tf
 
     if binary:
         sign = tf.cast(2 * target - 1, z.dtype)
-        return z[..., 0] * sign[:, None]
+        return z[..., 0] * tf.reshape(sign, [-1] + [1] * (len(z.shape) - 2))
     return pick(z, target)

@@ -56,7 +56,7 @@ class LogProbability(ClassObjective):
 
 
 def log_probability(z: Tensor, target: Tensor, link: Link | None, binary: bool) -> Tensor:
-    """Return the log-probability (B, P) of a class from logits (B, P, C)."""
+    """Return the log-probability (B, ...) of a class from logits (B, ..., C)."""
     import tensorflow as tf
 
     if link == "sigmoid":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
@@ -144,12 +145,11 @@ class RivalMargins(Objective):
 
             target, *place = parameters
             z = tensors.logits(name)
-            batch = tf.shape(z)[0]
-            z = tf.reshape(z, (batch, -1, units))
+            z = tf.reshape(z, (-1, math.prod(head.positions), units))
             z = pick(tf.transpose(z, (0, 2, 1)), place[0]) if place else z[:, 0]
             rivals = tf.range(units - 1, dtype=tf.int64)[None, :]
             rivals = tf.where(rivals >= target[:, None], rivals + 1, rivals)
-            rivals = tf.broadcast_to(rivals, (batch, units - 1))
+            rivals = tf.broadcast_to(rivals, (tf.shape(z)[0], units - 1))
             return pick(z, target)[:, None] - tf.gather(z, rivals, axis=1, batch_dims=1)
 
         return Score(

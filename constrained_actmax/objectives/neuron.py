@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from typing_extensions import override
@@ -37,13 +38,13 @@ class Neuron(Objective):
     def _bind(self, signature: Signature) -> Score:
         found = signature.activation(self.layer, "Neuron")
         position = flat_position(self.index, found.shape, "Neuron", f"layer {self.layer!r}")
-        path = self.layer
+        path, size = self.layer, math.prod(found.shape)
 
         def function(tensors: Tensors, parameters: tuple[Tensor, ...]) -> Tensor:
             import tensorflow as tf
 
             a = tensors.activation(path)
-            return pick(tf.reshape(a, (tf.shape(a)[0], -1)), parameters[0])
+            return pick(tf.reshape(a, (-1, size)), parameters[0])
 
         return Score(
             ("Neuron", path),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from typing_extensions import override
@@ -42,13 +43,13 @@ class Output(Objective):
     @override
     def _bind(self, signature: Signature) -> Score:
         head, position = self._position(signature)
-        name = head.name
+        name, size = head.name, math.prod(head.shape)
 
         def function(tensors: Tensors, parameters: tuple[Tensor, ...]) -> Tensor:
             import tensorflow as tf
 
             y = tensors.output(name)
-            return pick(tf.reshape(y, (tf.shape(y)[0], -1)), parameters[0])
+            return pick(tf.reshape(y, (-1, size)), parameters[0])
 
         return Score(("Output", name), function, (index_parameter(position),), bounded=head.outputs)
 

@@ -25,7 +25,7 @@ def chosen(z: Tensor, index: Tensor) -> Tensor:
     """
     import tensorflow as tf
 
-    units = tf.range(tf.shape(z, out_type=tf.int64)[-1])
+    units = tf.range(z.shape[-1], dtype=tf.int64)  # heads and layers have known sizes
     return tf.equal(units, tf.reshape(index, [-1] + [1] * (len(z.shape) - 1)))
 
 
@@ -33,7 +33,11 @@ def pick(z: Tensor, index: Tensor) -> Tensor:
     """Return z[b, ..., index[b]]; a sum over a mask, so NaN elsewhere in the row does not leak."""
     import tensorflow as tf
 
-    return tf.reduce_sum(tf.where(chosen(z, index), z, tf.zeros_like(z)), axis=-1)
+    kept = tf.where(chosen(z, index), z, tf.zeros_like(z))
+    if len(z.shape) != 2:
+        return tf.reduce_sum(kept, axis=-1)
+    ones = tf.ones((z.shape[1], 1), z.dtype)
+    return tf.reshape(tf.matmul(kept, ones), [-1])  # the derivative of a sum needs ten operations
 
 
 def others(z: Tensor, index: Tensor) -> Tensor:

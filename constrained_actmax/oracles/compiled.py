@@ -91,7 +91,7 @@ class Compiled:
         values = _joined(columns)
         if self.functions <= UNROLLED:
             slopes = [
-                self._gradient(column[:, k], x, name)
+                self._gradient(column if column.shape[1] == 1 else column[:, k], x, name)
                 for column, name in zip(columns, self._names, strict=True)
                 for k in range(column.shape[1])
             ]
