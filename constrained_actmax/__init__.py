@@ -22,7 +22,16 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "maximization": ("Check", "check", "maximize", "minimize", "solve"),
     "problem": ("Evaluation", "Problem"),
     "run": ("Intermediate",),
-    "result": ("Budget", "History", "Optimality", "Result", "Start", "Status", "load_result"),
+    "result": (
+        "Budget",
+        "Failure",
+        "History",
+        "Optimality",
+        "Result",
+        "Start",
+        "Status",
+        "load_result",
+    ),
     "oracles": ("FunctionOracle", "Oracle", "Scaling"),
     "objectives": (
         "Channel",
@@ -42,6 +51,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "constraints": ("Between", "Function"),
     "sets": ("Box", "ConvexSet", "CvxpySet", "Fixed", "L1Ball", "L2Ball", "LinfBall", "Linear"),
+    "sweep": ("solve_many", "sweep"),
     "solvers": (
         "AugmentedLagrangian",
         "FISTA",

@@ -5,17 +5,26 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from constrained_actmax.errors import RefusedError, SpecificationError
 from constrained_actmax.layout import Rows, Structure, Vector, conform
 from constrained_actmax.optimality import measure
-from constrained_actmax.problem import FEASIBILITY_TOLERANCE, Problem
-from constrained_actmax.result import Budget, Optimality, Result, Start, Status, Termination
+from constrained_actmax.oracles.base import BaseOracle
+from constrained_actmax.problem import FEASIBILITY_TOLERANCE, MODEL_OPTIONS, Problem
+from constrained_actmax.result import (
+    Budget,
+    Failure,
+    Optimality,
+    Result,
+    Start,
+    Status,
+    Termination,
+)
 from constrained_actmax.run import Intermediate, Run
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.solvers.selection import SOLVERS, select
@@ -35,7 +44,7 @@ Callback = Callable[[Intermediate], Any]
 
 def maximize(
     model: Any,
-    objective: Objective | None = None,
+    objective: Objective | Sequence[Objective] | None = None,
     constraints: Any = (),
     *,
     x0: Structure | None = None,
@@ -50,7 +59,7 @@ def maximize(
     callback: Callback | None = None,
     progress: Callback | None = None,
     **model_options: Any,
-) -> Result:
+) -> Any:
     r"""Find the input that makes an output of a trained model largest, among those allowed.
 
     .. math:: \max_x f(x) \quad\text{subject to}\quad x \in C, \quad l \le c(x) \le u
@@ -59,8 +68,9 @@ def maximize(
     ----------
     model : keras.Model, path, callable, Oracle or FunctionOracle
         The trained model; it is left as it is.
-    objective : Objective, optional
-        What should be large, such as ``Logit(7)``; left out for an oracle that has one.
+    objective : Objective or sequence of Objective, optional
+        What should be large, such as ``Logit(7)``; left out for an oracle that has one. Several
+        are solved side by side, sharing the calls of one compiled model.
     constraints : set, comparison or sequence of them, optional
         What is allowed, such as ``[Box(0, 1), L1Ball(60)]``. SciPy's constraint objects too.
     x0 : array_like or structure of them, optional
@@ -93,7 +103,7 @@ def maximize(
 
     Returns
     -------
-    Result
+    Result, or list of Result and Failure for several objectives
         `x` is feasible if any feasible point was found, and the printed form says so first.
 
     Raises
@@ -115,6 +125,18 @@ def maximize(
     >>> result.feasible
     True
     """
+    if isinstance(objective, list | tuple):
+        return _each(
+            model,
+            objective,
+            constraints,
+            "maximize",
+            {"bounds": bounds, "x0": x0, "feasibility_tolerance": feasibility_tolerance}
+            | model_options,
+            {"method": method, "starts": starts, "seed": seed, "budget": budget, "tol": tol}
+            | {"options": options},
+            callback or progress,
+        )
     problem = Problem(
         model,
         objective,
@@ -141,7 +163,7 @@ def maximize(
 
 def minimize(
     model: Any,
-    objective: Objective | None = None,
+    objective: Objective | Sequence[Objective] | None = None,
     constraints: Any = (),
     *,
     x0: Structure | None = None,
@@ -156,11 +178,23 @@ def minimize(
     callback: Callback | None = None,
     progress: Callback | None = None,
     **model_options: Any,
-) -> Result:
+) -> Any:
     """Find the input that makes an output smallest: `maximize` with the other sign.
 
     Parameters and returns are those of `maximize`; ``result.value`` is the objective as written.
     """
+    if isinstance(objective, list | tuple):
+        return _each(
+            model,
+            objective,
+            constraints,
+            "minimize",
+            {"bounds": bounds, "x0": x0, "feasibility_tolerance": feasibility_tolerance}
+            | model_options,
+            {"method": method, "starts": starts, "seed": seed, "budget": budget, "tol": tol}
+            | {"options": options},
+            callback or progress,
+        )
     problem = Problem(
         model,
         objective,
@@ -355,6 +389,31 @@ def check(problem: Problem, *, x0: Structure | None = None, seed: int = 0) -> Ch
         milliseconds=1e3 * float(np.median(seconds)),
         smooth=problem.smooth,
     )
+
+
+def _each(
+    model: Any,
+    objectives: Sequence[Objective],
+    constraints: Any,
+    sense: Literal["maximize", "minimize"],
+    building: Mapping[str, Any],
+    solving: Mapping[str, Any],
+    listener: Callback | None,
+) -> list[Result | Failure]:
+    """Solve for each of several objectives on one model, sharing its calls."""
+    from constrained_actmax.oracles.oracle import Oracle
+    from constrained_actmax.sweep import solve_many
+
+    if listener is not None:
+        raise SpecificationError(
+            "callback: several objectives run side by side; give it to a call with one objective."
+        )
+    named = dict(building)
+    if not isinstance(model, BaseOracle):
+        ours = {name: named.pop(name) for name in list(named) if name in MODEL_OPTIONS}
+        model = Oracle(model, **ours)
+    problems = [Problem(model, one, constraints, sense=sense, **named) for one in objectives]
+    return solve_many(problems, **solving)
 
 
 def _tolerance(problem: Problem, tol: float | None) -> float:

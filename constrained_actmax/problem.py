@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +21,19 @@ if TYPE_CHECKING:
 
 #: Largest relative violation of a constraint that is not projected on.
 FEASIBILITY_TOLERANCE = 1e-6
+
+#: What belongs to the model and is handed to its `Oracle`.
+MODEL_OPTIONS = (
+    "preprocess",
+    "labels",
+    "feature_names",
+    "input_shape",
+    "precision",
+    "xla",
+    "custom_objects",
+    "safe_mode",
+    "signature",
+)
 
 
 @dataclass(frozen=True)
@@ -137,6 +151,17 @@ class Problem:
             raise SpecificationError(
                 f"Problem: sense must be 'maximize' or 'minimize', got {sense!r}."
             )
+        #: The call that built this problem, to build it again elsewhere.
+        self.recipe: dict[str, Any] = {
+            "model": model,
+            "objective": objective,
+            "constraints": constraints,
+            "sense": sense,
+            "bounds": bounds,
+            "x0": x0,
+            "feasibility_tolerance": feasibility_tolerance,
+            **model_options,
+        }
         self.sense = sense
         self.feasibility_tolerance = float(feasibility_tolerance)
         if not self.feasibility_tolerance > 0:
@@ -219,6 +244,13 @@ class Problem:
         """Return, for each row, whether it satisfies C to its tolerance and c to its own."""
         inside: np.ndarray = self.set.relative_violation(x) <= self.set.tolerance
         return inside & (self.functional_violation(c) <= self.feasibility_tolerance)
+
+    def asking(self, oracle: BaseOracle) -> Problem:
+        """Return the same problem with another oracle of the same functions."""
+        other = copy.copy(self)
+        other.user_oracle = oracle
+        other.oracle = Negated(oracle) if self.sense == "maximize" else oracle
+        return other
 
     def __repr__(self) -> str:
         parts = [str(one) for one in self.set.members] + [one.description for one in self.imposed]
@@ -320,20 +352,9 @@ def _oracle(
         return model.with_objectives([*chosen, *outputs])
     if objective is None:
         raise SpecificationError("Problem: say what should be large, such as Logit(7).")
-    known = (
-        "preprocess",
-        "labels",
-        "feature_names",
-        "input_shape",
-        "precision",
-        "xla",
-        "custom_objects",
-        "safe_mode",
-        "signature",
-    )
     for name in options:
-        if name not in known:
-            raise SpecificationError(f"Problem: no option {name!r}. {suggest(name, known)}")
+        if name not in MODEL_OPTIONS:
+            raise SpecificationError(f"Problem: no option {name!r}. {suggest(name, MODEL_OPTIONS)}")
     return Oracle(model, [objective, *outputs], **options)
 
 

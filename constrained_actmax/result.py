@@ -441,6 +441,30 @@ _PLAIN = (
 )
 
 
+@dataclass(frozen=True)
+class Failure:
+    """A problem of several that could not be solved; the others go on.
+
+    Attributes
+    ----------
+    problem : str
+        The problem in words.
+    error : str
+        Name of the error.
+    message : str
+        What it said.
+    """
+
+    problem: str
+    error: str
+    message: str
+    feasible: bool = False
+    success: bool = False
+
+    def __str__(self) -> str:
+        return f"FAILED ({self.error}): {self.message}\n  problem       {self.problem}"
+
+
 def load_result(folder: str | Path) -> Result:
     """Read what `Result.save` wrote.
 

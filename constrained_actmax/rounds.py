@@ -25,10 +25,12 @@ class _Message:
 class Rounds:
     """A server, which is the calling thread, and one thread for each live job.
 
-    Every live job asks for one thing and waits. When all have asked, the server answers them
-    together, in the order of their keys, so that what is computed does not depend on the timing of
-    threads. A job that ends is replaced by the next one. An exception in the server, Ctrl-C among
-    them, ends all jobs before it is raised: each gets `dismissal` at its next request.
+    Every live job asks for one thing and waits. When all have asked, the server computes the
+    answers together and then lets the jobs go on one at a time, in the order of their keys, each
+    until it asks again: nothing depends on the timing of threads, and jobs do not contend for the
+    interpreter's lock (with 40 jobs awake at once that took ten times the work itself). A job that
+    ends is replaced by the next one. An exception in the server, Ctrl-C among them, ends all jobs
+    before it is raised: each gets `dismissal` as its answer until it ends.
 
     Parameters
     ----------
@@ -52,6 +54,7 @@ class Rounds:
         self._dismissal = dismissal
         self._inbox: SimpleQueue[_Message] = SimpleQueue()
         self._live: dict[int, tuple[threading.Thread, SimpleQueue[Any]]] = {}
+        self._asked: dict[int, Any] = {}
 
     def run(
         self,
@@ -70,27 +73,31 @@ class Rounds:
         """
         queue = iter(jobs)
         following = next(queue, None)
-        asked: dict[int, Any] = {}
         try:
             while following is not None or self._live:
                 while following is not None and len(self._live) < self._seats:
                     self._start(*following)
+                    self._listen(following[0], done)
                     following = next(queue, None)
-                while len(asked) < len(self._live):
-                    message = self._inbox.get()
-                    if message.done:
-                        self._live.pop(message.key)[0].join()
-                        done(message.key, message.error)
-                    else:
-                        asked[message.key] = message.payload
-                if asked:
-                    answers = self._answer(dict(sorted(asked.items())))
-                    asked = {}
-                    for key, one in answers.items():
-                        self._live[key][1].put(one)
+                if not self._asked:
+                    continue
+                answers = self._answer(dict(sorted(self._asked.items())))
+                for key in sorted(answers):
+                    del self._asked[key]
+                    self._live[key][1].put(answers[key])
+                    self._listen(key, done)
         except BaseException:
-            self._dismiss(asked)
+            self._dismiss()
             raise
+
+    def _listen(self, key: int, done: Callable[[int, BaseException | None], None]) -> None:
+        """Wait until the one job that is awake asks or ends."""
+        message = self._inbox.get()
+        if message.done:
+            self._live.pop(key)[0].join()
+            done(key, message.error)
+        else:
+            self._asked[key] = message.payload
 
     def _start(self, key: int, job: Job) -> None:
         answers: SimpleQueue[Any] = SimpleQueue()
@@ -114,12 +121,14 @@ class Rounds:
         self._live[key] = thread, answers
         thread.start()
 
-    def _dismiss(self, asked: dict[int, Any]) -> None:
-        for key in asked:
-            self._live[key][1].put(self._dismissal())
-        while self._live:
-            message = self._inbox.get()
-            if message.done:
-                self._live.pop(message.key)[0].join()
-            else:
-                self._live[message.key][1].put(self._dismissal())
+    def _dismiss(self) -> None:
+        for key, (thread, answers) in list(self._live.items()):
+            awake = key not in self._asked
+            while awake or thread.is_alive():
+                if not awake:
+                    answers.put(self._dismissal())
+                awake = False
+                if self._inbox.get().done:
+                    break
+            thread.join()
+            del self._live[key]

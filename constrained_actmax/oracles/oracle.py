@@ -68,6 +68,8 @@ class Oracle(BaseOracle):
         Whether each is bounded above and below over all inputs of this model.
     labels : tuple of str, dict or None
         Names of the output's units.
+    model, options : object, dict
+        What it was made from.
 
     Examples
     --------
@@ -109,6 +111,22 @@ class Oracle(BaseOracle):
             signature=signature,
         )
         self._set_up(source, objective, xla)
+        self.model = model
+        self.options: dict[str, Any] = {
+            name: value
+            for name, value in {
+                "preprocess": preprocess,
+                "labels": labels,
+                "feature_names": feature_names,
+                "input_shape": input_shape,
+                "precision": precision,
+                "xla": xla,
+                "custom_objects": custom_objects,
+                "safe_mode": safe_mode,
+                "signature": signature,
+            }.items()
+            if value is not None
+        }
 
     def _set_up(self, source: Source, objective: Any, xla: bool | Literal["auto"]) -> None:
         BaseOracle.__init__(self)
@@ -138,6 +156,7 @@ class Oracle(BaseOracle):
         """
         other = object.__new__(type(self))
         other._set_up(self.source, objective, self.xla)
+        other.model, other.options = self.model, self.options
         return other
 
     # -- what is known ---------------------------------------------------------------------------
@@ -204,6 +223,11 @@ class Oracle(BaseOracle):
         rows = self._checked(np.atleast_2d(np.asarray(x, dtype=np.float64)))
         found = self.source.run(rows)
         return next(iter(found.values())) if len(found) == 1 else found
+
+    @property
+    def structure_key(self) -> tuple[int, tuple[Any, ...]]:
+        """Equal for oracles of one model and one structure: `evaluate_together` takes them."""
+        return id(self.source), tuple(score.structure for score in self._scores)
 
     def prepare(self, batch: int = 1) -> None:
         """Trace, and measure XLA, for batches of this size, so that no later call has to."""

@@ -1,0 +1,160 @@
+"""Oracles of several problems that ask one model together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from typing_extensions import override
+
+from constrained_actmax.layout import Rows, Structure, Vector
+from constrained_actmax.oracles.base import BaseOracle
+from constrained_actmax.oracles.oracle import Oracle, evaluate_together
+from constrained_actmax.rounds import Ask
+
+
+@dataclass(frozen=True)
+class RowsAsked:
+    """Rows whose values and Jacobian one problem asks for."""
+
+    oracle: BaseOracle
+    x: Rows
+
+
+@dataclass(frozen=True)
+class CallAsked:
+    """Anything else that must run where the model is."""
+
+    function: Callable[[], Any]
+
+
+class SharedOracle(BaseOracle):
+    """One problem's oracle, whose model calls are made by the server of a round.
+
+    Parameters
+    ----------
+    oracle : BaseOracle
+        The one to ask.
+    ask : callable
+        Hands a request to the server and waits.
+    """
+
+    def __init__(self, oracle: BaseOracle, ask: Ask) -> None:
+        super().__init__()
+        self.inner = oracle
+        self._ask = ask
+        self.layout = oracle.layout
+        self.functions = oracle.functions
+        self.epsilon = oracle.epsilon
+        self.smooth = oracle.smooth
+        self.differentiable = oracle.differentiable
+        self.batches = oracle.batches
+
+    @override
+    def describe(self) -> dict[str, Any]:
+        return self.inner.describe()
+
+    @override
+    def batch(self, x: Vector) -> Structure:
+        return self._ask(CallAsked(lambda: self.inner.batch(x)))
+
+    @override
+    def _evaluate(self, x: Rows) -> tuple[Rows, np.ndarray]:
+        self.calls += 1
+        values, jacobian = self._ask(RowsAsked(self.inner, x))
+        return values, jacobian
+
+    @override
+    def _values(self, x: Rows) -> Rows:
+        return self._asked(lambda: self.inner.values(x))
+
+    @override
+    def _vjp(self, x: Rows, weights: Rows) -> tuple[Rows, Rows]:
+        values, product = self._asked(lambda: self.inner.vjp(x, weights))
+        return values, product
+
+    @override
+    def _hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
+        before = self.inner.rows
+        product: Vector = self._asked(lambda: self.inner.hessian_product(x, v, weights))
+        self.rows += self.inner.rows - before - 1
+        return product
+
+    def _asked(self, function: Callable[[], Any]) -> Any:
+        before = self.inner.calls
+        answer = self._ask(CallAsked(function))
+        self.calls += self.inner.calls - before
+        return answer
+
+
+class Server:
+    """Answers the rounds of several problems: one model call for all that share what is compiled.
+
+    Parameters
+    ----------
+    rows : int
+        Rows of every model call, so that nothing is compiled anew as problems end; fewer are
+        padded, more are split.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
+        self.calls = 0
+
+    def answer(self, requests: dict[int, Any]) -> dict[int, Any]:
+        """Answer one request of every live problem."""
+        answers: dict[int, Any] = {}
+        groups: dict[Any, list[tuple[int, RowsAsked]]] = {}
+        for key, request in requests.items():
+            if isinstance(request, RowsAsked):
+                groups.setdefault(_compiled(request.oracle), []).append((key, request))
+                continue
+            try:
+                answers[key] = request.function()
+            except Exception as error:  # the problem's own: raised there
+                answers[key] = error
+        for members in groups.values():
+            answers |= self._together(members)
+        return answers
+
+    def _together(self, members: list[tuple[int, RowsAsked]]) -> dict[int, Any]:
+        oracles = [one.oracle for _, one in members for _ in range(len(one.x))]
+        x = np.concatenate([one.x for _, one in members])
+        try:
+            values, jacobian = self._evaluated(oracles, x)
+        except Exception as error:
+            if len(members) == 1:
+                return {members[0][0]: error}
+            # Whose fault it is shows when each asks alone.
+            return {key: one for m in members for key, one in self._together([m]).items()}
+        answers: dict[int, Any] = {}
+        start = 0
+        for key, one in members:
+            place = slice(start, start + len(one.x))
+            answers[key] = values[place].copy(), jacobian[place].copy()
+            start += len(one.x)
+        return answers
+
+    def _evaluated(self, oracles: list[BaseOracle], x: Rows) -> tuple[Rows, np.ndarray]:
+        first = oracles[0]
+        if not isinstance(first, Oracle) or all(one is first for one in oracles):
+            self.calls += 1
+            return first.evaluate(x)
+        kept = [one for one in oracles if isinstance(one, Oracle)]
+        missing = -len(x) % self._rows
+        kept += [kept[-1]] * missing
+        rows = np.concatenate([x, np.broadcast_to(x[-1], (missing, x.shape[1]))])
+        found = []
+        for begin in range(0, len(rows), self._rows):
+            self.calls += 1
+            piece = slice(begin, begin + self._rows)
+            found.append(evaluate_together(kept[piece], rows[piece]))
+        values = np.concatenate([one[0] for one in found])[: len(x)]
+        return values, np.concatenate([one[1] for one in found])[: len(x)]
+
+
+def _compiled(oracle: BaseOracle) -> Any:
+    """Return what oracles have in common that can be evaluated together."""
+    return oracle.structure_key if isinstance(oracle, Oracle) else id(oracle)

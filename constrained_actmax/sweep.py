@@ -1,0 +1,413 @@
+"""Many problems in one go: sharing batches in this process, or spread over workers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from constrained_actmax.errors import ConstrainedActmaxError, SpecificationError
+from constrained_actmax.maximization import solve
+from constrained_actmax.oracles.base import BaseOracle
+from constrained_actmax.problem import MODEL_OPTIONS, Problem
+from constrained_actmax.result import Budget, Failure, Result, Status, load_result
+from constrained_actmax.rounds import Ask, Rounds
+from constrained_actmax.run import Stopped, padded
+from constrained_actmax.solvers.base import Solver
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+Entry: TypeAlias = Result | Failure
+#: How often a sweep starts its own worker processes again after one was killed.
+POOL_RESTARTS = 3
+
+
+def solve_many(
+    problems: Iterable[Problem],
+    *,
+    method: str | Solver = "auto",
+    starts: Any = 1,
+    seed: int | None = None,
+    budget: Budget | None = None,
+    tol: float | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> list[Entry]:
+    """Solve several problems side by side; those of one model share its calls.
+
+    Problems whose oracles differ only in numbers (class, centre, radius) are compiled once, and
+    the points that they ask for in a round are evaluated in one model call.
+
+    Parameters
+    ----------
+    problems : iterable of Problem
+        What is asked; build them on one `Oracle` to share its model.
+    method, starts, tol, options
+        For each problem; see `maximize`.
+    seed : int, optional
+        For each problem the same.
+    budget : Budget, optional
+        Of each problem.
+
+    Returns
+    -------
+    list of Result or Failure
+        In the order of the problems; one failure is one entry.
+
+    Examples
+    --------
+    >>> import constrained_actmax as cax
+    >>> oracle = cax.Oracle(cax.examples.load_model())
+    >>> near = [
+    ...     cax.Problem(oracle, cax.Margin(4), [cax.Box(0, 1), cax.L2Ball(1, center=x)], x0=x)
+    ...     for x in (cax.examples.reference(k) for k in (0, 2, 6))
+    ... ]
+    >>> [one.feasible for one in cax.solve_many(near)]
+    [True, True, True]
+    """
+    from constrained_actmax.oracles.shared import Server, SharedOracle  # on the TensorFlow side
+
+    listed = _checked(problems)
+    if not listed:
+        return []
+    entries: list[Entry | None] = [None] * len(listed)
+    largest = max(one.size for one in listed)
+    seats = padded(len(listed), largest)
+    server = Server(seats)
+
+    def work(place: int, ask: Ask) -> None:
+        problem = listed[place]
+        try:
+            entries[place] = solve(
+                problem.asking(SharedOracle(problem.user_oracle, ask)),
+                method=method,
+                starts=starts,
+                seed=seed,
+                budget=budget,
+                tol=tol,
+                options=options,
+            )
+        except ConstrainedActmaxError as error:
+            entries[place] = _failure(problem, error)
+
+    def done(place: int, error: BaseException | None) -> None:
+        if isinstance(error, Exception):
+            entries[place] = _failure(listed[place], error)
+        elif error is not None:
+            raise error
+
+    rounds = Rounds(server.answer, seats, lambda: Stopped(Status.INTERRUPTED))
+    rounds.run(((place, partial(work, place)) for place in range(len(listed))), done)
+    return [one for one in entries if one is not None]
+
+
+def sweep(
+    problems: Iterable[Problem],
+    *,
+    workers: int | Executor | Callable[..., Iterable[Any]] | Any = 1,
+    folder: str | Path | None = None,
+    method: str | Solver = "auto",
+    starts: Any = 1,
+    seed: int | None = 0,
+    budget: Budget | None = None,
+    tol: float | None = None,
+    options: Mapping[str, Any] | None = None,
+    progress: bool | None = None,
+) -> list[Entry]:
+    """Solve many problems on workers; results stream into a folder and a second call resumes.
+
+    Parameters
+    ----------
+    problems : iterable of Problem
+        What is asked; their models reach a worker once, by path where they came from one.
+    workers : int, Executor, map-like callable or Dask client, default 1
+        How many processes are spawned; or a ``concurrent.futures.Executor``; or a function that is
+        called as ``workers(function, tasks)``; or a Dask ``Client``.
+    folder : str or Path, optional
+        Where each result is saved as it arrives. Problems that are already there are not solved
+        again.
+    method, starts, budget, tol, options
+        For each problem; see `maximize`.
+    seed : int, default 0
+        For each problem the same.
+    progress : bool, optional
+        Whether to draw a bar; by default on a terminal.
+
+    Returns
+    -------
+    list of Result or Failure
+        In the order of the problems.
+
+    Raises
+    ------
+    SpecificationError
+        If a problem cannot be sent to another process (a lambda in it, say).
+    """
+    listed = _checked(problems)
+    settings = {
+        "method": method,
+        "starts": starts,
+        "seed": seed,
+        "budget": budget,
+        "tol": tol,
+        "options": None if options is None else dict(options),
+    }
+    entries: dict[int, Entry] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        tasks = _tasks(listed, settings, Path(scratch))
+        place = None if folder is None else Path(folder)
+        if place is not None:
+            place.mkdir(parents=True, exist_ok=True)
+            for index, task in enumerate(tasks):
+                stored = _stored(place, task)
+                if stored is not None:
+                    entries[index] = stored
+        left = [index for index in range(len(tasks)) if index not in entries]
+        with _bar(progress) as bar:
+            line = bar.add_task("sweep", total=len(tasks), completed=len(entries))
+            for index, packed in _answers(workers, {index: tasks[index] for index in left}):
+                entry = _unpacked(packed, Path(scratch))
+                if place is not None:
+                    _store(place, tasks[index], entry)
+                entries[index] = entry
+                bar.advance(line)
+    return [entries[index] for index in range(len(tasks))]
+
+
+# -- tasks ---------------------------------------------------------------------------------------
+
+
+def _checked(problems: Iterable[Problem]) -> list[Problem]:
+    listed = list(problems)
+    for one in listed:
+        if not isinstance(one, Problem):
+            raise SpecificationError(
+                f"problems: expected Problems, got {type(one).__name__} {one!r}."
+            )
+    return listed
+
+
+def _failure(problem: Problem, error: BaseException) -> Failure:
+    return Failure(repr(problem), type(error).__name__, str(error))
+
+
+def _tasks(
+    problems: Sequence[Problem], settings: Mapping[str, Any], scratch: Path
+) -> list[tuple[str, bytes]]:
+    """Return for each problem a name that its content gives, and what a worker needs."""
+    models: dict[int, Any] = {}
+    tasks = []
+    for problem in problems:
+        recipe = dict(problem.recipe)
+        model = recipe.pop("model")
+        key = id(model)
+        if key not in models:
+            models[key] = _portable(model, scratch)
+        try:
+            packed = pickle.dumps((models[key], recipe, dict(settings)))
+        except Exception as error:
+            raise SpecificationError(
+                f"sweep: {problem} cannot be sent to another process ({error}); functions in it "
+                "must be importable from a module, not lambdas."
+            ) from error
+        identity = json.dumps([repr(problem), _digest(models[key])], sort_keys=True)
+        digest = hashlib.sha256(identity.encode() + pickle.dumps((recipe, dict(settings))))
+        tasks.append((digest.hexdigest()[:24], packed))
+    return tasks
+
+
+def _portable(model: Any, scratch: Path) -> Any:
+    """Return the model as a worker can have it: a path, the bytes of a file, or itself."""
+    from constrained_actmax.oracles.oracle import Oracle
+
+    options: dict[str, Any] = {}
+    if isinstance(model, Oracle):
+        options = dict(model.options)
+        model = model.model
+    if isinstance(model, str | os.PathLike):
+        return "path", str(Path(model).resolve()), options
+    if isinstance(model, BaseOracle) or not hasattr(model, "save"):
+        return "object", model, options
+    path = scratch / f"model-{id(model)}.keras"
+    model.save(path)
+    return "bytes", path.read_bytes(), options
+
+
+def _digest(portable: tuple[str, Any, Any]) -> str:
+    kind, content, _ = portable
+    if kind == "bytes":
+        return "model"  # a .keras file holds its time: weights and numbers are told by the problem
+    return str(content)
+
+
+#: The models that this worker process has loaded.
+_LOADED: dict[str, Any] = {}
+
+
+def _work(task: tuple[str, bytes]) -> tuple[str, Any]:
+    """Solve one task, in a worker."""
+    (kind, content, model_options), recipe, settings = pickle.loads(task[1])
+    problem_text = str(recipe.get("objective"))
+    try:
+        model = content
+        if kind in ("path", "bytes"):
+            key = content if kind == "path" else hashlib.sha256(content).hexdigest()
+            key = f"{key} {sorted(model_options.items(), key=str)}"
+            if key not in _LOADED:
+                _LOADED[key] = _loaded(kind, content, recipe, model_options)
+            model = _LOADED[key]
+            recipe = {name: recipe[name] for name in recipe if name not in MODEL_OPTIONS}
+        result = solve(Problem(model, **recipe), **settings)
+    except ConstrainedActmaxError as error:
+        return "failure", (problem_text, type(error).__name__, str(error))
+    with tempfile.TemporaryDirectory() as folder:
+        result.save(folder)
+        files = {one.name: one.read_bytes() for one in Path(folder).iterdir()}
+    return "result", files
+
+
+def _loaded(kind: str, content: Any, recipe: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+    from constrained_actmax.oracles.oracle import Oracle
+
+    named = {name: recipe[name] for name in MODEL_OPTIONS if name in recipe} | dict(options)
+    if kind == "path":
+        return Oracle(content, **named)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        path.write_bytes(content)
+        return Oracle(path, **named)
+
+
+def _unpacked(packed: tuple[str, Any], scratch: Path) -> Entry:
+    kind, content = packed
+    if kind == "failure":
+        return Failure(*content)
+    folder = scratch / "arrived"
+    folder.mkdir(exist_ok=True)
+    for name, data in content.items():
+        (folder / name).write_bytes(data)
+    return load_result(folder)
+
+
+# -- the folder ----------------------------------------------------------------------------------
+
+
+def _store(folder: Path, task: tuple[str, bytes], entry: Entry) -> None:
+    """Save an entry under its name: whole, or not at all."""
+    unfinished = folder / f".{task[0]}.part"
+    if unfinished.exists():
+        shutil.rmtree(unfinished)
+    unfinished.mkdir()
+    if isinstance(entry, Failure):
+        text = json.dumps([entry.problem, entry.error, entry.message])
+        (unfinished / "failure.json").write_text(text, encoding="utf-8")
+    else:
+        entry.save(unfinished)
+    unfinished.rename(folder / task[0])
+
+
+def _stored(folder: Path, task: tuple[str, bytes]) -> Entry | None:
+    place = folder / task[0]
+    if (place / "failure.json").is_file():
+        return Failure(*json.loads((place / "failure.json").read_text(encoding="utf-8")))
+    return load_result(place) if place.is_dir() else None
+
+
+# -- workers -------------------------------------------------------------------------------------
+
+
+def _answers(
+    workers: Any, tasks: Mapping[int, tuple[str, bytes]]
+) -> Iterable[tuple[int, tuple[str, Any]]]:
+    """Yield answers as they arrive."""
+    if not tasks:
+        return
+    if isinstance(workers, bool) or (isinstance(workers, int) and workers < 1):
+        raise SpecificationError(f"workers: must be >= 1, got {workers!r}.")
+    if isinstance(workers, int):
+        yield from _own_processes(workers, tasks)
+    elif hasattr(workers, "get_executor"):  # a Dask client
+        yield from _completed(workers.get_executor(pure=False), tasks)
+    elif hasattr(workers, "submit"):
+        yield from _completed(workers, tasks)
+    elif callable(workers):
+        yield from zip(tasks, workers(_work, list(tasks.values())), strict=True)
+    else:
+        raise SpecificationError(
+            "workers: expected a number, an Executor, a map-like function or a Dask client, "
+            f"got {type(workers).__name__}."
+        )
+
+
+def _completed(
+    executor: Executor, tasks: Mapping[int, tuple[str, bytes]]
+) -> Iterable[tuple[int, tuple[str, Any]]]:
+    pending: dict[Future[Any], int] = {
+        executor.submit(_work, task): index for index, task in tasks.items()
+    }
+    try:
+        while pending:
+            finished, _ = wait(pending, return_when=FIRST_COMPLETED)
+            for future in finished:
+                index = pending[future]
+                answer = future.result()
+                del pending[future]
+                yield index, answer
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+def _own_processes(
+    count: int, tasks: Mapping[int, tuple[str, bytes]]
+) -> Iterable[tuple[int, tuple[str, Any]]]:
+    """Spawn processes; start them again where one was killed, for the tasks that are left."""
+    left = dict(tasks)
+    for attempt in range(POOL_RESTARTS + 1):
+        try:
+            with ProcessPoolExecutor(
+                min(count, len(left)), mp_context=get_context("spawn")
+            ) as pool:
+                for index, answer in _completed(pool, left.copy()):
+                    del left[index]
+                    yield index, answer
+            return
+        except BrokenExecutor as error:
+            if attempt == POOL_RESTARTS:
+                raise SpecificationError(
+                    f"workers: processes were killed {POOL_RESTARTS + 1} times, with "
+                    f"{len(left)} tasks left; fewer workers need less memory."
+                ) from error
+
+
+def _bar(progress: bool | None) -> Progress:
+    import sys
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    shown = sys.stderr.isatty() if progress is None else progress
+    return Progress(
+        "{task.description}",
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not shown,
+    )
