@@ -51,7 +51,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "constraints": ("Between", "Function"),
     "sets": ("Box", "ConvexSet", "CvxpySet", "Fixed", "L1Ball", "L2Ball", "LinfBall", "Linear"),
-    "sweep": ("solve_many", "sweep"),
+    "sweeps": ("solve_many", "sweep"),
     "solvers": (
         "AugmentedLagrangian",
         "FISTA",

@@ -402,7 +402,7 @@ def _each(
 ) -> list[Result | Failure]:
     """Solve for each of several objectives on one model, sharing its calls."""
     from constrained_actmax.oracles.oracle import Oracle
-    from constrained_actmax.sweep import solve_many
+    from constrained_actmax.sweeps import solve_many
 
     if listener is not None:
         raise SpecificationError(
