@@ -22,8 +22,12 @@ from constrained_actmax.sets.base import ConvexSet
 
 # -- convex sets ---------------------------------------------------------------------------------
 
-SAMPLES = 8  # points of the set against which the variational inequality is held
-CLOSED = 1e-9  # relative error of the laws for closed forms: far above rounding, far below a bug
+SET_SAMPLES = 8  # points of the set against which the variational inequality is held
+CLOSED_FORM = (
+    1e-9  # relative error of the laws for closed forms: far above rounding, far below a bug
+)
+SUM_ROUNDING = 64 * float(np.finfo(np.float64).eps)  # of sums over some hundred entries
+CVXPY_AGREEMENT = 1e-6  # with cvxpy at tight tolerance
 
 
 def check_convex_set(
@@ -63,7 +67,7 @@ def check_convex_set(
     bound = one if one.bound else one.bind(Layout.of_array((y.shape[1],)))
     allowed = tolerance
     if allowed is None:
-        allowed = max(CLOSED, bound.accuracy)
+        allowed = max(CLOSED_FORM, bound.accuracy)
     given = y.copy()
     p = bound.project(y)
     _hold(np.array_equal(y, given), bound, "project writes into its argument")
@@ -84,7 +88,7 @@ def check_convex_set(
         _hold(np.array_equal(bound.project(p[inside]), p[inside]), bound, "a point inside is moved")
     alone = np.stack([bound.project(row) for row in y])
     _below(
-        np.max(np.abs(alone - p), axis=1) / reach / np.maximum(1.0, size * ROUNDING / allowed),
+        np.max(np.abs(alone - p), axis=1) / reach / np.maximum(1.0, size * SUM_ROUNDING / allowed),
         allowed,
         bound,
         "a row depends on its neighbours",
@@ -98,27 +102,27 @@ def check_convex_set(
     _below((together - apart - slack).ravel(), 0.0, bound, "project is expansive")
     if reference:
         for row, found in zip(y, p, strict=True):
-            _check_against_cvxpy(bound, row, found, max(allowed, AGREEMENT))
-
-
-ROUNDING = 64 * float(np.finfo(np.float64).eps)
-AGREEMENT = 1e-6  # with cvxpy at tight tolerance
+            _check_against_cvxpy(bound, row, found, max(allowed, CVXPY_AGREEMENT))
 
 
 def _check_variational(bound: ConvexSet, y: Rows, p: Rows, allowed: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     reach = np.maximum(1.0, np.max(np.abs(p), axis=1, initial=0.0))
-    spread = rng.standard_normal((SAMPLES, y.shape[1])) * np.median(reach)
-    z = np.concatenate([bound.sample(rng, SAMPLES), bound.project(spread), p])
+    spread = rng.standard_normal((SET_SAMPLES, y.shape[1])) * np.median(reach)
+    z = np.concatenate([bound.sample(rng, SET_SAMPLES), bound.project(spread), p])
     z = np.concatenate([z, 0.5 * (z + z[::-1])])
     for row, found, scale in zip(y, p, reach, strict=True):
         normal = row - found
         length = float(np.linalg.norm(normal))
         if length == 0.0:
             continue
-        steps = z - found
+        # Points of the set in the direction in which a nearer one would lie.
+        ahead = np.array([[0.01], [0.1], [1.0]]) * scale * normal / length
+        turned = ahead + 0.3 * scale * rng.standard_normal(ahead.shape) / np.sqrt(len(row))
+        steps = np.concatenate([z, bound.project(found + ahead), bound.project(found + turned)])
+        steps -= found
         # Rounding of a huge point enters in proportion to its own size.
-        noise = allowed * (scale + np.linalg.norm(steps, axis=1)) + ROUNDING * np.abs(row).max()
+        noise = allowed * (scale + np.linalg.norm(steps, axis=1)) + SUM_ROUNDING * np.abs(row).max()
         _below(
             steps @ (normal / length) - noise,
             0.0,
@@ -133,7 +137,7 @@ def _check_against_cvxpy(bound: ConvexSet, y: Vector, p: Vector, allowed: float)
     variable = cp.Variable(len(y))
     problem = cp.Problem(cp.Minimize(cp.sum_squares(variable - y)), bound.to_cvxpy(variable))
     found = []
-    for tol in (1e-12, 1e-10, 1e-8):  # which of the two stalls later differs from problem to problem
+    for tol in (1e-12, 1e-10, 1e-8):  # which stalls latest differs from case to case
         with contextlib.suppress(cp.SolverError), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it calls points inaccurate that are not
             problem.solve(solver="CLARABEL", tol_gap_abs=tol, tol_gap_rel=tol, tol_feas=tol)

@@ -90,7 +90,7 @@ class AffineSubspace(Subspace):
     @override
     def _scale(self, x: Rows) -> Vector:
         size = float(np.max(np.abs(self._values), initial=1.0))
-        return np.maximum(size, np.max(np.abs(x), axis=1, initial=0.0))
+        return np.asarray(np.maximum(size, np.max(np.abs(x), axis=1, initial=0.0)))
 
     @override
     def _to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:

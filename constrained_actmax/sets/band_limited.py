@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class BandLimited(Subspace):
-    r"""Inputs without high frequencies, :math:`\{x : (\mathrm{DCT}\,x)_k = 0 \text{ for } k \ge K\}`.
+    r"""Inputs without high frequencies, :math:`\{x : (\mathrm{DCT}\,x)_k = 0,\ k \ge K\}`.
 
     Parameters
     ----------

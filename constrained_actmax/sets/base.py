@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -184,7 +184,7 @@ class ConvexSet(ABC):
         return (projected[0], float(dual[0])) if single else (projected, dual)
 
     def violation(self, x: Any) -> Any:
-        """Return how far x breaks the set's own inequality, in the norm `violation_norm`; 0 inside."""
+        """Return how far x breaks the set's own inequality, measured by `violation_norm`."""
         if not self.bound:
             array = np.asarray(x, dtype=np.float64)
             return self.bind(Layout.of_array(array.shape)).violation(array.ravel())
@@ -229,7 +229,9 @@ class ConvexSet(ABC):
             return self.bind(Layout.of_array(tuple(variable.shape))).to_cvxpy(variable)
         return self._to_cvxpy(variable)
 
-    def to_scipy(self, lower: Vector | None = None, upper: Vector | None = None) -> ScipyForm | None:
+    def to_scipy(
+        self, lower: Vector | None = None, upper: Vector | None = None
+    ) -> ScipyForm | None:
         """Return bounds, sparse rows and smooth constraints, or None where there is no such form.
 
         Parameters
@@ -276,7 +278,7 @@ class ConvexSet(ABC):
         return np.clip(middle, lower, upper)
 
     def sample(self, rng: np.random.Generator, n: int) -> Rows:
-        """Return n points inside the bound set: uniform in finite bounds, else normal, projected."""
+        """Return n points of the bound set: uniform in finite bounds, else normal; projected."""
         lower, upper = self.bounding_box()
         finite = np.isfinite(lower) & np.isfinite(upper)
         drawn = rng.standard_normal((n, self.dimension)) + self.centre()
@@ -362,7 +364,7 @@ class ConvexSet(ABC):
 
     def _scale(self, x: Rows) -> Vector:
         """Return, for each row, max(1, the size of the numbers that `_violation` compares)."""
-        return np.maximum(1.0, np.max(np.abs(x), axis=1, initial=0.0))
+        return np.asarray(np.maximum(1.0, np.max(np.abs(x), axis=1, initial=0.0)))
 
     def _project_with_dual(self, x: Rows) -> tuple[Rows, Vector]:
         return self._project(x), np.full(len(x), np.nan)
@@ -425,13 +427,13 @@ class ConvexSet(ABC):
 
 
 class HeuristicSet(ConvexSet):
-    """A nonconvex set: `project` gives a good nearby point, without the promises of a convex set."""
+    """A nonconvex set: `project` gives a good nearby point, without a convex set's promises."""
 
     convex: ClassVar[bool] = False
 
 
 def jsonable(value: Any) -> Any:
-    """Return arrays as lists and NumPy numbers as Python's; infinities as strings that float reads."""
+    """Return arrays as lists, NumPy numbers as Python's, infinities as strings for float."""
     if isinstance(value, np.ndarray):
         return jsonable(value.tolist())
     if isinstance(value, np.generic):

@@ -90,12 +90,12 @@ class Box(ConvexSet):
 
     @override
     def _project(self, x: Rows) -> Rows:
-        return np.minimum(np.maximum(x, self.lower), self.upper)
+        return np.asarray(np.minimum(np.maximum(x, self.lower), self.upper))
 
     @override
     def _violation(self, x: Rows) -> Vector:
         excess = np.maximum(self.lower - x, x - self.upper)
-        return np.maximum(0.0, np.max(excess, axis=1, initial=0.0))
+        return np.asarray(np.maximum(0.0, np.max(excess, axis=1, initial=0.0)))
 
     @override
     def _linear_maximizer(self, g: Rows) -> Rows:

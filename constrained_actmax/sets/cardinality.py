@@ -102,7 +102,7 @@ class Cardinality(HeuristicSet):
 
     @override
     def _violation(self, x: Rows) -> Vector:
-        return np.maximum(0.0, np.sum(x != self.center, axis=1) - float(self.count))
+        return np.asarray(np.maximum(0.0, np.sum(x != self.center, axis=1) - float(self.count)))
 
     @override
     def _scale(self, x: Rows) -> Vector:

@@ -14,14 +14,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from constrained_actmax.layout import Rows, Vector
+from constrained_actmax.layout import Indices, Rows, Vector
 
 MAX_PASSES = 200  # bisection alone needs 64 for the whole range of a double; Newton 4 to 12
 ROUNDING = 8 * float(np.finfo(np.float64).eps)  # a gap below this share of its terms is rounding
 LONG_ROW = 8192  # entries; longer rows leave the processor's cache when many are stacked
 
 Single = Callable[[float], tuple[float, float]]
-Many = Callable[[Vector, "slice | Vector"], tuple[Vector, Vector]]
+Many = Callable[[Vector, slice | Indices], tuple[Vector, Vector]]
 
 
 def falling_root(
@@ -66,10 +66,10 @@ def falling_root(
 def falling_roots(
     evaluate: Many, scale: Vector, start: Vector, low: Vector, high: Vector
 ) -> Vector:
-    """Return `falling_root` of every row; `evaluate(t, rows)` speaks of the rows that it is given."""
+    """Return `falling_root` of every row; `evaluate(t, rows)` speaks of the rows given to it."""
     t, low, high = start.copy(), low.copy(), high.copy()
     reach = np.zeros_like(t)
-    live: Vector = np.arange(len(t))
+    live: Indices = np.arange(len(t))
     for _ in range(MAX_PASSES):
         everything = live.size == t.size
         now, lo, hi = t[live], low[live], high[live]
@@ -122,16 +122,19 @@ def clipped_line_root(
     if len(y) == 1 or y.shape[1] >= LONG_ROW:
         found = np.empty(len(y))
         for row in range(len(y)):
+            a_, lower_, upper_ = (one if one.ndim == 1 else one[row] for one in (a, lower, upper))
             found[row] = _clipped_line_root(
                 y[row],
-                *(one if one.ndim == 1 else one[row] for one in (a, lower, upper)),
+                a_,
+                lower_,
+                upper_,
                 float(target[row]),
                 float(scale[row]),
                 float(first[row]),
             )
         return found
 
-    def evaluate(t: Vector, rows: slice | Vector) -> tuple[Vector, Vector]:
+    def evaluate(t: Vector, rows: slice | Indices) -> tuple[Vector, Vector]:
         a_, lower_, upper_ = (one if one.ndim == 1 else one[rows] for one in (a, lower, upper))
         p = y[rows] - t[:, np.newaxis] * a_
         free = (p > lower_) & (p < upper_)
@@ -188,7 +191,7 @@ def clipped_ray_root(v: Rows, lower: Rows, upper: Rows, target: Vector) -> Vecto
             [_clipped_ray_root(*one) for one in zip(v, lower, upper, target, start, strict=True)]
         )
 
-    def evaluate(theta: Vector, rows: slice | Vector) -> tuple[Vector, Vector]:
+    def evaluate(theta: Vector, rows: slice | Indices) -> tuple[Vector, Vector]:
         p, lower_, upper_ = theta[:, np.newaxis] * v[rows], lower[rows], upper[rows]
         free = (p >= lower_) & (p < upper_)
         np.maximum(p, lower_, out=p)

@@ -70,10 +70,10 @@ class GroupBall(ConvexSet):
             if region.whole is None:
                 raise SpecificationError('GroupBall: say which input with on="input name".')
             last = region.whole[-1] if region.whole else 1
-            labels = region.positions // last
+            _, label = np.unique(region.positions // last, return_inverse=True)
         else:
-            labels = region.flatten(self.groups, "GroupBall: groups")
-        _, label = np.unique(labels, return_inverse=True)
+            given = region.flatten(self.groups, "GroupBall: groups")
+            _, label = np.unique(given, return_inverse=True)
         n = region.dimension
         bound = replace(self, center=center, groups=label)
         summing = sp.csr_array((np.ones(n), (np.arange(n), label)), shape=(n, label.max() + 1))

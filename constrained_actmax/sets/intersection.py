@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from typing_extensions import override
 
-from constrained_actmax.errors import InfeasibleError, SpecificationError
+from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Indices, Layout, Region, Rows, Vector
 from constrained_actmax.sets.base import LARGEST, ConvexSet
 from constrained_actmax.sets.part import Part
@@ -48,8 +48,8 @@ class Intersection(ConvexSet):
     2. one cvxpy problem, compiled once;
     3. Dykstra's method [1]_, where the piece is too large for cvxpy.
 
-    A point always ends inside: within 1e-12, relative, for closed forms, within 1e-8 for the others.
-    `print` shows the choice.
+    A point always ends inside: within 1e-12, relative, for closed forms, within 1e-8 for the
+    others. `print` shows the choice.
 
     References
     ----------
@@ -164,7 +164,8 @@ class Intersection(ConvexSet):
                 return InBox(indices, members, lower, upper)
         if not all(one.convex for one in members):
             raise SpecificationError(
-                f"{self.describe()}: {' ∩ '.join(map(str, couplings))}: a heuristic set goes with bounds only."
+                f"{self.describe()}: a heuristic set goes with bounds only; leave out one of "
+                f"{' ∩ '.join(map(str, couplings))}."
             )
         if self.strategy == "closed":
             raise SpecificationError(
@@ -183,8 +184,9 @@ class Intersection(ConvexSet):
             if own:
                 return Alternating(indices, members, lower, upper)
             raise SpecificationError(
-                f"{self.describe()}: {len(indices):,} entries are too many for cvxpy (at most {LARGEST:,}), "
-                "and not every member has a projection of its own. Limit it with where=."
+                f"{self.describe()}: {len(indices):,} entries are too many for cvxpy "
+                f"(at most {LARGEST:,}), and not every member has a projection of its own. "
+                "Limit it with where=."
             )
         return Program(indices, members, lower, upper)
 
@@ -376,7 +378,9 @@ class Intersection(ConvexSet):
             at = piece.indices
             best[:, at] = self._maximizer_of(piece, g[:, at])
         if not np.isfinite(best).all():
-            raise SpecificationError(f"{self.describe()}: g'x has no maximum, the set is open along g.")
+            raise SpecificationError(
+                f"{self.describe()}: g'x has no maximum, the set is open along g."
+            )
         return best
 
     @staticmethod

@@ -222,6 +222,6 @@ class L1Ball(ConvexSet):
 
         def lift(x: Vector) -> Vector:
             y = np.concatenate([np.maximum(x - c, 0.0), np.maximum(c - x, 0.0)])
-            return np.clip(y, split_lower, split_upper)
+            return np.asarray(np.clip(y, split_lower, split_upper))
 
         return ScipyForm(split_lower, split_upper, (budget,), (), Lift(matrix, c.copy(), lift))

@@ -157,7 +157,7 @@ class L2Ball(ConvexSet):
     @override
     def _linear_maximizer(self, g: Rows) -> Rows:
         length = np.linalg.norm(g, axis=1, keepdims=True)
-        return self.center + self.radius * g / np.where(length > 0.0, length, 1.0)
+        return np.asarray(self.center + self.radius * g / np.where(length > 0.0, length, 1.0))
 
     @override
     def _linear_maximizer_in_box(self, g: Rows, lower: Vector, upper: Vector) -> Rows | None:

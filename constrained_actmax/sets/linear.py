@@ -218,7 +218,7 @@ class Linear(ConvexSet):
     @override
     def _project_with_dual(self, x: Rows) -> tuple[Rows, Vector]:
         if not self.closed:
-            return super()._project_with_dual(x)
+            return self._project_by_cvxpy(x), np.full(len(x), np.nan)
         unlimited = np.full(self.dimension, np.inf)
         return self._project_in_box(x, -unlimited, unlimited)
 
@@ -232,14 +232,14 @@ class Linear(ConvexSet):
     def _violation(self, x: Rows) -> Vector:
         value = np.asarray(self.A @ x.T)
         excess = np.maximum(self.lower[:, np.newaxis] - value, value - self.upper[:, np.newaxis])
-        return np.maximum(0.0, np.max(excess, axis=0, initial=0.0))
+        return np.asarray(np.maximum(0.0, np.max(excess, axis=0, initial=0.0)))
 
     @override
     def _scale(self, x: Rows) -> Vector:
         sides = [one[np.isfinite(one)] for one in (self.lower, self.upper)]
         wanted = float(np.max(np.abs(np.concatenate(sides)), initial=1.0))
         largest = float(np.max(np.abs(self.A.data), initial=0.0))
-        return np.maximum(wanted, largest * np.max(np.abs(x), axis=1, initial=0.0))
+        return np.asarray(np.maximum(wanted, largest * np.max(np.abs(x), axis=1, initial=0.0)))
 
     @override
     def _to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:

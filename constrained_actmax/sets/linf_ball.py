@@ -82,7 +82,7 @@ class LinfBall(ConvexSet):
     @override
     def _violation(self, x: Rows) -> Vector:
         lower, upper = self.bounding_box()
-        return np.maximum(0.0, np.max(np.maximum(lower - x, x - upper), axis=1, initial=0.0))
+        return np.asarray(np.max(np.maximum(lower - x, x - upper), axis=1, initial=0.0))
 
     @override
     def _linear_maximizer(self, g: Rows) -> Rows:

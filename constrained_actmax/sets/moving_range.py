@@ -76,7 +76,7 @@ class MovingRange(ConvexSet):
     @override
     def _violation(self, x: Rows) -> Vector:
         steps = np.abs(self._matrix @ x.T)
-        return np.maximum(0.0, np.max(steps, axis=0, initial=0.0) - self.step)
+        return np.asarray(np.maximum(0.0, np.max(steps, axis=0, initial=0.0) - self.step))
 
     @override
     def _to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+from typing_extensions import override
 
 from constrained_actmax.errors import ProjectionError
 from constrained_actmax.layout import Indices, Rows, Vector
@@ -77,16 +78,20 @@ class Piece(ABC):
 class Alone(Piece):
     """One set without bounds: its own projection."""
 
+    @override
     def project(self, x: Rows) -> tuple[Rows, Vector | None]:
         return self.members[0]._project_with_dual(x)
 
+    @override
     def project_inexact(self, x: Rows, tolerance: float, warm: object) -> tuple[Rows, object]:
         return self.members[0]._project_inexact(x, tolerance, warm)
 
+    @override
     def project_polished(self, x: Rows) -> Rows:
         return self.members[0]._project_polished(x)
 
     @property
+    @override
     def method(self) -> str:
         return self.members[0].projection_method
 
@@ -95,20 +100,24 @@ class Alone(Piece):
 class InBox(Piece):
     """One set with a box, by the root of its dual."""
 
+    @override
     def project(self, x: Rows) -> tuple[Rows, Vector | None]:
         return self.members[0]._project_in_box(x, self.lower, self.upper)
 
+    @override
     def project_inexact(self, x: Rows, tolerance: float, warm: object) -> tuple[Rows, object]:
         return self.members[0]._project_in_box_inexact(
             x, self.lower, self.upper, tolerance, warm
         )
 
+    @override
     def project_polished(self, x: Rows) -> Rows:
         if self.accuracy <= POLISHED or len(self.indices) > LARGEST:
             return self.project(x)[0]
         return self.program.project(x)
 
     @property
+    @override
     def method(self) -> str:
         return self.members[0].method_in_box
 
@@ -117,18 +126,22 @@ class InBox(Piece):
 class Program(Piece):
     """Sets of any kind with their box, by one compiled cvxpy problem."""
 
+    @override
     def project(self, x: Rows) -> tuple[Rows, Vector | None]:
         return self.program.project(x), None
 
     @property
+    @override
     def method(self) -> str:
         return f"cvxpy, compiled once (Clarabel), about {5 + len(self.indices) // 50} ms a point"
 
     @property
+    @override
     def tolerance(self) -> float:
         return 1e-8
 
     @property
+    @override
     def accuracy(self) -> float:
         return 1e-5
 
@@ -144,7 +157,7 @@ class Alternating(Piece):
         boxed = not (np.isfinite(lower).any() or np.isfinite(upper).any())
         for one in self.members:
             if one.takes_box(lower, upper) and one.convex:
-                found.append(lambda x, one=one: one._project_in_box(x, lower, upper)[0])  # type: ignore[misc]
+                found.append(partial(_in_box, one, lower, upper))
                 boxed = True
             else:
                 found.append(one._project)
@@ -167,6 +180,7 @@ class Alternating(Piece):
         found, _ = dykstra(start, self._projections, enough=1e-24)
         return np.asarray(found[0])
 
+    @override
     def project(self, x: Rows) -> tuple[Rows, Vector | None]:
         p = x.copy()
         out = np.flatnonzero(self.violation(x) > ACCEPTED)
@@ -195,13 +209,20 @@ class Alternating(Piece):
         return p, None
 
     @property
+    @override
     def method(self) -> str:
         return "Dykstra's method, some hundred projections on each set"
 
     @property
+    @override
     def tolerance(self) -> float:
         return 1e-8
 
     @property
+    @override
     def accuracy(self) -> float:
         return 1e-5
+
+
+def _in_box(one: ConvexSet, lower: Vector, upper: Vector, x: Rows) -> Rows:
+    return one._project_in_box(x, lower, upper)[0]

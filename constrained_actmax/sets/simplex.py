@@ -163,7 +163,7 @@ class Simplex(ConvexSet):
 
     @override
     def centre(self) -> Vector:
-        return self._project(np.zeros((1, self.dimension)))[0]
+        return np.asarray(self._project(np.zeros((1, self.dimension)))[0])
 
     def _gathered(self, values: Rows, missing: float) -> Rows:
         """Return (B G, k): the entries of each group of each row, `missing` where there is none."""
@@ -208,7 +208,7 @@ class Simplex(ConvexSet):
         off = np.max(np.abs(sums - self.total), axis=1, initial=0.0)
         grouped = self.groups >= 0
         beyond = np.maximum(-x[:, grouped], (x - self.upper)[:, grouped])
-        return np.maximum(off, np.max(beyond, axis=1, initial=0.0))
+        return np.asarray(np.maximum(off, np.max(beyond, axis=1, initial=0.0)))
 
     @override
     def _scale(self, x: Rows) -> Vector:

@@ -124,7 +124,8 @@ class Symmetric(ConvexSet):
     def _linear_maximizer_in_box(self, g: Rows, lower: Vector, upper: Vector) -> Rows:
         low, high = lower[self._orbits].max(axis=0), upper[self._orbits].min(axis=0)
         mean = self._project(g)
-        return np.where(mean > 0.0, high, np.where(mean < 0.0, low, np.clip(0.0, low, high)))
+        level = np.clip(0.0, low, high)
+        return np.asarray(np.where(mean > 0.0, high, np.where(mean < 0.0, low, level)))
 
     def _differences(self) -> sp.csr_array:
         other = np.flatnonzero(self._first != np.arange(self.dimension))

@@ -153,7 +153,7 @@ class TotalVariationBall(ConvexSet):
             found[(slice(None), *here)] -= flow
         return found.reshape(len(q), -1)
 
-    def _sides(self, axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    def _sides(self, axis: int) -> tuple[Any, Any]:
         every = [slice(None)] * len(self._shape)
         here, ahead = list(every), list(every)
         here[axis], ahead[axis] = slice(None, -1), slice(1, None)
@@ -174,9 +174,8 @@ class TotalVariationBall(ConvexSet):
     @override
     def _scale(self, x: Rows) -> Vector:
         largest = float(np.max(np.abs(self.center), initial=0.0))
-        return np.maximum(
-            max(1.0, self.radius, largest), np.max(np.abs(x), axis=1, initial=0.0)
-        )
+        size = np.max(np.abs(x), axis=1, initial=0.0)
+        return np.asarray(np.maximum(size, max(1.0, self.radius, largest)))
 
     @cached_property
     def _spectrum(self) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -394,7 +393,7 @@ class TotalVariationBall(ConvexSet):
         d_low, d_high = float(np.max(lower - self.center)), float(np.min(upper - self.center))
         if d_low <= d_high:  # a constant change lies in the box: nothing is smoother
             level = float(np.clip(np.mean(x - self.center), d_low, d_high))
-            return np.clip(self.center + level, lower, upper)
+            return np.asarray(np.clip(self.center + level, lower, upper))
         return self._interior(lower, upper)
 
     def _interior(self, lower: Vector, upper: Vector) -> Vector:

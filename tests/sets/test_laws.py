@@ -360,7 +360,7 @@ def box_several_rows(draw: Draw) -> list[ConvexSet]:
 def cvxpy_set(draw: Draw) -> list[ConvexSet]:
     def smooth(x: cp.Variable) -> list[cp.Constraint]:
         bump = cp.Variable(draw.n)  # an auxiliary variable
-        return [cp.norm1(bump) <= 1.0, cp.norm(x - bump, 2) <= 2.0]
+        return [cp.norm1(bump) <= 1.0, cp.abs(x - bump) <= 0.3]
 
     return [Box(-1, 1), CvxpySet(smooth)]
 
