@@ -411,9 +411,9 @@ def test_preprocessing_puts_everything_into_the_users_units() -> None:
     )
     assert function.layout.inputs[0].shape == (2, 3)
     np.testing.assert_allclose(function.values(z), plain.values(z), rtol=1e-12)
-    for mean, std in ((0, 0), (np.nan, 1), ("a", 1)):
+    for center, spread in ((0, 0), (np.nan, 1), ("a", 1)):
         with pytest.raises(SpecificationError, match="Scaling"):
-            Scaling(mean, std)
+            Scaling(center, spread)
     scaling = Scaling(mean, std)
     np.testing.assert_allclose(scaling.inverse(scaling(x)), x)
 
