@@ -181,7 +181,7 @@ def main() -> None:
             "`python docs/benchmarks/oracle.py --write` makes this page.\n\n"
             f"{text}\n\n{versions}\n\n"
             "One run. At 32 rows the embedded model is at the limit, since float64 doubles what is "
-            "copied: four runs gave -2, +33, +89 and, on a loaded machine, +100 µs; the other lines "
+            "copied: four runs gave -2, +33, +89 and, loaded, +100 µs; the other lines "
             "kept their targets in all four.\n"
         )
         Path(__file__).with_suffix(".md").write_text(page, encoding="utf-8")
