@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -44,7 +45,7 @@ Callback = Callable[[Intermediate], Any]
 
 def maximize(
     model: Any,
-    objective: Objective | Sequence[Objective] | None = None,
+    objective: Objective | list[Objective] | tuple[Objective, ...] | None = None,
     constraints: Any = (),
     *,
     x0: Structure | None = None,
@@ -163,7 +164,7 @@ def maximize(
 
 def minimize(
     model: Any,
-    objective: Objective | Sequence[Objective] | None = None,
+    objective: Objective | list[Objective] | tuple[Objective, ...] | None = None,
     constraints: Any = (),
     *,
     x0: Structure | None = None,
@@ -467,8 +468,25 @@ def _starting_points(
         points.append(inside)
     draws = int(starts) - len(points)
     if draws:
-        points.extend(problem.set.sample(np.random.default_rng(seed), draws))
+        points.extend(_drawn(problem, draws, seed))
     return np.stack(points), notes, seed if draws else None
+
+
+def _drawn(problem: Problem, count: int, seed: int) -> Rows:
+    """Return points of C: a Latin hypercube in finite bounds, else normal, then projected."""
+    from scipy.stats import norm, qmc
+
+    rng = np.random.default_rng(seed)
+    unit = qmc.LatinHypercube(problem.size, rng=rng).random(count)
+    lower, upper = problem.set.bounding_box()
+    finite = np.isfinite(lower) & np.isfinite(upper)
+    low, high = np.where(finite, lower, 0.0), np.where(finite, upper, 1.0)
+    drawn = low + unit * (high - low)
+    if not finite.all():
+        normal = problem.set.centre() + norm.ppf(unit)
+        drawn = np.where(finite, drawn, np.clip(normal, lower, upper))
+    projected: Rows = problem.set.project(drawn)
+    return projected
 
 
 def _rows(problem: Problem, starts: Any) -> Rows:
@@ -616,8 +634,8 @@ def _functional_violations(problem: Problem, c: Vector) -> list[tuple[str, float
     return found
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of what computes a result."""
+@cache
+def _installed() -> dict[str, str]:
     names = ("constrained-actmax", "numpy", "scipy", "tensorflow", "keras", "cvxpy")
     found = {"python": platform.python_version()}
     for name in names:
@@ -626,3 +644,8 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what computes a result."""
+    return dict(_installed())

@@ -52,6 +52,8 @@ class Evaluation:
         Their Jacobian.
     finite : numpy.ndarray of bool, shape (B,)
         Rows in which every number is finite.
+    violation : numpy.ndarray or None, shape (B,)
+        Largest relative violation of any constraint, where a `Run` has measured it.
     """
 
     f: Vector
@@ -59,6 +61,7 @@ class Evaluation:
     c: Rows
     jacobian: np.ndarray
     finite: np.ndarray
+    violation: Vector | None = None
 
     def first(self, count: int) -> Evaluation:
         """Return the first rows."""
@@ -90,6 +93,7 @@ class Evaluation:
             self.c[one].copy(),
             self.jacobian[one].copy(),
             self.finite[one].copy(),
+            None if self.violation is None else self.violation[one].copy(),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -174,7 +174,10 @@ class Run:
         found = parts[0] if len(parts) == 1 else Evaluation.concatenated(parts)
         self.rows += len(x)
         self.calls += self.problem.oracle.calls - before
-        self._keep_best(x, found, starts)
+        inside = self.problem.set.relative_violation(x)
+        outside = self.problem.functional_violation(found.c)
+        found = replace(found, violation=np.maximum(inside, outside))
+        self._keep_best(x, found, starts, inside <= self.problem.set.tolerance)
         return found
 
     def _padded(self, x: Rows) -> Evaluation:
@@ -201,16 +204,19 @@ class Run:
         self.rows += oracle.rows - rows
         return product
 
-    def _keep_best(self, x: Rows, found: Evaluation, starts: Sequence[int] | np.ndarray) -> None:
-        problem = self.problem
-        inside = problem.set.relative_violation(x)
-        outside = problem.functional_violation(found.c)
-        kept = found.finite & (outside <= problem.feasibility_tolerance)
-        strict = kept & (inside <= problem.set.tolerance)
+    def _keep_best(
+        self,
+        x: Rows,
+        found: Evaluation,
+        starts: Sequence[int] | np.ndarray,
+        inside: np.ndarray,
+    ) -> None:
+        worst = found.violation
+        assert worst is not None  # just measured
+        kept = found.finite & (worst <= self.problem.feasibility_tolerance)
         # A point that is off C by a solver's rounding is worth projecting at the end, but its
         # value is too good by as much as it is off: it is not compared with points in C.
-        near = kept & ~strict & (inside <= problem.feasibility_tolerance)
-        total = np.maximum(inside, outside)
+        strict, near = kept & inside, kept & ~inside
         for row, start in enumerate(starts):
             f = found.f[row]
             if strict[row]:
@@ -222,8 +228,8 @@ class Run:
                 if f < self._near_f[start]:
                     self._near_f[start] = f
                     self._near_x[start] = x[row].copy()
-            elif found.finite[row] and total[row] < self._least_violation[start]:
-                self._least_violation[start] = total[row]
+            elif found.finite[row] and worst[row] < self._least_violation[start]:
+                self._least_violation[start] = worst[row]
                 self._least_violated[start] = x[row].copy()
 
     def returned(self, start: int, last: Vector) -> tuple[Vector, Evaluation]:

@@ -68,7 +68,8 @@ class SharedOracle(BaseOracle):
 
     @override
     def _values(self, x: Rows) -> Rows:
-        return self._asked(lambda: self.inner.values(x))
+        values: Rows = self._asked(lambda: self.inner.values(x))
+        return values
 
     @override
     def _vjp(self, x: Rows, weights: Rows) -> tuple[Rows, Rows]:

@@ -73,6 +73,7 @@ class Variables:
         self.f = float(found.f[0])
         self.g: Vector = np.array(self._pull(found.gradient[0]))
         self.c: Vector = found.c[0].copy()
+        self._violation = found.violation
         self.jacobian = np.array(self._pull(found.jacobian[0]))
         return self
 
@@ -88,8 +89,9 @@ class Variables:
         """Record an iterate."""
         self.at(y)
         x = self.x(y)
-        violation = float(self.run.problem.violation(x[np.newaxis], self.c[np.newaxis])[0])
-        if not self.run.iterate(self.start, x, self.f, violation):
+        if self._violation is None:  # an inner run leaves it to the outer one
+            self._violation = self.run.problem.violation(x[np.newaxis], self.c[np.newaxis])
+        if not self.run.iterate(self.start, x, self.f, float(self._violation[0])):
             raise Stopped(Status.UNBOUNDED)
 
     def hessian_product(self, y: Vector, v: Vector, weights: Vector) -> Vector:

@@ -165,7 +165,8 @@ class PGD(Solver):
         norm = np.maximum(np.linalg.norm(g, axis=1), np.finfo(np.float64).tiny)
         diameter = run.problem.set.diameter
         if not np.isfinite(diameter):
-            return np.maximum(1.0, np.linalg.norm(x, axis=1))
+            size: Vector = np.maximum(1.0, np.linalg.norm(x, axis=1))
+            return size
         direction = np.where(live[:, None], g / norm[:, None], 0.0)
         end = run.problem.set.project(x - BEYOND * diameter * direction)
         reach: Vector = np.linalg.norm(end - x, axis=1)

@@ -1,0 +1,153 @@
+"""64 starts of one method: one after another against side by side, one model call a round.
+
+The limit is the bare compiled function: its rows a second in batches of 64 over its rows a second
+one at a time. "One after another" solves each start alone, one row a call; "side by side" is the
+same call with all starts. Both get the same evaluations for each start.
+
+    python docs/benchmarks/starts.py --write
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+
+import constrained_actmax as cax
+
+STARTS = 64
+EVALUATIONS = 60  # of each start
+SMALL = 64  # variables of the small network for SLSQP
+
+
+def convolutional() -> Any:
+    """Return the network of the question's fifth answer, with seeded weights."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Conv2D(32, 3, activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Dropout(0.2),
+            layers.Flatten(),
+            layers.Dense(128, activation="relu"),
+            layers.BatchNormalization(),
+            layers.Dropout(0.25),
+            layers.Dense(10, activation="softmax"),
+        ],
+        name="answer5_cnn",
+    )
+
+
+def small() -> Any:
+    """Return a small dense network with seeded weights."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [
+            keras.Input((SMALL,)),
+            keras.layers.Dense(32, activation="relu"),
+            keras.layers.Dense(4, activation="softmax"),
+        ],
+        name="small_dense",
+    )
+
+
+def limit(problem: cax.Problem, repeats: int) -> float:
+    """Return rows a second in batches over rows a second one at a time, of the bare oracle."""
+    rows = problem.set.sample(np.random.default_rng(0), STARTS)
+    oracle = problem.oracle
+
+    def once(x: np.ndarray) -> float:
+        began = time.perf_counter()
+        oracle.evaluate(x)
+        return time.perf_counter() - began
+
+    for x in (rows, rows[:1]):
+        once(x)
+    one = statistics.median(once(rows[:1]) for _ in range(repeats * 20))
+    many = statistics.median(once(rows) for _ in range(repeats * 5))
+    return STARTS * one / many
+
+
+def timed(problem: cax.Problem, method: str, starts: np.ndarray) -> tuple[float, float, int]:
+    """Return seconds one after another and side by side, and the model calls of the latter."""
+    alone = cax.Budget(evaluations=EVALUATIONS)
+    together = cax.Budget(evaluations=EVALUATIONS * len(starts))
+    cax.solve(problem, method=method, starts=starts[:1], budget=alone)
+    cax.solve(problem, method=method, starts=starts, budget=cax.Budget(evaluations=2 * STARTS))
+    began = time.perf_counter()
+    asked = sum(
+        cax.solve(problem, method=method, starts=one[None], budget=alone).nfev for one in starts
+    )
+    sequential = time.perf_counter() - began
+    began = time.perf_counter()
+    result = cax.solve(problem, method=method, starts=starts, budget=together)
+    side_by_side = time.perf_counter() - began
+    # Seconds for one row each, so that a start that ends early does not count as speed.
+    return sequential / asked, side_by_side / result.nfev, result.calls
+
+
+def main() -> None:
+    """Print the table; write it with --write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--write", action="store_true", help="write starts.md beside this file")
+    options = parser.parse_args()
+    box = [cax.Box(0, 1)]
+    budget = [cax.Box(0, 1), cax.L1Ball(60)]
+    embedded, cnn = cax.examples.load_model(), convolutional()
+    cases = [
+        (embedded, box, "L-BFGS-B"), (embedded, box, "spg"), (embedded, box, "pgd"),
+        (embedded, budget, "spg"), (embedded, budget, "pgd"),
+        (cnn, box, "L-BFGS-B"), (cnn, box, "spg"), (cnn, box, "pgd"),
+        (cnn, budget, "spg"), (cnn, budget, "pgd"),
+        (small(), box, "SLSQP"),
+    ]
+    lines = [
+        "| model | set | method | one after another, ms a row | side by side, ms a row | "
+        "times faster | limit of the model | share of the limit |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for model, sets, method in cases:
+        problem = cax.Problem(model, cax.Logit(0), sets)
+        starts = problem.set.sample(np.random.default_rng(0), STARTS)
+        most = limit(problem, options.repeats)
+        runs = [timed(problem, method, starts) for _ in range(options.repeats)]
+        alone = statistics.median(run[0] for run in runs)
+        together = statistics.median(run[1] for run in runs)
+        ratio = statistics.median(run[0] / run[1] for run in runs)
+        lines.append(
+            f"| {model.name} | {' ∩ '.join(str(one) for one in sets)} | {method} "
+            f"| {1e3 * alone:.3f} | {1e3 * together:.3f} | {ratio:.1f} | {most:.1f} "
+            f"| {100 * ratio / most:.0f} % |"
+        )
+        print(lines[-1], flush=True)
+    table = "\n".join(lines)
+    print("\n" + table)
+    if options.write:
+        import tensorflow as tf
+
+        text = (
+            f"# Many starts side by side\n\nPrinted by `python docs/benchmarks/starts.py --write` "
+            f"(TensorFlow {tf.__version__}, NumPy {np.__version__}, "
+            f"{os.cpu_count()} cores, {platform.machine()}): {STARTS} starts, {EVALUATIONS} "
+            f"evaluations each, medians of {options.repeats} runs.\n\n{table}\n"
+        )
+        Path(__file__).with_suffix(".md").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
