@@ -6,6 +6,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("CONSTRAINED_ACTMAX_CACHE", "")  # tests measure for themselves
 
 from pathlib import Path
 
