@@ -23,7 +23,14 @@ RANKS = [
     {"sets"},
     {"conformance", "optimality", "problem", "run"},
     {"baselines", "solvers"},
-    {"cli", "comparison", "maximization", "report", "__init__"},  # __init__: the public face
+    {
+        "cli",
+        "comparison",
+        "maximization",
+        "report",
+        "sweeps",
+        "__init__",
+    },  # __init__: the public face
 ]
 RANK = {part: rank for rank, parts in enumerate(RANKS) for part in parts}
 
@@ -32,7 +39,7 @@ DOORS = {
     "keras": {"baselines", "examples", "objectives", "oracles"},
     "cvxpy": {"conformance", "sets"},
     "click": {"cli"},
-    "rich": {"cli"},
+    "rich": {"cli", "comparison", "sweeps"},
     "matplotlib": {"plotting"},
 }
 
