@@ -63,6 +63,10 @@ class Evaluation:
     finite: np.ndarray
     violation: Vector | None = None
 
+    def violation_of(self, row: int) -> float | None:
+        """Return the measured violation of one row, or None."""
+        return None if self.violation is None else float(self.violation[row])
+
     def first(self, count: int) -> Evaluation:
         """Return the first rows."""
         return Evaluation(

@@ -296,8 +296,11 @@ class Run:
             start, Termination(x.copy(), status, int(self.iterations[start]), detail)
         )
 
-    def iterate(self, start: int, x: Vector, f: float, violation: float) -> bool:
+    def iterate(self, start: int, x: Vector, f: float, violation: float | None = None) -> bool:
         """Record one accepted iterate and call the user's callback; False if it has diverged.
+
+        Without a violation, that of C is measured here: there is no other for methods that take
+        sets alone.
 
         Raises
         ------
@@ -307,6 +310,8 @@ class Run:
         if self.iterations[start] == 0:
             self._scale[start] = max(1.0, float(np.max(np.abs(x), initial=0.0)))
         self.iterations[start] += 1
+        if violation is None:
+            violation = float(self.problem.set.relative_violation(x))
         value = self.problem.sign * f
         history = self.history
         history.start.append(start)

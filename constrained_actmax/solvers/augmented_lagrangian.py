@@ -125,7 +125,7 @@ class Augmented:
         nothing = np.empty((len(x), 0))
         return Evaluation(value, gradient, nothing, np.empty((len(x), 0, x.shape[1])), found.finite)
 
-    def iterate(self, start: int, x: Vector, f: float, violation: float) -> bool:
+    def iterate(self, start: int, x: Vector, f: float, violation: float | None = None) -> bool:
         """Hand an accepted iterate on, with its own f and violation."""
         self.iterations[start] += 1
         _, value, c = self.known(start, x)

@@ -104,7 +104,7 @@ class FISTA(StepwiseSolver):
                 if f_v < f_z:
                     z, f_z, g_z = v, f_v, g_v
             x_before, x, f, g = x, z, f_z, g_z
-            if not run.iterate(start, x, f, 0.0):
+            if not run.iterate(start, x, f):
                 return
             new_weight = REFERENCE_MEMORY * weight + 1.0
             reference = (REFERENCE_MEMORY * weight * reference + f) / new_weight

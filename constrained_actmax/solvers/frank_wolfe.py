@@ -152,7 +152,7 @@ class FrankWolfe(StepwiseSolver):
                 run.end(start, x, Status.STALLED, f"Frank-Wolfe gap {gap:.2g}.")
                 return
             x, f, g, active = trial.point, f_new, g_new, trial.active
-            if not run.iterate(start, x, f, 0.0):
+            if not run.iterate(start, x, f):
                 return
             since = 0 if best - f > epsilon * max(1.0, abs(best)) else since + 1
             best = min(best, f)

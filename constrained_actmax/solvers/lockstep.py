@@ -32,7 +32,7 @@ class Accepted:
 
     x: Vector
     f: float
-    violation: float
+    violation: float | None
 
 
 @dataclass
@@ -85,7 +85,7 @@ class Seat:
         found: Vector = self.ask(Request("hessian", (x, v, weights)))
         return found
 
-    def iterate(self, start: int, x: Vector, f: float, violation: float) -> bool:
+    def iterate(self, start: int, x: Vector, f: float, violation: float | None = None) -> bool:
         """Report an iterate; the server records it, and calls the user, in the next round."""
         self.accepted.append(Accepted(x.copy(), f, violation))
         return True

@@ -127,7 +127,9 @@ class PGD(Solver):
                 improved[row] += bool(rose[place])
                 if f[row] < best_f[row]:
                     best_f[row], best_x[row], best_g[row] = f[row], x[row], g[row]
-                if not run.iterate(int(starts[row]), x[row], float(f[row]), 0.0):
+                if not run.iterate(
+                    int(starts[row]), x[row], float(f[row]), found.violation_of(place)
+                ):
                     live[row] = False
                 elif not g[row].any():
                     # A plateau inside the set: go on from the best point with a shorter step.

@@ -147,7 +147,7 @@ class PQN(StepwiseSolver):
                 continue
             model.update(trial - x, g_new - g)
             x, f, g = trial, f_new, g_new
-            if not run.iterate(start, x, f, 0.0):
+            if not run.iterate(start, x, f):
                 return
             since = 0 if best - f > epsilon * max(1.0, abs(best)) else since + 1
             best = min(best, f)

@@ -141,7 +141,9 @@ class SPG(Solver):
                         since[row] = 0
                     best_f[row], best_x[row] = f[row], x[row]
                 fresh[row] = True
-                if not run.iterate(int(starts[row]), x[row], float(f[row]), 0.0):
+                if not run.iterate(
+                    int(starts[row]), x[row], float(f[row]), found.violation_of(place)
+                ):
                     live[row] = False
                 elif since[row] > PATIENCE:
                     run.end(int(starts[row]), best_x[row], Status.STALLED)
