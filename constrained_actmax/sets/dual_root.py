@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from constrained_actmax.layout import Indices, Rows, Vector
 
 MAX_PASSES = 200  # bisection alone needs 64 for the whole range of a double; Newton 4 to 12
 ROUNDING = 8 * float(np.finfo(np.float64).eps)  # a gap below this share of its terms is rounding
+PULLS = 6  # the first removes the excess; the others what rounding leaves, 8 ulp at a time
 LONG_ROW = 8192  # entries; longer rows leave the processor's cache when many are stacked
 
 Single = Callable[[float], tuple[float, float]]
@@ -156,7 +159,7 @@ def _clipped_line_root(
     scale: float,
     start: float,
 ) -> float:
-    p, squares = np.empty_like(y), a * a
+    p, squares, work = np.empty_like(y), a * a, np.empty_like(y)
     free, below = np.empty(y.shape, dtype=bool), np.empty(y.shape, dtype=bool)
 
     def evaluate(t: float) -> tuple[float, float]:
@@ -167,9 +170,16 @@ def _clipped_line_root(
         np.logical_and(free, below, out=free)
         np.maximum(p, lower, out=p)
         np.minimum(p, upper, out=p)
-        return float(p @ a) - target, -float(squares @ free)
+        return _dot(p, a, work) - target, -_dot(squares, free, work)
 
     return falling_root(evaluate, scale, start)
+
+
+def _dot(a: Vector, b: npt.NDArray[Any], work: Vector) -> float:
+    # For long vectors waking BLAS's threads takes longer than the product.
+    if a.size < LONG_ROW:
+        return float(a @ b)
+    return float(np.multiply(a, b, out=work).sum())
 
 
 def clipped_ray_root(v: Rows, lower: Rows, upper: Rows, target: Vector) -> Vector:
@@ -204,7 +214,7 @@ def clipped_ray_root(v: Rows, lower: Rows, upper: Rows, target: Vector) -> Vecto
 def _clipped_ray_root(
     v: Vector, lower: Vector, upper: Vector, target: float, start: float
 ) -> float:
-    p = np.empty_like(v)
+    p, work = np.empty_like(v), np.empty_like(v)
     free, below = np.empty(v.shape, dtype=bool), np.empty(v.shape, dtype=bool)
 
     def evaluate(theta: float) -> tuple[float, float]:
@@ -214,7 +224,7 @@ def _clipped_ray_root(
         np.logical_and(free, below, out=free)
         np.maximum(p, lower, out=p)
         np.minimum(p, upper, out=p)
-        return float(target - p.sum()), -float(v @ free)
+        return float(target - p.sum()), -_dot(v, free, work)
 
     return falling_root(evaluate, float(target), float(start), 0.0, 1.0)
 
@@ -254,6 +264,3 @@ def pulled_inside(
         moved = inner + share[:, np.newaxis] * (x[high] - inner)
         x[high] = np.minimum(np.maximum(moved, lower), upper)
     return x
-
-
-PULLS = 6  # the first removes the excess; the others what rounding leaves, 8 ulp at a time

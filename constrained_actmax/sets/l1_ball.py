@@ -148,14 +148,19 @@ class L1Ball(ConvexSet):
         positive = d >= 0.0
         if (a > 0.0).any() or (b < 0.0).any():
             positive = (a > 0.0) | (positive & ~(b < 0.0))
-        m = np.where(positive, d, -d)
-        floor = np.maximum(np.where(positive, a, -b), 0.0)
-        cap = np.maximum(np.where(positive, b, -a), 0.0)
+            m = np.where(positive, d, -d)
+            d = np.where(positive, 1.0, -1.0)
+            floor = np.maximum(np.where(positive, a, -b), 0.0)
+            cap = np.maximum(np.where(positive, b, -a), 0.0)
+        else:
+            m, floor = np.abs(d), np.zeros_like(c)
+            cap = np.where(positive, b, -a)
         radius = np.full(out.size, r)
         t = np.maximum(clipped_line_root(m, w, floor, cap, radius, radius), 0.0)
         m -= t[:, np.newaxis] * w
         np.maximum(m, floor, out=m)
-        moved = c + np.where(positive, m, -m)
+        moved = np.copysign(m, d, out=m)
+        moved += c
         np.maximum(moved, lower, out=moved)
         np.minimum(moved, upper, out=moved)
         p[out] = pulled_inside(
