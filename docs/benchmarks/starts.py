@@ -110,10 +110,16 @@ def main() -> None:
     budget = [cax.Box(0, 1), cax.L1Ball(60)]
     embedded, cnn = cax.examples.load_model(), convolutional()
     cases = [
-        (embedded, box, "L-BFGS-B"), (embedded, box, "spg"), (embedded, box, "pgd"),
-        (embedded, budget, "spg"), (embedded, budget, "pgd"),
-        (cnn, box, "L-BFGS-B"), (cnn, box, "spg"), (cnn, box, "pgd"),
-        (cnn, budget, "spg"), (cnn, budget, "pgd"),
+        (embedded, box, "L-BFGS-B"),
+        (embedded, box, "spg"),
+        (embedded, box, "pgd"),
+        (embedded, budget, "spg"),
+        (embedded, budget, "pgd"),
+        (cnn, box, "L-BFGS-B"),
+        (cnn, box, "spg"),
+        (cnn, box, "pgd"),
+        (cnn, budget, "spg"),
+        (cnn, budget, "pgd"),
         (small(), box, "SLSQP"),
     ]
     lines = [
