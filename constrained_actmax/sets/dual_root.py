@@ -20,7 +20,7 @@ from constrained_actmax.layout import Indices, Rows, Vector
 
 MAX_PASSES = 200  # bisection alone needs 64 for the whole range of a double; Newton 4 to 12
 ROUNDING = 8 * float(np.finfo(np.float64).eps)  # a gap below this share of its terms is rounding
-PULLS = 6  # the first removes the excess; the others what rounding leaves, 8 ulp at a time
+PULLS = 6  # the first removes the excess; the others what rounding leaves, 32 ulp, 128 ulp, ...
 LONG_ROW = 8192  # entries; longer rows leave the processor's cache when many are stacked
 
 Single = Callable[[float], tuple[float, float]]
@@ -260,7 +260,7 @@ def pulled_inside(
         least = float(height(inner[np.newaxis])[0])
         with np.errstate(divide="ignore", invalid="ignore"):
             share = (radius - least) / (value[high] - least)
-        share = np.clip(np.nan_to_num(share), 0.0, 1.0) * (1.0 - attempt * ROUNDING)
+        share = np.clip(np.nan_to_num(share), 0.0, 1.0) * (1.0 - ROUNDING * 4.0**attempt)
         moved = inner + share[:, np.newaxis] * (x[high] - inner)
         x[high] = np.minimum(np.maximum(moved, lower), upper)
     return x

@@ -168,7 +168,7 @@ class Ellipsoid(ConvexSet):
             high = height > r
             if not high.any():
                 break
-            share = r / height[high] * (1.0 - attempt * ROUNDING)
+            share = r / height[high] * (1.0 - ROUNDING * 4.0**attempt)
             moved[high] = self.center + share[:, np.newaxis] * (moved[high] - self.center)
         p[out], dual[out] = moved, t * r
         return p, dual

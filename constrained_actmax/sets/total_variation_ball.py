@@ -385,7 +385,7 @@ class TotalVariationBall(ConvexSet):
                 if value <= r:
                     break
                 share = (r - least) / (value - least) if value > least else 0.0
-                share = min(max(share, 0.0), 1.0) * (1.0 - attempt * ROUNDING)
+                share = min(max(share, 0.0), 1.0) * (1.0 - ROUNDING * 4.0**attempt)
                 x[row] = np.clip(anchor + share * (x[row] - anchor), lower, upper)
         return x
 
