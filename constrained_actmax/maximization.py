@@ -17,6 +17,7 @@ from constrained_actmax.layout import Rows, Structure, Vector, conform
 from constrained_actmax.optimality import measure
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.problem import FEASIBILITY_TOLERANCE, MODEL_OPTIONS, Problem
+from constrained_actmax.progress import Line
 from constrained_actmax.result import (
     Budget,
     Failure,
@@ -58,7 +59,7 @@ def maximize(
     feasibility_tolerance: float = FEASIBILITY_TOLERANCE,
     options: Mapping[str, Any] | None = None,
     callback: Callback | None = None,
-    progress: Callback | None = None,
+    progress: Callback | bool | None = None,
     **model_options: Any,
 ) -> Any:
     r"""Find the input that makes an output of a trained model largest, among those allowed.
@@ -96,8 +97,10 @@ def maximize(
         Settings of the method: SciPy's own keys for SciPy's methods, the fields of ours for ours.
     callback : callable, optional
         ``callback(intermediate_result)`` once an iteration; StopIteration, or True, ends the run.
-    progress : callable, optional
-        The same for a display; called before `callback`.
+    progress : callable or bool, optional
+        A function that is called like `callback`, before it. A line with the best value shows
+        itself on a terminal and in a notebook when a run takes over a second; True or False
+        forces it.
     **model_options
         `preprocess`, `labels`, `feature_names`, `input_shape`, `precision`, `xla`,
         `custom_objects`, `safe_mode`, `signature`: see `Oracle`.
@@ -136,7 +139,7 @@ def maximize(
             | model_options,
             {"method": method, "starts": starts, "seed": seed, "budget": budget, "tol": tol}
             | {"options": options},
-            callback or progress,
+            callback,
         )
     problem = Problem(
         model,
@@ -177,7 +180,7 @@ def minimize(
     feasibility_tolerance: float = FEASIBILITY_TOLERANCE,
     options: Mapping[str, Any] | None = None,
     callback: Callback | None = None,
-    progress: Callback | None = None,
+    progress: Callback | bool | None = None,
     **model_options: Any,
 ) -> Any:
     """Find the input that makes an output smallest: `maximize` with the other sign.
@@ -194,7 +197,7 @@ def minimize(
             | model_options,
             {"method": method, "starts": starts, "seed": seed, "budget": budget, "tol": tol}
             | {"options": options},
-            callback or progress,
+            callback,
         )
     problem = Problem(
         model,
@@ -231,7 +234,7 @@ def solve(
     tol: float | None = None,
     options: Mapping[str, Any] | None = None,
     callback: Callback | None = None,
-    progress: Callback | None = None,
+    progress: Callback | bool | None = None,
 ) -> Result:
     """Solve a problem that was built before, in its own sense.
 
@@ -251,24 +254,29 @@ def solve(
         raise SpecificationError(
             f"budget: expected Budget(evaluations=..., seconds=...), got {budget!r}."
         )
+    if isinstance(callback, bool):
+        raise SpecificationError(f"callback: expected a function, got {callback!r}.")
     for who, listener in (("callback", callback), ("progress", progress)):
-        if listener is not None and not callable(listener):
+        if not (listener is None or isinstance(listener, bool) or callable(listener)):
             raise SpecificationError(f"{who}: expected a function, got {type(listener).__name__}.")
     tolerance = _tolerance(problem, tol)
     solver, reason = select(problem, method, options)
     drawn_seed = _seed(seed)
     points, notes, used_seed = _starting_points(problem, x0, starts, drawn_seed)
-    run = Run(
-        problem,
-        len(points),
-        budget=budget,
-        callback=callback,
-        tolerance=tolerance,
-        progress=progress,
-        reserve=not solver.stays_inside,
-    )
-    run.notes.extend(notes)
-    ended = solver.solve(run, points)
+    shown = progress if isinstance(progress, bool) else None
+    listener = None if isinstance(progress, bool) else progress
+    with Line(problem, budget, listener, shown) as line:
+        run = Run(
+            problem,
+            len(points),
+            budget=budget,
+            callback=callback,
+            tolerance=tolerance,
+            progress=line,
+            reserve=not solver.stays_inside,
+        )
+        run.notes.extend(notes)
+        ended = solver.solve(run, points)
     return _result(run, solver, reason, points, ended, used_seed)
 
 

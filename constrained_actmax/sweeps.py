@@ -102,6 +102,7 @@ def solve_many(
                 budget=budget,
                 tol=tol,
                 options=options,
+                progress=False,
             )
         except ConstrainedActmaxError as error:
             entries[place] = _failure(problem, error)
@@ -273,7 +274,7 @@ def _work(task: tuple[str, bytes]) -> tuple[str, Any]:
                 _LOADED[key] = _loaded(kind, content, recipe, model_options)
             model = _LOADED[key]
             recipe = {name: recipe[name] for name in recipe if name not in MODEL_OPTIONS}
-        result = solve(Problem(model, **recipe), **settings)
+        result = solve(Problem(model, **recipe), **settings, progress=False)
     except ConstrainedActmaxError as error:
         return "failure", (problem_text, type(error).__name__, str(error))
     with tempfile.TemporaryDirectory() as folder:

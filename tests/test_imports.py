@@ -21,7 +21,7 @@ RANKS = [
     {"errors", "layout", "rounds", "plotting", "result", "examples"},
     {"constraints", "objectives", "oracles"},
     {"sets"},
-    {"conformance", "optimality", "problem", "run"},
+    {"conformance", "optimality", "problem", "progress", "run"},
     {"baselines", "solvers"},
     {
         "cli",
@@ -39,7 +39,7 @@ DOORS = {
     "keras": {"baselines", "examples", "objectives", "oracles"},
     "cvxpy": {"conformance", "sets"},
     "click": {"cli"},
-    "rich": {"cli", "comparison", "sweeps"},
+    "rich": {"cli", "comparison", "progress", "sweeps"},
     "matplotlib": {"plotting"},
 }
 

@@ -13,7 +13,7 @@ import click
 
 import constrained_actmax as cax
 from constrained_actmax.cli.demo import run_demo
-from constrained_actmax.cli.display import Progress, quiet_start, write_result
+from constrained_actmax.cli.display import quiet_start, write_result
 from constrained_actmax.cli.specification import EXAMPLE, Specification
 from constrained_actmax.errors import ConstrainedActmaxError, SpecificationError
 
@@ -191,8 +191,7 @@ def _solve(goal: str, flags: Flags) -> int:
             arguments[name] = flags[name]
     if flags["budget"] is not None or flags["seconds"] is not None:
         arguments["budget"] = cax.Budget(evaluations=flags["budget"], seconds=flags["seconds"])
-    with Progress(problem, arguments.get("budget")) as progress:
-        result = cax.solve(problem, progress=progress, **arguments)
+    result = cax.solve(problem, **arguments)
     click.echo(str(result))
     out = flags["out"]
     if out is None and specification.out is not None:

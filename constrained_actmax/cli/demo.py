@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 import constrained_actmax as cax
-from constrained_actmax.cli.display import Progress, draw, quiet_start, write_result
+from constrained_actmax.cli.display import draw, quiet_start, write_result
 from constrained_actmax.layout import Vector
 from constrained_actmax.plotting import plot_nearness, plot_result
 from constrained_actmax.plotting.figures import new_figure
@@ -32,8 +32,7 @@ def run_demo(folder: Path, seed: int) -> None:
         "1. Which image makes the network most sure of a sneaker, with pixels in [0, 1]\n"
         f"   and at most {BUDGET_L1:g} of ink?\n"
     )
-    with Progress(sneaker) as progress:
-        most = cax.solve(sneaker, starts=4, seed=seed, progress=progress)
+    most = cax.solve(sneaker, starts=4, seed=seed)
     click.echo(str(most))
     click.echo("")
 

@@ -7,14 +7,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
-
-import constrained_actmax as cax
 from constrained_actmax.plotting import plot_history, plot_result, write_image
 from constrained_actmax.plotting.figures import close
 from constrained_actmax.plotting.images import image_size
@@ -50,54 +44,6 @@ def quiet_start() -> Iterator[None]:
         os.dup2(terminal, 2)
         os.close(terminal)
         os.close(nowhere)
-
-
-class Progress:
-    """One line on the terminal's standard error while a run goes on; nothing elsewhere.
-
-    Parameters
-    ----------
-    problem : Problem
-        What is solved, for its objective's name.
-    budget : Budget, optional
-        Its evaluations are the length of the bar.
-    """
-
-    def __init__(self, problem: cax.Problem, budget: cax.Budget | None = None) -> None:
-        console = Console(stderr=True)
-        self._bar = Bar(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.completed:.0f} evaluations"),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-        )
-        self._seen = console.is_terminal
-        total = None if budget is None else budget.evaluations
-        self._name = problem.objective_text
-        self._task = self._bar.add_task(self._name, total=total)
-
-    def __enter__(self) -> Self:
-        if self._seen:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._seen:
-            self._bar.stop()
-
-    def __call__(self, now: Any) -> None:
-        """Show an iterate."""
-        self._bar.update(
-            self._task, completed=now.nfev, description=f"{self._name} = {now.value:.5g}"
-        )
 
 
 def draw(figure: Any, path: Path) -> None:

@@ -1,0 +1,127 @@
+"""One line on a terminal or in a notebook while a run goes on; nothing in logs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from constrained_actmax.result import Budget
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from constrained_actmax.problem import Problem
+    from constrained_actmax.run import Intermediate
+
+#: A run that is over sooner shows nothing.
+DELAY_SECONDS = 1.0
+
+
+def watched() -> bool:
+    """Whether a person is looking: a terminal behind standard error, or a notebook."""
+    if "ipykernel" in sys.modules:
+        return True
+    stream = sys.stderr
+    return stream is not None and stream.isatty()
+
+
+class Line:
+    """The best value, its violation, evaluations, and the time that the budget leaves.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is solved.
+    budget : Budget, optional
+        Its evaluations are the length of the bar, else its seconds.
+    listener : callable, optional
+        Called with every `Intermediate` too.
+    shown : bool, optional
+        Whether to draw; by default where a person is looking.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        budget: Budget | None = None,
+        listener: Callable[[Intermediate], Any] | None = None,
+        shown: bool | None = None,
+    ) -> None:
+        self._name = problem.objective_text
+        self._sign = problem.sign
+        self._budget = budget or Budget()
+        self._listener = listener
+        self._shown = watched() if shown is None else shown
+        self._bar: Progress | None = None
+        self._task: Any = None
+        self._began = time.perf_counter()
+        self._best: Intermediate | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, now: Intermediate) -> Any:
+        """Show an iterate, and hand it on."""
+        if self._shown:
+            self._show(now)
+        return None if self._listener is None else self._listener(now)
+
+    def _show(self, now: Intermediate) -> None:
+        best = self._best
+        if best is None or (now.violation, now.fun) < (best.violation, best.fun):
+            self._best = best = now
+        seconds = time.perf_counter() - self._began
+        if self._bar is None:
+            if seconds < DELAY_SECONDS:
+                return
+            self._start()
+        assert self._bar is not None
+        kept = "" if best.violation <= 0 else f", violation {best.violation:.1e}"
+        done = float(now.nfev)
+        if self._budget.evaluations is None and self._budget.seconds is not None:
+            done = min(seconds, self._budget.seconds)
+        self._bar.update(
+            self._task,
+            completed=done,
+            description=f"{self._name} = {best.value:.5g}{kept}",
+            rows=f"{now.nfev} evaluations",
+        )
+
+    def _start(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        total: float | None = self._budget.evaluations
+        if total is None:
+            total = self._budget.seconds
+        columns: list[Any] = [
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[rows]}"),
+            TimeElapsedColumn(),
+        ]
+        if total is not None:
+            columns += [TextColumn("left"), TimeRemainingColumn()]
+        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._task = self._bar.add_task(self._name, total=total, rows="")
+        self._bar.start()

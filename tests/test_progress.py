@@ -1,0 +1,75 @@
+"""The line that shows a run: on terminals, after a second, and never in logs."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+import constrained_actmax as cax
+
+SCRIPT = """
+import time
+import constrained_actmax as cax
+
+def slow(x):
+    time.sleep(0.2)
+    return float(x.sum()), (x - x) + 1.0 + 0.5 * (x > 0.3)
+
+cax.maximize(cax.FunctionOracle(slow, 3, name="hill"), constraints=cax.Box(0, 1), method="pgd",
+             budget=cax.Budget(evaluations=40), seed=0)
+"""
+
+
+def test_a_terminal_sees_value_evaluations_and_time_left() -> None:
+    parent, child = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRIPT],
+        stderr=child,
+        stdout=subprocess.PIPE,
+        close_fds=True,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+    ) as process:
+        os.close(child)
+        seen = b""
+        while True:
+            try:
+                piece = os.read(parent, 4096)
+            except OSError:
+                break
+            if not piece:
+                break
+            seen += piece
+        assert process.stdout is not None
+        assert process.stdout.read() == b""
+    os.close(parent)
+    assert process.returncode == 0
+    text = seen.decode(errors="replace")
+    assert "hill = " in text
+    assert "evaluations" in text
+    assert "left" in text
+
+
+def test_a_log_sees_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stderr == ""
+    assert done.stdout == ""
+
+
+def test_a_listener_gets_every_iterate_and_may_stop() -> None:
+    bowl = cax.FunctionOracle(lambda x: (-float(x @ x), -2 * x), 3)
+    seen: list[Any] = []
+    problem = cax.Problem(bowl, constraints=cax.Box(0.5, 1))
+    result = cax.solve(problem, method="pgd", x0=np.ones(3), progress=seen.append)
+    assert [one.nit for one in seen] == result.history.nit
+    stopped = cax.solve(problem, method="pgd", x0=np.ones(3), progress=lambda one: True)
+    assert stopped.status is cax.Status.INTERRUPTED
+    with pytest.raises(cax.SpecificationError, match="progress: expected a function, got int"):
+        cax.solve(problem, progress=3)
