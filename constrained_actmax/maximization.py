@@ -34,9 +34,9 @@ from constrained_actmax.solvers.selection import SOLVERS, select
 if TYPE_CHECKING:
     from constrained_actmax.objectives.base import Objective
 
-#: Default residual that counts as converged, for a float64 model and for a coarser one.
+#: Default residual that counts as converged; at least the root of the model's machine epsilon,
+#: below which its gradient is noise.
 TOLERANCE = 1e-6
-COARSE_TOLERANCE = 1e-5
 #: A start moved by more than this, relative to its size, is worth a note.
 MOVED = 1e-9
 
@@ -89,8 +89,8 @@ def maximize(
     budget : Budget, optional
         Limits of the whole call.
     tol : float, optional
-        Projected-gradient residual in input units that counts as converged; 1e-6, or 1e-5 for a
-        model that computes in less than float64.
+        Projected-gradient residual in input units that counts as converged; by default 1e-6, and
+        for a model that computes in less than float64 the root of its machine epsilon (3.5e-4).
     feasibility_tolerance : float, default 1e-6
         For constraints that are not projected on, relative to max(1, |bound|).
     options : mapping, optional
@@ -380,7 +380,7 @@ def check(problem: Problem, *, x0: Structure | None = None, seed: int = 0) -> Ch
             refused[name] = reason
     try:
         solver, why = select(problem, "auto", None)
-        method = why or solver.name
+        method = f"{solver.name}: {why}"
     except RefusedError as error:
         method = f"none: {error}"
     return Check(
@@ -427,8 +427,7 @@ def _each(
 
 def _tolerance(problem: Problem, tol: float | None) -> float:
     if tol is None:
-        coarse = problem.oracle.epsilon > np.finfo(np.float64).eps
-        return COARSE_TOLERANCE if coarse else TOLERANCE
+        return max(TOLERANCE, float(np.sqrt(problem.oracle.epsilon)))
     try:
         tolerance = float(tol)
     except (TypeError, ValueError):
@@ -633,13 +632,11 @@ def _measured(
 
 
 def _functional_violations(problem: Problem, c: Vector) -> list[tuple[str, float]]:
-    """Return each functional constraint with its largest violation, in its own units."""
-    found = []
-    for one in problem.imposed:
-        part = c[one.rows]
-        excess = np.maximum(problem.lower[one.rows] - part, part - problem.upper[one.rows])
-        found.append((one.description, float(max(0.0, np.max(excess, initial=0.0)))))
-    return found
+    """Return each functional constraint with its largest violation, in the user's units."""
+    return [
+        (one.description, float(np.max(one.violation(c[np.newaxis, one.rows]), initial=0.0)))
+        for one in problem.imposed
+    ]
 
 
 @cache

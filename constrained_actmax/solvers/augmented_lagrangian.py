@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -125,6 +125,14 @@ class Augmented:
         nothing = np.empty((len(x), 0))
         return Evaluation(value, gradient, nothing, np.empty((len(x), 0, x.shape[1])), found.finite)
 
+    def project(self, x: Rows, starts: Sequence[int] | Indices, purpose: str = "step") -> Rows:
+        """Project rows on C."""
+        return self.outer.project(x, starts, purpose)
+
+    def projector(self, start: int) -> Callable[..., Vector]:
+        """Return the projection of one start's points."""
+        return self.outer.projector(start)
+
     def iterate(self, start: int, x: Vector, f: float, violation: float | None = None) -> bool:
         """Hand an accepted iterate on, with its own f and violation."""
         self.iterations[start] += 1
@@ -209,11 +217,11 @@ class AugmentedLagrangian(Solver):
         x = x0.copy()
         found = run.evaluate(x, starts)
         live = found.finite.copy()
-        for row in np.flatnonzero(~live):
+        for row in np.flatnonzero(~live).tolist():
             detail = run.name_non_finite(x[row], found, int(row))
             run.end(int(starts[row]), x[row], Status.NON_FINITE, detail)
         flat = live & ~found.gradient.any(axis=1) & ~found.jacobian.any(axis=(1, 2))
-        for row in np.flatnonzero(flat):
+        for row in np.flatnonzero(flat).tolist():
             run.end(int(starts[row]), x[row], Status.ZERO_GRADIENT)
         live &= ~flat
         scale = np.ones((run.starts, problem.constraints))
@@ -288,7 +296,7 @@ class AugmentedLagrangian(Solver):
                     augmented.penalty[start] = min(PENALTY_GROWTH * rho, LARGEST_PENALTY)
                 worst[row] = size
             tolerance = max(run.tolerance, RESIDUAL_DECREASE * tolerance)
-        for row in np.flatnonzero(live):
+        for row in np.flatnonzero(live).tolist():
             run.end(int(starts[row]), x[row], Status.STALLED, "max_rounds reached.")
 
     @staticmethod

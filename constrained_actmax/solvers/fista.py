@@ -62,17 +62,17 @@ class FISTA(StepwiseSolver):
 
     @override
     def _steps(self, run: Run, start: int, x: Vector, first: Sample) -> Steps:
-        project = run.problem.set.project
+        project = run.projector(start)
         epsilon = run.problem.oracle.epsilon
         tolerance = run.tolerance if self.gradient_tolerance is None else self.gradient_tolerance
         f, g = first
         y, f_y, g_y = x, f, g
         x_before, t_before, t = x, 0.0, 1.0
         reference, weight = f, 1.0
-        lipschitz = max(float(np.max(np.abs(project(x - g) - x), initial=0.0)), 1e-12)
+        lipschitz = max(float(np.max(np.abs(project(x - g, "residual") - x), initial=0.0)), 1e-12)
         best, since = f, 0
         for _ in range(self.max_iterations):
-            if np.max(np.abs(project(x - g) - x), initial=0.0) <= tolerance:
+            if np.max(np.abs(project(x - g, "residual") - x), initial=0.0) <= tolerance:
                 run.end(start, x, Status.CONVERGED)
                 return
             slack = ROUNDING_SLACK * epsilon * max(1.0, abs(f))

@@ -80,6 +80,10 @@ class Seat:
         found: Evaluation = self.ask(Request("evaluate", (x,)))
         return found
 
+    def project(self, x: Rows, starts: Sequence[int] | Indices, purpose: str = "step") -> Rows:
+        """Project rows on C, in this thread."""
+        return self.run.project(x, starts, purpose)
+
     def hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
         """Ask for a product with the Hessian."""
         found: Vector = self.ask(Request("hessian", (x, v, weights)))

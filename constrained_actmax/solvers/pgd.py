@@ -86,7 +86,6 @@ class PGD(Solver):
 
     @override
     def _run(self, run: Run, x0: Rows, starts: Indices) -> None:
-        project = run.problem.set.project
         count = len(x0)
         limited = run.remaining is not None
         total = self._iterations(run, count)
@@ -107,12 +106,14 @@ class PGD(Solver):
             if not rows.size:
                 return
             norm = np.maximum(np.linalg.norm(g[rows], axis=1), np.finfo(np.float64).tiny)
-            moved = project(x[rows] - (length[rows] / norm)[:, None] * g[rows])
+            moved = run.project(x[rows] - (length[rows] / norm)[:, None] * g[rows], starts[rows])
             if self.schedule == "halved" and iteration > 0:
-                moved = project(
+                moved = run.project(
                     x[rows]
                     + self.momentum * (moved - x[rows])
-                    + (1.0 - self.momentum) * (x[rows] - previous[rows])
+                    + (1.0 - self.momentum) * (x[rows] - previous[rows]),
+                    starts[rows],
+                    "momentum",
                 )
             previous[rows] = x[rows]
             found = run.evaluate(moved, starts[rows])
@@ -179,7 +180,8 @@ class PGD(Solver):
     def _end_converged(run: Run, x: Rows, g: Rows, live: np.ndarray, starts: Indices) -> None:
         rows = np.flatnonzero(live)
         if rows.size:
-            residual = np.max(np.abs(run.problem.set.project(x[rows] - g[rows]) - x[rows]), axis=1)
+            back = run.project(x[rows] - g[rows], starts[rows], "residual")
+            residual = np.max(np.abs(back - x[rows]), axis=1)
             for row in rows[residual <= run.tolerance]:
                 run.end(int(starts[row]), x[row], Status.CONVERGED)
                 live[row] = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,7 +13,6 @@ from constrained_actmax.layout import Rows, Vector
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
 from constrained_actmax.run import Run
-from constrained_actmax.sets.base import ConvexSet
 from constrained_actmax.solvers.spg import (
     PATIENCE,
     ROUNDING_SLACK,
@@ -108,21 +108,21 @@ class PQN(StepwiseSolver):
 
     @override
     def _steps(self, run: Run, start: int, x: Vector, first: Sample) -> Steps:
-        feasible = run.problem.set
+        project = run.projector(start)
         epsilon = run.problem.oracle.epsilon
         tolerance = run.tolerance if self.gradient_tolerance is None else self.gradient_tolerance
         f, g = first
         model = CompactModel(x.size, self.memory)
         best, since = f, 0
         for iteration in range(self.max_iterations):
-            residual = float(np.max(np.abs(feasible.project(x - g) - x), initial=0.0))
+            residual = float(np.max(np.abs(project(x - g, "residual") - x), initial=0.0))
             if residual <= tolerance:
                 run.end(start, x, Status.CONVERGED)
                 return
             if iteration == 0:
-                p = feasible.project(x - g / residual)
+                p = project(x - g / residual)
             else:
-                p = self._minimize_model(feasible, model, x, g)
+                p = self._minimize_model(project, model, x, g)
             d = p - x
             slope = float(g @ d)
             if slope >= 0:
@@ -157,13 +157,13 @@ class PQN(StepwiseSolver):
         run.end(start, x, Status.BUDGET, "max_iterations reached.")
 
     def _minimize_model(
-        self, feasible: ConvexSet, model: CompactModel, x: Vector, g: Vector
+        self, project: Callable[..., Vector], model: CompactModel, x: Vector, g: Vector
     ) -> Vector:
         """Take monotone spectral projected gradient steps on q; returns the best point."""
         p, r = x, g
         a = 1.0 / max(model.sigma, STEP_RANGE[0])
         for _ in range(self.inner_iterations):
-            d = feasible.project(p - a * r) - p
+            d = project(p - a * r) - p
             curved = model.product(d)
             slope, bend = float(r @ d), float(d @ curved)
             if slope >= 0:

@@ -103,10 +103,10 @@ def by_rule(problem: Problem) -> tuple[Solver, str]:
     if problem.constraints:
         small = SLSQP()
         if problem.size <= SMALL and problem.smooth and small.refusal(problem) is None:
-            return small, "SLSQP: few variables, smooth constraints on functions"
-        return AugmentedLagrangian(), "augmented-lagrangian: constraints on functions"
-    if problem.set.only_box:
-        return LBFGSB(), "L-BFGS-B: bounds alone"
+            return small, "few variables, smooth constraints on functions"
+        return AugmentedLagrangian(), "constraints on functions"
     if problem.smooth is False:
-        return PGD(), "pgd: a network with kinks (ReLU, max) under a convex set"
-    return SPG(), "spg: a smooth objective under a convex set"
+        return PGD(), "a network with kinks (ReLU, max): steps of set lengths cross them"
+    if problem.set.only_box:
+        return LBFGSB(), "a smooth objective under bounds alone"
+    return SPG(), "a smooth objective under a convex set"

@@ -70,7 +70,7 @@ class SPG(Solver):
 
     @override
     def _run(self, run: Run, x0: Rows, starts: Indices) -> None:
-        problem, project = run.problem, run.problem.set.project
+        problem = run.problem
         tolerance = run.tolerance if self.gradient_tolerance is None else self.gradient_tolerance
         count, n = x0.shape
         x = x0.copy()
@@ -81,7 +81,9 @@ class SPG(Solver):
         memory = self.memory or (KINKED_MEMORY if problem.smooth is False else SMOOTH_MEMORY)
         recent = np.full((count, memory), -np.inf)
         recent[:, 0] = f
-        residual = np.max(np.abs(project(x - np.where(live[:, None], g, 0.0)) - x), axis=1)
+        residual = np.max(
+            np.abs(run.project(x - np.where(live[:, None], g, 0.0), starts, "residual") - x), axis=1
+        )
         for row in np.flatnonzero(live & (residual <= tolerance)).tolist():
             run.end(int(starts[row]), x[row], Status.CONVERGED)
         live &= residual > tolerance
@@ -94,7 +96,7 @@ class SPG(Solver):
             rows = np.flatnonzero(fresh & live)
             if rows.size:
                 a[rows] = self._capped(a[rows], g[rows], x[rows], problem)
-                target[rows] = project(x[rows] - a[rows, None] * g[rows])
+                target[rows] = run.project(x[rows] - a[rows, None] * g[rows], starts[rows])
                 d[rows] = target[rows] - x[rows]
                 slope[rows] = np.einsum("bn,bn->b", g[rows], d[rows])
                 step[rows], tries[rows] = 1.0, 0
@@ -103,7 +105,8 @@ class SPG(Solver):
                 length = np.linalg.norm(d[rows], axis=1) / np.maximum(1.0, a[rows])
                 near = rows[length <= tolerance * np.sqrt(n)]
                 if near.size:
-                    residual = np.max(np.abs(project(x[near] - g[near]) - x[near]), axis=1)
+                    back = run.project(x[near] - g[near], starts[near], "residual")
+                    residual = np.max(np.abs(back - x[near]), axis=1)
                     for row in near[residual <= tolerance].tolist():
                         run.end(int(starts[row]), x[row], Status.CONVERGED)
                         live[row] = False
