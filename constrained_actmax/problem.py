@@ -17,6 +17,7 @@ from constrained_actmax.sets.base import ConvexSet
 from constrained_actmax.sets.intersection import Intersection
 
 if TYPE_CHECKING:
+    from constrained_actmax.constraints.between import Between
     from constrained_actmax.objectives.base import Objective
 
 #: Largest relative violation of a constraint that is not projected on.
@@ -103,10 +104,40 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Imposed:
-    """One functional constraint as the solvers see it: some rows of c, and its printed form."""
+    """One functional constraint as the solvers see it: some rows of c, and its printed form.
+
+    Parameters
+    ----------
+    description : str
+        As the user wrote it.
+    rows : slice
+        Where its rows stand in c.
+    lower, upper : numpy.ndarray
+        Its limits in the user's units.
+    objective : Objective, optional
+        What the user limits, where the rows of c are something else: a probability is imposed on
+        its log-odds, a margin as one row for each rival.
+    """
 
     description: str
     rows: slice
+    lower: Vector
+    upper: Vector
+    objective: Objective | None = None
+
+    def violation(self, c: Rows) -> Rows:
+        """Return by how much rows of its values (B, k) break its limits, in the user's units."""
+        values = c if self.objective is None else self.objective.stated(c)
+        return np.maximum(0.0, np.maximum(self.lower - values, values - self.upper))
+
+    def relative_violation(self, c: Rows) -> Vector:
+        """Return the largest violation of each row of c, each over max(1, |limit|)."""
+        values = c if self.objective is None else self.objective.stated(c)
+        return _relative_excess(values, self.lower, self.upper)
+
+    def stated_price(self, price: Vector, c: Vector) -> Vector:
+        """Return rates for one more unit of the user's limits from those of the imposed ones."""
+        return price if self.objective is None else self.objective.stated_price(price, c)
 
 
 class Problem:
@@ -231,17 +262,27 @@ class Problem:
         return Evaluation(f, gradient, c, slopes, finite)
 
     def functional_violation(self, c: Rows) -> Vector:
-        """Return, for each row, the largest violation of c, each relative to max(1, |bound|)."""
-        if not self.constraints:
-            return np.zeros(len(c))
-        low = np.where(np.isfinite(self.lower), self.lower - c, -np.inf)
-        high = np.where(np.isfinite(self.upper), c - self.upper, -np.inf)
-        excess = np.maximum(
-            low / np.maximum(1.0, np.abs(np.where(np.isfinite(self.lower), self.lower, 0.0))),
-            high / np.maximum(1.0, np.abs(np.where(np.isfinite(self.upper), self.upper, 0.0))),
-        )
-        worst: Vector = np.maximum(0.0, excess.max(axis=1))
+        """Return, for each row, the largest violation of c, each relative to max(1, |bound|).
+
+        Measured in the user's units: a probability is compared as a probability.
+        """
+        worst = np.zeros(len(c))
+        for one in self.imposed:
+            np.maximum(worst, one.relative_violation(c[:, one.rows]), out=worst)
         return worst
+
+    def imposed_violation(self, c: Rows) -> Vector:
+        """Return the same for the limits as they are imposed, such as those on log-odds."""
+        return _relative_excess(c, self.lower, self.upper)
+
+    def functionally_feasible(self, c: Rows) -> np.ndarray:
+        """Return, for each row, whether c keeps its limits, both as written and as imposed.
+
+        A limit on a tiny probability would mean nothing within an absolute tolerance.
+        """
+        worst = np.maximum(self.functional_violation(c), self.imposed_violation(c))
+        kept: np.ndarray = worst <= self.feasibility_tolerance
+        return kept
 
     def violation(self, x: Rows, c: Rows) -> Vector:
         """Return, for each row, the largest relative violation of any constraint."""
@@ -251,7 +292,7 @@ class Problem:
     def feasible(self, x: Rows, c: Rows) -> np.ndarray:
         """Return, for each row, whether it satisfies C to its tolerance and c to its own."""
         inside: np.ndarray = self.set.relative_violation(x) <= self.set.tolerance
-        return inside & (self.functional_violation(c) <= self.feasibility_tolerance)
+        return inside & self.functionally_feasible(c)
 
     def asking(self, oracle: BaseOracle) -> Problem:
         """Return the same problem with another oracle of the same functions."""
@@ -383,7 +424,7 @@ def _imposed(
         _, low, high = one.imposed()
         lower.append(_limits(low, count, str(one)))
         upper.append(_limits(high, count, str(one)))
-        imposed.append(Imposed(str(one), slice(start, start + count)))
+        imposed.append(_stated(one, slice(start, start + count)))
         start += count
     for one in functional:
         if isinstance(one, Between):
@@ -392,11 +433,40 @@ def _imposed(
         functions.append(function)
         lower.append(_limits(function.lower, function.count, str(one)))
         upper.append(_limits(function.upper, function.count, str(one)))
-        imposed.append(Imposed(str(one), slice(start, start + function.count)))
+        rows = slice(start, start + function.count)
+        imposed.append(Imposed(str(one), rows, lower[-1], upper[-1]))
         start += function.count
     if not imposed:
         return np.empty(0), np.empty(0), [], []
     return np.concatenate(lower), np.concatenate(upper), imposed, functions
+
+
+def _stated(one: Between, rows: slice) -> Imposed:
+    """Return a constraint on an output with its limits in the user's units."""
+    objective, _, _ = one.imposed()
+    same = objective is one.objective
+    count = rows.stop - rows.start if same else 1
+    return Imposed(
+        str(one),
+        rows,
+        _limits(one.lower, count, str(one)),
+        _limits(one.upper, count, str(one)),
+        None if same else one.objective,
+    )
+
+
+def _relative_excess(values: Rows, lower: Vector, upper: Vector) -> Vector:
+    """Return, for each row, the largest excess over the limits, each over max(1, |limit|)."""
+    if not values.shape[1]:
+        return np.zeros(len(values))
+    low = np.where(np.isfinite(lower), lower - values, -np.inf)
+    high = np.where(np.isfinite(upper), values - upper, -np.inf)
+    excess = np.maximum(
+        low / np.maximum(1.0, np.abs(np.where(np.isfinite(lower), lower, 0.0))),
+        high / np.maximum(1.0, np.abs(np.where(np.isfinite(upper), upper, 0.0))),
+    )
+    worst: Vector = np.maximum(0.0, excess.max(axis=1))
+    return worst
 
 
 def _limits(value: Any, count: int, who: str) -> Vector:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
+from constrained_actmax.layout import Rows, Vector
 from constrained_actmax.objectives.bounded import BOTH, UNKNOWN, Bounded
 from constrained_actmax.objectives.signature import Signature, Tensor, Tensors
 
@@ -113,6 +114,22 @@ class Objective(ABC):
         A transformation that has the same feasible points and better gradients; by default none.
         """
         return self, lower, upper
+
+    def stated(self, imposed: Rows) -> Rows:
+        """Return this objective's own values (B, m) from those of what `imposed` gave (B, k)."""
+        return imposed
+
+    def stated_price(self, price: Vector, imposed: Vector) -> Vector:
+        """Return rates by this objective's own limits (m,) from rates by the imposed ones (k,).
+
+        Parameters
+        ----------
+        price : numpy.ndarray, shape (k,)
+            Change of the optimal value for one unit more of each imposed limit.
+        imposed : numpy.ndarray, shape (k,)
+            Where the imposed values stand.
+        """
+        return price
 
     def __str__(self) -> str:
         return self.describe()
@@ -292,6 +309,18 @@ class LinearCombination(Objective):
         )
         inner, inner_low, inner_high = one.imposed(low, high)
         return (self, lower, upper) if inner is one else (inner, inner_low, inner_high)
+
+    @override
+    def stated(self, imposed: Rows) -> Rows:
+        factor, one = self.terms[0]
+        values: Rows = factor * one.stated(imposed) + self.constant
+        return values
+
+    @override
+    def stated_price(self, price: Vector, imposed: Vector) -> Vector:
+        factor, one = self.terms[0]
+        rates: Vector = one.stated_price(price, imposed) / factor
+        return rates
 
     @override
     def describe(self) -> str:

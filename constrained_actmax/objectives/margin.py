@@ -11,6 +11,7 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
+from constrained_actmax.layout import Rows, Vector
 from constrained_actmax.objectives.base import Objective, Parameters, Score
 from constrained_actmax.objectives.bounded import Bounded
 from constrained_actmax.objectives.classification import ClassObjective, class_logit
@@ -109,6 +110,15 @@ class Margin(ClassObjective):
         if self.over is not None or self.reduce is not None or not one_sided:
             return self, lower, upper
         return RivalMargins(self), lower, upper
+
+    @override
+    def stated(self, imposed: Rows) -> Rows:
+        least: Rows = imposed.min(axis=1, keepdims=True)
+        return least
+
+    @override
+    def stated_price(self, price: Vector, imposed: Vector) -> Vector:
+        return np.atleast_1d(price.sum())  # one number limits every rival's row
 
     @override
     def _arguments(self) -> list[str]:

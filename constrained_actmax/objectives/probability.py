@@ -9,6 +9,7 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
+from constrained_actmax.layout import Rows, Vector
 from constrained_actmax.objectives.base import Objective
 from constrained_actmax.objectives.bounded import BOTH, Bounded
 from constrained_actmax.objectives.classification import ClassObjective
@@ -77,6 +78,18 @@ class Probability(ClassObjective):
         odds = LogOdds(self.target, self.head, self.reduce, self.link)
         return odds, log_odds_of(low), log_odds_of(high)
 
+    @override
+    def stated(self, imposed: Rows) -> Rows:
+        return probability_of(imposed)
+
+    @override
+    def stated_price(self, price: Vector, imposed: Vector) -> Vector:
+        p, q = probability_of(imposed), probability_of(-imposed)
+        # d log-odds / d p = 1 / (p (1 - p)); a row without a price has none in either unit.
+        slope = np.maximum(p * q, np.finfo(np.float64).tiny)
+        rates: Vector = np.where(price == 0.0, 0.0, price / slope)
+        return rates
+
 
 def log_odds_of(p: float) -> float:
     """Return log(p / (1 - p)), infinite at and beyond 0 and 1."""
@@ -85,3 +98,10 @@ def log_odds_of(p: float) -> float:
     if p >= 1.0:
         return np.inf
     return float(np.log(p) - np.log1p(-p))
+
+
+def probability_of(odds: Rows) -> Rows:
+    """Return 1 / (1 + exp(-odds)), without overflow."""
+    small = np.exp(-np.abs(odds))
+    p: Rows = np.where(odds >= 0, 1.0, small) / (1.0 + small)
+    return p
