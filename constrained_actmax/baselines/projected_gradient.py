@@ -1,0 +1,55 @@
+"""Projected gradient with steps of a constant length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from typing_extensions import override
+
+from constrained_actmax.baselines.base import positive
+from constrained_actmax.baselines.steps import StepBaseline
+from constrained_actmax.layout import Rows
+from constrained_actmax.problem import Problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectedGradient(StepBaseline):
+    r"""Steps of constant length along the gradient, projected on C [1]_.
+
+    .. math:: x \leftarrow P_C(x - \eta\, g / \|g\|_2)
+
+    P_C is this library's exact projection. It returns the best point that it evaluated. Each step
+    is one row.
+
+    With a constant length it comes within about that length of a maximum and no nearer; nothing
+    tells when to stop. It ignores constraints on outputs.
+
+    Parameters
+    ----------
+    steps : int, optional
+        By default what the budget allows, or 300 without one.
+    length : float, default 0.3
+        Euclidean length of a step before the projection, in input units.
+
+    References
+    ----------
+    .. [1] Madry, Makelov, Schmidt, Tsipras, Vladu (2018), Towards deep learning models resistant to
+       adversarial attacks, ICLR.
+    """
+
+    name: ClassVar[str] = "projected-gradient"
+    limits: ClassVar[str] = "ignores constraints on outputs; no stopping rule; a length to tune"
+    returns_best: ClassVar[bool] = True
+
+    length: float = 0.3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive(self.name, "length", self.length)
+
+    @override
+    def _moved(self, problem: Problem, x: Rows, g: Rows, share: float, memory: Any) -> Rows:
+        size = np.maximum(np.linalg.norm(g, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+        return problem.set.project(x - self.length * g / size)
