@@ -165,7 +165,9 @@ def test_an_executor_is_taken_and_failures_are_entries(tmp_path: Path, oracle: c
 
 
 def test_what_cannot_be_sent_is_told(oracle: cax.Oracle) -> None:
-    problem = cax.Problem(oracle, cax.Custom(lambda inputs, outputs, layers: outputs[:, 0]), cax.Box(0, 1))
+    problem = cax.Problem(
+        oracle, cax.Custom(lambda inputs, outputs, layers: outputs[:, 0]), cax.Box(0, 1)
+    )
     with pytest.raises(SpecificationError, match="cannot be sent to another process"):
         cax.sweep([problem])
     with pytest.raises(SpecificationError, match="workers: must be >= 1, got 0"):

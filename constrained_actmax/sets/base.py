@@ -50,6 +50,7 @@ class ConvexSet(ABC):
     on: str | None = field(default=None, kw_only=True)
     where: Any = field(default=None, kw_only=True, repr=False)
     _region: Region | None = field(default=None, init=False, repr=False)
+    _as_written: str | None = field(default=None, init=False, repr=False)
 
     #: How `violation` measures, in words.
     violation_norm: ClassVar[str] = "largest excess of one entry"
@@ -130,6 +131,7 @@ class ConvexSet(ABC):
         )
         inner = copy.copy(self._bound(region))
         object.__setattr__(inner, "_region", region)
+        object.__setattr__(inner, "_as_written", str(self))
         if region.covers_all:
             return inner
         from constrained_actmax.sets.part import Part  # a set of its own, built on this one
@@ -333,6 +335,8 @@ class ConvexSet(ABC):
         return projected[0] if single else projected
 
     def __str__(self) -> str:
+        if self._as_written is not None:
+            return self._as_written
         place = f" on {self.on!r}" if self.on is not None else ""
         mask = " where masked" if self.where is not None else ""
         return f"{self.describe()}{place}{mask}"
