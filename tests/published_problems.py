@@ -81,25 +81,26 @@ class Published:
         low, high = self.box or (-INF, INF)
         return np.broadcast_to(low, self.size), np.broadcast_to(high, self.size)
 
-    def sets_and_limits(self) -> list[Any]:
-        """Return the constraints as a user writes them."""
-        found: list[Any] = []
-        if self.box is not None:
-            found.append(cax.Box(*self.box))
+    def sets_and_limits(self, limits: Any = None) -> list[Any]:
+        """Return the constraints as a user writes them, maybe with other limits of c."""
+        lower, upper = self.limits if limits is None else limits
+        found: list[Any] = [] if self.box is None else [cax.Box(*self.box)]
         if self.constraints is not None:
-            given = self.constraints
-
-            def rows(x: Any) -> Any:
-                return tf.stack(given(tf.unstack(x, axis=1)), axis=1)
-
-            found.append(cax.Function(rows, list(self.lower), list(self.upper), name="c"))
+            found.append(cax.Function(_rows(self), lower, upper, name="c"))
         return found
 
-    def problem(self, **options: Any) -> cax.Problem:
+    def problem(self, limits: Any = None, **options: Any) -> cax.Problem:
         """Return the minimisation."""
-        return cax.Problem(
-            _oracle(self), cax.Output(0), self.sets_and_limits(), sense="minimize", **options
-        )
+        constraints = self.sets_and_limits(limits)
+        return cax.Problem(_oracle(self), cax.Output(0), constraints, sense="minimize", **options)
+
+
+@cache
+def _rows(one: Published) -> Callable[[Any], Any]:
+    """Return c of a batch; one object for each problem, so that it is compiled once."""
+    given = one.constraints
+    assert given is not None
+    return lambda x: tf.stack(given(tf.unstack(x, axis=1)), axis=1)
 
 
 @cache
@@ -196,9 +197,7 @@ def _hs113_rows(x: Columns) -> Columns:
 def _electrons(x: Columns) -> Any:
     points = [tf.stack(x[3 * i : 3 * i + 3], axis=1) for i in range(len(x) // 3)]
     return sum(
-        1.0 / tf.norm(points[i] - points[j], axis=1)
-        for i in range(len(points))
-        for j in range(i)
+        1.0 / tf.norm(points[i] - points[j], axis=1) for i in range(len(points)) for j in range(i)
     )
 
 
@@ -532,10 +531,7 @@ PROBLEMS = [
         "HS52",
         [2] * 5,
         lambda x: (
-            (4 * x[0] - x[1]) ** 2
-            + (x[1] + x[2] - 2) ** 2
-            + (x[3] - 1) ** 2
-            + (x[4] - 1) ** 2
+            (4 * x[0] - x[1]) ** 2 + (x[1] + x[2] - 2) ** 2 + (x[3] - 1) ** 2 + (x[4] - 1) ** 2
         ),
         1859 / 349,
         (np.array([-33, 11, 180, -158, 11]) / 349).tolist(),

@@ -14,27 +14,83 @@ from scipy.optimize import OptimizeResult
 from typing_extensions import override
 
 from constrained_actmax.layout import Vector
+from constrained_actmax.optimality import measure
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
 from constrained_actmax.run import MOST_ROWS, Run, Stopped
-from constrained_actmax.sets.scipy_form import ScipyForm
+from constrained_actmax.sets.scipy_form import Lift, LinearRows, ScipyForm, SmoothRow
 from constrained_actmax.solvers.base import RowSolver
 
 #: Bytes that a method's dense workspace may take.
 MEMORY_LIMIT = 2 * 2**30
+#: Relative violation that is aimed at where `tol` is as small.
+FINEST_VIOLATION = 1e-9
+#: Units that variables are measured in: beyond, a box says nothing about the scale in it.
+UNIT_RANGE = (2.0**-30, 2.0**30)
+
+
+@dataclass
+class Progress:
+    """The last iterate of a start, and how many of them brought nothing."""
+
+    y: Vector | None = None
+    f: float = np.inf
+    violation: float = np.inf
+    since: int = 0
 
 
 class Variables:
-    """What SciPy's callables see: y, which is x or its split form, with a memo of one point.
+    """What SciPy's callables see: y, which is x, scaled, or in split form; a memo of one point.
 
     SciPy asks for value, gradient, constraints and their Jacobians in separate calls; all of them
     come from one model call at the point.
+
+    Parameters
+    ----------
+    run, start : Run, int
+        Who asks, and on whose behalf.
+    form : ScipyForm
+        The convex set as SciPy takes it.
+    autoscale : bool
+        Whether each variable is measured in units of its box (a power of two, so that nothing is
+        rounded) and each functional constraint in units of max(1, its largest slope at the first
+        point).
+    scale_objective : bool
+        Whether the objective is, too.
     """
 
-    def __init__(self, run: Run, start: int, form: ScipyForm) -> None:
+    def __init__(
+        self,
+        run: Run,
+        start: int,
+        form: ScipyForm,
+        *,
+        autoscale: bool = False,
+        scale_objective: bool = False,
+    ) -> None:
         self.run, self.start, self.form = run, start, form
+        self.unit = 1.0  # the smallest of the variables' units
+        if autoscale and form.lift is None:
+            self.form, self.unit = _in_units_of_the_box(form)
+        self._autoscale = autoscale
+        self._scale_objective = autoscale and scale_objective
+        self.objective_weight = 1.0
+        self._weights: Vector | None = None
         self._y: Vector | None = None
         self._first = True
+        self.progress = Progress()
+
+    @property
+    def weights(self) -> Vector:
+        """What each functional constraint is multiplied by, (m,), from the first point on."""
+        assert self._weights is not None  # set by the first evaluation
+        return self._weights
+
+    @property
+    def limits(self) -> tuple[Vector, Vector]:
+        """Limits of the weighted constraints."""
+        problem = self.run.problem
+        return problem.lower * self.weights, problem.upper * self.weights
 
     def x(self, y: Vector) -> Vector:
         """Return the model's x for SciPy's y."""
@@ -68,31 +124,57 @@ class Variables:
             raise Stopped(Status.NON_FINITE, self.run.name_non_finite(x, found, 0))
         if self._first and not found.gradient.any() and not self.run.problem.constraints:
             raise Stopped(Status.ZERO_GRADIENT)
-        self._first = False
-        self._y = y.copy()
         self.f = float(found.f[0])
         self.g: Vector = np.array(self._pull(found.gradient[0]))
-        self.c: Vector = found.c[0].copy()
+        if self._first and self._scale_objective:
+            steepest = float(np.max(np.abs(self.g), initial=0.0))
+            self.objective_weight = float(_power_of_two(1.0 / max(1.0, steepest)))
+        self._first = False
+        self._y = y.copy()
+        self.found = found
         self._violation = found.violation
-        self.jacobian = np.array(self._pull(found.jacobian[0]))
+        jacobian = np.array(self._pull(found.jacobian[0]))
+        if self._weights is None:
+            self._weights = np.ones(len(jacobian))
+            if self._autoscale and jacobian.size:
+                self._weights = _power_of_two(1.0 / np.maximum(1.0, np.abs(jacobian).max(axis=1)))
+        self.c: Vector = found.c[0] * self._weights
+        self.jacobian = jacobian * self._weights[:, np.newaxis]
         return self
 
     def value(self, y: Vector) -> float:
-        """Return f."""
-        return self.at(y).f
+        """Return f, weighted."""
+        return self.at(y).f * self.objective_weight
 
     def gradient(self, y: Vector) -> Vector:
         """Return its gradient by y."""
-        return self.at(y).g.copy()
+        return self.at(y).g * self.objective_weight
 
     def report(self, y: Vector) -> None:
         """Record an iterate."""
         self.at(y)
         x = self.x(y)
         if self._violation is None:  # an inner run leaves it to the outer one
-            self._violation = self.run.problem.violation(x[np.newaxis], self.c[np.newaxis])
+            self._violation = self.run.problem.violation(x[np.newaxis], self.found.c)
         if not self.run.iterate(self.start, x, self.f, float(self._violation[0])):
             raise Stopped(Status.UNBOUNDED)
+
+    @property
+    def violation(self) -> float:
+        """Largest violation of any constraint at the last point, as imposed."""
+        problem = self.run.problem
+        assert self._violation is not None
+        return max(float(self._violation[0]), float(problem.imposed_violation(self.found.c)[0]))
+
+    def optimal(self, y: Vector) -> bool:
+        """Whether the library's own measures call the point optimal."""
+        problem = self.run.problem
+        self.at(y)
+        wanted = min(problem.feasibility_tolerance, max(self.run.tolerance, FINEST_VIOLATION))
+        if self.violation > wanted:
+            return False
+        kkt = measure(problem, self.x(y), self.found)
+        return max(kkt.stationarity, kkt.complementarity) <= self.run.tolerance
 
     def hessian_product(self, y: Vector, v: Vector, weights: Vector) -> Vector:
         """Return the product of the weighted Hessian with v, by y."""
@@ -102,19 +184,58 @@ class Variables:
         return np.asarray(self._pull(product))
 
 
+def _power_of_two(value: Any) -> Vector:
+    """Return the nearest powers of two."""
+    return np.asarray(np.exp2(np.round(np.log2(value))))
+
+
+def _in_units_of_the_box(form: ScipyForm) -> tuple[ScipyForm, float]:
+    """Return the form in y = x / width of the box, as a lift, and the smallest unit."""
+    width = form.upper - form.lower
+    finite = np.isfinite(width) & (width > 0)
+    if not finite.any():
+        return form, 1.0
+    # Relative to their mean: a common factor would only change the first step.
+    size = np.exp2(np.mean(np.log2(width[finite])))
+    units = np.ones(width.size)
+    units[finite] = np.clip(_power_of_two(width[finite] / size), *UNIT_RANGE)
+    if np.all(units == 1.0):
+        return form, 1.0
+    diagonal = sp.diags_array(units).tocsr()
+    rows = tuple(LinearRows(sp.csr_array(r.matrix @ diagonal), r.lower, r.upper) for r in form.rows)
+    smooth = tuple(
+        SmoothRow(
+            lambda y, r=row: r.value(units * y),
+            lambda y, r=row: units * r.gradient(units * y),
+            lambda y, v, r=row: units * r.hessian_product(units * y, units * v),
+            row.upper,
+        )
+        for row in form.smooth
+    )
+    lift = Lift(diagonal, np.zeros(units.size), lambda x: x / units)
+    scaled = ScipyForm(form.lower / units, form.upper / units, rows, smooth, lift)
+    return scaled, float(units.min())
+
+
 @dataclass(frozen=True, kw_only=True)
 class ScipySolver(RowSolver):
     """A method of ``scipy.optimize.minimize``; its settings are SciPy's own options."""
 
     #: Whether it takes linear rows and smooth constraints.
     takes_rows: ClassVar[bool] = True
+    #: Whether it does better with an objective of slope one.
+    scales_objective: ClassVar[bool] = False
     stays_inside: ClassVar[bool] = False
 
     maxiter: int = 1000
+    #: Whether variables are measured in units of their box and constraints in units of their
+    #: slopes; tolerances stay in the user's units.
+    autoscale: bool = True
 
     def options(self) -> dict[str, Any]:
-        """Return SciPy's options: every setting that is not None."""
+        """Return SciPy's options: every setting that is not None, but for our own."""
         named = {one.name: getattr(self, one.name) for one in fields(self)}
+        del named["autoscale"]
         return {name: value for name, value in named.items() if value is not None}
 
     @override
@@ -143,6 +264,14 @@ class ScipySolver(RowSolver):
             )
         return None
 
+    def variables(self, run: Run, start: int) -> Variables:
+        """Return what SciPy's callables see."""
+        form = run.problem.set.to_scipy()
+        assert form is not None  # refusal() asked
+        return Variables(
+            run, start, form, autoscale=self.autoscale, scale_objective=self.scales_objective
+        )
+
     def workspace(self, variables: int, problem: Problem) -> float:
         """Return the bytes of the method's dense workspace."""
         return 0.0
@@ -168,6 +297,9 @@ class ScipySolver(RowSolver):
                 return str(member)
         return "this set"
 
+    def after_iteration(self, variables: Variables, y: Vector) -> None:
+        """Look at an iterate; a method whose own test is poor ends its start here."""
+
     def minimize(
         self,
         variables: Variables,
@@ -181,6 +313,7 @@ class ScipySolver(RowSolver):
 
         def callback(y: Vector, *_: Any) -> None:
             variables.report(y)
+            self.after_iteration(variables, y)
 
         bounds = scipy.optimize.Bounds(form.lower, form.upper)
         with np.errstate(all="ignore"):
@@ -249,10 +382,11 @@ def constraint_dicts(variables: Variables) -> list[dict[str, Any]]:
         equal = problem.lower == problem.upper
         low = ~equal & np.isfinite(problem.lower)
         high = ~equal & np.isfinite(problem.upper)
+        lower, upper = variables.limits
         for kind, chosen, sign, limit in (
-            ("eq", equal, 1.0, problem.lower),
-            ("ineq", low, 1.0, problem.lower),
-            ("ineq", high, -1.0, problem.upper),
+            ("eq", equal, 1.0, lower),
+            ("ineq", low, 1.0, lower),
+            ("ineq", high, -1.0, upper),
         ):
             if chosen.any():
                 found.append(
@@ -291,7 +425,7 @@ def constraint_objects(variables: Variables, hessian: bool) -> list[Any]:
         outputs = problem.oracle.functions - 1
 
         def product(y: Vector, v: Vector) -> Any:
-            weights = np.concatenate([[0.0], v[:outputs]])
+            weights = np.concatenate([[0.0], (variables.weights * v)[:outputs]])
             return scipy.sparse.linalg.LinearOperator(
                 (size, size),
                 dtype=np.float64,
@@ -302,8 +436,7 @@ def constraint_objects(variables: Variables, hessian: bool) -> list[Any]:
         found.append(
             scipy.optimize.NonlinearConstraint(
                 lambda y: variables.at(y).c.copy(),
-                problem.lower,
-                problem.upper,
+                *variables.limits,
                 jac=lambda y: sp.csr_matrix(variables.at(y).jacobian),
                 hess=product if exact else scipy.optimize.BFGS(),
             )

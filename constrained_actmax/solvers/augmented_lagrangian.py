@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,17 +11,21 @@ from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.optimality import measure
 from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.result import Status
 from constrained_actmax.run import Run
 from constrained_actmax.solvers.base import Solver
+from constrained_actmax.solvers.l_bfgs_b import LBFGSB
+from constrained_actmax.solvers.polishing import polish
+from constrained_actmax.solvers.pqn import PQN
 from constrained_actmax.solvers.spg import SPG
 
 # Constants of Andreani, Birgin, Martínez and Schuverdt (2007) and of their code ALGENCAN.
 PENALTY_GROWTH = 10.0
 SUFFICIENT_DECREASE = 0.5
 LARGEST_MULTIPLIER = 1e20
-FIRST_PENALTY = (1e-6, 10.0)
+FIRST_PENALTY = (1e-8, 1e8)
 LARGEST_PENALTY = 1e12
 #: Relative violation that it aims at where `tol` is as small; `feasibility_tolerance` is enough
 #: to count as feasible.
@@ -30,6 +34,10 @@ FINEST_VIOLATION = 1e-9
 FIRST_RESIDUAL, RESIDUAL_DECREASE = 1e-2, 0.1
 #: Iterates of a start that are remembered, to report the one that the inner solver accepts.
 REMEMBERED = 4
+#: Residual of the inner solver, and violation, from which Newton's method may finish.
+POLISHED_FROM = 1e-3
+#: Steps of the default inner solver in one round.
+INNER_STEPS = 100
 #: Rounds without a gain in feasibility or value after which a row is stuck at a kink.
 PATIENCE = 4
 
@@ -86,7 +94,7 @@ class Augmented:
         self.iterations = np.zeros(self.starts, dtype=int)
         self.best_f = np.full(self.starts, np.inf)
         self.best_x: list[Vector | None] = [None] * self.starts
-        self.last: dict[int, list[tuple[Vector, float, Vector]]] = {int(s): [] for s in starts}
+        self.last: dict[int, list[tuple[Vector, Evaluation]]] = {int(s): [] for s in starts}
 
     # -- what inner solvers call -----------------------------------------------------------------
 
@@ -117,7 +125,7 @@ class Augmented:
         gradient = found.gradient + np.einsum("bm,bmn->bn", rho * excess * scale, found.jacobian)
         for row, start in enumerate(where.tolist()):
             kept = self.last[start]
-            kept.append((x[row].copy(), float(found.f[row]), found.c[row].copy()))
+            kept.append((x[row].copy(), found.row(row)))
             del kept[:-REMEMBERED]
             if found.finite[row] and value[row] < self.best_f[start]:
                 self.best_f[start] = value[row]
@@ -136,18 +144,28 @@ class Augmented:
     def iterate(self, start: int, x: Vector, f: float, violation: float | None = None) -> bool:
         """Hand an accepted iterate on, with its own f and violation."""
         self.iterations[start] += 1
-        _, value, c = self.known(start, x)
-        problem = self.outer.problem
-        worst = float(problem.violation(x[np.newaxis], c[np.newaxis])[0])
-        return self.outer.iterate(start, x, value, worst)
+        found = self.known(start, x)
+        return self.outer.iterate(start, x, float(found.f[0]), found.violation_of(0))
 
-    def known(self, start: int, x: Vector) -> tuple[Vector, float, Vector]:
+    def known(self, start: int, x: Vector) -> Evaluation:
         """Return f and c at a point that was just evaluated, or evaluate it."""
-        for point, value, c in reversed(self.last[start]):
+        for point, found in reversed(self.last[start]):
             if np.array_equal(point, x):
-                return point, value, c
+                return found
         self.evaluate(x[np.newaxis], [start])
-        return self.last[start][-1]
+        return self.last[start][-1][1]
+
+    def update(self, start: int, c: Vector) -> float:
+        """Update the multipliers of one start, lam <- rho (w - P(w)); return |V|.
+
+        V = c - P(w), scaled, is zero where the point is feasible and complementary.
+        """
+        problem, scale, rho = self.outer.problem, self.scale[start], self.penalty[start]
+        w = c * scale + self.multipliers[start] / rho
+        nearest = np.clip(w, problem.lower * scale, problem.upper * scale)
+        new = rho * (w - nearest)
+        self.multipliers[start] = np.clip(new, -LARGEST_MULTIPLIER, LARGEST_MULTIPLIER)
+        return float(np.max(np.abs(c * scale - nearest), initial=0.0))
 
     def end(self, start: int, x: Vector, status: Status, detail: str = "") -> None:
         """Note how one start's round ended."""
@@ -169,16 +187,18 @@ class AugmentedLagrangian(Solver):
     Each round minimises :math:`f + \tfrac{\rho}{2} \|w - P_{[l,u]}(w)\|^2`,
     :math:`w = c + \lambda / \rho`, over C by a projected method; then
     :math:`\lambda \leftarrow \rho (w - P_{[l,u]}(w))`, and rho grows tenfold unless the violation
-    halved. Memory is linear in n. Where the violation stays and its own gradient vanishes on C, the
+    halved. Memory is linear in n. A small smooth problem under bounds is finished by Newton's
+    method on its active limits. Where the violation stays and its own gradient vanishes on C, the
     problem is called infeasible there and the least violating point is returned.
 
     Parameters
     ----------
-    inner : Solver
-        Minimises over C: spg (default), pgd, pqn, fista, or L-BFGS-B where C is a box.
+    inner : Solver, optional
+        Minimises over C: spg, pgd, pqn, fista, or L-BFGS-B where C is a box. By default spg on
+        networks with kinks; on smooth ones L-BFGS-B under bounds alone, else pqn.
     max_rounds : int, default 50
         Updates of the multipliers.
-    scale_constraints : bool, default True
+    autoscale : bool, default True
         Whether each constraint is divided by max(1, its largest slope) at the start; tolerances
         stay in the user's units.
 
@@ -191,12 +211,12 @@ class AugmentedLagrangian(Solver):
     name: ClassVar[str] = "augmented-lagrangian"
     stays_inside: ClassVar[bool] = False
 
-    inner: Solver = field(default_factory=lambda: SPG(max_iterations=100))
+    inner: Solver | None = None
     max_rounds: int = 50
-    scale_constraints: bool = True
+    autoscale: bool = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.inner, Solver):
+        if self.inner is not None and not isinstance(self.inner, Solver):
             raise SpecificationError(
                 "augmented-lagrangian: inner must be a Solver such as SPG(), "
                 f"got {type(self.inner).__name__}."
@@ -208,32 +228,26 @@ class AugmentedLagrangian(Solver):
     def refusal(self, problem: Problem) -> str | None:
         if not problem.set.convex:
             return "augmented-lagrangian needs a convex set; use method='pgd'."
-        reason = self.inner.refusal(Subproblem(problem))  # type: ignore[arg-type]
+        inner = self._inner(problem)
+        reason = inner.refusal(Subproblem(problem))  # type: ignore[arg-type]
         return None if reason is None else f"augmented-lagrangian's inner method: {reason}"
+
+    def _inner(self, problem: Problem) -> Solver:
+        if self.inner is not None:
+            return self.inner
+        if problem.smooth is False:
+            return SPG(max_iterations=INNER_STEPS)
+        if problem.set.only_box:
+            return LBFGSB(maxiter=INNER_STEPS)
+        return PQN(max_iterations=INNER_STEPS)
 
     @override
     def _run(self, run: Run, x0: Rows, starts: Indices) -> None:
-        problem = run.problem
+        problem, inner = run.problem, self._inner(run.problem)
         x = x0.copy()
         found = run.evaluate(x, starts)
-        live = found.finite.copy()
-        for row in np.flatnonzero(~live).tolist():
-            detail = run.name_non_finite(x[row], found, int(row))
-            run.end(int(starts[row]), x[row], Status.NON_FINITE, detail)
-        flat = live & ~found.gradient.any(axis=1) & ~found.jacobian.any(axis=(1, 2))
-        for row in np.flatnonzero(flat).tolist():
-            run.end(int(starts[row]), x[row], Status.ZERO_GRADIENT)
-        live &= ~flat
-        scale = np.ones((run.starts, problem.constraints))
-        if self.scale_constraints and problem.constraints:
-            steepest = np.max(np.abs(found.jacobian), axis=2)
-            scale[starts] = 1.0 / np.maximum(1.0, np.where(np.isfinite(steepest), steepest, 1.0))
-        augmented = Augmented(run, scale)
-        excess = self._violation(problem, found.c, scale[starts], augmented, starts)
-        squares = np.einsum("bm,bm->b", excess, excess)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            first = np.where(squares > 0, 2.0 * np.abs(found.f) / squares, np.inf)
-        augmented.penalty[starts] = np.clip(first, *FIRST_PENALTY)
+        live = self._hopeful(run, x, found, starts)
+        augmented = self._augmented(run, found, starts)
         worst = np.full(len(x), np.inf)
         best_violation, best_value = np.full(len(x), np.inf), np.full(len(x), np.inf)
         since = np.zeros(len(x), dtype=int)
@@ -245,41 +259,39 @@ class AugmentedLagrangian(Solver):
                 return
             augmented.begin(starts[rows])
             augmented.tolerance = tolerance
-            self.inner._run(augmented, x[rows], starts[rows])  # type: ignore[arg-type]
+            inner._run(augmented, x[rows], starts[rows])  # type: ignore[arg-type]
             for row in rows.tolist():
                 start = int(starts[row])
                 if start in run.ended:
                     live[row] = False
                     continue
                 x[row], status, detail = augmented.ended[start]
-                _, f, c = augmented.known(start, x[row])
+                known = augmented.known(start, x[row])
+                f, c = float(known.f[0]), known.c[0]
                 if status is Status.NON_FINITE:
                     run.end(start, x[row], status, detail)
                     live[row] = False
                     continue
-                excess = self._violation(
-                    problem, c[np.newaxis], scale[[start]], augmented, starts[[row]]
-                )[0]
-                rho = augmented.penalty[start]
-                augmented.multipliers[start] = self._updated(problem, c, augmented, start)
-                violation = float(problem.functional_violation(c[np.newaxis])[0])
-                size = float(np.max(np.abs(excess), initial=0.0))
+                size = augmented.update(start, c)
+                violation = float(problem.imposed_violation(c[np.newaxis])[0])
                 small = violation <= problem.feasibility_tolerance
-                if (
-                    violation <= wanted
-                    and tolerance <= run.tolerance
-                    and (status in (Status.CONVERGED, Status.ZERO_GRADIENT))
-                ):
+                if violation <= wanted and self._optimal(problem, x[row], known, run):
                     run.end(start, x[row], Status.CONVERGED)
                     live[row] = False
                     continue
+                if max(tolerance, violation) <= POLISHED_FROM:
+                    polished, reached = polish(run, start, x[row], run.tolerance)
+                    if reached:
+                        run.end(start, polished, Status.CONVERGED)
+                        live[row] = False
+                        continue
                 gained = (violation < 0.9 * best_violation[row] and not small) or best_value[
                     row
                 ] - f > 1e-7 * max(1.0, abs(f))
                 since[row] = 0 if gained else since[row] + 1
                 best_violation[row] = min(best_violation[row], violation)
                 best_value[row] = min(best_value[row], f) if small else best_value[row]
-                if not small and self._stuck_infeasible(problem, x[row], c, run, start):
+                if not small and self._stuck_infeasible(problem, x[row], known, run):
                     run.end(
                         start,
                         x[row],
@@ -293,36 +305,54 @@ class AugmentedLagrangian(Solver):
                     live[row] = False
                     continue
                 if size > SUFFICIENT_DECREASE * worst[row]:
-                    augmented.penalty[start] = min(PENALTY_GROWTH * rho, LARGEST_PENALTY)
+                    augmented.penalty[start] = min(
+                        PENALTY_GROWTH * augmented.penalty[start], LARGEST_PENALTY
+                    )
                 worst[row] = size
             tolerance = max(run.tolerance, RESIDUAL_DECREASE * tolerance)
-        for row in np.flatnonzero(live).tolist():
+        for row in np.flatnonzero(live):
             run.end(int(starts[row]), x[row], Status.STALLED, "max_rounds reached.")
 
     @staticmethod
-    def _violation(
-        problem: Problem, c: Rows, scale: Rows, augmented: Augmented, starts: Indices
-    ) -> Rows:
-        """Return V = c - P(c + lam / rho), scaled: zero where feasible and complementary."""
-        rho = augmented.penalty[starts][:, np.newaxis]
-        w = c * scale + augmented.multipliers[starts] / rho
-        excess: Rows = c * scale - np.clip(w, problem.lower * scale, problem.upper * scale)
-        return excess
+    def _hopeful(run: Run, x: Rows, found: Evaluation, starts: Indices) -> np.ndarray:
+        """End the starts that cannot be left; return which rows can."""
+        flat = found.finite & ~found.gradient.any(axis=1) & ~found.jacobian.any(axis=(1, 2))
+        for row in np.flatnonzero(~found.finite):
+            detail = run.name_non_finite(x[row], found, int(row))
+            run.end(int(starts[row]), x[row], Status.NON_FINITE, detail)
+        for row in np.flatnonzero(flat):
+            run.end(int(starts[row]), x[row], Status.ZERO_GRADIENT)
+        hopeful: np.ndarray = found.finite & ~flat
+        return hopeful
+
+    def _augmented(self, run: Run, found: Evaluation, starts: Indices) -> Augmented:
+        """Return the inner run, with the first penalties of Birgin and Martínez (2014), (12.1)."""
+        problem = run.problem
+        scale = np.ones((run.starts, problem.constraints))
+        if self.autoscale and problem.constraints:
+            steepest = np.max(np.abs(found.jacobian), axis=2)
+            scale[starts] = 1.0 / np.maximum(1.0, np.where(np.isfinite(steepest), steepest, 1.0))
+        augmented = Augmented(run, scale)
+        excess = (found.c - np.clip(found.c, problem.lower, problem.upper)) * scale[starts]
+        squares = np.einsum("bm,bm->b", excess, excess)
+        with np.errstate(all="ignore"):
+            first = 10.0 * np.maximum(1.0, np.abs(found.f)) / np.maximum(1.0, 0.5 * squares)
+        augmented.penalty[starts] = np.clip(np.nan_to_num(first, nan=1.0), *FIRST_PENALTY)
+        return augmented
 
     @staticmethod
-    def _updated(problem: Problem, c: Vector, augmented: Augmented, start: int) -> Vector:
-        """Return lam <- rho (w - P(w)), clipped."""
-        scale, rho = augmented.scale[start], augmented.penalty[start]
-        w = c * scale + augmented.multipliers[start] / rho
-        new = rho * (w - np.clip(w, problem.lower * scale, problem.upper * scale))
-        clipped: Vector = np.clip(new, -LARGEST_MULTIPLIER, LARGEST_MULTIPLIER)
-        return clipped
+    def _optimal(problem: Problem, x: Vector, found: Evaluation, run: Run) -> bool:
+        """Whether the library's own measures call the point optimal."""
+        kkt = measure(problem, x, found)
+        return (
+            kkt.stationarity <= run.tolerance
+            and kkt.complementarity <= problem.feasibility_tolerance
+        )
 
     @staticmethod
-    def _stuck_infeasible(problem: Problem, x: Vector, c: Vector, run: Run, start: int) -> bool:
+    def _stuck_infeasible(problem: Problem, x: Vector, found: Evaluation, run: Run) -> bool:
         """Whether x is stationary for the squared violation over C."""
-        found = run.evaluate(x[np.newaxis], [start])
-        excess = c - np.clip(c, problem.lower, problem.upper)
+        excess = found.c[0] - np.clip(found.c[0], problem.lower, problem.upper)
         slope = excess @ found.jacobian[0]
         residual = np.max(np.abs(problem.set.project(x - slope) - x), initial=0.0)
         return bool(residual <= run.tolerance * min(1.0, float(np.max(np.abs(excess)))))

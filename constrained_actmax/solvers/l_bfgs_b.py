@@ -63,9 +63,7 @@ class LBFGSB(ScipySolver):
 
     @override
     def _run_row(self, run: Run, start: int, x0: Vector) -> None:
-        form = run.problem.set.to_scipy()
-        assert form is not None  # refusal() asked
-        variables = Variables(run, start, form)
+        variables = self.variables(run, start)
         result = self._attempt(variables, run, x0)
         if result.status == ABNORMAL:
             x = best_point(run, start, variables.x(result.x))
@@ -79,7 +77,7 @@ class LBFGSB(ScipySolver):
         epsilon = run.problem.oracle.epsilon
         options = self.options() | {
             "ftol": epsilon if self.ftol is None else self.ftol,
-            "gtol": run.tolerance if self.gtol is None else self.gtol,
+            "gtol": variables.unit * run.tolerance if self.gtol is None else self.gtol,
         }
         return self.minimize(variables, variables.y(x), [], options)
 

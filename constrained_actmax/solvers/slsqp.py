@@ -5,24 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.layout import Vector
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
-from constrained_actmax.run import Run
+from constrained_actmax.run import Run, Stopped
 from constrained_actmax.solvers._scipy import (
     ScipySolver,
     Variables,
     constraint_dicts,
     end_by_code,
 )
+from constrained_actmax.solvers.polishing import polish
 
 #: Doubles of its workspace over n squared, measured.
 WORKSPACE = 8.5
 #: SciPy's codes: 0 converged, 4 inconsistent constraints, 8 no descent direction, 9 iterations;
 #: 2, 3, 5, 6 and 7 are failures of its least-squares subproblem.
 STATUSES = {0: Status.CONVERGED, 4: Status.INFEASIBLE, 8: Status.STALLED, 9: Status.BUDGET}
+#: Its own test asks for a decrease below `ftol` and restarts at each that rounding spoils, for
+#: thousands of evaluations; so iterates whose relative change of f is below this are measured by
+#: the library, and after so many without a gain beyond rounding it is stopped.
+QUIET, PATIENCE = 1e-6, 5
 #: Default `ftol` in units of the model's machine epsilon.
 VALUE_PRECISION = 10.0
 
@@ -48,6 +54,7 @@ class SLSQP(ScipySolver):
     """
 
     name: ClassVar[str] = "SLSQP"
+    scales_objective: ClassVar[bool] = True
 
     ftol: float | None = None
 
@@ -57,10 +64,32 @@ class SLSQP(ScipySolver):
 
     @override
     def _run_row(self, run: Run, start: int, x0: Vector) -> None:
-        form = run.problem.set.to_scipy()
-        assert form is not None  # refusal() asked
-        variables = Variables(run, start, form)
+        variables = self.variables(run, start)
         precision = VALUE_PRECISION * run.problem.oracle.epsilon
         options = self.options() | {"ftol": precision if self.ftol is None else self.ftol}
-        result = self.minimize(variables, variables.y(x0), constraint_dicts(variables), options)
-        end_by_code(run, start, variables.x(result.x), result, STATUSES)
+        y0 = variables.y(x0)
+        variables.at(y0)
+        result = self.minimize(variables, y0, constraint_dicts(variables), options)
+        x = variables.x(result.x)
+        if STATUSES.get(int(result.status)) is Status.STALLED:
+            polished, reached = polish(run, start, x, run.tolerance)
+            if reached:
+                run.end(start, polished, Status.CONVERGED)
+        end_by_code(run, start, x, result, STATUSES)
+
+    @override
+    def after_iteration(self, variables: Variables, y: Vector) -> None:
+        progress = variables.progress
+        scale = max(1.0, abs(variables.f))
+        gain = max(progress.f - variables.f, progress.violation - variables.violation)
+        still = np.array_equal(progress.y, y) or abs(variables.f - progress.f) <= QUIET * scale
+        progress.since = (
+            0 if gain > variables.run.problem.oracle.epsilon * scale else (progress.since + 1)
+        )
+        progress.y, progress.f = y.copy(), variables.f
+        progress.violation = variables.violation
+        ended = self.ftol is None and still and variables.optimal(y)
+        if ended or progress.since > PATIENCE:
+            status = Status.CONVERGED if ended else Status.STALLED
+            variables.run.end(variables.start, variables.x(y), status)
+            raise Stopped(status)

@@ -10,7 +10,7 @@ from typing_extensions import override
 from constrained_actmax.layout import Vector
 from constrained_actmax.result import Status
 from constrained_actmax.run import Run
-from constrained_actmax.solvers._scipy import ScipySolver, Variables, end_by_code
+from constrained_actmax.solvers._scipy import ScipySolver, end_by_code
 
 #: SciPy's codes: -1 infeasible, 0 local minimum, 1 converged in f, 2 converged in x, 3 limit of
 #: evaluations, 4 line search failed, 5 all bounds equal, 6 no progress, 7 the user stopped it.
@@ -65,11 +65,9 @@ class TNC(ScipySolver):
 
     @override
     def _run_row(self, run: Run, start: int, x0: Vector) -> None:
-        form = run.problem.set.to_scipy()
-        assert form is not None  # refusal() asked
-        variables = Variables(run, start, form)
+        variables = self.variables(run, start)
         options = self.options() | {
-            "gtol": run.tolerance if self.gtol is None else self.gtol,
+            "gtol": variables.unit * run.tolerance if self.gtol is None else self.gtol,
             "xtol": run.problem.oracle.epsilon if self.xtol is None else self.xtol,
         }
         result = self.minimize(variables, variables.y(x0), [], options)

@@ -16,10 +16,10 @@ from constrained_actmax.result import Status
 from constrained_actmax.run import Run
 from constrained_actmax.solvers._scipy import (
     ScipySolver,
-    Variables,
     constraint_objects,
     end_by_code,
 )
+from constrained_actmax.solvers.polishing import polish
 
 #: SciPy's codes: 0 iterations, 1 gradient of the Lagrangian, 2 trust region, 3 callback,
 #: 4 (SciPy >= 1.16) constraint violation that does not fall.
@@ -80,10 +80,8 @@ class TrustConstr(ScipySolver):
     @override
     def _run_row(self, run: Run, start: int, x0: Vector) -> None:
         problem = run.problem
-        form = problem.set.to_scipy()
-        assert form is not None  # refusal() asked
-        variables = Variables(run, start, form)
-        size = form.lower.size
+        variables = self.variables(run, start)
+        size = variables.form.lower.size
         weights = np.zeros(problem.oracle.functions)
         weights[0] = 1.0
 
@@ -95,7 +93,7 @@ class TrustConstr(ScipySolver):
             )
 
         smooth = bool(problem.smooth)
-        gtol = BARRIER_SHARE * run.tolerance if self.gtol is None else self.gtol
+        gtol = BARRIER_SHARE * variables.unit * run.tolerance if self.gtol is None else self.gtol
         first = (
             {}
             if smooth
@@ -114,11 +112,17 @@ class TrustConstr(ScipySolver):
                 else self.barrier_tol,
             }
         )
+        y0 = variables.y(x0)
+        variables.at(y0)
         result = self.minimize(
             variables,
-            variables.y(x0),
+            y0,
             constraint_objects(variables, smooth),
             options,
             hess=hessian if smooth else scipy.optimize.BFGS(),
         )
-        end_by_code(run, start, variables.x(result.x), result, STATUSES)
+        x = variables.x(result.x)
+        polished, reached = polish(run, start, x, run.tolerance)
+        if reached:
+            run.end(start, polished, Status.CONVERGED)
+        end_by_code(run, start, x, result, STATUSES)

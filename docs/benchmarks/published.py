@@ -14,11 +14,12 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "tests"))
 
-import constrained_actmax as cax  # noqa: E402
 from published_problems import PROBLEMS, Published, misses  # noqa: E402
 
+import constrained_actmax as cax  # noqa: E402
+
 GENERAL = ("SLSQP", "trust-constr", "augmented-lagrangian")
-BOUNDED = ("L-BFGS-B", "TNC", "spg", "pqn")
+BOUNDED = ("L-BFGS-B", "TNC", "spg", "pqn", "fista")
 TOLERANCE = 1e-10
 
 

@@ -1,0 +1,147 @@
+"""The last digits of a smooth problem: Newton's method on the conditions of the active limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from constrained_actmax.layout import Vector
+from constrained_actmax.optimality import measure, multipliers
+from constrained_actmax.problem import Evaluation, Problem
+from constrained_actmax.run import Run
+
+#: Variables up to which the Hessian of the Lagrangian is built column by column.
+LARGEST = 100
+#: Newton steps, and how much each has to gain.
+STEPS, GAIN = 12, 0.5
+#: A limit is taken for active within this share of max(1, its size): the estimate's sign decides.
+NEAR = 1e-3
+#: The polished point stays within this share of max(1, |x|), and its value within this share of
+#: max(1, |f|), of the one that was handed in: Newton's method takes saddles for solutions too.
+REACH, RISE = 0.1, 1e-3
+CENTRAL_STEP = float(np.finfo(np.float64).eps) ** (1 / 3)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How near a point is to satisfying the optimality conditions, and its multipliers."""
+
+    residual: float
+    mu: Vector
+
+
+def quality(problem: Problem, x: Vector, found: Evaluation) -> Quality:
+    """Measure the worst of stationarity, violation and complementarity at an evaluated point."""
+    kkt = measure(problem, x, found)
+    violation = max(kkt.violation, float(problem.imposed_violation(found.c)[0]))
+    residual = max(kkt.stationarity, violation, kkt.complementarity)
+    mu = multipliers(problem, x, found.gradient[0], found.c[0], found.jacobian[0], NEAR)
+    return Quality(residual, mu)
+
+
+def polish(run: Run, start: int, x: Vector, goal: float) -> tuple[Vector, bool]:
+    r"""Improve a nearly optimal point by Newton's method on its active limits [1]_.
+
+    With F the entries that the projection of :math:`x - \nabla_x L` leaves off their bounds and A
+    the active rows, each step solves
+
+    .. math:: \begin{pmatrix} \nabla^2_{FF} L & J_{AF}^\top \\ J_{AF} & 0 \end{pmatrix}
+              \begin{pmatrix} d_F \\ -\mu' \end{pmatrix} =
+              \begin{pmatrix} -\nabla_F f \\ l_A - c_A \end{pmatrix}
+
+    Parameters
+    ----------
+    run : Run
+        Counts the evaluations: one, and one for each free entry, a step.
+    start : int
+        On whose behalf.
+    x : numpy.ndarray, shape (n,)
+        Where to begin.
+    goal : float
+        Residual at which it ends.
+
+    Returns
+    -------
+    x : numpy.ndarray, shape (n,)
+        The best point, the given one where nothing was better.
+    reached : bool
+        Whether its residual is at most `goal`.
+
+    References
+    ----------
+    .. [1] Nocedal and Wright (2006), Numerical Optimization, section 18.1.
+    """
+    problem = run.problem
+    if not problem.set.only_box or problem.smooth is False or problem.size > LARGEST:
+        return x, False
+    lower, upper = problem.set.bounding_box()
+    origin = x
+    found = run.evaluate(x[np.newaxis], [start])
+    if not found.finite[0]:
+        return x, False
+    f = float(found.f[0])
+    here = best = quality(problem, x, found)
+    best_x = x
+    for _ in range(STEPS):
+        if best.residual <= goal:
+            return best_x, True
+        x = np.clip(x + _newton_step(run, start, x, found, here.mu), lower, upper)
+        if np.any(np.abs(x - origin) > REACH * np.maximum(1.0, np.abs(origin))):
+            break
+        found = run.evaluate(x[np.newaxis], [start])
+        if not found.finite[0] or found.f[0] - f > RISE * max(1.0, abs(f)):
+            break
+        here = quality(problem, x, found)
+        if here.residual > GAIN * best.residual:
+            if here.residual < best.residual:
+                best_x, best = x, here
+            break
+        best_x, best = x, here
+    return best_x, best.residual <= goal
+
+
+def _newton_step(run: Run, start: int, x: Vector, found: Evaluation, mu: Vector) -> Vector:
+    problem = run.problem
+    lower, upper = problem.set.bounding_box()
+    g, c, jacobian = found.gradient[0], found.c[0], found.jacobian[0]
+    slope = g + mu @ jacobian
+    target = problem.set.project(x - slope)
+    free = np.flatnonzero((target > lower) & (target < upper))
+    step = target - x
+    step[free] = 0.0
+    equal = problem.lower == problem.upper
+    broken = (c < problem.lower) | (c > problem.upper)
+    active = np.flatnonzero((mu != 0) | equal | broken)
+    limit = np.where((mu > 0) | (c > problem.upper), problem.upper, problem.lower)[active]
+    if not free.size:
+        return step
+    hessian = _hessian(run, start, x, mu, free)
+    rows = jacobian[np.ix_(active, free)]
+    zero = np.zeros((active.size, active.size))
+    matrix = np.block([[hessian, rows.T], [rows, zero]])
+    right = np.concatenate([-g[free], limit - c[active] - jacobian[active] @ step])
+    # Dependent rows leave the matrix singular: the shortest of its solutions.
+    step[free] = np.linalg.lstsq(matrix, right, rcond=1e-13)[0][: free.size]
+    return step
+
+
+def _hessian(run: Run, start: int, x: Vector, mu: Vector, free: np.ndarray) -> np.ndarray:
+    """Return the Hessian of f + mu'c in the free entries, by products or by differences."""
+    problem = run.problem
+    columns = []
+    for i in free.tolist():
+        along = np.zeros(x.size)
+        if problem.oracle.functions == 1 + problem.constraints:
+            along[i] = 1.0
+            columns.append(run.hessian_product(x, along, np.concatenate([[1.0], mu]))[free])
+            continue
+        along[i] = CENTRAL_STEP * max(1.0, abs(float(x[i])))
+        slopes = []
+        for point in (x + along, x - along):
+            found = run.evaluate(point[np.newaxis], [start])
+            slopes.append(found.gradient[0] + mu @ found.jacobian[0])
+        columns.append((slopes[0] - slopes[1])[free] / (2 * along[i]))
+    dense = np.stack(columns, axis=1)
+    symmetric: np.ndarray = 0.5 * (dense + dense.T)
+    return np.where(np.isfinite(symmetric), symmetric, 0.0)
