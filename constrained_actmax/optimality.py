@@ -143,7 +143,8 @@ def _dual_ascent(
     start = np.linalg.lstsq(rows[:, free].T, -gradient[free], rcond=None)[0]
     mu = np.clip(start, low, high)
     value, ascent, step = shifted(mu)
-    best, best_residual = mu, float(np.max(np.abs(step)))
+    best: Vector = mu
+    best_residual = float(np.max(np.abs(step)))
     for _ in range(DUAL_STEPS):
         towards = np.clip(mu + ascent, low, high) - mu
         if np.max(np.abs(towards)) <= 1e-14 * scale:
@@ -176,9 +177,11 @@ def _curvature(
     if problem.set.only_box:
         lower, upper = problem.set.bounding_box()
         inside = (x + step > lower) & (x + step < upper)
-        return rows[:, inside] @ rows[:, inside].T
+        of_free: np.ndarray = rows[:, inside] @ rows[:, inside].T
+        return of_free
     if len(rows) > MOST_DIFFERENCED or problem.set.accuracy > EXACT_PROJECTION:
-        return rows @ rows.T
+        whole: np.ndarray = rows @ rows.T
+        return whole
     length = DIFFERENCE * max(1.0, scale)
     ahead = problem.set.project(x - gradient - mu @ rows - length * rows) - x
     found = (step - ahead) @ rows.T / length

@@ -292,7 +292,8 @@ class Problem:
     def feasible(self, x: Rows, c: Rows) -> np.ndarray:
         """Return, for each row, whether it satisfies C to its tolerance and c to its own."""
         inside: np.ndarray = self.set.relative_violation(x) <= self.set.tolerance
-        return inside & self.functionally_feasible(c)
+        inside &= self.functionally_feasible(c)
+        return inside
 
     def asking(self, oracle: BaseOracle) -> Problem:
         """Return the same problem with another oracle of the same functions."""

@@ -189,6 +189,15 @@ def _power_of_two(value: Any) -> Vector:
     return np.asarray(np.exp2(np.round(np.log2(value))))
 
 
+def _row_in_units(row: SmoothRow, units: Vector) -> SmoothRow:
+    return SmoothRow(
+        lambda y: row.value(units * y),
+        lambda y: units * row.gradient(units * y),
+        lambda y, v: units * row.hessian_product(units * y, units * v),
+        row.upper,
+    )
+
+
 def _in_units_of_the_box(form: ScipyForm) -> tuple[ScipyForm, float]:
     """Return the form in y = x / width of the box, as a lift, and the smallest unit."""
     width = form.upper - form.lower
@@ -203,15 +212,7 @@ def _in_units_of_the_box(form: ScipyForm) -> tuple[ScipyForm, float]:
         return form, 1.0
     diagonal = sp.diags_array(units).tocsr()
     rows = tuple(LinearRows(sp.csr_array(r.matrix @ diagonal), r.lower, r.upper) for r in form.rows)
-    smooth = tuple(
-        SmoothRow(
-            lambda y, r=row: r.value(units * y),
-            lambda y, r=row: units * r.gradient(units * y),
-            lambda y, v, r=row: units * r.hessian_product(units * y, units * v),
-            row.upper,
-        )
-        for row in form.smooth
-    )
+    smooth = tuple(_row_in_units(row, units) for row in form.smooth)
     lift = Lift(diagonal, np.zeros(units.size), lambda x: x / units)
     scaled = ScipyForm(form.lower / units, form.upper / units, rows, smooth, lift)
     return scaled, float(units.min())

@@ -310,7 +310,7 @@ class AugmentedLagrangian(Solver):
                     )
                 worst[row] = size
             tolerance = max(run.tolerance, RESIDUAL_DECREASE * tolerance)
-        for row in np.flatnonzero(live):
+        for row in np.flatnonzero(live).tolist():
             run.end(int(starts[row]), x[row], Status.STALLED, "max_rounds reached.")
 
     @staticmethod

@@ -108,7 +108,7 @@ def _newton_step(run: Run, start: int, x: Vector, found: Evaluation, mu: Vector)
     slope = g + mu @ jacobian
     target = problem.set.project(x - slope)
     free = np.flatnonzero((target > lower) & (target < upper))
-    step = target - x
+    step: Vector = target - x
     step[free] = 0.0
     equal = problem.lower == problem.upper
     broken = (c < problem.lower) | (c > problem.upper)
@@ -144,4 +144,5 @@ def _hessian(run: Run, start: int, x: Vector, mu: Vector, free: np.ndarray) -> n
         columns.append((slopes[0] - slopes[1])[free] / (2 * along[i]))
     dense = np.stack(columns, axis=1)
     symmetric: np.ndarray = 0.5 * (dense + dense.T)
-    return np.where(np.isfinite(symmetric), symmetric, 0.0)
+    symmetric[~np.isfinite(symmetric)] = 0.0
+    return symmetric

@@ -82,7 +82,7 @@ class SLSQP(ScipySolver):
         progress = variables.progress
         scale = max(1.0, abs(variables.f))
         gain = max(progress.f - variables.f, progress.violation - variables.violation)
-        still = np.array_equal(progress.y, y) or abs(variables.f - progress.f) <= QUIET * scale
+        still = abs(variables.f - progress.f) <= QUIET * scale
         progress.since = (
             0 if gain > variables.run.problem.oracle.epsilon * scale else (progress.since + 1)
         )
