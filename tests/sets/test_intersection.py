@@ -231,6 +231,37 @@ def test_box_and_total_variation_at_28_by_28(radius: float, length: str) -> None
     np.testing.assert_allclose(p, together.project_polished(y), atol=1e-4)
 
 
+@pytest.mark.parametrize("length", ["isotropic", "anisotropic"])
+def test_error_bound_of_total_variation_holds(length: str) -> None:
+    lower, upper = np.zeros(80), np.ones(80)
+    ball = TotalVariationBall(3.0, 0.2, length=length).bind(Layout.of_array((8, 10)))
+    together = Intersection([Box(0, 1), ball]).bind(Layout.of_array((8, 10)))
+    y = 2 * RNG.standard_normal((3, 80))
+    exact = together.project_polished(y)
+    for tolerance in (1e-1, 1e-2, 1e-4):
+        p, warm = together.project_inexact(y, tolerance)
+        bound = ball.error_bound(y, p, warm, lower, upper)
+        assert np.all(np.linalg.norm(p - exact, axis=1) <= bound + 1e-5)
+    assert np.max(bound) < 0.05
+    with pytest.raises(SpecificationError, match="what project_inexact returned"):
+        ball.error_bound(y, p, None)
+
+
+def test_total_variation_with_fixed_entries_and_open_bounds() -> None:
+    lower, upper = np.full(36, -np.inf), np.full(36, np.inf)
+    lower[:20], upper[10:30] = 0.0, 1.0
+    lower[3] = upper[3] = 0.5
+    layout = Layout.of_array((6, 6))
+    together = Intersection(
+        [Box(lower.reshape(6, 6), upper.reshape(6, 6)), TotalVariationBall(2.0)]
+    ).bind(layout)
+    y = 3 * RNG.standard_normal((4, 36))
+    p = together.project(y)
+    assert np.all(p[:, 3] == 0.5)
+    assert np.all(together.violation(p) <= 1e-12)
+    np.testing.assert_allclose(p, together.project_polished(y), atol=1e-5)
+
+
 # -- emptiness -------------------------------------------------------------------------------------
 
 
