@@ -32,7 +32,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "Status",
         "load_result",
     ),
-    "oracles": ("FunctionOracle", "Oracle", "Scaling"),
+    "oracles": ("BlackBoxOracle", "FunctionOracle", "Oracle", "Scaling"),
     "objectives": (
         "Channel",
         "Custom",
@@ -74,6 +74,22 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "Symmetric",
         "TotalVariationBall",
     ),
+    "comparison": ("Comparison", "TradeOff", "compare", "load_comparison", "trace"),
+    "baselines": (
+        "AdversarialRobustnessToolbox",
+        "AutoPGD",
+        "Baseline",
+        "ClippedAscent",
+        "DatasetSearch",
+        "Foolbox",
+        "GradientAscent",
+        "IdentityDense",
+        "InputMask",
+        "ProjectedAdam",
+        "ProjectedGradient",
+        "TfKerasVis",
+        "TrainableInput",
+    ),
     "sweeps": ("solve_many", "sweep"),
     "solvers": (
         "AugmentedLagrangian",
@@ -87,6 +103,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "Solver",
         "TNC",
         "TrustConstr",
+        "COBYQA",
     ),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}

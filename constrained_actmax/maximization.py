@@ -92,7 +92,7 @@ def maximize(
         Projected-gradient residual in input units that counts as converged; by default 1e-6, and
         for a model that computes in less than float64 the root of its machine epsilon (3.5e-4).
     feasibility_tolerance : float, default 1e-6
-        For constraints that are not projected on, relative to max(1, |bound|).
+        For constraints that are not projected on, relative to ``max(1, |bound|)``.
     options : mapping, optional
         Settings of the method: SciPy's own keys for SciPy's methods, the fields of ours for ours.
     callback : callable, optional
@@ -303,7 +303,7 @@ class Check:
     gradient_error : float
         Relative difference between the derivative along one direction and a central difference.
     gradient_size : float
-        max |gradient| at the start; 0 means that the objective is flat there.
+        ``max |gradient|`` at the start; 0 means that the objective is flat there.
     milliseconds : float
         One evaluation of one row, median.
     smooth : bool or None
@@ -603,6 +603,8 @@ def _measured(
     """Measure the best point of one start again, projected on C once more."""
     problem = run.problem
     x, found = run.returned(start, ended.x)
+    if not problem.oracle.differentiable:
+        found = run.differenced(x)
     optimality = measure(problem, x, found, gap=gap)
     feasible = bool(problem.feasible(x[np.newaxis], found.c)[0]) and bool(found.finite[0])
     status, detail = ended.status, ended.detail

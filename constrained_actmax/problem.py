@@ -159,7 +159,7 @@ class Problem:
     x0 : array_like, optional
         A point in the model's structure: the default start, and what `Fixed` holds by default.
     feasibility_tolerance : float, default 1e-6
-        Largest violation, relative to max(1, |bound|), of a constraint that is not projected on.
+        Largest violation, relative to ``max(1, |bound|)``, of what is not projected on.
     **model_options
         `preprocess`, `labels`, `feature_names`, `input_shape`, `precision`, `xla`,
         `custom_objects`, `safe_mode`, `signature`: see `Oracle`.
@@ -247,9 +247,17 @@ class Problem:
         """``value = sign * fun``."""
         return -1.0 if self.sense == "maximize" else 1.0
 
-    def evaluate(self, x: Rows) -> Evaluation:
-        """Return f, its gradient, c and its Jacobian at rows x (B, n), in one model call."""
-        values, jacobian = self.oracle.evaluate(x)
+    def evaluate(self, x: Rows, *, differences: bool = False) -> Evaluation:
+        """Return f, its gradient, c and its Jacobian at rows x (B, n), in one model call.
+
+        A function without gradients leaves them zero, unless differences are asked for at their
+        price.
+        """
+        if self.oracle.differentiable or differences:
+            values, jacobian = self.oracle.evaluate(x)
+        else:
+            values = self.oracle.values(x)
+            jacobian = np.zeros((*values.shape, self.size))
         f, gradient = values[:, 0], jacobian[:, 0]
         c, slopes = values[:, 1:], jacobian[:, 1:]
         if self._functions:
@@ -262,7 +270,7 @@ class Problem:
         return Evaluation(f, gradient, c, slopes, finite)
 
     def functional_violation(self, c: Rows) -> Vector:
-        """Return, for each row, the largest violation of c, each relative to max(1, |bound|).
+        """Return, for each row, the largest violation of c, each relative to ``max(1, |bound|)``.
 
         Measured in the user's units: a probability is compared as a probability.
         """
@@ -371,6 +379,8 @@ def _oracle(
     """Build, or take, the oracle of the objective and of the constraints on model outputs."""
     from constrained_actmax.constraints.between import Between
     from constrained_actmax.objectives.base import Objective
+    from constrained_actmax.objectives.output import Output
+    from constrained_actmax.oracles.black_box import BlackBoxOracle
     from constrained_actmax.oracles.oracle import Oracle
 
     outputs = [one.imposed()[0] for one in functional if isinstance(one, Between)]
@@ -389,7 +399,7 @@ def _oracle(
             raise SpecificationError(
                 f"Problem: {name}= belongs to the model and is given when its Oracle is made."
             )
-        if not isinstance(model, Oracle):
+        if not isinstance(model, Oracle | BlackBoxOracle):
             if objective is not None or outputs:
                 raise SpecificationError(
                     f"{type(model).__name__}: it is the function itself and has no outputs to "
@@ -397,9 +407,12 @@ def _oracle(
                 )
             return model
         chosen = [objective] if objective is not None else list(model.objectives[:1])
+        if not chosen and isinstance(model, BlackBoxOracle):
+            chosen = [Output(0)]
         if not chosen:
             raise SpecificationError("Problem: say what should be large, such as Logit(7).")
-        return model.with_objectives([*chosen, *outputs])
+        asked: BaseOracle = model.with_objectives([*chosen, *outputs])
+        return asked
     if objective is None:
         raise SpecificationError("Problem: say what should be large, such as Logit(7).")
     for name in options:

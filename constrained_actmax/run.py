@@ -20,6 +20,8 @@ DIVERGENCE = 1e8
 #: Entries of the input that one model call takes at most, all rows together, and rows at most.
 LARGEST_BATCH = 2**21
 MOST_ROWS = 64
+#: What the use of a tolerance is charged at where no gradient prices it.
+UNKNOWN_PRICE = 1e3
 #: Accuracy of a projection that is as good as exact, and what is asked of iterative ones.
 EXACT, INEXACT = 1e-8, 1e-4
 
@@ -190,6 +192,18 @@ class Run:
         padding = np.broadcast_to(x[-1], (missing, x.shape[1]))
         return self.problem.evaluate(np.concatenate([x, padding])).first(len(x))
 
+    def differenced(self, x: Vector) -> Evaluation:
+        """Return the evaluation of a point with derivatives by differences, counted.
+
+        For functions without gradients: 2n + 1 evaluations, beyond any budget.
+        """
+        oracle = self.problem.oracle
+        calls = oracle.calls
+        found = self.problem.evaluate(x[np.newaxis], differences=True)
+        self.calls += oracle.calls - calls
+        self.rows += 2 * x.size + 1
+        return found
+
     def hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
         """Return the weighted Hessian's product with v at one point, counted.
 
@@ -283,6 +297,8 @@ class Run:
         prices = np.zeros(self.problem.constraints)
         if not prices.size or len(candidates) < 2:
             return prices
+        if not self.problem.oracle.differentiable:
+            return np.full(prices.size, UNKNOWN_PRICE)
         for x, found in candidates:
             if found.finite[0]:
                 mu = multipliers(self.problem, x, found.gradient[0], found.c[0], found.jacobian[0])

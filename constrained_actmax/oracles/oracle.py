@@ -13,6 +13,7 @@ from constrained_actmax.layout import Layout, Rows, Structure, Vector
 from constrained_actmax.objectives.base import Objective, Score
 from constrained_actmax.objectives.bounded import Bounded
 from constrained_actmax.oracles.base import BaseOracle
+from constrained_actmax.oracles.black_box import BlackBoxOracle
 from constrained_actmax.oracles.compiled import Compiled
 from constrained_actmax.oracles.source import Source, chunks
 
@@ -50,13 +51,9 @@ class Oracle(BaseOracle):
         Keras's own: whether code in a file is refused.
     signature : str, default "serving_default"
         Which signature of a SavedModel.
-
-    Raises
-    ------
-    ModelError
-        If the model is not a deterministic, differentiable function of each row of its input.
-    SpecificationError
-        If a name, an index or a shape does not fit the model.
+    differentiable : bool, default True
+        False for a plain callable of one NumPy input (with `input_shape`) that gives one number or
+        several and no gradients; what is made is a `BlackBoxOracle`, and COBYQA solves it.
 
     Attributes
     ----------
@@ -71,6 +68,13 @@ class Oracle(BaseOracle):
     model, options : object, dict
         What it was made from.
 
+    Raises
+    ------
+    ModelError
+        If the model is not a deterministic, differentiable function of each row of its input.
+    SpecificationError
+        If a name, an index or a shape does not fit the model.
+
     Examples
     --------
     >>> import constrained_actmax as cax
@@ -81,11 +85,35 @@ class Oracle(BaseOracle):
     ... )  # doctest: +SKIP
     """
 
+    def __new__(  # noqa: D102
+        cls,
+        model: Any,
+        objective: Objective | Sequence[Objective] | None = None,
+        *,
+        differentiable: bool = True,
+        input_shape: Any = None,
+        labels: Any = None,
+        **options: Any,
+    ) -> Any:
+        if differentiable:
+            return super().__new__(cls)
+        if options:
+            raise SpecificationError(
+                f"Oracle: {next(iter(options))}= speaks of a TensorFlow model; a function without "
+                "gradients takes input_shape= and labels=."
+            )
+        if input_shape is None:
+            raise SpecificationError(
+                "Oracle: a function without gradients needs input_shape=, such as 5 or (2, 3)."
+            )
+        return BlackBoxOracle(model, input_shape, _objectives(objective), labels=labels)
+
     def __init__(
         self,
         model: Any,
         objective: Objective | Sequence[Objective] | None = None,
         *,
+        differentiable: bool = True,
         preprocess: Any = None,
         labels: Any = None,
         feature_names: Any = None,

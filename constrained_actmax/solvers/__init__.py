@@ -2,6 +2,7 @@
 
 from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
 from constrained_actmax.solvers.base import RowSolver, Solver
+from constrained_actmax.solvers.cobyqa import COBYQA
 from constrained_actmax.solvers.fista import FISTA
 from constrained_actmax.solvers.frank_wolfe import FrankWolfe
 from constrained_actmax.solvers.l_bfgs_b import LBFGSB
@@ -15,6 +16,7 @@ from constrained_actmax.solvers.tnc import TNC
 from constrained_actmax.solvers.trust_constr import TrustConstr
 
 __all__ = [
+    "COBYQA",
     "FISTA",
     "LBFGSB",
     "PGD",

@@ -19,7 +19,7 @@ from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
 from constrained_actmax.run import MOST_ROWS, Run, Stopped
 from constrained_actmax.sets.scipy_form import Lift, LinearRows, ScipyForm, SmoothRow
-from constrained_actmax.solvers.base import RowSolver
+from constrained_actmax.solvers.base import RowSolver, needs_gradients
 
 #: Bytes that a method's dense workspace may take.
 MEMORY_LIMIT = 2 * 2**30
@@ -122,7 +122,9 @@ class Variables:
         found = self.run.evaluate(x[np.newaxis], [self.start])
         if not found.finite[0]:
             raise Stopped(Status.NON_FINITE, self.run.name_non_finite(x, found, 0))
-        if self._first and not found.gradient.any() and not self.run.problem.constraints:
+        problem = self.run.problem
+        sloping = found.gradient.any() or not problem.oracle.differentiable
+        if self._first and not sloping and not problem.constraints:
             raise Stopped(Status.ZERO_GRADIENT)
         self.f = float(found.f[0])
         self.g: Vector = np.array(self._pull(found.gradient[0]))
@@ -227,6 +229,8 @@ class ScipySolver(RowSolver):
     #: Whether it does better with an objective of slope one.
     scales_objective: ClassVar[bool] = False
     stays_inside: ClassVar[bool] = False
+    #: Whether values alone are enough.
+    derivative_free: ClassVar[bool] = False
 
     maxiter: int = 1000
     #: Whether variables are measured in units of their box and constraints in units of their
@@ -241,6 +245,8 @@ class ScipySolver(RowSolver):
 
     @override
     def refusal(self, problem: Problem) -> str | None:
+        if not self.derivative_free and not problem.oracle.differentiable:
+            return needs_gradients(self.name)
         form = problem.set.to_scipy()
         if form is None:
             return (
@@ -317,11 +323,12 @@ class ScipySolver(RowSolver):
             self.after_iteration(variables, y)
 
         bounds = scipy.optimize.Bounds(form.lower, form.upper)
+        if not self.derivative_free:
+            derivatives["jac"] = variables.gradient
         with np.errstate(all="ignore"):
             return scipy.optimize.minimize(
                 variables.value,
                 y0,
-                jac=variables.gradient,
                 method=self.name,
                 bounds=bounds,
                 constraints=constraints,

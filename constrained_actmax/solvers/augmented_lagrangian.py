@@ -15,7 +15,7 @@ from constrained_actmax.optimality import measure
 from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.result import Status
 from constrained_actmax.run import Run
-from constrained_actmax.solvers.base import Solver
+from constrained_actmax.solvers.base import Solver, needs_gradients
 from constrained_actmax.solvers.l_bfgs_b import LBFGSB
 from constrained_actmax.solvers.polishing import polish
 from constrained_actmax.solvers.pqn import PQN
@@ -226,6 +226,8 @@ class AugmentedLagrangian(Solver):
 
     @override
     def refusal(self, problem: Problem) -> str | None:
+        if not problem.oracle.differentiable:
+            return needs_gradients(self.name)
         if not problem.set.convex:
             return "augmented-lagrangian needs a convex set; use method='pgd'."
         inner = self._inner(problem)

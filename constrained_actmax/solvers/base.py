@@ -130,6 +130,11 @@ class RowSolver(Solver):
                 run.end(start, point if best is None else best, reason.status, reason.detail)
 
 
+def needs_gradients(name: str) -> str:
+    """Say that a method cannot take a function without gradients."""
+    return f"{name} needs gradients and this function gives none; use method='COBYQA'."
+
+
 def end_hopeless(run: Run, x: Rows, found: Evaluation, starts: Indices) -> np.ndarray:
     """End the starts that cannot be left: not finite there, or a gradient of zero.
 

@@ -9,6 +9,7 @@ from constrained_actmax.errors import RefusedError, SpecificationError, suggest
 from constrained_actmax.problem import Problem
 from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
 from constrained_actmax.solvers.base import Solver
+from constrained_actmax.solvers.cobyqa import COBYQA
 from constrained_actmax.solvers.fista import FISTA
 from constrained_actmax.solvers.frank_wolfe import FrankWolfe
 from constrained_actmax.solvers.l_bfgs_b import LBFGSB
@@ -32,6 +33,7 @@ SOLVERS: dict[str, type[Solver]] = {
         PQN,
         FrankWolfe,
         AugmentedLagrangian,
+        COBYQA,
     )
 }
 
@@ -100,6 +102,8 @@ def by_rule(problem: Problem) -> tuple[Solver, str]:
     On piecewise-linear networks steps of a set length cross the kinks at which line searches
     stall; on smooth ones curvature pays.
     """
+    if not problem.oracle.differentiable:
+        return COBYQA(), "a function without gradients"
     if problem.constraints:
         small = SLSQP()
         if problem.size <= SMALL and problem.smooth and small.refusal(problem) is None:

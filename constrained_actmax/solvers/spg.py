@@ -12,7 +12,7 @@ from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
 from constrained_actmax.run import Run
-from constrained_actmax.solvers.base import Solver, end_hopeless
+from constrained_actmax.solvers.base import Solver, end_hopeless, needs_gradients
 
 # Constants of Birgin, Martínez and Raydan (2000), section 2 and 4.
 SUFFICIENT_DECREASE = 1e-4
@@ -187,6 +187,8 @@ class SPG(Solver):
 
 def needs_only_a_set(name: str, problem: Problem) -> str | None:
     """Say that a projected method cannot take functional constraints."""
+    if not problem.oracle.differentiable:
+        return needs_gradients(name)
     if not problem.constraints:
         return None
     first = problem.imposed[0].description

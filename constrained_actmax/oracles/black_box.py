@@ -1,0 +1,153 @@
+"""A function without gradients in the model's place: a simulator, a compiled program, a service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from typing_extensions import override
+
+from constrained_actmax.errors import SpecificationError
+from constrained_actmax.layout import Layout, Rows
+from constrained_actmax.objectives.base import LinearCombination, Objective
+from constrained_actmax.objectives.output import Output
+from constrained_actmax.oracles.base import BaseOracle
+
+#: Relative step of the central differences that judge a returned point.
+DIFFERENCE = float(np.finfo(np.float64).eps) ** (1 / 3)
+
+
+class BlackBoxOracle(BaseOracle):
+    """A callable of one input that gives one number or several, and no derivatives.
+
+    ``Oracle(function, differentiable=False, input_shape=...)`` makes one. Solvers get values alone;
+    where derivatives are needed to judge a point, `evaluate` takes central differences at 2n + 1
+    calls.
+
+    Parameters
+    ----------
+    function : callable
+        Takes one input of `shape` (float64, no batch axis) and returns a number, or an array of
+        them: the outputs.
+    shape : int or tuple of int
+        Shape of the input.
+    objectives : sequence of Objective, default ()
+        Which outputs are asked for: `Output` by position or label, and sums of such. By default
+        the first.
+    labels : sequence of str, optional
+        Names of the outputs.
+    name : str, optional
+        What results call it.
+
+    Raises
+    ------
+    SpecificationError
+        If the function is not callable, the shape is not one, or something other than an output
+        is asked for.
+    """
+
+    differentiable = False
+    batches = False
+
+    def __init__(
+        self,
+        function: Callable[[Any], Any],
+        shape: int | tuple[int, ...],
+        objectives: Sequence[Objective] = (),
+        *,
+        labels: Sequence[str] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__()
+        if not callable(function):
+            raise SpecificationError(
+                f"Oracle: without gradients the model is a function, got {type(function).__name__}."
+            )
+        lengths = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
+        if any(not isinstance(length, int | np.integer) or length < 0 for length in lengths):
+            raise SpecificationError(f"Oracle: input_shape must hold integers >= 0, got {shape!r}.")
+        self._function = function
+        self.layout = Layout.of_array(tuple(int(length) for length in lengths))
+        self.labels = None if labels is None else tuple(labels)
+        self.name = name or str(getattr(function, "__name__", "function"))
+        self.objectives: tuple[Objective, ...] = tuple(objectives)
+        self._asked = [self._weights(one) for one in self.objectives] or [({0: 1.0}, 0.0)]
+        self.functions = len(self._asked)
+        self.counts = (1,) * self.functions
+
+    def with_objectives(self, objectives: Sequence[Objective]) -> BlackBoxOracle:
+        """Return the oracle of other outputs of the same function."""
+        return BlackBoxOracle(
+            self._function,
+            self.layout.inputs[0].shape,
+            objectives,
+            labels=self.labels,
+            name=self.name,
+        )
+
+    @override
+    def describe(self) -> dict[str, Any]:
+        return {"model": self.name, "precision": "float64", "differentiable": False}
+
+    @override
+    def _values(self, x: Rows) -> Rows:
+        shape = self.layout.inputs[0].shape
+        found = np.empty((len(x), self.functions))
+        for row, point in enumerate(x):
+            self.calls += 1
+            outputs = np.atleast_1d(
+                np.asarray(self._function(point.reshape(shape).copy()), dtype=np.float64)
+            ).ravel()
+            for column, (weights, constant) in enumerate(self._asked):
+                if max(weights) >= outputs.size:
+                    raise SpecificationError(
+                        f"{self.name}: it gives {outputs.size} outputs, there is no output "
+                        f"{max(weights)}."
+                    )
+                terms = (factor * outputs[place] for place, factor in weights.items())
+                found[row, column] = sum(terms) + constant
+        return found
+
+    @override
+    def _evaluate(self, x: Rows) -> tuple[Rows, np.ndarray]:
+        """Return values and Jacobian, the latter by central differences."""
+        values = self._values(x)
+        jacobian = np.empty((len(x), self.functions, self.size))
+        for row, point in enumerate(x):
+            steps = DIFFERENCE * np.maximum(1.0, np.abs(point))
+            along = np.diag(steps)
+            self.rows += 2 * self.size
+            difference = self._values(point + along) - self._values(point - along)
+            jacobian[row] = (difference / (2 * steps[:, np.newaxis])).T
+        return values, jacobian
+
+    def _weights(self, objective: Objective) -> tuple[dict[int, float], float]:
+        """Return the factors of the outputs in an objective, and its constant."""
+        if isinstance(objective, LinearCombination):
+            weights: dict[int, float] = {}
+            constant = objective.constant
+            for factor, term in objective.terms:
+                inner, more = self._weights(term)
+                constant += factor * more
+                for place, one in inner.items():
+                    weights[place] = weights.get(place, 0.0) + factor * one
+            return weights, constant
+        if not isinstance(objective, Output):
+            raise SpecificationError(
+                f"{objective}: a function without gradients has outputs alone; ask for Output(0), "
+                "Output('label') or a sum of such."
+            )
+        return {self._place(objective): 1.0}, 0.0
+
+    def _place(self, objective: Output) -> int:
+        given = objective.index
+        if isinstance(given, str):
+            if self.labels is None or given not in self.labels:
+                raise SpecificationError(
+                    f"{objective}: no output has this label; labels={self.labels}."
+                )
+            return self.labels.index(given)
+        if isinstance(given, bool) or not isinstance(given, int | np.integer) or given < 0:
+            raise SpecificationError(f"{objective}: an output's position is an integer >= 0.")
+        return int(given)

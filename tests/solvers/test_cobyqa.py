@@ -1,0 +1,109 @@
+"""Functions without gradients: COBYQA, and who refuses them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import constrained_actmax as cax
+from constrained_actmax.errors import RefusedError, SpecificationError
+from constrained_actmax.solvers.selection import SOLVERS
+
+
+def plant(x: np.ndarray) -> list[float]:
+    """Return power and stress of a beam that nobody can differentiate."""
+    assert x.shape == (2,)
+    return [float(4 * x[0] + 3 * x[1] - x[0] ** 2), float(x @ x)]
+
+
+def question(**options: object) -> cax.Problem:
+    oracle = cax.Oracle(plant, differentiable=False, input_shape=2, labels=["power", "stress"])
+    return cax.Problem(
+        oracle,
+        cax.Output("power"),
+        [cax.Box(0, 10), 2 * cax.Output("stress") <= 8],
+        **options,
+    )
+
+
+def test_solves_with_limits_on_outputs_and_prices_them() -> None:
+    # KKT by hand: 4 - 2 x = 2 mu x, 3 = 2 mu y, x^2 + y^2 = 4, solved to 15 digits by bisection.
+    result = cax.solve(question(), seed=0)
+    assert result.method == "COBYQA"
+    assert "without gradients" in result.reason
+    x, y = result.x
+    mu = 3 / (2 * y)
+    assert x**2 + y**2 == pytest.approx(4, abs=1e-6)
+    assert 4 - 2 * x == pytest.approx(2 * mu * x, abs=1e-5)
+    assert result.feasible
+    assert result.success
+    # One more unit of 2 * stress is half a unit of stress.
+    assert result.optimality.multipliers["2 * Output('stress') <= 8"] == pytest.approx(
+        mu / 2, rel=1e-4
+    )
+
+
+def test_each_value_costs_one_call_and_the_judgement_2n_plus_1() -> None:
+    calls = []
+
+    def counted(x: np.ndarray) -> float:
+        calls.append(x.copy())
+        return -float((x - 0.3) @ (x - 0.3))
+
+    oracle = cax.Oracle(counted, differentiable=False, input_shape=3)
+    result = cax.maximize(oracle, constraints=[cax.Box(0, 1)], x0=np.zeros(3))
+    np.testing.assert_allclose(result.x, 0.3, atol=1e-6)
+    assert len(calls) == result.nfev == result.calls
+    assert result.nfev < 100
+
+
+def test_starts_run_one_after_another() -> None:
+    result = cax.solve(question(), starts=3, seed=1)
+    assert len(result.starts) == 3
+    assert len({round(one.value, 5) for one in result.starts}) == 1
+
+
+def test_methods_that_need_gradients_refuse_and_name_it() -> None:
+    problem = question()
+    for name, kind in SOLVERS.items():
+        reason = kind().refusal(problem)
+        assert (reason is None) == (name == "COBYQA"), name
+        if reason is not None:
+            assert "use method='COBYQA'" in reason
+
+
+def test_refuses_where_it_is_hopeless() -> None:
+    oracle = cax.Oracle(lambda x: float(x.sum()), differentiable=False, input_shape=60)
+    with pytest.raises(RefusedError, match="60 variables from values alone; above 30"):
+        cax.maximize(oracle, constraints=[cax.Box(0, 1)])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: cax.Oracle(plant, differentiable=False), "needs input_shape="),
+        (lambda: cax.Oracle(plant, differentiable=False, input_shape=-1), "integers >= 0"),
+        (lambda: cax.Oracle(3, differentiable=False, input_shape=2), "is a function, got int"),
+        (
+            lambda: cax.Oracle(plant, differentiable=False, input_shape=2, xla=True),
+            "xla= speaks of a TensorFlow model",
+        ),
+        (
+            lambda: cax.Oracle(plant, cax.Logit(1), differentiable=False, input_shape=2),
+            "ask for Output",
+        ),
+        (
+            lambda: cax.Oracle(plant, cax.Output("mass"), differentiable=False, input_shape=2),
+            "no output has this label",
+        ),
+        (
+            lambda: cax.Oracle(plant, cax.Output(7), differentiable=False, input_shape=2).values(
+                np.ones((1, 2))
+            ),
+            "gives 2 outputs, there is no output 7",
+        ),
+    ],
+)
+def test_wrong_functions(call: object, message: str) -> None:
+    with pytest.raises(SpecificationError, match=message):
+        call()  # type: ignore[operator]
