@@ -1,0 +1,303 @@
+"""The call that compares: every method on every problem from every start."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from constrained_actmax.comparison.comparison import Comparison, save_head, save_list
+from constrained_actmax.comparison.processes import play_in_processes
+from constrained_actmax.comparison.records import MethodRecord, ProblemRecord
+from constrained_actmax.comparison.referee import play, resolved
+from constrained_actmax.comparison.trial import Trial
+from constrained_actmax.errors import SpecificationError
+from constrained_actmax.layout import Rows
+from constrained_actmax.maximization import versions
+from constrained_actmax.problem import Problem
+from constrained_actmax.result import Budget
+from constrained_actmax.solvers.base import Solver
+
+Method: TypeAlias = str | Solver
+Task: TypeAlias = tuple[str, int, int, int]  # key, problem, method, start
+
+
+def compare(
+    problems: Problem | Sequence[Problem] | Mapping[str, Problem],
+    methods: Method | Sequence[Method] | Mapping[str, Method] = ("auto",),
+    *,
+    starts: int | Any = 1,
+    budget: Budget | int | None = None,
+    seed: int = 0,
+    tol: float | None = None,
+    workers: int = 1,
+    on_error: Literal["record", "raise"] = "record",
+    folder: str | Path | None = None,
+    progress: bool | None = None,
+) -> Comparison:
+    """Run methods on the same problems, from the same starts, each under the same budget.
+
+    A trial is one method on one problem from one start. The library's methods and what people do
+    today (`constrained_actmax.baselines`) are scored alike: at the array that is returned, after
+    projection on the convex constraints, with the raw value and violation beside. Compilation is
+    not timed; the evaluations that score a baseline are not counted.
+
+    Parameters
+    ----------
+    problems : Problem, sequence or dict of label to Problem
+        What is asked.
+    methods : str, Solver, sequence or dict of label to either, default "auto"
+        Names ("SLSQP", "pgd", "gradient-ascent"), configured solvers, or both.
+    starts : int or array_like, default 1
+        How many starts of each problem, its own `x0` among them, the rest drawn; or the starts
+        themselves, one a row. All are projected on C.
+    budget : Budget or int, optional
+        Of each trial; an int is a number of evaluations.
+    seed : int, default 0
+        Seeds the draws, the same for every problem.
+    tol : float, optional
+        As in `maximize`.
+    workers : int, default 1
+        How many processes share the trials. Seconds are comparable only with 1.
+    on_error : {"record", "raise"}
+        Whether a failure becomes a row with its reason. Refusals always do.
+    folder : str or Path, optional
+        Where each trial is stored as it ends; a second call with the same question takes up what
+        is there. JSON and NumPy files, no pickle.
+    progress : bool, optional
+        Whether to draw a bar; by default on a terminal.
+
+    Returns
+    -------
+    Comparison
+        Frames, verdicts, pictures, a report. After Ctrl-C, of the trials that had ended.
+
+    Raises
+    ------
+    SpecificationError
+        If a name, a label or a start does not fit.
+
+    Examples
+    --------
+    >>> import constrained_actmax as cax
+    >>> problem = cax.Problem(
+    ...     cax.examples.load_model(), cax.Logit(7), [cax.Box(0, 1), cax.L1Ball(60)]
+    ... )
+    >>> found = cax.compare(problem, ["auto", "gradient-ascent"], starts=3, budget=100)
+    >>> found.best().winner
+    'auto'
+    """
+    named = _problems(problems)
+    known = {label: resolved(one) for label, one in _methods(methods).items()}
+    if isinstance(budget, int | np.integer) and not isinstance(budget, bool):
+        budget = Budget(evaluations=int(budget))
+    if budget is not None and not isinstance(budget, Budget):
+        raise SpecificationError(
+            f"budget: expected a number of evaluations or Budget(...), got {budget!r}."
+        )
+    if on_error not in ("record", "raise"):
+        raise SpecificationError(f"on_error: must be 'record' or 'raise', got {on_error!r}.")
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise SpecificationError(f"workers: must be an integer >= 1, got {workers!r}.")
+    records = tuple(
+        ProblemRecord.of(label, one, _starts(one, starts, seed)) for label, one in named.items()
+    )
+    described = tuple(MethodRecord.of(label, one) for label, one in known.items())
+    tasks = _tasks(records, described, budget, tol)
+    place = None if folder is None else Path(folder)
+    done: dict[str, Trial] = {}
+    drawn = seed if isinstance(starts, int | np.integer) else None
+    if place is not None:
+        save_head(place, records, described, budget, drawn, versions())
+        save_list(place, [task[0] for task in tasks])
+        (place / "runs").mkdir(exist_ok=True)
+        for key, *_ in tasks:
+            stored = Trial.load(place / "runs", key)
+            if stored is not None:
+                done[key] = stored
+    left = [task for task in tasks if task[0] not in done]
+    listed, methods_listed = list(named.values()), list(known.values())
+    with _bar(progress, len(tasks), len(done)) as advance:
+        try:
+            for key, trial in _played(
+                left, listed, methods_listed, records, described, budget, tol, workers, on_error
+            ):
+                done[key] = trial
+                if place is not None:
+                    trial.save(place / "runs", key)
+                advance(trial)
+        except KeyboardInterrupt:
+            if not done:
+                raise
+    return Comparison(
+        records,
+        described,
+        tuple(done[task[0]] for task in tasks if task[0] in done),
+        budget,
+        drawn,
+        versions(),
+    )
+
+
+def _played(
+    left: Sequence[Task],
+    problems: Sequence[Problem],
+    methods: Sequence[Method],
+    records: Sequence[ProblemRecord],
+    described: Sequence[MethodRecord],
+    budget: Budget | None,
+    tol: float | None,
+    workers: int,
+    on_error: str,
+) -> Iterator[tuple[str, Trial]]:
+    labels = {key: (records[p].label, described[m].label, start) for key, p, m, start in left}
+    if workers > 1 and len(left) > 1:
+        starts = {key: records[p].starts[start] for key, p, _, start in left}
+        where = {key: (p, m) for key, p, m, _ in left}
+        yield from play_in_processes(
+            workers, problems, methods, where, labels, starts, budget, tol, on_error == "raise"
+        )
+        return
+    warm: set[int] = set()
+    for key, p, m, start in left:
+        x0 = records[p].starts[start]
+        if p not in warm:
+            warm_up(problems[p], x0)
+            warm.add(p)
+        yield (
+            key,
+            play(
+                labels[key], problems[p], methods[m], x0, budget, tol, raising=on_error == "raise"
+            ),
+        )
+
+
+def warm_up(problem: Problem, x0: np.ndarray) -> None:
+    """Compile what a trial asks for, so that no trial pays for it."""
+    problem.evaluate(x0[np.newaxis])
+    problem.oracle.values(x0[np.newaxis])
+    problem.set.project(x0)
+
+
+def _problems(given: Any) -> dict[str, Problem]:
+    if isinstance(given, Problem):
+        given = [given]
+    if isinstance(given, Mapping):
+        named = {str(label): one for label, one in given.items()}
+    else:
+        listed = list(given)
+        texts = [one.objective_text if isinstance(one, Problem) else "" for one in listed]
+        if len(set(texts)) < len(texts):
+            texts = [repr(one).split(" ", 1)[-1] for one in listed]
+        if len(set(texts)) < len(texts):
+            texts = [f"{number + 1}: {text}" for number, text in enumerate(texts)]
+        named = dict(zip(texts, listed, strict=True))
+    for one in named.values():
+        if not isinstance(one, Problem):
+            raise SpecificationError(
+                f"problems: expected Problem(model, objective, constraints), "
+                f"got {type(one).__name__}."
+            )
+    if not named:
+        raise SpecificationError("problems: give at least one.")
+    return named
+
+
+def _methods(given: Any) -> dict[str, Method]:
+    if isinstance(given, str | Solver):
+        given = [given]
+    if isinstance(given, Mapping):
+        named = {str(label): one for label, one in given.items()}
+    else:
+        named = {}
+        for one in given:
+            label = str(one)
+            if label in named:
+                label = str(MethodRecord.of(label, one))
+            if label in named:
+                raise SpecificationError(
+                    f"methods: {label!r} is there twice; give a dict of labels."
+                )
+            named[label] = one
+    if not named:
+        raise SpecificationError("methods: give at least one, such as 'auto'.")
+    return named
+
+
+def _starts(problem: Problem, starts: Any, seed: int) -> Rows:
+    """Return the starts of a problem inside C, (k, n)."""
+    project = problem.set.project
+    if isinstance(starts, bool):
+        raise SpecificationError(f"starts: expected a number or an array, got {starts!r}.")
+    if isinstance(starts, int | np.integer):
+        if starts < 1:
+            raise SpecificationError(f"starts: must be >= 1, got {starts!r}.")
+        points = [] if problem.x0 is None else [project(problem.x0)]
+        draws = int(starts) - len(points)
+        if draws:
+            points.extend(problem.set.sample(np.random.default_rng(seed), draws))
+        return np.stack(points[: int(starts)])
+    given = np.asarray(starts, dtype=np.float64)
+    if given.ndim < 2 or not len(given) or given[0].size != problem.size:
+        raise SpecificationError(
+            f"starts: expected a number, or an array with one start of {problem.size} entries a "
+            f"row, got shape {given.shape}."
+        )
+    return project(given.reshape(len(given), problem.size))
+
+
+def _tasks(
+    records: Sequence[ProblemRecord],
+    methods: Sequence[MethodRecord],
+    budget: Budget | None,
+    tol: float | None,
+) -> list[Task]:
+    """Return the trials in order, each with a name that its content gives."""
+    tasks = []
+    for p, record in enumerate(records):
+        for m, method in enumerate(methods):
+            for start, x0 in enumerate(record.starts):
+                question = json.dumps(
+                    [
+                        record.plain(),
+                        f"{record.start_values[start]:.5g}",  # the model, by what it says
+                        [method.label, method.name, method.settings],
+                        start,
+                        repr(budget),
+                        tol,
+                    ],
+                    sort_keys=True,
+                )
+                digest = hashlib.sha256(question.encode() + x0.tobytes())
+                digest.update(record.lower.tobytes() + record.upper.tobytes())
+                tasks.append((digest.hexdigest()[:24], p, m, start))
+    return tasks
+
+
+@contextmanager
+def _bar(shown: bool | None, total: int, completed: int) -> Iterator[Any]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    seen = sys.stderr.isatty() if shown is None else shown
+    with Progress(
+        "{task.description}",
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not seen,
+    ) as bar:
+        line = bar.add_task("compare", total=total, completed=completed)
+
+        def advance(trial: Trial) -> None:
+            bar.update(line, advance=1, description=f"{trial.method} on {trial.problem}")
+
+        yield advance

@@ -1,0 +1,129 @@
+"""One method on one problem from one start: what came out, and how it is stored."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from constrained_actmax.layout import Vector
+
+Outcome = Literal["ran", "refused", "failed"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One method on one problem from one start, measured by the library.
+
+    Attributes
+    ----------
+    problem, method : str
+        Labels.
+    start : int
+        Number of the start.
+    outcome : {"ran", "refused", "failed"}
+        Whether there is a point; if not, `reason` says why.
+    reason : str
+        Why it ended, or why it did not run.
+    solver : str
+        The method that ran, which "auto" chose.
+    value, violation, stationarity : float
+        The objective as written, the largest relative violation and the projected-gradient
+        residual (input units), at the array that the method returned *after* projection on C.
+    feasible : bool
+        Whether that point satisfies every constraint.
+    raw_value, raw_violation : float
+        The same at the array as it was returned.
+    status : str
+        Name of the `Status`.
+    nit, rows, calls : int
+        Iterations; evaluations of one row; model calls.
+    seconds : float
+        Wall-clock time, compilation excluded.
+    x, raw : numpy.ndarray, shape (n,)
+        The projected and the returned array; empty where nothing ran.
+    history : dict of numpy.ndarray
+        ``rows``, ``seconds``, ``value``, ``violation`` of the iterates, and of `x` at the end.
+    """
+
+    problem: str
+    method: str
+    start: int
+    outcome: Outcome
+    reason: str = ""
+    solver: str = ""
+    value: float = math.nan
+    violation: float = math.nan
+    stationarity: float = math.nan
+    feasible: bool = False
+    raw_value: float = math.nan
+    raw_violation: float = math.nan
+    status: str = ""
+    nit: int = 0
+    rows: int = 0
+    calls: int = 0
+    seconds: float = math.nan
+    x: Vector = field(default_factory=lambda: np.empty(0), repr=False)
+    raw: Vector = field(default_factory=lambda: np.empty(0), repr=False)
+    history: dict[str, Vector] = field(default_factory=dict, repr=False)
+
+    def progress(self, cost: str, sense: str, tolerance: float) -> tuple[Vector, Vector]:
+        """Return the cost at each iterate and the best feasible value by then (NaN before one).
+
+        Parameters
+        ----------
+        cost : {"rows", "seconds"}
+            What is counted.
+        sense : {"maximize", "minimize"}
+            Which way is better.
+        tolerance : float
+            Largest relative violation that counts as feasible.
+        """
+        if not self.history:
+            return np.empty(0), np.empty(0)
+        values, outside = self.history["value"], self.history["violation"]
+        sign = 1.0 if sense == "maximize" else -1.0
+        counted = np.where((outside <= tolerance) & np.isfinite(values), sign * values, -np.inf)
+        best = np.maximum.accumulate(counted)
+        return self.history[cost], np.where(np.isfinite(best), sign * best, np.nan)
+
+    def save(self, folder: Path, name: str) -> None:
+        """Write ``NAME.npz`` and then ``NAME.json``, so that the second stands for both."""
+        arrays = {"x": self.x, "raw": self.raw}
+        arrays |= {f"history_{key}": array for key, array in self.history.items()}
+        with (folder / f".{name}.npz").open("wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        (folder / f".{name}.npz").replace(folder / f"{name}.npz")
+        plain = {key: _plain(getattr(self, key)) for key in PLAIN}
+        unfinished = folder / f".{name}.json"
+        unfinished.write_text(json.dumps(plain, indent=1, allow_nan=False), encoding="utf-8")
+        unfinished.replace(folder / f"{name}.json")
+
+    @classmethod
+    def load(cls, folder: Path, name: str) -> Trial | None:
+        """Read what `save` wrote; None if it is not there, or only half."""
+        if not (folder / f"{name}.json").is_file() or not (folder / f"{name}.npz").is_file():
+            return None
+        plain = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        with np.load(folder / f"{name}.npz", allow_pickle=False) as stored:
+            arrays = {key: stored[key] for key in stored.files}
+        history = {
+            key.removeprefix("history_"): array
+            for key, array in arrays.items()
+            if key.startswith("history_")
+        }
+        numbers = {key: math.nan if plain[key] is None else plain[key] for key in PLAIN}
+        return cls(**numbers, x=arrays["x"], raw=arrays["raw"], history=history)
+
+
+PLAIN = tuple(one.name for one in fields(Trial) if one.name not in ("x", "raw", "history"))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,61 @@
+"""How the lines of several methods are told apart: colour, dashes and marker together."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from matplotlib.axes import Axes
+
+from constrained_actmax.plotting.figures import CYCLE, new_figure
+
+#: Side by side with the colours, so that no two of the first 24 lines look alike without colour.
+DASHES: tuple[Any, ...] = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+#: A point that breaks a constraint, whatever its series.
+INFEASIBLE = "x"
+#: Rows of a legend before it gets another column.
+LEGEND_ROWS = 6
+
+
+class Look(NamedTuple):
+    """The look of one series."""
+
+    color: str
+    linestyle: Any
+    marker: str
+
+
+def look(place: int) -> Look:
+    """Return the look of the series of this number."""
+    colours = len(CYCLE)
+    return Look(
+        CYCLE[place % colours],
+        DASHES[(place + place // colours) % len(DASHES)],
+        MARKERS[(place + place // colours) % len(MARKERS)],
+    )
+
+
+def panel(ax: Axes | None, entries: int, height: float = 3.6) -> Axes:
+    """Return the given axes, or those of a new figure with room for a legend of so many entries."""
+    if ax is not None:
+        return ax
+    axes: Axes = new_figure(6.0, height + 0.22 * min(entries, 12)).subplots()
+    return axes
+
+
+def legend(ax: Axes) -> None:
+    """Put the legend under the axes."""
+    handles, labels = ax.get_legend_handles_labels()
+    if not handles:
+        return
+    longest = max(len(label) for label in labels)
+    columns = 1 if longest > 34 else 2 if longest > 14 else 3
+    ax.legend(
+        handles,
+        labels,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.16),
+        ncols=min(columns, len(labels)),
+        fontsize="small",
+        frameon=False,
+    )
