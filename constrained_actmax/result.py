@@ -360,6 +360,25 @@ class Result:
 
         return plot_result(self)
 
+    def to_html(self, path: str | Path, *, title: str | None = None) -> Path:
+        """Write a page that stands alone: the answer, what it satisfies, settings, code.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file, or a folder that gets ``report.html``.
+        title : str, optional
+            Of the page.
+
+        Returns
+        -------
+        Path
+            The file.
+        """
+        from constrained_actmax.report import write_report
+
+        return write_report(self, path, title=title)
+
     def to_scipy(self) -> OptimizeResult:
         """Return the result as SciPy's own object, x flat."""
         from scipy.optimize import OptimizeResult

@@ -18,7 +18,7 @@ NAME = "constrained_actmax"
 
 # A part may import from its own rank and from those below.
 RANKS = [
-    {"errors", "layout", "rounds", "plotting", "result", "examples"},
+    {"errors", "layout", "rounds", "plotting", "report", "result", "examples"},
     {"constraints", "objectives", "oracles"},
     {"sets"},
     {"conformance", "optimality", "problem", "progress", "run"},
@@ -27,7 +27,6 @@ RANKS = [
         "cli",
         "comparison",
         "maximization",
-        "report",
         "sweeps",
         "__init__",
     },  # __init__: the public face

@@ -53,4 +53,5 @@ class ClippedAscent(StepBaseline):
     def _moved(self, problem: Problem, x: Rows, g: Rows, share: float, memory: Any) -> Rows:
         spread = np.std(g, axis=1, keepdims=True) + GUARD
         lower, upper = problem.set.bounds()
-        return np.clip(x - self.rate * g / spread, lower, upper)
+        moved: Rows = np.clip(x - self.rate * g / spread, lower, upper)
+        return moved

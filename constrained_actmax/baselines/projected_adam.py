@@ -71,4 +71,5 @@ class ProjectedAdam(StepBaseline):
         rate = self.rate
         if self.decay == "cosine":
             rate *= 0.5 * (1.0 + np.cos(np.pi * share))
-        return problem.set.project(x - rate * first / (np.sqrt(second) + GUARD))
+        moved: Rows = problem.set.project(x - rate * first / (np.sqrt(second) + GUARD))
+        return moved

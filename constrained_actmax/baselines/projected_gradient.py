@@ -52,4 +52,5 @@ class ProjectedGradient(StepBaseline):
     @override
     def _moved(self, problem: Problem, x: Rows, g: Rows, share: float, memory: Any) -> Rows:
         size = np.maximum(np.linalg.norm(g, axis=1, keepdims=True), np.finfo(np.float64).tiny)
-        return problem.set.project(x - self.length * g / size)
+        moved: Rows = problem.set.project(x - self.length * g / size)
+        return moved

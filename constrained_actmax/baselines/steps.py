@@ -92,5 +92,5 @@ class StepBaseline(Baseline):
             status = Status.INTERRUPTED if interrupted else Status.BUDGET
             detail = str(reason) or "Ctrl-C."
         answer = best_x if self.returns_best else x
-        for row, start in enumerate(starts.tolist()):
-            run.end(start, answer[row], status, detail)
+        for place, start in enumerate(starts.tolist()):
+            run.end(start, answer[place], status, detail)

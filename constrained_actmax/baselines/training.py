@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from constrained_actmax.baselines.base import Baseline, affordable, charge, out_of_time, positive
 from constrained_actmax.baselines.wanted import Wanted, wanted
-from constrained_actmax.layout import Rows, Vector
+from constrained_actmax.layout import Vector
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
 from constrained_actmax.run import Run
@@ -35,8 +35,8 @@ class Plan(NamedTuple):
     """
 
     front: Any
-    data: Rows
-    target: Rows
+    data: np.ndarray
+    target: np.ndarray
     loss: str
     images: Any
     selected: bool
@@ -128,7 +128,7 @@ class TrainingBaseline(Baseline):
         return images[int(np.nanargmin(f))], status, f"{detail} The best of {len(images)} rows."
 
 
-def one_hot(aim: Wanted, count: int) -> tuple[Rows, str, bool]:
+def one_hot(aim: Wanted, count: int) -> tuple[np.ndarray, str, bool]:
     """Return targets, loss and whether the wanted unit alone is trained, for a class."""
     if aim.link == "softmax" and aim.units > 1:
         target = np.zeros((count, aim.units), dtype=np.float32)

@@ -249,7 +249,8 @@ def _starts(problem: Problem, starts: Any, seed: int) -> Rows:
             f"starts: expected a number, or an array with one start of {problem.size} entries a "
             f"row, got shape {given.shape}."
         )
-    return project(given.reshape(len(given), problem.size))
+    inside: Rows = project(given.reshape(len(given), problem.size))
+    return inside
 
 
 def _tasks(

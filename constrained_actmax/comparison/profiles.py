@@ -104,7 +104,8 @@ def data_profile(costs: npt.ArrayLike, sizes: Sequence[int] | npt.ArrayLike) -> 
     n = np.asarray(sizes, dtype=np.float64)
     if n.shape != (len(t),) or (n < 0).any():
         raise SpecificationError(
-            f"data_profile: sizes needs one number >= 0 for each of {len(t)} problems, got {sizes}."
+            f"data_profile: sizes needs one number >= 0 for each of {len(t)} problems, "
+            f"got shape {n.shape}."
         )
     return _shares(t / (n[:, np.newaxis] + 1.0), start=None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,8 @@ class ProblemRecord:
         Inside C.
     start_values : numpy.ndarray, shape (k,)
         The objective there.
+    options : dict
+        Of the model, as far as text can say them: labels.
     """
 
     label: str
@@ -56,6 +58,7 @@ class ProblemRecord:
     upper: Vector
     starts: np.ndarray
     start_values: Vector
+    options: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, label: str, problem: Problem, starts: np.ndarray) -> ProblemRecord:
@@ -78,6 +81,7 @@ class ProblemRecord:
             upper=upper,
             starts=starts,
             start_values=problem.sign * np.asarray(values),
+            options=_options(problem),
         )
 
     @property
@@ -120,7 +124,8 @@ class ProblemRecord:
         )
         values["layout"] = Layout(inputs, values["layout"]["structure"])
         values["constraints"] = tuple(values["constraints"])
-        return cls(**values, **{name: arrays[name] for name in ARRAYS})
+        values |= {name: arrays[name] for name in ARRAYS}
+        return cls(**values)
 
 
 ARRAYS = ("lower", "upper", "starts", "start_values")
@@ -140,12 +145,15 @@ class MethodRecord:
         Every setting as text; empty for "auto".
     limits : str
         What an entrant cannot do; empty for the library's own methods.
+    kind : str
+        Name of its class; empty for "auto".
     """
 
     label: str
     name: str
     settings: dict[str, str]
     limits: str = ""
+    kind: str = ""
 
     @classmethod
     def of(cls, label: str, method: str | Solver) -> MethodRecord:
@@ -154,11 +162,16 @@ class MethodRecord:
             return cls(label, method, {})
         settings = {one.name: _short(getattr(method, one.name)) for one in fields(method)}
         limits = method.limits if isinstance(method, Baseline) else ""
-        return cls(label, method.name, settings, limits)
+        return cls(label, method.name, settings, limits, type(method).__name__)
 
     def __str__(self) -> str:
         listed = ", ".join(f"{name}={value}" for name, value in self.settings.items())
         return f"{self.name}({listed})" if listed else self.name
+
+
+def _options(problem: Problem) -> dict[str, Any]:
+    labels = getattr(problem.user_oracle, "labels", None)
+    return {"labels": list(labels)} if isinstance(labels, tuple) else {}
 
 
 def _short(value: Any) -> str:

@@ -116,7 +116,9 @@ class Trial:
             for key, array in arrays.items()
             if key.startswith("history_")
         }
-        numbers = {key: math.nan if plain[key] is None else plain[key] for key in PLAIN}
+        numbers: dict[str, Any] = {
+            key: math.nan if plain[key] is None else plain[key] for key in PLAIN
+        }
         return cls(**numbers, x=arrays["x"], raw=arrays["raw"], history=history)
 
 
