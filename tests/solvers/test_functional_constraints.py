@@ -1,0 +1,316 @@
+"""Limits on outputs and functions: units, counts, multipliers, and hard cases told honestly."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import sample_models
+import scipy.optimize
+import tensorflow as tf
+from sample_problems import bowl
+
+import constrained_actmax as cax
+from constrained_actmax.run import Run
+from constrained_actmax.solvers.selection import named
+
+METHODS = ["SLSQP", "trust-constr", "augmented-lagrangian"]
+
+
+def bowl_problem(constraints: list[Any], n: int = 4, **options: Any) -> cax.Problem:
+    a, b = bowl(n)
+    oracle = cax.FunctionOracle(
+        lambda x: (0.5 * float(x @ a @ x) - float(b @ x), a @ x - b), n, smooth=True
+    )
+    return cax.Problem(oracle, constraints=constraints, sense="minimize", **options)
+
+
+def total(limit: float, name: str = "total") -> Any:
+    return cax.Function(np.sum, None, limit, jacobian=np.ones_like, name=name)
+
+
+@cache
+def smooth_oracle() -> cax.Oracle:
+    """Return one compiled model for all tests that only change numbers."""
+    return cax.Oracle(smooth_classifier(), precision="float64", xla=False)
+
+
+def smooth_classifier(seed: int = 0) -> Any:
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((6,))
+    hidden = keras.layers.Dense(12, activation="tanh")(inputs)
+    return keras.Model(inputs, keras.layers.Dense(4, activation="softmax")(hidden))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("sense", ["maximize", "minimize"])
+def test_multipliers_are_slopes_in_the_users_units(method: str, sense: str) -> None:
+    call = getattr(cax, sense)
+
+    def optimum(limit: float, cap: float) -> cax.Result:
+        constraints = [
+            cax.Box(-2, 2),
+            cax.Probability(1) <= cap if sense == "maximize" else cax.Probability(1) >= cap,
+            10 * cax.Logit(2) >= limit,
+        ]
+        result: cax.Result = call(
+            smooth_oracle(),
+            cax.Logit(0) + cax.Logit(1),
+            constraints,
+            method=method,
+            x0=np.full(6, 0.1),
+            tol=1e-8,
+        )
+        assert result.feasible
+        return result
+
+    cap = 0.2 if sense == "maximize" else 0.4
+    here = optimum(4.0, cap)
+    named_prices = here.optimality.multipliers
+    steps = {"limit": (1e-3, 0.0), "cap": (0.0, 1e-5)}
+    for key, (one, two) in steps.items():
+        size = one or two
+        ahead, behind = optimum(4.0 + one, cap + two), optimum(4.0 - one, cap - two)
+        slope = (ahead.value - behind.value) / (2 * size)
+        found = [v for k, v in named_prices.items() if ("Prob" in k) == (key == "cap")]
+        assert found[0] == pytest.approx(slope, rel=2e-3, abs=1e-4), key
+    assert any(abs(float(one)) > 1e-3 for one in named_prices.values())
+    assert "one more unit changes the value by" in str(here)
+
+
+def test_a_probability_is_reported_as_one() -> None:
+    model = smooth_classifier()
+    problem = cax.Problem(
+        model, cax.Logit(0), [cax.Box(-2, 2), cax.Probability(1) <= 0.1], precision="float64"
+    )
+    x = np.full((1, 6), 0.3)
+    found = problem.evaluate(x)
+    p = float(model(x.astype("float32"))[0, 1])
+    assert p > 0.1
+    assert problem.functional_violation(found.c)[0] == pytest.approx(p - 0.1, abs=1e-6)
+    assert problem.imposed_violation(found.c)[0] > 0
+
+
+def test_a_margin_over_all_rivals_is_one_line() -> None:
+    model = smooth_classifier()
+    result = cax.minimize(
+        model,
+        cax.SquaredDistance(np.zeros(6)),
+        [cax.Box(-3, 3), cax.Margin(2) >= 0.5],
+        precision="float64",
+        method="SLSQP",
+        x0=np.full(6, 0.1),
+    )
+    assert result.success
+    price = result.optimality.multipliers["Margin(2) >= 0.5"]
+    assert isinstance(price, float)
+    assert price > 0
+    logits = cax.Oracle(model, [cax.Logit(k) for k in range(4)], precision="float64").values(
+        result.x[None]
+    )[0]
+    assert logits[2] - np.delete(logits, 2).max() == pytest.approx(0.5, abs=1e-6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_model_call_gives_everything_at_a_point(method: str) -> None:
+    model = sample_models.dense()
+    problem = cax.Problem(
+        model,
+        cax.Logit(0),
+        [
+            cax.Box(-1, 1),
+            cax.Logit(1) <= 0.2,
+            cax.Margin(2) >= -3,
+            cax.Function(lambda x: tf.reduce_sum(x**2, axis=1), None, 2.0),
+        ],
+        xla=False,
+    )
+    run = Run(problem, 1, budget=cax.Budget(evaluations=120))
+    points: list[bytes] = []
+    evaluate = problem.oracle.evaluate
+
+    def counted(x: np.ndarray) -> Any:
+        points.extend(row.tobytes() for row in x)
+        return evaluate(x)
+
+    problem.oracle.evaluate = counted  # type: ignore[method-assign]
+    before = problem.user_oracle.calls
+    named(method).solve(run, np.full((1, 6), 0.1))
+    assert len(points) >= 5
+    # Value, gradient, constraints and Jacobian came from these calls and no others: products with
+    # the Hessian apart, there was one call for each point that was asked.
+    products = run.rows - len(points)
+    assert problem.user_oracle.calls - before == run.calls
+    assert run.calls - products <= len(points)
+    repeated = sum(a == b for a, b in pairwise(points))
+    assert repeated <= 0.1 * len(points)
+
+
+def test_products_with_the_hessian_of_the_lagrangian_reach_trust_constr() -> None:
+    model = smooth_classifier()
+    problem = cax.Problem(
+        model, cax.Logit(0), [cax.Box(-1, 1), cax.Logit(1) <= 0.1], precision="float64", xla=False
+    )
+    asked: list[np.ndarray] = []
+    product = problem.oracle.hessian_product
+
+    def counted(x: np.ndarray, v: np.ndarray, weights: Any = None) -> np.ndarray:
+        asked.append(np.array(weights))
+        return product(x, v, weights)
+
+    problem.oracle.hessian_product = counted  # type: ignore[method-assign]
+    named("trust-constr").solve(Run(problem, 1), np.full((1, 6), 0.1))
+    assert any(w[0] == 1 for w in asked)
+    assert any(w[1] != 0 for w in asked)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_infeasible_says_so_and_returns_the_least_violating_point(method: str) -> None:
+    # The sum of four numbers of [0, 1] is at most 4: 6 is broken by 2 at best.
+    six = cax.Function(np.sum, 6, None, jacobian=np.ones_like, name="total")
+    result = cax.solve(bowl_problem([cax.Box(0, 1), six]), method=method, x0=np.full(4, 0.5))
+    assert not result.feasible
+    assert not result.success
+    assert result.status is cax.Status.INFEASIBLE
+    assert str(result).startswith("NOT FEASIBLE")
+    if method == "augmented-lagrangian":
+        np.testing.assert_allclose(result.x, 1.0, atol=1e-6)
+        assert dict(result.violations)["total >= 6"] == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_redundant_and_duplicate_constraints_change_nothing(method: str) -> None:
+    box = cax.Box(-3, 3)
+    plain = cax.solve(bowl_problem([box, total(-8)]), method=method, x0=np.zeros(4))
+    extra = cax.solve(
+        bowl_problem([box, total(-8), total(-8, "again"), total(900.0, "loose")]),
+        method=method,
+        x0=np.zeros(4),
+    )
+    assert extra.feasible
+    assert extra.value == pytest.approx(plain.value, abs=1e-6)
+    prices = [float(one) for one in extra.optimality.multipliers.values()]
+    # Two equal rows share one price; the loose one has none.
+    assert prices[0] + prices[1] == pytest.approx(
+        float(plain.optimality.multipliers["total <= -8"]), rel=1e-3
+    )
+    assert prices[0] + prices[1] < 0
+    assert prices[2] == 0.0
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_constraint_that_is_nan_is_named(method: str) -> None:
+    def root(x: np.ndarray) -> float:
+        return float(np.sqrt(x[0] - 0.5))
+
+    broken = cax.Function(root, 0, None, jacobian=lambda x: np.full(4, np.nan), name="root")
+    with np.errstate(invalid="ignore"):
+        result = cax.solve(bowl_problem([cax.Box(0, 1), broken]), method=method, x0=np.zeros(4))
+    assert not result.success
+    assert result.status is cax.Status.NON_FINITE
+    assert "constraint is not finite" in result.message
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_zero_gradient_at_the_start_is_no_success_unless_optimal(method: str) -> None:
+    # f is flat at 0, its largest value there; the constraint is not met there.
+    oracle = cax.FunctionOracle(lambda x: (float(-(x @ x)), -2 * x), 3, smooth=True)
+    limit = cax.Function(np.sum, 1.5, None, jacobian=np.ones_like, name="total")
+    problem = cax.Problem(oracle, constraints=[cax.Box(-1, 1), limit])
+    result = cax.solve(problem, method=method, x0=np.zeros(3))
+    np.testing.assert_allclose(result.x, 0.5, atol=1e-5)
+    assert result.success
+    flat = cax.FunctionOracle(lambda x: (0.0, np.zeros(3)), 3, smooth=True)
+    nowhere = cax.Function(lambda x: 0.0, 1, None, jacobian=lambda x: np.zeros(3), name="none")
+    dead = cax.solve(cax.Problem(flat, constraints=[cax.Box(-1, 1), nowhere]), method=method)
+    assert not dead.success
+    assert not dead.feasible
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("start", [-2.0, 1e3], ids=["active at x0", "x0 far outside"])
+def test_other_starts_end_at_the_same_optimum(method: str, start: float) -> None:
+    a, b = bowl(4)
+    problem = bowl_problem([cax.Box(-50, 50), total(-8)])
+    result = cax.solve(problem, method=method, x0=np.full(4, start))
+    # One active linear row: its KKT system by hand.
+    inverse = np.linalg.inv(a)
+    ones = np.ones(4)
+    price = (ones @ inverse @ b + 8) / (ones @ inverse @ ones)
+    expected = inverse @ (b - price * ones)
+    np.testing.assert_allclose(result.x, expected, atol=1e-5)
+    assert result.optimality.multipliers["total <= -8"] == pytest.approx(-price, rel=1e-4)
+    assert result.success
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_scipys_own_constraints_and_vectors_and_equalities(method: str) -> None:
+    n = 4
+    a, b = bowl(n)
+    listed = [
+        scipy.optimize.NonlinearConstraint(lambda x: [x @ x, x[0] - x[1]], [-np.inf, 0], [1.0, 0]),
+        {"type": "ineq", "fun": lambda x: 0.4 - x[2]},
+    ]
+    result = cax.solve(
+        bowl_problem([cax.Box(-3, 3), *listed]), method=method, x0=np.full(n, 0.1), tol=1e-5
+    )
+    reference = scipy.optimize.minimize(
+        lambda x: 0.5 * x @ a @ x - b @ x,
+        np.full(n, 0.1),
+        constraints=[
+            {"type": "ineq", "fun": lambda x: 1 - x @ x},
+            {"type": "eq", "fun": lambda x: x[0] - x[1]},
+            {"type": "ineq", "fun": lambda x: 0.4 - x[2]},
+        ],
+        options={"ftol": 1e-14, "maxiter": 500},
+    )
+    assert result.feasible
+    np.testing.assert_allclose(result.x, reference.x, atol=2e-4)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_nearest_input_with_a_wanted_verdict(method: str) -> None:
+    # A linear softmax: log-odds >= log(9) of two classes is a half-space, its projection known.
+    w = np.random.default_rng(0).standard_normal((5, 2))
+    inputs = keras.Input((5,))
+    layer = keras.layers.Dense(2, activation="softmax", use_bias=False)
+    model = keras.Model(inputs, layer(inputs))
+    layer.set_weights([w])
+    center = np.linspace(-0.2, 0.2, 5)
+    result = cax.minimize(
+        model,
+        cax.SquaredDistance(center),
+        [cax.Box(-5, 5), cax.Probability(1) >= 0.9],
+        precision="float64",
+        method=method,
+        x0=center,
+    )
+    normal = np.asarray(layer.kernel, dtype=float) @ [-1, 1]
+    short = np.log(9) - normal @ center
+    np.testing.assert_allclose(result.x, center + normal * short / (normal @ normal), atol=1e-5)
+    assert result.success
+
+
+def test_scaling_on_the_way_out_gives_limits_and_prices_in_real_units() -> None:
+    # The model speaks in standard scores; 3 is the first score that means 350 N of stress.
+    inputs = keras.Input((2,))
+    layer = keras.layers.Dense(2, use_bias=False)
+    model = keras.Model(inputs, layer(inputs))
+    layer.set_weights([np.array([[1.0, 2.0], [0.5, 0.0]])])
+    stress = cax.Scaling(mean=200.0, std=50.0).inverse(cax.Output(1))
+    result = cax.maximize(
+        model,
+        cax.Output(0),
+        [cax.Box(0, 4), stress <= 350.0],
+        precision="float64",
+        method="SLSQP",
+        x0=[0.1, 0.1],
+    )
+    np.testing.assert_allclose(result.x, [1.5, 4.0], atol=1e-6)
+    # x_0 = (stress - 200) / 100: one more newton buys a hundredth.
+    price = result.optimality.multipliers["50 * Output(1) + 200 <= 350"]
+    assert price == pytest.approx(0.01, rel=1e-5)
