@@ -95,7 +95,7 @@ class Objective(ABC):
 
     @property
     def bounded(self) -> Bounded:
-        """What is known without a model; `Score.bounded` knows the model too."""
+        """What is known without a model; ``Score.bounded`` knows the model too."""
         return UNKNOWN
 
     @property

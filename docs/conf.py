@@ -1,0 +1,113 @@
+"""How the site is built: sphinx-build -W -n docs OUT."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import version as version_of
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_extensions"))
+
+# The pages run in kernels of their own, with these.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(HERE / "_extensions"), os.environ.get("PYTHONPATH")])
+)
+
+project = "constrained-actmax"
+author = "the constrained-actmax authors"
+project_copyright = author
+release = version_of("constrained-actmax")
+version = release
+
+extensions = [
+    "mathml",
+    "myst_nb",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinxcontrib.bibtex",
+]
+exclude_patterns = ["_build", "_extensions", "**/__pycache__", "**/.ipynb_checkpoints"]
+templates_path: list[str] = []
+nitpicky = True
+default_role = "py:obj"
+
+# Pages are text notebooks; every one is run. The cache, beside the output folder, is keyed by a
+# page's code alone: remove it to run the pages on a changed library.
+nb_execution_mode = "cache"
+nb_execution_timeout = 180  # seconds for a cell, on a machine that has other work to do
+nb_execution_raise_on_error = True
+nb_output_stderr = "remove"
+nb_number_source_lines = False
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+bibtex_bibfiles = ["references.bib"]
+bibtex_reference_style = "author_year"
+
+# Types stand in the docstrings, in words.
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+autosummary_generate = False
+numpydoc_show_class_members = False
+numpydoc_validation_checks = {
+    "all",
+    "ES01",  # an extended summary is not always needed
+    "EX01",  # the tutorials and guides are the examples; those that there are run as tests
+    "GL01",  # the text starts on the line of the quotes
+    "GL02",
+    "GL03",
+    "GL08",  # an override has the docstring of what it overrides; ruff asks for all others
+    "PR01",  # **options are described where they are passed on
+    "PR02",
+    "PR03",  # parameters that another page describes stand together: "tol, starts: see maximize"
+    "PR04",
+    "PR08",  # a description may start with the formula's letter, as in "r >= 0"
+    "PR06",  # "str" and "array_like" are said in words
+    "PR07",
+    "RT01",  # one sentence says what a short function returns
+    "RT02",
+    "RT03",
+    "SA01",  # pages of the reference list neighbours together
+    "SS06",
+    "YD01",
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = "constrained-actmax"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sourcelink = False
+html_copy_source = False
+html_theme_options = {
+    "navigation_with_keys": False,
+    "navbar_align": "left",
+    "header_links_before_dropdown": 6,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": ["sphinx-version"],
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+}
+
+
+def plain_where_not_documented(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: nodes.Element
+) -> nodes.Element | None:
+    """Show `x` in a docstring as code where it names a parameter and not an object."""
+    if node.get("reftype") == "obj" and "." not in node["reftarget"]:
+        return contnode
+    return None
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("missing-reference", plain_where_not_documented)
