@@ -314,6 +314,8 @@ class Result:
                 bought = f", one more unit changes the value by {price:+.4g}"
             label = "constraints " if place == 0 else "            "
             kept = "kept" if excess == 0 else f"violated by {excess:.3g}"
+            if excess and self.feasible:
+                kept = f"kept within tolerance, over by {excess:.1g}"
             lines.append(f"  {label}  {name}: {kept}{bought}")
         lines.append(
             f"  KKT residual  {kkt.stationarity:.3g} in input units, relative "

@@ -203,15 +203,14 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sneaker, coat = cax.load_result(tmp_path / "sneaker"), cax.load_result(tmp_path / "coat")
     assert sneaker.feasible
     assert coat.feasible
-    assert coat.value > 0
+    assert coat.success
     assert np.abs(sneaker.x).sum() <= 60 * (1 + 1e-12)
     probabilities = cax.examples.load_model().predict(np.stack([sneaker.x, coat.x]), verbose=0)
     assert list(probabilities.argmax(axis=1)) == [7, 4]
     change = float(np.linalg.norm(coat.x - cax.examples.reference("Shirt")))
     assert f"A change of length {change:.4f} is enough" in printed
     assert (tmp_path / "demo.png").is_file()
-    solves = [line for line in printed.splitlines() if line.endswith(("enough   ", "too small"))]
-    assert 1 <= len(solves) <= 12
+    assert change < 0.3545  # the smallest ball by bisection has a radius of 0.354
 
 
 @pytest.mark.slow
