@@ -234,7 +234,7 @@ class Layout:
                     f"got {len(value)}."
                 )
             parts = dict(zip(self.names, value, strict=True))
-        elif np.ndim(value) == 0:
+        elif not isinstance(value, list | tuple) and np.ndim(value) == 0:
             parts = dict.fromkeys(self.names, value)
         else:
             raise SpecificationError(

@@ -265,6 +265,10 @@ def solve(
     points, notes, used_seed = _starting_points(problem, x0, starts, drawn_seed)
     shown = progress if isinstance(progress, bool) else None
     listener = None if isinstance(progress, bool) else progress
+    if budget is not None and (budget.evaluations or len(points)) < len(points):
+        raise SpecificationError(
+            f"budget: {budget.evaluations} evaluations are fewer than the {len(points)} starts."
+        )
     with Line(problem, budget, listener, shown) as line:
         run = Run(
             problem,
@@ -617,6 +621,16 @@ def _measured(
         detail = f"{detail} Residual {optimality.stationarity:.2g} > tol {run.tolerance:.2g}."
     elif status in (Status.STALLED, Status.BUDGET) and stationary and feasible:
         status = Status.CONVERGED
+    steepest = float(np.max(np.abs(found.gradient[0]), initial=0.0))
+    stayed = float(np.max(np.abs(x - x0), initial=0.0)) <= run.tolerance
+    flat = stayed and steepest <= run.tolerance
+    if status is Status.CONVERGED and flat and _saturates(problem):
+        # Every point passes the test of stationarity where the slopes are below tol.
+        status = Status.ZERO_GRADIENT
+        detail = (
+            f"The largest slope is {steepest:.1g}, below tol: the output is saturated. Ask for "
+            "Logit or LogProbability, which have slopes there."
+        )
     return (
         Start(
             x0=x0,
@@ -631,6 +645,12 @@ def _measured(
         ),
         optimality,
     )
+
+
+def _saturates(problem: Problem) -> bool:
+    """Whether the objective is bounded on both sides, as a probability is."""
+    bounded = getattr(problem.user_oracle, "bounded", ())
+    return bool(bounded and bounded[0].above and bounded[0].below)
 
 
 def _functional_violations(problem: Problem, c: Vector) -> list[tuple[str, float]]:

@@ -216,6 +216,7 @@ class Problem:
             from constrained_actmax.sets.conversion import box_from_bounds
 
             sets.insert(0, box_from_bounds(bounds, self.layout))
+        sets = _without_repeats(sets)
         self.set = Intersection(sets).bind(self.layout, self.x0)
         self.oracle: BaseOracle = Negated(user_oracle) if sense == "maximize" else user_oracle
         self.lower, self.upper, self.imposed, self._functions = _imposed(
@@ -327,6 +328,23 @@ class Problem:
                 "bounded one, such as Box(0, 1) or L2Ball(radius), or a penalty such as "
                 "- 0.1 * Norm(2)."
             )
+
+
+def _without_repeats(sets: list[ConvexSet]) -> list[ConvexSet]:
+    """Drop sets that say again what another says: a pair of equal balls has no closed form."""
+    kept: list[ConvexSet] = []
+    for one in sets:
+        if any(type(one) is type(other) for other in kept):
+            try:
+                words = one.to_dict()
+            except SpecificationError:  # a function has no such form
+                kept.append(one)
+                continue
+            earlier = [other.to_dict() for other in kept if type(other) is type(one)]
+            if words in earlier:
+                continue
+        kept.append(one)
+    return kept
 
 
 def _sorted_constraints(constraints: Any) -> tuple[list[ConvexSet], list[Any]]:

@@ -41,6 +41,9 @@ class Rounds:
         How many jobs are live at a time.
     dismissal : callable
         Makes the exception that ends a job.
+    expired : callable, optional
+        Asked before a job goes on; what it returns in the place of None is raised in the job. A
+        job may work long between two requests.
     """
 
     def __init__(
@@ -48,7 +51,9 @@ class Rounds:
         answer: Callable[[dict[int, Any]], dict[int, Any]],
         seats: int,
         dismissal: Callable[[], BaseException],
+        expired: Callable[[], BaseException | None] = lambda: None,
     ) -> None:
+        self._expired = expired
         self._answer = answer
         self._seats = max(1, seats)
         self._dismissal = dismissal
@@ -84,7 +89,7 @@ class Rounds:
                 answers = self._answer(dict(sorted(self._asked.items())))
                 for key in sorted(answers):
                     del self._asked[key]
-                    self._live[key][1].put(answers[key])
+                    self._live[key][1].put(self._expired() or answers[key])
                     self._listen(key, done)
         except BaseException:
             self._dismiss()

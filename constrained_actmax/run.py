@@ -143,6 +143,11 @@ class Run:
         return time.perf_counter() - self._began
 
     @property
+    def out_of_time(self) -> bool:
+        """Whether the budget's seconds are used up."""
+        return self.budget.seconds is not None and self.seconds >= self.budget.seconds
+
+    @property
     def remaining(self) -> int | None:
         """Evaluations that the current solver may still ask for, or None without a limit."""
         return None if self._limit is None else max(0, self._limit - self.rows)
@@ -168,7 +173,7 @@ class Run:
         """
         if self._limit is not None and self.rows + len(x) > self._limit:
             raise Stopped(Status.BUDGET)
-        if self.budget.seconds is not None and self.seconds >= self.budget.seconds:
+        if self.out_of_time:
             raise Stopped(Status.BUDGET)
         return self._evaluate(x, starts)
 
@@ -306,9 +311,10 @@ class Run:
         return prices
 
     def _on_set(self, x: Vector, known: Evaluation | None, start: int) -> tuple[Vector, Evaluation]:
-        inside = self.problem.set.project(x)
-        if known is not None and np.array_equal(inside, x):
+        feasible = self.problem.set
+        if known is not None and feasible.relative_violation(x) <= feasible.tolerance:
             return x, known
+        inside = feasible.project(x)
         return inside, self._evaluate(inside[np.newaxis], [start])
 
     def project(self, x: Rows, starts: Sequence[int] | np.ndarray, purpose: str = "step") -> Rows:

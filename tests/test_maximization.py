@@ -308,7 +308,7 @@ def test_check_says_what_will_happen_before_it_happens(model: Any) -> None:
     assert found.gradient_error < 1e-2
     assert found.start_violation <= 1e-12
     assert found.method.startswith("pgd")
-    assert set(found.refused) == {"L-BFGS-B", "TNC"}
+    assert set(found.refused) == {"L-BFGS-B", "TNC", "COBYQA"}
     assert "one row" in str(found)
     assert cax.solve(problem, budget=cax.Budget(evaluations=3)).method == "pgd"
 
@@ -348,3 +348,71 @@ def test_models_that_other_people_trained(name: str, shared: Path) -> None:
     assert result.nfev <= 60
     if name == "half_plus_two_saved_model":
         assert result.value == 7.0
+
+
+@pytest.mark.parametrize("method", ["spg", "L-BFGS-B", "SLSQP"])
+def test_a_saturated_softmax_is_named(model: Any, method: str) -> None:
+    result = cax.maximize(model, cax.Probability(7), cax.Box(0, 1), seed=0, method=method)
+    if result.value < 0.5:
+        assert not result.success
+        assert result.status is cax.Status.ZERO_GRADIENT
+        assert "Logit or LogProbability" in result.message
+    found = cax.maximize(model, cax.Probability(7), seed=0)  # bounded: needs no set
+    assert np.isfinite(found.value)
+
+
+def test_running_away_is_named_before_the_first_step() -> None:
+    slope = cax.FunctionOracle(lambda x: (float(x.sum()), np.ones_like(x)), 3)
+    result = cax.maximize(slope, seed=0, method="L-BFGS-B")
+    assert result.status is cax.Status.UNBOUNDED
+    assert result.nfev < 200
+
+
+def test_seconds_hold_while_starts_work_between_their_requests(model: Any) -> None:
+    result = cax.maximize(
+        model,
+        cax.Logit(7),
+        BUDGETED,
+        method="SLSQP",
+        starts=8,
+        seed=0,
+        budget=cax.Budget(seconds=0.2),
+    )
+    assert result.seconds < 8  # one SLSQP step takes up to a second here, eight starts take eight
+    assert result.feasible
+
+
+def test_constraints_said_twice_cost_nothing(model: Any) -> None:
+    problem = cax.Problem(model, cax.Logit(7), [*BUDGETED, cax.Box(0, 1), cax.L1Ball(60)])
+    assert len(problem.set.members) == 2
+    assert "dual" in problem.set.projection_method
+
+
+def test_a_budget_below_the_starts_is_told(model: Any) -> None:
+    with pytest.raises(SpecificationError, match="2 evaluations are fewer than the 3 starts"):
+        cax.maximize(
+            model, cax.Logit(7), BUDGETED, starts=3, seed=0, budget=cax.Budget(evaluations=2)
+        )
+    for method in ("frank-wolfe", "spg"):
+        result = cax.maximize(
+            model,
+            cax.Logit(7),
+            BUDGETED,
+            x0=FLAT,
+            method=method,
+            budget=cax.Budget(evaluations=60),
+        )
+        assert result.nfev <= 60
+
+
+def test_a_list_for_a_dict_of_inputs_is_told() -> None:
+    model = sample_models.two_inputs("dict")
+    with pytest.raises(SpecificationError, match="give a dict with the keys"):
+        cax.maximize(
+            model, cax.Output(0, head="power"), cax.Box(-1, 1), x0=[np.zeros(4), np.zeros((3, 2))]
+        )
+
+
+def test_a_function_that_gives_no_gradient_is_told() -> None:
+    with pytest.raises(SpecificationError, match=r"must return \(value, gradient\), got float"):
+        cax.maximize(cax.FunctionOracle(lambda x: 0.0, 3), constraints=cax.Box(0, 1))

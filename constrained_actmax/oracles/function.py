@@ -77,7 +77,13 @@ class FunctionOracle(BaseOracle):
         jacobian = np.empty((len(x), 1, self.size))
         for row, point in enumerate(x):
             self.calls += 1
-            value, gradient = self._function(point.reshape(shape).copy())
+            answer = self._function(point.reshape(shape).copy())
+            if not isinstance(answer, tuple | list) or len(answer) != 2:
+                raise SpecificationError(
+                    "FunctionOracle: the function must return (value, gradient), "
+                    f"got {type(answer).__name__}."
+                )
+            value, gradient = answer
             slope = np.asarray(gradient, dtype=np.float64)
             if slope.size != self.size:
                 raise SpecificationError(

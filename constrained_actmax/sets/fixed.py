@@ -71,7 +71,8 @@ class Fixed(ConvexSet):
             value = np.array(region.start, dtype=np.float64)
         else:
             raise SpecificationError(
-                f"{self.describe()}: no value to hold; give value= or start from x0=."
+                f"{self.describe()}: no value to hold; give value=, or x0= where the "
+                "problem is built (maximize, minimize or Problem)."
             )
         if not np.isfinite(value).all():
             raise SpecificationError("Fixed: value must be finite.")

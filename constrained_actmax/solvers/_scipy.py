@@ -17,7 +17,7 @@ from constrained_actmax.layout import Vector
 from constrained_actmax.optimality import measure
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
-from constrained_actmax.run import MOST_ROWS, Run, Stopped
+from constrained_actmax.run import DIVERGENCE, MOST_ROWS, Run, Stopped
 from constrained_actmax.sets.scipy_form import Lift, LinearRows, ScipyForm, SmoothRow
 from constrained_actmax.solvers.base import RowSolver, needs_gradients
 
@@ -119,6 +119,11 @@ class Variables:
         if self._y is not None and np.array_equal(self._y, y):
             return self
         x = self.x(y)
+        size = float(np.max(np.abs(x), initial=0.0))
+        if self._first:
+            self._start_size = max(1.0, size)
+        elif not self.run.problem.set.bounded and size > DIVERGENCE * self._start_size:
+            raise Stopped(Status.UNBOUNDED)  # a line search may run away before its first step
         found = self.run.evaluate(x[np.newaxis], [self.start])
         if not found.finite[0]:
             raise Stopped(Status.NON_FINITE, self.run.name_non_finite(x, found, 0))

@@ -124,7 +124,12 @@ class LockStep:
         self._runner = runner
         self._run = run
         self._seats: dict[int, Seat] = {}
-        self._rounds = Rounds(self._answer, seats, lambda: Stopped(Status.INTERRUPTED))
+        self._rounds = Rounds(
+            self._answer, seats, lambda: Stopped(Status.INTERRUPTED), self._out_of_time
+        )
+
+    def _out_of_time(self) -> BaseException | None:
+        return Stopped(Status.BUDGET) if self._run.out_of_time else None
 
     def solve(self, x0: Rows, starts: Indices) -> None:
         """Run every start to its end."""

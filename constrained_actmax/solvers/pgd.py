@@ -106,7 +106,8 @@ class PGD(Solver):
             if not rows.size:
                 return
             norm = np.maximum(np.linalg.norm(g[rows], axis=1), np.finfo(np.float64).tiny)
-            moved = run.project(x[rows] - (length[rows] / norm)[:, None] * g[rows], starts[rows])
+            unit = g[rows] / norm[:, None]  # first: length / norm may overflow
+            moved = run.project(x[rows] - length[rows, None] * unit, starts[rows])
             if self.schedule == "halved" and iteration > 0:
                 moved = run.project(
                     x[rows]
