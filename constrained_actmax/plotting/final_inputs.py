@@ -63,7 +63,7 @@ def plot_final_inputs(
             )
             quiet(ax)
         words = f"{name}\n{value:.4g}" + ("" if feasible else ", not feasible")
-        ax.set_title(words, fontsize="small")
+        ax.set_title(words, fontsize=9)
         if not feasible:
             ax.title.set_color(VERMILION)
             for spine in ax.spines.values():

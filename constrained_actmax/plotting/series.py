@@ -39,7 +39,7 @@ def panel(ax: Axes | None, entries: int, height: float = 3.6) -> Axes:
     """Return the given axes, or those of a new figure with room for a legend of so many entries."""
     if ax is not None:
         return ax
-    axes: Axes = new_figure(6.0, height + 0.22 * min(entries, 12)).subplots()
+    axes: Axes = new_figure(4.8, height + 0.2 * min(entries, 12)).subplots()
     return axes
 
 
@@ -49,13 +49,13 @@ def legend(ax: Axes) -> None:
     if not handles:
         return
     longest = max(len(label) for label in labels)
-    columns = 1 if longest > 34 else 2 if longest > 14 else 3
+    columns = 1 if longest > 28 else 2
     ax.legend(
         handles,
         labels,
         loc="upper center",
         bbox_to_anchor=(0.5, -0.16),
         ncols=min(columns, len(labels)),
-        fontsize="small",
+        fontsize=9,
         frameon=False,
     )

@@ -41,6 +41,9 @@ def themed_png(figure: Figure, ink: str, paper: str, dots_per_inch: int = 110) -
     change(figure.get_facecolor, figure.set_facecolor, paper)
     for ax in figure.axes:
         change(ax.get_facecolor, ax.set_facecolor, paper)
+        shown = ax.get_legend()
+        if shown is not None:
+            change(shown.get_frame().get_facecolor, shown.get_frame().set_facecolor, paper)
         for spine in ax.spines.values():
             if to_hex(spine.get_edgecolor()) == BLACK:
                 change(spine.get_edgecolor, spine.set_edgecolor, ink)

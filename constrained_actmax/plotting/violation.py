@@ -36,7 +36,7 @@ def plot_violation(
     """
     names = list(values)
     if ax is None:
-        ax = new_figure(6.0, 1.4 + 0.3 * max(3, len(names))).subplots()
+        ax = new_figure(4.8, 1.4 + 0.3 * max(3, len(names))).subplots()
     for row, name in enumerate(names):
         shown = np.maximum(np.nan_to_num(values[name], nan=0.0), FLOOR)
         outside = shown > tolerance
@@ -50,10 +50,10 @@ def plot_violation(
     ax.plot([], [], "o", color=BLUE, markerfacecolor="none", label="within tolerance")
     ax.plot([], [], INFEASIBLE, color=VERMILION, label="breaks a constraint")
     ax.set_xscale("log")
-    ax.set_xlim(left=FLOOR / 3)
+    ax.set_xlim(FLOOR / 3, max(10 * tolerance, 2 * float(ax.get_xlim()[1])))
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(max(3, len(names)) - 0.5, -0.6)
-    ax.set_xlabel("largest relative violation of the returned array (left end: 0)")
+    ax.set_xlabel("largest relative violation, as returned")
     ax.legend(
         fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, frameon=False
     )

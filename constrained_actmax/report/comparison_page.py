@@ -244,7 +244,7 @@ def _pictures(comparison: Comparison, label: str) -> Iterator[str]:
             f"Crosses break a constraint.{note}",
         )
     yield "</div>"
-    axes = more.plot_inputs(raw=True)
+    axes = more.plot_inputs(raw=True, columns=3)
     if len(axes):
         yield picture(
             axes[0].figure,

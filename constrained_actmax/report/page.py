@@ -5,13 +5,10 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from constrained_actmax.plotting.figures import close
 from constrained_actmax.plotting.themes import themed_pair
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1d22; --paper: #ffffff; --soft: #f3f4f6;
@@ -149,7 +146,7 @@ def _words(wrap: bool) -> str:
     return ' class="words"' if wrap else ""
 
 
-def picture(figure: Figure, described: str, caption: str = "") -> str:
+def picture(figure: Any, described: str, caption: str = "") -> str:
     """Return a figure for light and dark pages, and let it go.
 
     Parameters

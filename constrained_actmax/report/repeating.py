@@ -30,7 +30,7 @@ def result_code(result: Result) -> str:
     lines += [f"model = {_model(model)}"]
     lines += _problem("problem", result.objective, constraints, result.sense, {})
     lines += [
-        'starts = np.load("arrays.npz")["starts_x0"]  # of result.save(...)',
+        'starts = np.load("arrays.npz")["starts_x0"]  # result.save wrote it',
         "result = cax.solve(",
         f"    problem, method={result.method!r}, starts=starts, tol={result.settings.get('tol')!r}",
         ")",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from constrained_actmax.plotting import plot_history, plot_result
+from constrained_actmax.plotting.series import panel
 from constrained_actmax.report.page import code, page, pairs, paragraph, picture, section, table
 from constrained_actmax.report.repeating import result_code
 from constrained_actmax.result import Result, Start
@@ -75,7 +76,7 @@ def _history(result: Result) -> str:
     if not result.history.value:
         return ""
     return picture(
-        plot_history(result).figure,
+        plot_history(result, ax=panel(None, 0)).figure,
         f"{result.objective} against model evaluations, from {result.history.value[0]:.4g} at the "
         f"first iterate to {result.value:.4g} after {result.nfev} evaluations.",
         "Thin: iterates. Thick: the best feasible value so far. Hollow marks break a constraint.",
