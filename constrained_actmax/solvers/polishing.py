@@ -20,6 +20,8 @@ NEAR = 1e-3
 #: The polished point stays within this share of max(1, |x|), and its value within this share of
 #: max(1, |f|), of the one that was handed in: Newton's method takes saddles for solutions too.
 REACH, RISE = 0.1, 1e-3
+#: How much farther than to its limit a broken row is led, for the set's pull back.
+OVERSHOOT = 1.01
 CENTRAL_STEP = float(np.finfo(np.float64).eps) ** (1 / 3)
 
 
@@ -99,6 +101,40 @@ def polish(run: Run, start: int, x: Vector, goal: float) -> tuple[Vector, bool]:
             break
         best_x, best = x, here
     return best_x, best.residual <= goal
+
+
+def restore(run: Run, start: int, x: Vector) -> Vector:
+    """Lead a point that breaks functional constraints a little back to one that keeps them.
+
+    Gauss-Newton steps on the broken rows, each projected on C. Where a method ends outside, at a
+    kink of the network say, its answer is worth the few evaluations.
+
+    Parameters
+    ----------
+    run, start : Run, int
+        Counts the evaluations, on this start's behalf.
+    x : numpy.ndarray, shape (n,)
+        Where to begin.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n,)
+        A feasible point, or the given one where none was reached.
+    """
+    problem = run.problem
+    y = problem.set.project(x)
+    for _ in range(STEPS):
+        found = run.evaluate(y[np.newaxis], [start])
+        if not found.finite[0]:
+            break
+        if problem.feasible(y[np.newaxis], found.c)[0]:
+            return np.asarray(y)
+        c = found.c[0]
+        excess = c - np.clip(c, problem.lower, problem.upper)
+        broken = np.flatnonzero(excess)
+        target = -OVERSHOOT * excess[broken]
+        y = problem.set.project(y + np.linalg.lstsq(found.jacobian[0][broken], target)[0])
+    return x
 
 
 def _newton_step(run: Run, start: int, x: Vector, found: Evaluation, mu: Vector) -> Vector:

@@ -17,7 +17,7 @@ from constrained_actmax.solvers._scipy import (
     constraint_dicts,
     end_by_code,
 )
-from constrained_actmax.solvers.polishing import polish
+from constrained_actmax.solvers.polishing import polish, restore
 
 #: Doubles of its workspace over n squared, measured.
 WORKSPACE = 8.5
@@ -74,6 +74,8 @@ class SLSQP(ScipySolver):
             polished, reached = polish(run, start, x, run.tolerance)
             if reached:
                 run.end(start, polished, Status.CONVERGED)
+        if run.problem.constraints and run.best_x[start] is None:
+            x = restore(run, start, x)
         end_by_code(run, start, x, result, STATUSES)
 
     @override
@@ -90,5 +92,8 @@ class SLSQP(ScipySolver):
         ended = self.ftol is None and still and variables.optimal(y)
         if ended or progress.since > PATIENCE:
             status = Status.CONVERGED if ended else Status.STALLED
-            variables.run.end(variables.start, variables.x(y), status)
+            run, start, x = variables.run, variables.start, variables.x(y)
+            if run.problem.constraints and run.best_x[start] is None and not ended:
+                x = restore(run, start, x)
+            run.end(start, x, status)
             raise Stopped(status)
