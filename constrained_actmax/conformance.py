@@ -402,9 +402,9 @@ def check_solver(solver: SolverLike, problem: Problem, starts: Rows) -> list[Ter
     outside: list[float] = []
     seen = problem.evaluate
 
-    def watched(x: Rows) -> Evaluation:
+    def watched(x: Rows, **options: Any) -> Evaluation:
         outside.append(float(np.max(problem.set.relative_violation(x))))
-        return seen(x)
+        return seen(x, **options)
 
     first = Run(problem, len(given), reserve=not solver.stays_inside)
     problem.evaluate = watched  # type: ignore[method-assign]

@@ -99,9 +99,7 @@ class AffineSubspace(Subspace):
     @override
     def _to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:
         free = ScipyForm.free(self.dimension)
-        rows = LinearRows(
-            sp.csr_array(self._basis), self._values.copy(), self._values.copy()
-        )
+        rows = LinearRows(sp.csr_array(self._basis), self._values.copy(), self._values.copy())
         return ScipyForm(free.lower, free.upper, rows=(rows,))
 
     @override
@@ -110,5 +108,3 @@ class AffineSubspace(Subspace):
         if sp.issparse(self.A):
             data["A"] = self.A.toarray().tolist()
         return data
-
-

@@ -70,7 +70,8 @@ class BandLimited(Subspace):
                 )
             kept &= np.moveaxis(
                 np.broadcast_to(np.arange(shape[axis]) < count, np.moveaxis(kept, axis, -1).shape),
-                -1, axis,
+                -1,
+                axis,
             )
         bound = replace(self)
         for name, value in (("_shape", shape), ("_axes", axes), ("_kept", kept)):

@@ -307,9 +307,7 @@ class ConvexSet(ABC):
         """How near a projected point is to the true projection, relative to its size."""
         return 1e-9 if self.closed else 1e-5
 
-    def project_inexact(
-        self, x: Any, tolerance: float, warm: object = None
-    ) -> tuple[Any, object]:
+    def project_inexact(self, x: Any, tolerance: float, warm: object = None) -> tuple[Any, object]:
         """Return points inside the bound set within about `tolerance` of the projections.
 
         For solvers, which project on a slow set many times: what comes back second, handed in as

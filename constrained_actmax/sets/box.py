@@ -52,8 +52,13 @@ class Box(ConvexSet):
 
     def __post_init__(self) -> None:
         low, high = self.lower, self.upper
-        if (low is not None and np.ndim(low) == 0 and high is not None and np.ndim(high) == 0
-                and not float(low) <= float(high)):
+        if (
+            low is not None
+            and np.ndim(low) == 0
+            and high is not None
+            and np.ndim(high) == 0
+            and not float(low) <= float(high)
+        ):
             raise SpecificationError(f"{self.describe()}: lower must be <= upper.")
 
     @property

@@ -64,7 +64,9 @@ class ConvexHull(ConvexSet):
         frame = frame[size > 1e-14 * max(1.0, float(np.max(size, initial=0.0)))]
         bound = replace(self, points=points)
         for name, value in (
-            ("_middle", middle), ("_frame", frame), ("_reduced", frame @ (points - middle).T),
+            ("_middle", middle),
+            ("_frame", frame),
+            ("_reduced", frame @ (points - middle).T),
         ):
             object.__setattr__(bound, name, value)
         return bound

@@ -107,9 +107,7 @@ def with_room(rows: Sequence[cp.Constraint], room: Any) -> list[cp.Constraint]:
     import cvxpy as cp
 
     equalities = (cp.constraints.Equality, cp.constraints.Zero)
-    return [
-        row if isinstance(row, equalities) else relaxed([row], -room)[0] for row in rows
-    ]
+    return [row if isinstance(row, equalities) else relaxed([row], -room)[0] for row in rows]
 
 
 class ConvexProgram:
@@ -286,4 +284,3 @@ class ConvexProgram:
         problem = cp.Problem(cp.Maximize(g @ variable), self.constraints(variable))
         solved(problem)
         return problem.status in (cp.UNBOUNDED, cp.UNBOUNDED_INACCURATE)
-

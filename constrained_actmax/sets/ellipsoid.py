@@ -74,8 +74,9 @@ class Ellipsoid(ConvexSet):
                 raise SpecificationError("Ellipsoid: covariance must be symmetric.")
             variances, axes = np.linalg.eigh(matrix)
         else:
-            variances = region.flatten(np.squeeze(np.asarray(self.covariance)),
-                                       "Ellipsoid: covariance")
+            variances = region.flatten(
+                np.squeeze(np.asarray(self.covariance)), "Ellipsoid: covariance"
+            )
         if not (np.isfinite(variances).all() and (variances > 0).all()):
             raise SpecificationError(
                 "Ellipsoid: covariance must be positive definite, its smallest eigenvalue is "

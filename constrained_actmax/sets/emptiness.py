@@ -29,7 +29,8 @@ def explain(whole: Intersection) -> None:
     for piece in whole.pieces:
         if _is_empty(piece):
             couplings = [
-                one for one in whole.members
+                one
+                for one in whole.members
                 if not one.is_box and np.intersect1d(one.support, piece.indices).size
             ]
             near = [one for one in boxes if np.intersect1d(one.support, piece.indices).size]

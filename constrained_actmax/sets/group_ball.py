@@ -133,9 +133,7 @@ class GroupBall(ConvexSet):
         share, t = shrunk_norms(norms[out], self.radius)
         moved = self.center + d[out] * share[:, self.groups]
         unlimited = np.full(self.dimension, np.inf)
-        p[out] = pulled_inside(
-            moved, self.center, -unlimited, unlimited, self._height, self.radius
-        )
+        p[out] = pulled_inside(moved, self.center, -unlimited, unlimited, self._height, self.radius)
         dual[out] = t
         return p, dual
 
@@ -157,16 +155,12 @@ class GroupBall(ConvexSet):
         members = [np.flatnonzero(self.groups == one) for one in range(self._sum.shape[1])]
         sizes = {len(one) for one in members}
         if len(sizes) == 1:
-            stacked = cp.reshape(
-                d[np.concatenate(members)], (len(members), sizes.pop()), order="C"
-            )
+            stacked = cp.reshape(d[np.concatenate(members)], (len(members), sizes.pop()), order="C")
             return [cp.sum(cp.norm(stacked, 2, axis=1)) <= self.radius]
         return [sum(cp.norm(d[one], 2) for one in members) <= self.radius]
 
 
-def shrunk_norms(
-    norms: Rows, radius: float, start: Vector | None = None
-) -> tuple[Rows, Vector]:
+def shrunk_norms(norms: Rows, radius: float, start: Vector | None = None) -> tuple[Rows, Vector]:
     """Return the factors that bring groups of these norms on the ball, and the thresholds."""
     count = norms.shape[1]
     target = np.full(len(norms), radius)

@@ -39,7 +39,5 @@ def position_axes(
     wanted = (axes,) if isinstance(axes, int) else tuple(axes)
     for axis in wanted:
         if not -len(shape) <= axis < len(shape):
-            raise SpecificationError(
-                f"{who}: the input of shape {shape} has no axis {axis}."
-            )
+            raise SpecificationError(f"{who}: the input of shape {shape} has no axis {axis}.")
     return tuple(axis % len(shape) for axis in wanted)

@@ -151,7 +151,8 @@ class Intersection(ConvexSet):
     def _piece(self, couplings: list[ConvexSet], indices: Indices) -> Piece:
         lower, upper = (bound[indices] for bound in self._box)
         members = tuple(
-            one.core if len(one.support) == len(indices)
+            one.core
+            if len(one.support) == len(indices)
             else Part(one.core, np.searchsorted(indices, one.support), len(indices))
             for one in couplings
         )
@@ -205,7 +206,8 @@ class Intersection(ConvexSet):
     @override
     def to_dict(self) -> dict[str, Any]:
         data: dict[str, Any] = {
-            "set": "Intersection", "sets": [one.to_dict() for one in self.members]
+            "set": "Intersection",
+            "sets": [one.to_dict() for one in self.members],
         }
         if self.strategy is not None:
             data["strategy"] = self.strategy

@@ -205,10 +205,12 @@ class Linear(ConvexSet):
             return None
         a = self._row
         with np.errstate(invalid="ignore"):
-            low = np.nan_to_num(a * np.where(a > 0, lower, upper), nan=0.0, posinf=np.inf,
-                                neginf=-np.inf).sum()
-            high = np.nan_to_num(a * np.where(a > 0, upper, lower), nan=0.0, posinf=np.inf,
-                                 neginf=-np.inf).sum()
+            low = np.nan_to_num(
+                a * np.where(a > 0, lower, upper), nan=0.0, posinf=np.inf, neginf=-np.inf
+            ).sum()
+            high = np.nan_to_num(
+                a * np.where(a > 0, upper, lower), nan=0.0, posinf=np.inf, neginf=-np.inf
+            ).sum()
         return float(max(low - self.upper[0], self.lower[0] - high))
 
     @override

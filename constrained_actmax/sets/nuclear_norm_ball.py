@@ -144,8 +144,12 @@ class NuclearNormBall(ConvexSet):
             moved = np.moveaxis((left * kept[:, :, np.newaxis, :]) @ right, 1, -1)
         unlimited = np.full(self.dimension, np.inf)
         p[out] = pulled_inside(
-            self.center + moved.reshape(len(out), -1), self.center, -unlimited, unlimited,
-            self._height, self.radius,
+            self.center + moved.reshape(len(out), -1),
+            self.center,
+            -unlimited,
+            unlimited,
+            self._height,
+            self.radius,
         )
         return p, dual
 

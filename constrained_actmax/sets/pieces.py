@@ -106,9 +106,7 @@ class InBox(Piece):
 
     @override
     def project_inexact(self, x: Rows, tolerance: float, warm: object) -> tuple[Rows, object]:
-        return self.members[0]._project_in_box_inexact(
-            x, self.lower, self.upper, tolerance, warm
-        )
+        return self.members[0]._project_in_box_inexact(x, self.lower, self.upper, tolerance, warm)
 
     @override
     def project_polished(self, x: Rows) -> Rows:

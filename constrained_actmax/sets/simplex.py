@@ -141,13 +141,17 @@ class Simplex(ConvexSet):
 
     @override
     def describe(self) -> str:
-        count = "" if self._places is None or len(self._places) == 1 else (
-            f", {len(self._places)} groups"
+        count = (
+            ""
+            if self._places is None or len(self._places) == 1
+            else (f", {len(self._places)} groups")
         )
         if self._places is None and self.groups is not None:
             count = ", groups"
-        upper = "" if self.upper is None or short(self.upper) == "inf" else (
-            f", upper={short(self.upper)}"
+        upper = (
+            ""
+            if self.upper is None or short(self.upper) == "inf"
+            else (f", upper={short(self.upper)}")
         )
         return f"Simplex({short(self.total)}{upper}{count})"
 
@@ -195,8 +199,12 @@ class Simplex(ConvexSet):
         count = len(x)
         y = self._gathered(x, 0.0)
         found, dual = project_on_row_in_box(
-            y, np.ones(y.shape[1]), self.total, self.total,
-            np.tile(low, (count, 1)), np.tile(high, (count, 1)),
+            y,
+            np.ones(y.shape[1]),
+            self.total,
+            self.total,
+            np.tile(low, (count, 1)),
+            np.tile(high, (count, 1)),
         )
         real = self._places >= 0
         p[:, self._places[real]] = found.reshape(count, *self._places.shape)[:, real]

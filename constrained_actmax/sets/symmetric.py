@@ -49,7 +49,11 @@ class Symmetric(ConvexSet):
     projects_in_box = True
     method_in_box = "with its box: mean of each orbit, clipped, exact, O(n)"
     KINDS: ClassVar[tuple[str, ...]] = (
-        "left-right", "up-down", "both", "rotation-90", "rotation-180",
+        "left-right",
+        "up-down",
+        "both",
+        "rotation-90",
+        "rotation-180",
     )
 
     def __post_init__(self) -> None:

@@ -198,9 +198,7 @@ class TotalVariationBall(ConvexSet):
             return None
         import scipy.fft
 
-        return tuple(
-            scipy.fft.dct(np.eye(count), axis=0, norm="ortho") for count in self._shape
-        )
+        return tuple(scipy.fft.dct(np.eye(count), axis=0, norm="ortho") for count in self._shape)
 
     def _solved(self, right: Rows, identity: float, penalty: float) -> Rows:
         """Solve ``(identity + penalty D'D) p = right``."""
@@ -261,7 +259,11 @@ class TotalVariationBall(ConvexSet):
         key = (lower.tobytes(), upper.tobytes())
         if key not in self._difference_programs:
             self._difference_programs[key] = DifferenceProgram(
-                self._matrices, self.center, self.radius, lower, upper,
+                self._matrices,
+                self.center,
+                self.radius,
+                lower,
+                upper,
                 together=self.length == "isotropic",
             )
         return self._difference_programs[key]
@@ -356,9 +358,7 @@ class TotalVariationBall(ConvexSet):
         whole = out.size == len(x)
         fits = isinstance(warm, _Split) and len(warm.z) == len(x)
         state = warm if whole and fits and isinstance(warm, _Split) else None
-        w, dual[out], state = self._admm(
-            x[out] - c, lower - c, upper - c, tolerance, state, radius
-        )
+        w, dual[out], state = self._admm(x[out] - c, lower - c, upper - c, tolerance, state, radius)
         moved = np.minimum(np.maximum(c + w, lower), upper)
         clipped[out] = moved if radius < self.radius else self._feasible(moved, lower, upper)
         return clipped, dual, state
@@ -384,7 +384,12 @@ class TotalVariationBall(ConvexSet):
             threshold = np.zeros(len(y))
         else:
             w, z, a, b, rho, threshold = (
-                state.w, state.z, state.a, state.b, state.rho, state.threshold
+                state.w,
+                state.z,
+                state.a,
+                state.b,
+                state.rho,
+                state.threshold,
             )
         for iteration in range(1, MAX_ITERATIONS + 1):
             right = y + rho * self._adjoint(z - a)

@@ -93,7 +93,10 @@ def claims(samples: Samples) -> Iterator[str]:
             rng.normal(0.0, np.sqrt(2.0), (1, 784)),
         ),
     }
-    yield "| answer | parameters | at the start | reached: lowest | median | highest | outside [0, 1] |"
+    yield (
+        "| answer | parameters | at the start | reached: lowest | median | highest "
+        "| outside [0, 1] |"
+    )
     yield "|---|---|---|---|---|---|---|"
     for name, (words, method, x0) in entries.items():
         found = cax.compare(problems, {name: method}, starts=x0)

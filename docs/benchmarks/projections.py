@@ -49,8 +49,15 @@ from constrained_actmax.sets.convex_program import ConvexProgram
 SMALL, LARGE = (28, 28), (224, 224, 3)
 ROWS = 64
 PATIENCE = 1.0  # seconds for one number: medians over as many calls as fit, at least one
-LISTED = ("Box ∩ L1Ball", "Box ∩ L2Ball", "Box ∩ LinfBall ∩ L2Ball", "Box ∩ L1Ball ∩ Fixed",
-          "Box ∩ one row", "Simplex groups ∩ Box ∩ Fixed", "Box ∩ TotalVariationBall")
+LISTED = (
+    "Box ∩ L1Ball",
+    "Box ∩ L2Ball",
+    "Box ∩ LinfBall ∩ L2Ball",
+    "Box ∩ L1Ball ∩ Fixed",
+    "Box ∩ one row",
+    "Simplex groups ∩ Box ∩ Fixed",
+    "Box ∩ TotalVariationBall",
+)
 
 
 def cases(shape: tuple[int, ...], rng: np.random.Generator) -> dict[str, list[ConvexSet]]:
@@ -86,7 +93,9 @@ def cases(shape: tuple[int, ...], rng: np.random.Generator) -> dict[str, list[Co
         "Box ∩ L1Ball ∩ Fixed": [Box(0, 1), L1Ball(0.08 * n, c), Fixed(mask, c)],
         "Box ∩ one row": [Box(0, 1), Linear(np.ones((1, *shape)), upper=0.2 * n)],
         "Simplex groups ∩ Box ∩ Fixed": [
-            Simplex(groups=groups), Box(0, 0.9), Fixed(mask & (groups % 2 == 0), share),
+            Simplex(groups=groups),
+            Box(0, 0.9),
+            Fixed(mask & (groups % 2 == 0), share),
         ],
         "Box ∩ TotalVariationBall": [Box(0, 1), TotalVariationBall(0.05 * n)],
     }
@@ -163,8 +172,16 @@ def measured(shape: tuple[int, ...], only: Sequence[str], cvxpy: bool) -> list[l
     n = int(np.prod(shape))
     y, rows = rng.standard_normal(n), rng.standard_normal((ROWS, n))
     layout, lines = Layout.of_array(shape), []
-    lines.append(["one bare pass, y + 1", f"{median(lambda: y + 1.0):.4f}",
-                  f"{median(lambda: rows + 1.0) / ROWS:.4f}", "", "", ""])
+    lines.append(
+        [
+            "one bare pass, y + 1",
+            f"{median(lambda: y + 1.0):.4f}",
+            f"{median(lambda: rows + 1.0) / ROWS:.4f}",
+            "",
+            "",
+            "",
+        ]
+    )
     for name, members in cases(shape, np.random.default_rng(1)).items():
         if only and name not in only:
             continue
@@ -182,8 +199,9 @@ def measured(shape: tuple[int, ...], only: Sequence[str], cvxpy: bool) -> list[l
         other = ", ".join(f"{who} {ms:.3f}" for who, ms in peers(name, shape, y).items())
         blank = "" if np.isnan(reference) else f"{reference:.1f}"
         ratio = "" if np.isnan(reference) else f"{reference / one:.0f}"
-        lines.append([name, f"{one:.3f}", "-" if np.isnan(many) else f"{many:.3f}",
-                      blank, ratio, other])
+        lines.append(
+            [name, f"{one:.3f}", "-" if np.isnan(many) else f"{many:.3f}", blank, ratio, other]
+        )
         print(" | ".join(lines[-1]), flush=True)
     return lines
 
@@ -254,8 +272,17 @@ def total_variation_of_images(tolerances: Sequence[float] = (1e-2, 1e-3, 1e-4)) 
     y = np.random.default_rng(0).standard_normal(n)
     ball = TotalVariationBall(0.05 * n).bind(Layout.of_array(LARGE))
     zero, one = np.zeros(n), np.ones(n)
-    rows = [["set", "tolerance", "s", "violation", "root mean square error at most", "from a run "
-             "to 1e-5, largest entry"], ["---"] * 6]
+    rows = [
+        [
+            "set",
+            "tolerance",
+            "s",
+            "violation",
+            "root mean square error at most",
+            "from a run to 1e-5, largest entry",
+        ],
+        ["---"] * 6,
+    ]
     for name, members, box in (
         ("TotalVariationBall", [ball], ()),
         ("Box ∩ TotalVariationBall", [Box(0, 1), ball], (zero, one)),
@@ -271,8 +298,9 @@ def total_variation_of_images(tolerances: Sequence[float] = (1e-2, 1e-3, 1e-4)) 
             print(name, *runs[-1][:4], flush=True)
         for tolerance, seconds, outside, bound, p in runs:
             off = f"{np.max(np.abs(p - runs[-1][4])):.1e}" if tolerance > 1e-5 else ""
-            rows.append([name, f"{tolerance:g}", f"{seconds:.1f}", f"{outside:.0e}",
-                         f"{bound:.1e}", off])
+            rows.append(
+                [name, f"{tolerance:g}", f"{seconds:.1f}", f"{outside:.0e}", f"{bound:.1e}", off]
+            )
     return (
         "## Total variation at image size\n\nOne cold projection at 150,528 entries (224, 224, 3); "
         "the bound on the error is "
@@ -284,7 +312,12 @@ def total_variation_of_images(tolerances: Sequence[float] = (1e-2, 1e-3, 1e-4)) 
 def table(title: str, lines: list[list[str]]) -> str:
     """Return one table of the page."""
     head = [
-        "set", "one point, ms", f"a row of {ROWS}, ms", "cvxpy, ms", "times faster", "peers, ms"
+        "set",
+        "one point, ms",
+        f"a row of {ROWS}, ms",
+        "cvxpy, ms",
+        "times faster",
+        "peers, ms",
     ]
     rows = [head, ["---"] * len(head), *lines]
     return f"## {title}\n\n" + "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
@@ -324,9 +357,7 @@ def main() -> None:
         table("784 entries (28, 28)", measured(SMALL, arguments.only, not arguments.no_cvxpy)),
     ]
     if not arguments.small:
-        parts.append(
-            table("150,528 entries (224, 224, 3)", measured(LARGE, arguments.only, False))
-        )
+        parts.append(table("150,528 entries (224, 224, 3)", measured(LARGE, arguments.only, False)))
     if not arguments.only:
         parts.append(total_variation_beside_cvxpy() + "\n")
         parts.append(warm_total_variation(SMALL) + "\n")

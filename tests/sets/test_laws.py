@@ -282,8 +282,10 @@ def symmetric(draw: Draw) -> list[ConvexSet]:
 @maker
 def box_symmetric(draw: Draw) -> list[ConvexSet]:
     lower, upper = draw.bounds()
-    return [Box(np.minimum(lower, lower[::-1]) - 1, np.maximum(upper, upper[::-1])),
-            Symmetric("left-right")]
+    return [
+        Box(np.minimum(lower, lower[::-1]) - 1, np.maximum(upper, upper[::-1])),
+        Symmetric("left-right"),
+    ]
 
 
 @maker

@@ -128,8 +128,11 @@ def test_words() -> None:
 
 def test_named_features() -> None:
     together = Intersection(
-        [Linear({"age": 1, "income": 1}, upper=1), Simplex(groups=[["red", "blue"]]),
-         Fixed("red", 0.25)]
+        [
+            Linear({"age": 1, "income": 1}, upper=1),
+            Simplex(groups=[["red", "blue"]]),
+            Fixed("red", 0.25),
+        ]
     ).bind(TABLE)
     np.testing.assert_allclose(together.project([1.0, 1.0, 9.0, 9.0]), [0.5, 0.5, 0.25, 0.75])
 
@@ -201,9 +204,13 @@ def test_an_unbound_set_projects_a_bare_array() -> None:
 
 
 MOVED = [
-    lambda c: L1Ball(2, c), lambda c: L2Ball(2, c), lambda c: LinfBall(0.5, c),
-    lambda c: GroupBall(2, center=c), lambda c: Ellipsoid(2, 0.5, c),
-    lambda c: NuclearNormBall(2, c), lambda c: TotalVariationBall(2, c),
+    lambda c: L1Ball(2, c),
+    lambda c: L2Ball(2, c),
+    lambda c: LinfBall(0.5, c),
+    lambda c: GroupBall(2, center=c),
+    lambda c: Ellipsoid(2, 0.5, c),
+    lambda c: NuclearNormBall(2, c),
+    lambda c: TotalVariationBall(2, c),
 ]
 
 
@@ -247,8 +254,12 @@ def test_huge_points_end_inside_to_rounding() -> None:
     # A step of 1e16 left Box ∩ L1(60.5) violated by 0.38 before the last step inside.
     rng = np.random.default_rng(0)
     layout = Layout.of_array((784,))
-    for one in (L1Ball(60.5, rng.uniform(size=784)), L2Ball(3.3, rng.uniform(size=784)),
-                Linear(rng.standard_normal(784), -1, 1), Simplex(7.0)):
+    for one in (
+        L1Ball(60.5, rng.uniform(size=784)),
+        L2Ball(3.3, rng.uniform(size=784)),
+        Linear(rng.standard_normal(784), -1, 1),
+        Simplex(7.0),
+    ):
         together = Intersection([Box(0, 1), one]).bind(layout)
         p = together.project(1e16 * rng.standard_normal((4, 784)))
         assert np.max(together.violation(p)) <= 1e-12
