@@ -62,7 +62,7 @@ IMAGE = Layout.of_array((4, 4))
         (lambda: L2Ball(1, center=np.inf).bind(TABLE), "L2Ball: center must be finite"),
         (lambda: LinfBall(-0.5), "LinfBall: radius must be finite and >= 0"),
         (lambda: Fixed(), "Fixed: say what is held"),
-        (lambda: Fixed("age").bind(TABLE), "no value to hold; give value= or start from x0="),
+        (lambda: Fixed("age").bind(TABLE), "no value to hold; give value=, or x0= where"),
         (lambda: Fixed("agee", 1).bind(TABLE), "no feature 'agee'.*'age'"),
         (lambda: Linear([1, 2, 3, 4]), "Linear: give lower=, upper=, or both"),
         (lambda: Linear([1, 2, 3], upper=1).bind(TABLE), r"shape \(m, 4\)|4 entries"),
