@@ -256,7 +256,7 @@ def main() -> None:
     found = cax.compare(
         problems(networks), flat, budget=BUDGET, seed=SEED, folder=given.folder / "trials"
     )
-    # found.to_html(given.folder / "report.html", title="The five answers, and what is used today")
+    found.to_html(given.folder / "report.html", title="The five answers, and what is used today")
     known = versions()
     lines = [
         f"Printed by `python docs/benchmarks/answers.py --data FOLDER --write` "
