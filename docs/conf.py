@@ -23,6 +23,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 
 project = "constrained-actmax"
+PACKAGE = "constrained_actmax"
 author = "the constrained-actmax authors"
 project_copyright = author
 release = version_of("constrained-actmax")
@@ -100,14 +101,21 @@ html_theme_options = {
 }
 
 
-def plain_where_not_documented(
+def find_or_show_plainly(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: nodes.Element
 ) -> nodes.Element | None:
-    """Show `x` in a docstring as code where it names a parameter and not an object."""
-    if node.get("reftype") == "obj" and "." not in node["reftarget"]:
+    """Link `L1Ball` from a module below the top too; show `x`, a parameter's name, as code."""
+    if node.get("refdomain") != "py" or node.get("reftype") != "obj":
+        return None
+    public = f"{PACKAGE}.{node['reftarget']}"
+    where = node.get("refdoc", "")
+    found = env.get_domain("py").resolve_xref(
+        env, where, app.builder, "obj", public, node, contnode
+    )
+    if found is None and "." not in node["reftarget"]:
         return contnode
-    return None
+    return found
 
 
 def setup(app: Sphinx) -> None:
-    app.connect("missing-reference", plain_where_not_documented)
+    app.connect("missing-reference", find_or_show_plainly)

@@ -25,7 +25,7 @@ RANGE = 255.0
 
 @dataclass(frozen=True, kw_only=True)
 class TfKerasVis(RivalBaseline):
-    """tf-keras-vis's ActivationMaximization on a clone of the model [1]_.
+    """ActivationMaximization of tf-keras-vis, on a clone of the model [1]_.
 
     RMSprop on the logit, minus penalties on total variation and on the norm, with random shifts
     and turns of the image; the last point, clipped to the bounds, is returned. Each step is

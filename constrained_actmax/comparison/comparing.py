@@ -44,7 +44,7 @@ def compare(
     """Run methods on the same problems, from the same starts, each under the same budget.
 
     A trial is one method on one problem from one start. The library's methods and what people do
-    today (`constrained_actmax.baselines`) are scored alike: at the array that is returned, after
+    today (each a `Baseline`) are scored alike: at the array that is returned, after
     projection on the convex constraints, with the raw value and violation beside. Compilation is
     not timed; the evaluations that score a baseline are not counted.
 
