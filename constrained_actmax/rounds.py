@@ -88,8 +88,9 @@ class Rounds:
                     continue
                 answers = self._answer(dict(sorted(self._asked.items())))
                 for key in sorted(answers):
-                    del self._asked[key]
-                    self._live[key][1].put(self._expired() or answers[key])
+                    answer = self._expired() or answers[key]
+                    self._live[key][1].put(answer)
+                    del self._asked[key]  # only now: a job that waits must be known to wait
                     self._listen(key, done)
         except BaseException:
             self._dismiss()

@@ -104,6 +104,11 @@ class Augmented:
         return self.outer.remaining
 
     @property
+    def out_of_time(self) -> bool:
+        """Whether the seconds of the budget are used up."""
+        return self.outer.out_of_time
+
+    @property
     def rows(self) -> int:
         """Evaluations so far."""
         return self.outer.rows

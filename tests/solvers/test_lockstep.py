@@ -11,6 +11,7 @@ import sample_models
 from sample_problems import bowl, quadratic
 
 import constrained_actmax as cax
+from constrained_actmax.rounds import Rounds
 from constrained_actmax.run import Run, padded
 from constrained_actmax.solvers.selection import named
 
@@ -212,3 +213,27 @@ def test_many_runs_leave_nothing_behind() -> None:
     for seed in range(60):
         cax.solve(problem, method="L-BFGS-B", starts=4, seed=seed)
     assert threading.active_count() == before
+
+
+@pytest.mark.timeout(20)
+def test_an_error_between_a_request_and_its_answer_ends_all() -> None:
+    ended: list[int] = []
+
+    def failing() -> None:
+        raise ArithmeticError("the clock broke")
+
+    def job(ask: Any) -> None:
+        ask("first")
+
+    rounds = Rounds(lambda asked: dict.fromkeys(asked, 0), 3, RuntimeError, expired=failing)
+    with pytest.raises(ArithmeticError, match="the clock broke"):
+        rounds.run(((key, job) for key in range(3)), lambda key, _: ended.append(key))
+    assert not ended
+
+
+def test_seconds_end_an_augmented_lagrangian_with_starts_side_by_side() -> None:
+    problem = wavy(8)
+    solver = cax.AugmentedLagrangian(inner=cax.LBFGSB())
+    starts = problem.set.sample(np.random.default_rng(0), 4)
+    result = cax.solve(problem, method=solver, starts=starts, budget=cax.Budget(seconds=60))
+    assert result.feasible
