@@ -250,6 +250,7 @@ def solve(
     Result
         See `maximize`.
     """
+    _need_problem("solve", problem)
     if budget is not None and not isinstance(budget, Budget):
         raise SpecificationError(
             f"budget: expected Budget(evaluations=..., seconds=...), got {budget!r}."
@@ -362,6 +363,7 @@ def check(problem: Problem, *, x0: Structure | None = None, seed: int = 0) -> Ch
     Check
         Prints itself.
     """
+    _need_problem("check", problem)
     rng = np.random.default_rng(seed)
     points, _, _ = _starting_points(problem, x0, 1, seed)
     x = points[0]
@@ -417,6 +419,8 @@ def _each(
     from constrained_actmax.oracles.oracle import Oracle
     from constrained_actmax.sweeps import solve_many
 
+    if not objectives:
+        raise SpecificationError(f"{sense}: the list of objectives is empty.")
     if listener is not None:
         raise SpecificationError(
             "callback: several objectives run side by side; give it to a call with one objective."
@@ -427,6 +431,14 @@ def _each(
         model = Oracle(model, **ours)
     problems = [Problem(model, one, constraints, sense=sense, **named) for one in objectives]
     return solve_many(problems, **solving)
+
+
+def _need_problem(who: str, problem: Any) -> None:
+    if not isinstance(problem, Problem):
+        raise SpecificationError(
+            f"{who}: expected Problem(model, objective, constraints), "
+            f"got {type(problem).__name__}; maximize and minimize take a model."
+        )
 
 
 def _tolerance(problem: Problem, tol: float | None) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -202,11 +203,13 @@ class Problem:
             **model_options,
         }
         self.sense = sense
-        self.feasibility_tolerance = float(feasibility_tolerance)
-        if not self.feasibility_tolerance > 0:
+        real = isinstance(feasibility_tolerance, Real)
+        if isinstance(feasibility_tolerance, bool) or not (real and feasibility_tolerance > 0):
             raise SpecificationError(
-                f"Problem: feasibility_tolerance must be > 0, got {feasibility_tolerance!r}."
+                f"Problem: feasibility_tolerance must be a number > 0, "
+                f"got {feasibility_tolerance!r}."
             )
+        self.feasibility_tolerance = float(feasibility_tolerance)
         sets, functional = _sorted_constraints(constraints)
         user_oracle = _oracle(model, objective, functional, model_options)
         self.user_oracle = user_oracle

@@ -285,6 +285,29 @@ def test_bad_input_is_told(model: Any, objective: Any, constraints: Any, message
         cax.maximize(model, objective(), constraints())
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: cax.solve(m), "solve: expected Problem.*got Sequential"),
+        (lambda m: cax.check(m), "check: expected Problem.*got Sequential"),
+        (lambda m: cax.maximize(m, [], BUDGETED), "maximize: the list of objectives is empty"),
+        (
+            lambda m: cax.maximize(m, cax.Logit(7), BUDGETED, feasibility_tolerance="a"),
+            "feasibility_tolerance must be a number > 0, got 'a'",
+        ),
+        (
+            lambda m: cax.maximize(
+                m, cax.Logit(7), BUDGETED, preprocess=cax.Scaling(np.zeros(3), np.ones(3))
+            ),
+            r"Scaling: mean of shape \(3,\) does not broadcast to an input of shape \(28, 28\)",
+        ),
+    ],
+)
+def test_calls_that_cannot_be_meant_are_told(model: Any, call: Any, message: str) -> None:
+    with pytest.raises(SpecificationError, match=message):
+        call(model)
+
+
 def test_constraints_that_clash_are_named_with_their_numbers(model: Any) -> None:
     bright = [cax.Box(0.5, 1), cax.L1Ball(60)]
     with pytest.raises(

@@ -50,6 +50,7 @@ class AutoPGD(Baseline):
     steps: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.steps is not None:
             positive(self.name, "steps", self.steps)
 

@@ -89,6 +89,7 @@ class DatasetSearch(Baseline):
     choice: Literal["projected", "feasible", "sample"] = "projected"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.choice not in ("projected", "feasible", "sample"):
             raise SpecificationError(
                 f"{self.name}: choice must be 'projected', 'feasible' or 'sample', "

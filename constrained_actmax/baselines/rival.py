@@ -111,6 +111,7 @@ class AttackBaseline(RivalBaseline):
     relative_length: float = 0.1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         positive(self.name, "steps", self.steps)
         positive(self.name, "relative_length", self.relative_length)
 

@@ -35,6 +35,7 @@ class StepBaseline(Baseline):
     default_steps: ClassVar[int] = 300
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.steps is not None:
             positive(self.name, "steps", self.steps)
 

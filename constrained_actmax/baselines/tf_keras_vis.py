@@ -64,6 +64,7 @@ class TfKerasVis(RivalBaseline):
     modifiers: bool = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         positive(self.name, "steps", self.steps)
         positive(self.name, "rate", self.rate)
         if not self.penalties >= 0:

@@ -65,6 +65,7 @@ class TrainingBaseline(Baseline):
     optimizer: ClassVar[str] = "Adam"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         positive(self.name, "epochs", self.epochs)
         positive(self.name, "rate", self.rate)
 

@@ -57,7 +57,25 @@ class Scaling:
         """Return x in the model's units; a tensor gives a tensor."""
         if isinstance(x, np.ndarray | float | int | list | tuple):
             return (np.asarray(x, dtype=np.float64) - self.mean) / self.std
+        self._fit(tuple(x.shape)[1:])
         return (x - self.mean) / self.std
+
+    def _fit(self, shape: tuple[int | None, ...]) -> None:
+        """Raise unless both arrays broadcast to one input of this shape."""
+        known = tuple(size for size in shape if size is not None)
+        if len(known) < len(shape):
+            return
+        for name in ("mean", "std"):
+            given = getattr(self, name).shape
+            try:
+                fits = np.broadcast_shapes(given, known) == known
+            except ValueError:
+                fits = False
+            if not fits:
+                raise SpecificationError(
+                    f"Scaling: {name} of shape {given} does not broadcast to an input of shape "
+                    f"{shape}."
+                )
 
     def inverse(self, z: Any) -> Any:
         """Return z, given in the model's units, in the user's: z times std, plus mean."""

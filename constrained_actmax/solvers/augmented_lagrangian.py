@@ -221,6 +221,7 @@ class AugmentedLagrangian(Solver):
     autoscale: bool = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.inner is not None and not isinstance(self.inner, Solver):
             raise SpecificationError(
                 "augmented-lagrangian: inner must be a Solver such as SPG(), "

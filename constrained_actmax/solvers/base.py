@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache
+from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -36,6 +37,34 @@ class Solver(ABC):
     stays_inside: ClassVar[bool] = True
     #: Whether results carry Frank-Wolfe's gap.
     measures_gap: ClassVar[bool] = False
+    #: Whether numbers below zero have a meaning for SciPy, such as "choose for me".
+    takes_negative: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            value, kinds = getattr(self, one.name), str(one.type).split(" | ")
+            if value is not None or "None" not in kinds:
+                rule = self._broken(kinds, value)
+                if rule:
+                    raise SpecificationError(
+                        f"{self.name}: {one.name} must be {rule}, got {value!r}."
+                    )
+
+    def _broken(self, kinds: list[str], value: Any) -> str | None:
+        """Return the rule that a setting breaks; None where it keeps its annotation's."""
+        number = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+        if "bool" in kinds:
+            return None if isinstance(value, bool | np.bool_) else "True or False"
+        if "int" in kinds and "float" not in kinds:
+            whole = number and isinstance(value, Integral)
+            if self.takes_negative:
+                return None if whole else "an integer"
+            return None if whole and value >= 1 else "an integer >= 1"
+        if "float" in kinds:
+            if self.takes_negative:
+                return None if number and not np.isnan(value) else "a number"
+            return None if number and value >= 0 else "a number >= 0"
+        return None
 
     @abstractmethod
     def refusal(self, problem: Problem) -> str | None:

@@ -93,6 +93,7 @@ class FrankWolfe(StepwiseSolver):
     gap_tolerance: float | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.steps not in ("pairwise", "away", "plain"):
             raise SpecificationError(
                 f"frank-wolfe: steps must be 'pairwise', 'away' or 'plain', got {self.steps!r}."

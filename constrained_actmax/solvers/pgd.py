@@ -69,6 +69,7 @@ class PGD(Solver):
     momentum: float = MOMENTUM
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.schedule not in ("halved", "geometric", "constant"):
             raise SpecificationError(
                 f"pgd: schedule must be 'halved', 'geometric' or 'constant', got {self.schedule!r}."

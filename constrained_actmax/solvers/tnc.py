@@ -48,6 +48,7 @@ class TNC(ScipySolver):
 
     name: ClassVar[str] = "TNC"
     takes_rows: ClassVar[bool] = False
+    takes_negative: ClassVar[bool] = True
 
     maxfun: int = 15000
     maxiter: int | None = None  # type: ignore[assignment]  # SciPy's TNC counts evaluations alone

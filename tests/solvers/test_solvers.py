@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import cvxpy as cp
 import numpy as np
@@ -305,3 +306,28 @@ def test_stop_iteration_from_the_callback_is_an_interruption() -> None:
         assert result.status is cax.Status.INTERRUPTED, method
         assert result.message.startswith("Interrupted")
         assert result.feasible
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: cax.SPG(max_iterations=0), "spg: max_iterations must be an integer >= 1, got 0"),
+        (lambda: cax.SPG(memory=-3), "spg: memory must be an integer >= 1, got -3"),
+        (lambda: cax.SPG(gradient_tolerance="1e-3"), "must be a number >= 0, got '1e-3'"),
+        (lambda: cax.LBFGSB(maxcor=2.5), "L-BFGS-B: maxcor must be an integer >= 1, got 2.5"),
+        (lambda: cax.LBFGSB(ftol=np.nan), "ftol must be a number >= 0, got nan"),
+        (lambda: cax.SLSQP(autoscale=1), "SLSQP: autoscale must be True or False, got 1"),
+        (lambda: cax.PGD(iterations=True), "pgd: iterations must be an integer >= 1, got True"),
+        (lambda: cax.AugmentedLagrangian(max_rounds=None), "max_rounds must be an integer >= 1"),
+        (lambda: cax.TNC(eta="a"), "TNC: eta must be a number, got 'a'"),
+        (lambda: cax.ProjectedAdam(rate=0), "rate must be > 0, got 0"),
+    ],
+)
+def test_settings_are_checked_at_birth(build: Any, message: str) -> None:
+    with pytest.raises(SpecificationError, match=message):
+        build()
+
+
+def test_settings_that_scipy_reads_as_choose_for_me_are_kept() -> None:
+    assert cax.TNC(eta=-1, maxCGit=-1).options()["maxCGit"] == -1
+    assert cax.LBFGSB(ftol=0).options()["ftol"] == 0
