@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 _ROOMS: dict[str, tuple[str, ...]] = {
     "errors": (
+        "BackendError",
         "ConstrainedActmaxError",
         "InfeasibleError",
         "ModelError",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import os
+import sys
 from collections.abc import Iterable
 
 
@@ -16,6 +18,22 @@ class SpecificationError(ConstrainedActmaxError, ValueError):
 
 class ModelError(ConstrainedActmaxError, ValueError):
     """The model cannot be used as a differentiable function of its input."""
+
+
+class BackendError(ModelError):
+    """Keras runs, or was told to run, on another backend than TensorFlow.
+
+    Parameters
+    ----------
+    backend : str
+        Its name.
+    """
+
+    def __init__(self, backend: str) -> None:
+        super().__init__(
+            f"Keras runs on the backend {backend!r}, but derivatives come from TensorFlow; set the "
+            "environment variable KERAS_BACKEND=tensorflow before Keras is imported."
+        )
 
 
 class RefusedError(ConstrainedActmaxError, ValueError):
@@ -32,6 +50,19 @@ class ProjectionError(ConstrainedActmaxError, RuntimeError):
 
 class NonFiniteError(ConstrainedActmaxError, ArithmeticError):
     """The model returned NaN or infinity; the message names the point."""
+
+
+def foresee_backend() -> None:
+    """Refuse another backend before Keras is imported, which would fail or be in vain.
+
+    Raises
+    ------
+    BackendError
+        If the environment variable KERAS_BACKEND names another one than "tensorflow".
+    """
+    wanted = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if "keras" not in sys.modules and wanted != "tensorflow":
+        raise BackendError(wanted)
 
 
 def suggest(word: object, known: Iterable[object], limit: int = 12) -> str:

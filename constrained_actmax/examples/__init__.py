@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from constrained_actmax.errors import SpecificationError, suggest
+from constrained_actmax.errors import SpecificationError, foresee_backend, suggest
 
 if TYPE_CHECKING:
     import keras
@@ -38,6 +38,7 @@ MEANS_FILE = Path(__file__).with_name("class_means.npz")
 
 def load_model() -> keras.Model:
     """Return the embedded model, freshly read: (28, 28) in [0, 1] to ten softmax outputs."""
+    foresee_backend()
     import keras
 
     return keras.models.load_model(MODEL_FILE, compile=False)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from constrained_actmax.errors import ModelError, SpecificationError, suggest
+from constrained_actmax.errors import BackendError, ModelError, SpecificationError, suggest
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 
@@ -170,14 +170,11 @@ def needs_tensorflow_backend() -> None:
 
     Raises
     ------
-    ModelError
+    BackendError
         If `keras.config.backend()` is not "tensorflow".
     """
     import keras
 
     backend = keras.config.backend()
     if backend != "tensorflow":
-        raise ModelError(
-            f"Oracle: Keras runs on the backend {backend!r}, but derivatives come from TensorFlow; "
-            "set the environment variable KERAS_BACKEND=tensorflow before Keras is imported."
-        )
+        raise BackendError(backend)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.errors import ModelError, SpecificationError, suggest
+from constrained_actmax.errors import ModelError, SpecificationError, foresee_backend, suggest
 from constrained_actmax.layout import Input, Layout, Rows
 from constrained_actmax.objectives.bounded import BOTH, Bounded
 from constrained_actmax.objectives.signature import (
@@ -672,6 +672,7 @@ def _network(
     signature: str,
 ) -> tuple[Network, Any]:
     """Return the network of whatever the user gave, and the object that choices are cached for."""
+    foresee_backend()
     import keras
     import tensorflow as tf
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import Any
@@ -13,7 +14,8 @@ import tensorflow as tf
 from sample_models import dense
 
 from constrained_actmax import Logit, Oracle, Output
-from constrained_actmax.errors import ModelError, SpecificationError
+from constrained_actmax.errors import BackendError, ModelError, SpecificationError
+from constrained_actmax.oracles.loading import needs_tensorflow_backend
 
 L = keras.layers
 
@@ -178,14 +180,24 @@ def test_hidden_softmax_is_not_taken_for_logits() -> None:
     assert inlined.value(np.array([1.0, 2.0, 3.0])) == 4.0
 
 
-def test_another_backend_is_refused_with_the_way_to_switch() -> None:
-    code = (
-        "import keras\n"
-        "from constrained_actmax.oracles.loading import needs_tensorflow_backend\n"
-        "keras.config.backend = lambda: 'jax'\n"
-        "needs_tensorflow_backend()\n"
+def test_another_backend_is_refused_with_the_way_to_switch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("keras.config.backend", lambda: "jax")  # none other is installed
+    with pytest.raises(BackendError, match="KERAS_BACKEND=tensorflow"):
+        needs_tensorflow_backend()
+
+
+def test_another_backend_is_refused_before_keras_looks_for_it() -> None:
+    code = "import constrained_actmax as cax; cax.examples.load_model()"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"KERAS_BACKEND": "jax"},
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "BackendError: Keras runs on the backend 'jax'" in run.stderr
     assert "KERAS_BACKEND=tensorflow" in run.stderr
 
 
