@@ -98,7 +98,9 @@ def check_convex_set(
     _check_variational(bound, y, p, allowed, seed)
     apart = np.linalg.norm(y[:, np.newaxis] - y, axis=2)
     together = np.linalg.norm(p[:, np.newaxis] - p, axis=2)
-    slack = allowed * (1.0 + np.maximum(size[:, np.newaxis], size))
+    # Each may be off by the accuracy, which is relative to the projected point.
+    error = allowed * reach + SUM_ROUNDING * size * np.sqrt(y.shape[1])
+    slack = error[:, np.newaxis] + error
     _below((together - apart - slack).ravel(), 0.0, bound, "project is expansive")
     if reference:
         for row, found in zip(y, p, strict=True):
@@ -123,8 +125,10 @@ def _check_variational(bound: ConvexSet, y: Rows, p: Rows, allowed: float, seed:
         turned = ahead + 0.3 * scale * rng.standard_normal(ahead.shape) / np.sqrt(len(row))
         steps = np.concatenate([z, bound.project(found + ahead), bound.project(found + turned)])
         steps -= found
+        # If p is off by e, then so is y - p, and the product by at most e (|y - p| + |z - p|).
         # Rounding of a huge point enters in proportion to its own size.
-        noise = allowed * (scale + np.linalg.norm(steps, axis=1)) + SUM_ROUNDING * np.abs(row).max()
+        noise = allowed * scale * (1.0 + np.linalg.norm(steps, axis=1) / length)
+        noise += allowed * np.linalg.norm(steps, axis=1) + SUM_ROUNDING * np.abs(row).max()
         _below(
             steps @ (normal / length) - noise,
             0.0,

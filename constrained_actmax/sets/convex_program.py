@@ -208,9 +208,8 @@ class ConvexProgram:
                 if status in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE) and value is not None:
                     tries += 1
                     inside = self.inside(np.array(value, dtype=np.float64))
-                    # Of points inside, the nearer is the better projection.
-                    if inside is not None and np.linalg.norm(inside - y) < distance:
-                        best, distance = inside, float(np.linalg.norm(inside - y))
+                    if inside is not None and self._penalised(inside, y) < distance:
+                        best, distance = inside, self._penalised(inside, y)
                         price = self._rows[0].dual_value
                         if price is not None and np.ndim(price) == 0:
                             dual = float(price) / weight
@@ -222,6 +221,12 @@ class ConvexProgram:
             f"{self}: no solver found a projection within {self.tolerance:g} of the set "
             f"({'; '.join(report)})."
         )
+
+    def _penalised(self, x: Vector, y: Vector) -> float:
+        # Of points inside, the nearer is the better projection; but one that is outside by rounding
+        # is nearer by as much: |x - y| + dist(x, C) is least at the projection.
+        excess = max(float(one._violation(x[np.newaxis])[0]) for one in self.members)
+        return float(np.linalg.norm(x - y)) + excess
 
     def inside(self, x: Vector) -> Vector | None:
         """Return a point near x within the tolerance, by a step toward an interior point."""
