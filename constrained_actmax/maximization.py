@@ -624,13 +624,17 @@ def _measured(
     optimality = measure(problem, x, found, gap=gap)
     feasible = bool(problem.feasible(x[np.newaxis], found.c)[0]) and bool(found.finite[0])
     status, detail = ended.status, ended.detail
-    stationary = (
-        optimality.stationarity <= run.tolerance
-        and optimality.complementarity <= problem.feasibility_tolerance
-    )
-    if status is Status.CONVERGED and not stationary:
+    slack = problem.feasibility_tolerance * max(1.0, abs(float(found.f[0])))
+    missed = []
+    if optimality.stationarity > run.tolerance:
+        missed.append(f"residual {optimality.stationarity:.2g} > tol {run.tolerance:.2g}")
+    if optimality.complementarity > slack:
+        missed.append(f"complementarity {optimality.complementarity:.2g} > {slack:.2g}")
+    stationary = not missed
+    if status is Status.CONVERGED and missed:
         status = Status.STALLED
-        detail = f"{detail} Residual {optimality.stationarity:.2g} > tol {run.tolerance:.2g}."
+        words = " and ".join(missed)
+        detail = f"{detail} {words[0].upper()}{words[1:]}."
     elif status in (Status.STALLED, Status.BUDGET) and stationary and feasible:
         status = Status.CONVERGED
     steepest = float(np.max(np.abs(found.gradient[0]), initial=0.0))

@@ -145,8 +145,9 @@ class Optimality:
     violation : float
         Largest relative violation of any constraint.
     complementarity : float
-        :math:`\max_i |\mu_i| \min(c_i - l_i, u_i - c_i)` over the functional constraints; 0
-        without any.
+        :math:`\max_i |\mu_i| \min(c_i - l_i, u_i - c_i)` over the functional constraints, in
+        units of the objective; 0 without any. Converged means at most `feasibility_tolerance`
+        times :math:`\max(1, |f|)`.
     multipliers : dict
         By constraint, in the user's words: the rate at which the optimal value, as the objective
         is written, changes as the bound or radius grows. Empty where no constraint has one.

@@ -131,11 +131,7 @@ class Linear(ConvexSet):
         if self._words:
             return self._words
         if isinstance(self.A, Mapping):
-            terms = " + ".join(
-                name if coefficient == 1 else f"{coefficient:g} {name}"
-                for name, coefficient in self.A.items()
-            )
-            return f"Linear({_range(self.lower, terms, self.upper)})"
+            return f"Linear({_range(self.lower, _sum(self.A), self.upper)})"
         rows = self.A.shape[0] if sp.issparse(self.A) else np.shape(self.A)[0]
         name = "A x" if sp.issparse(self.A) or np.ndim(self.A) > 1 else "a'x"
         count = f", {rows} rows" if name == "A x" else ""
@@ -304,6 +300,17 @@ ROUNDING_OF_A_SUM = 64 * float(np.finfo(np.float64).eps)
 
 def _row_bounds(value: Any, missing: float, m: int, who: str) -> Vector:
     return conform(missing if value is None else value, (m,), who)
+
+
+def _sum(coefficients: Mapping[str, float]) -> str:
+    """Return the row as one writes it: ``a + 2 b - c``."""
+    words = ""
+    for name, coefficient in coefficients.items():
+        size = abs(coefficient)
+        sign = "-" if coefficient < 0 else "+"
+        space = f" {sign} " if words else sign.replace("+", "")
+        words += space + (name if size == 1 else f"{size:.4g} {name}")
+    return words
 
 
 def _range(lower: Any, middle: str, upper: Any) -> str:

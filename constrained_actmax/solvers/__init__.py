@@ -11,7 +11,7 @@ from constrained_actmax.solvers.pqn import PQN
 from constrained_actmax.solvers.selection import SOLVERS
 from constrained_actmax.solvers.slsqp import SLSQP
 from constrained_actmax.solvers.spg import SPG
-from constrained_actmax.solvers.stepwise import StepwiseSolver
+from constrained_actmax.solvers.stepwise import Sample, Steps, StepwiseSolver
 from constrained_actmax.solvers.tnc import TNC
 from constrained_actmax.solvers.trust_constr import TrustConstr
 
@@ -28,7 +28,9 @@ __all__ = [
     "AugmentedLagrangian",
     "FrankWolfe",
     "RowSolver",
+    "Sample",
     "Solver",
+    "Steps",
     "StepwiseSolver",
     "TrustConstr",
 ]

@@ -1,0 +1,54 @@
+"""A solver of one's own: the projected subgradient method with steps of falling length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+import constrained_actmax as cax
+from constrained_actmax.solvers import Sample, Steps, StepwiseSolver
+
+
+@dataclass(frozen=True, kw_only=True)
+class FallingSteps(StepwiseSolver):
+    r"""Steps of length :math:`a_k = a_0 / \sqrt{k + 1}` along the gradient, then a projection [1]_.
+
+    .. math:: x \leftarrow P_C(x - a_k\, g / \|g\|_2)
+
+    Parameters
+    ----------
+    first_length : float
+        a_0, in the units of the model's input.
+    max_iterations : int
+        Steps of each start.
+
+    References
+    ----------
+    .. [1] Shor (1985), Minimization Methods for Non-Differentiable Functions, Springer.
+    """
+
+    name: ClassVar[str] = "falling-steps"
+
+    first_length: float = 1.0
+    max_iterations: int = 1000
+
+    def refusal(self, problem: cax.Problem) -> str | None:
+        if problem.constraints:
+            return f"{self.name} keeps convex sets alone; use method='augmented-lagrangian'."
+        return None
+
+    def _steps(self, run, start: int, x: np.ndarray, first: Sample) -> Steps:
+        project = run.projector(start)
+        g = first.gradient
+        for k in range(self.max_iterations):
+            if np.max(np.abs(project(x - g, "residual") - x)) <= run.tolerance:
+                run.end(start, x, cax.Status.CONVERGED)
+                return
+            length = self.first_length / np.sqrt(k + 1)
+            x = project(x - length * g / np.linalg.norm(g))
+            f, g = yield x  # ask for an evaluation; all starts share one model call
+            if not run.iterate(start, x, f):  # counted, recorded; False: the callback said stop
+                return
+        run.end(start, x, cax.Status.BUDGET, "max_iterations reached.")

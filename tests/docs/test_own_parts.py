@@ -1,0 +1,67 @@
+"""The solver and the objective of tutorial 7 keep the laws, and refuse what they cannot do."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+import constrained_actmax as cax
+from constrained_actmax.conformance import check_objective, check_solver
+
+TUTORIALS = Path(__file__).parents[2] / "docs" / "tutorials"
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    monkeypatch.syspath_prepend(TUTORIALS)
+    return importlib.import_module
+
+
+def test_own_solver_keeps_the_laws_and_nears_a_known_optimum(
+    load: Callable[[str], ModuleType],
+) -> None:
+    solver = load("falling_steps").FallingSteps(max_iterations=300)
+    rng = np.random.default_rng(0)
+    target = rng.uniform(0.5, 1.5, 6)  # outside the ball: the optimum is its projection
+    oracle = cax.FunctionOracle(
+        lambda x: (-np.abs(x - target).sum(), -np.sign(x - target)), 6, smooth=False
+    )
+    ball = cax.L2Ball(1.0)
+    problem = cax.Problem(oracle, constraints=ball)
+    check_solver(solver, problem, problem.set.sample(rng, 3))
+    found = cax.solve(problem, method=solver, seed=0)
+    # All slopes are 1 until an entry reaches its target, so the optimum is (1, ..., 1) / sqrt(6).
+    np.testing.assert_allclose(found.x, np.full(6, 6**-0.5), atol=0.02)
+    assert np.linalg.norm(found.x) <= 1 + 1e-12
+
+
+def test_own_solver_refuses_limits_on_outputs(load: Callable[[str], ModuleType]) -> None:
+    solver = load("falling_steps").FallingSteps()
+    model = cax.examples.load_model()
+    with pytest.raises(cax.RefusedError, match="augmented-lagrangian"):
+        cax.maximize(model, cax.Logit(7), [cax.Box(0, 1), cax.Logit(9) <= 3], method=solver)
+
+
+def test_own_objective_keeps_the_laws_and_is_the_entropy(load: Callable[[str], ModuleType]) -> None:
+    entropy = load("entropy").Entropy()
+    model = cax.examples.load_model()
+    points = np.random.default_rng(0).random((2, 784))
+    check_objective(entropy, cax.Oracle(model, cax.Logit(0), precision="float64"), points)
+    oracle = cax.Oracle(model, entropy, precision="float64")
+    p = model.predict(points.reshape(-1, 28, 28), verbose=0).astype(np.float64)
+    np.testing.assert_allclose(
+        oracle.values(points)[:, 0], -np.sum(p * np.log(p), axis=1), rtol=1e-5
+    )
+
+
+def test_own_objective_refuses_plain_numbers(load: Callable[[str], ModuleType]) -> None:
+    import keras
+
+    plain = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    with pytest.raises(cax.SpecificationError, match="does not end in a softmax"):
+        cax.Oracle(plain, load("entropy").Entropy())
