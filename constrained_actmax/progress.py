@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,6 +27,45 @@ def watched() -> bool:
         return True
     stream = sys.stderr
     return stream is not None and stream.isatty()
+
+
+@contextmanager
+def counted(
+    name: str, total: int, completed: int, shown: bool | None = None
+) -> Iterator[Callable[[str], None]]:
+    """Draw a bar of tasks, and give the function that counts one more as done.
+
+    Parameters
+    ----------
+    name : str
+        What is counted; the function's argument takes its place.
+    total, completed : int
+        Tasks, and how many of them are done already.
+    shown : bool, optional
+        Whether to draw; by default where a person is looking.
+    """
+    if not (watched() if shown is None else shown):
+        yield lambda _: None  # rich would end even a disabled bar with an empty line
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    with Progress(
+        TextColumn("{task.description}", markup=False),  # labels may hold brackets
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        line = bar.add_task(name, total=total, completed=completed)
+        yield lambda done: bar.update(line, advance=1, description=done)
 
 
 class Line:

@@ -20,19 +20,17 @@ from concurrent.futures import (
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from constrained_actmax.errors import ConstrainedActmaxError, SpecificationError
 from constrained_actmax.maximization import solve
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.problem import MODEL_OPTIONS, Problem
+from constrained_actmax.progress import counted
 from constrained_actmax.result import Budget, Failure, Result, Status, load_result
 from constrained_actmax.rounds import Ask, Rounds
 from constrained_actmax.run import Stopped, padded
 from constrained_actmax.solvers.base import Solver
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
 
 Entry: TypeAlias = Result | Failure
 #: How often a sweep starts its own worker processes again after one was killed.
@@ -148,7 +146,7 @@ def sweep(
     seed : int, default 0
         For each problem the same.
     progress : bool, optional
-        Whether to draw a bar; by default on a terminal.
+        Whether to draw a bar; by default on a terminal or in a notebook.
 
     Returns
     -------
@@ -180,14 +178,13 @@ def sweep(
                 if stored is not None:
                     entries[index] = stored
         left = [index for index in range(len(tasks)) if index not in entries]
-        with _bar(progress) as bar:
-            line = bar.add_task("sweep", total=len(tasks), completed=len(entries))
+        with counted("sweep", len(tasks), len(entries), progress) as advance:
             for index, packed in _answers(workers, {index: tasks[index] for index in left}):
                 entry = _unpacked(packed, Path(scratch))
                 if place is not None:
                     _store(place, tasks[index], entry)
                 entries[index] = entry
-                bar.advance(line)
+                advance("sweep")
     return [entries[index] for index in range(len(tasks))]
 
 
@@ -395,20 +392,3 @@ def _own_processes(
                     f"workers: processes were killed {POOL_RESTARTS + 1} times, with "
                     f"{len(left)} tasks left; fewer workers need less memory."
                 ) from error
-
-
-def _bar(progress: bool | None) -> Progress:
-    import sys
-
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    shown = sys.stderr.isatty() if progress is None else progress
-    return Progress(
-        "{task.description}",
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not shown,
-    )

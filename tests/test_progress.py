@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import constrained_actmax as cax
+from constrained_actmax.progress import counted
 
 SCRIPT = """
 import time
@@ -61,6 +62,15 @@ def test_a_log_sees_nothing() -> None:
     )
     assert done.stderr == ""
     assert done.stdout == ""
+
+
+def test_a_bar_that_is_not_shown_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with counted("tasks", 2, 0, shown=False) as advance:
+        advance("one")
+    assert capsys.readouterr() == ("", "")
+    with counted("tasks", 2, 0, shown=True) as advance:
+        advance("on [0, 1]")
+    assert capsys.readouterr().out == ""
 
 
 def test_a_listener_gets_every_iterate_and_may_stop() -> None:

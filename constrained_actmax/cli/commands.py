@@ -146,6 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with warnings.catch_warnings():
         warnings.showwarning = _warn
+        warnings.simplefilter("ignore", DeprecationWarning)  # between packages: not for a user
         status = _run(None if arguments is None else list(arguments))
     sys.exit(status)
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -21,6 +19,7 @@ from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Rows
 from constrained_actmax.maximization import versions
 from constrained_actmax.problem import Problem
+from constrained_actmax.progress import counted
 from constrained_actmax.result import Budget
 from constrained_actmax.solvers.base import Solver
 
@@ -71,7 +70,7 @@ def compare(
         Where each trial is stored as it ends; a second call with the same question takes up what
         is there. JSON and NumPy files, no pickle.
     progress : bool, optional
-        Whether to draw a bar; by default on a terminal.
+        Whether to draw a bar; by default on a terminal or in a notebook.
 
     Returns
     -------
@@ -123,7 +122,7 @@ def compare(
                 done[key] = stored
     left = [task for task in tasks if task[0] not in done]
     listed, methods_listed = list(named.values()), list(known.values())
-    with _bar(progress, len(tasks), len(done)) as advance:
+    with counted("compare", len(tasks), len(done), progress) as advance:
         try:
             for key, trial in _played(
                 left, listed, methods_listed, records, described, budget, tol, workers, on_error
@@ -131,7 +130,7 @@ def compare(
                 done[key] = trial
                 if place is not None:
                     trial.save(place / "runs", key)
-                advance(trial)
+                advance(f"{trial.method} on {trial.problem}")
         except KeyboardInterrupt:
             if not done:
                 raise
@@ -279,26 +278,3 @@ def _tasks(
                 digest.update(record.lower.tobytes() + record.upper.tobytes())
                 tasks.append((digest.hexdigest()[:24], p, m, start))
     return tasks
-
-
-@contextmanager
-def _bar(shown: bool | None, total: int, completed: int) -> Iterator[Any]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    seen = sys.stderr.isatty() if shown is None else shown
-    with Progress(
-        "{task.description}",
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not seen,
-    ) as bar:
-        line = bar.add_task("compare", total=total, completed=completed)
-
-        def advance(trial: Trial) -> None:
-            bar.update(line, advance=1, description=f"{trial.method} on {trial.problem}")
-
-        yield advance

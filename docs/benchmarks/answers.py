@@ -68,7 +68,7 @@ def answer_5_network(samples: Samples, test: Samples, path: Path) -> tuple[Any, 
     return model, float((found.argmax(axis=1) == test.labels).mean())
 
 
-def claims(samples: Samples) -> Iterator[str]:
+def claims(samples: Samples, folder: Path) -> Iterator[str]:
     """Yield the table of the five answers with their own parameters and without constraints."""
     oracle = cax.Oracle(cax.examples.load_model(), labels=NAMES)
     problems = {name: cax.Problem(oracle, cax.Probability(name)) for name in NAMES}
@@ -99,7 +99,8 @@ def claims(samples: Samples) -> Iterator[str]:
     )
     yield "|---|---|---|---|---|---|---|"
     for name, (words, method, x0) in entries.items():
-        found = cax.compare(problems, {name: method}, starts=x0)
+        found = cax.compare(problems, {name: method}, starts=x0, folder=folder / name)
+        complete(found, len(NAMES))
         before = [float(one.start_values[0]) for one in found.problems]
         after = [one.raw_value for one in found.trials]
         outside = statistics.median(
@@ -113,12 +114,19 @@ def claims(samples: Samples) -> Iterator[str]:
         problems["Trouser"],
         {"input-mask": cax.InputMask(epochs=187_500)},
         starts=entries["input-mask"][2],
+        folder=folder / "whole",
     ).trials[0]
     yield ""
     yield (
         f"`input-mask` on class 1, the answer's own, with all of its 187,500 steps: probability "
         f"{whole.raw_value:.6f} in {whole.seconds:.0f} s."
     )
+
+
+def complete(found: cax.Comparison, count: int) -> None:
+    """Leave if Ctrl-C cut a comparison short; its trials are kept."""
+    if len(found.trials) < count:
+        raise SystemExit(f"{len(found.trials)} of {count} trials are done; run it again.")
 
 
 def problems(networks: dict[str, Any]) -> dict[str, cax.Problem]:
@@ -253,10 +261,11 @@ def main() -> None:
     networks = {"embedded network": cax.examples.load_model(), "CNN of answer 5": cnn}
     families = methods(samples)
     flat = {label: one for family in families.values() for label, one in family.items()}
-    found = cax.compare(
-        problems(networks), flat, budget=BUDGET, seed=SEED, folder=given.folder / "trials"
-    )
+    asked = problems(networks)
+    found = cax.compare(asked, flat, budget=BUDGET, seed=SEED, folder=given.folder / "trials")
+    complete(found, len(asked) * len(flat))
     found.to_html(given.folder / "report.html", title="The five answers, and what is used today")
+    own = list(claims(samples, given.folder / "claims"))
     known = versions()
     lines = [
         f"Printed by `python docs/benchmarks/answers.py --data FOLDER --write` "
@@ -264,7 +273,7 @@ def main() -> None:
         f"Keras {known['keras']}). Budget {BUDGET} rows, seed {SEED}. Accuracy of the CNN after "
         f"{EPOCHS_OF_CNN} epochs: {accuracy:.4f}.",
         "\n## Each answer by itself\n",
-        *claims(samples),
+        *own,
         "\n## All together",
         *tables(found, families),
     ]
