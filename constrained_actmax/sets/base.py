@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import cvxpy as cp
 
     from constrained_actmax.sets.convex_program import ConvexProgram
+    from constrained_actmax.sets.separable_form import SeparableForm
 
 
 @dataclass(frozen=True, eq=False)
@@ -412,6 +413,10 @@ class ConvexSet(ABC):
         return np.stack([self._program.maximizer(row) for row in g])
 
     def _to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm | None:
+        return None
+
+    def _separable(self, lower: Vector, upper: Vector) -> SeparableForm | None:
+        """Return the set as a sum over entries; None where `_to_scipy` says it, or nothing does."""
         return None
 
     def _rows(self, x: Any, who: str) -> tuple[Rows, bool]:

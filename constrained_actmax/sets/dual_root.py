@@ -20,6 +20,7 @@ from constrained_actmax.layout import Indices, Rows, Vector
 
 MAX_PASSES = 200  # bisection alone needs 64 for the whole range of a double; Newton 4 to 12
 ROUNDING = 8 * float(np.finfo(np.float64).eps)  # a gap below this share of its terms is rounding
+TINY = float(np.finfo(np.float64).tiny)
 PULLS = 6  # the first removes the excess; the others what rounding leaves, 32 ulp, 128 ulp, ...
 LONG_ROW = 8192  # entries; longer rows leave the processor's cache when many are stacked
 
@@ -252,15 +253,22 @@ def pulled_inside(
     radius : float
         The largest height allowed.
     """
+    value = height(x)
+    high = np.flatnonzero(value > radius)
+    if not high.size:
+        return x
+    least = float(height(inner[np.newaxis])[0])
+    value = value[high]
     for attempt in range(PULLS):
-        value = height(x)
-        high = np.flatnonzero(value > radius)
-        if not high.size:
-            return x
-        least = float(height(inner[np.newaxis])[0])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            share = (radius - least) / (value[high] - least)
-        share = np.clip(np.nan_to_num(share), 0.0, 1.0) * (1.0 - ROUNDING * 4.0**attempt)
+        share = (radius - least) / np.maximum(value - least, TINY)
+        share = np.minimum(np.maximum(share, 0.0), 1.0) * (1.0 - ROUNDING * 4.0**attempt)
         moved = inner + share[:, np.newaxis] * (x[high] - inner)
-        x[high] = np.minimum(np.maximum(moved, lower), upper)
+        np.maximum(moved, lower, out=moved)
+        np.minimum(moved, upper, out=moved)
+        x[high] = moved
+        value = height(moved)
+        still = value > radius
+        if not still.any():
+            break
+        high, value = high[still], value[still]
     return x

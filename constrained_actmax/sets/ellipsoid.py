@@ -13,6 +13,7 @@ from constrained_actmax.layout import Region, Rows, Vector, conform
 from constrained_actmax.sets.base import ConvexSet, checked_number, short
 from constrained_actmax.sets.dual_root import PULLS, ROUNDING
 from constrained_actmax.sets.scipy_form import ScipyForm, SmoothRow
+from constrained_actmax.sets.separable_form import SeparableForm
 
 if TYPE_CHECKING:
     import cvxpy as cp
@@ -189,6 +190,14 @@ class Ellipsoid(ConvexSet):
         d = variable - self.center
         turned = d if self._axes is None else self._axes.T @ d
         return [cp.norm2(cp.multiply(1.0 / np.sqrt(self._variances), turned)) <= self.radius]
+
+    @override
+    def _separable(self, lower: Vector, upper: Vector) -> SeparableForm | None:
+        if self._axes is not None:
+            return None
+        unlimited = np.full(self.dimension, np.inf)
+        ball = (self.center, 1.0 / self._variances, self.radius)
+        return SeparableForm(-unlimited, unlimited, squares=(ball,))
 
     @override
     def _to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:

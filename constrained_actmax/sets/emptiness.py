@@ -10,7 +10,7 @@ import numpy as np
 from constrained_actmax.errors import InfeasibleError, ProjectionError
 from constrained_actmax.layout import Vector
 from constrained_actmax.sets.base import LARGEST, ConvexSet
-from constrained_actmax.sets.pieces import Alone, InBox, Piece
+from constrained_actmax.sets.pieces import Alone, InBox, Piece, Separable
 
 if TYPE_CHECKING:
     from constrained_actmax.sets.intersection import Intersection
@@ -59,7 +59,7 @@ def _is_empty(piece: Piece) -> bool:
         excess = piece.members[0].excess_in_box(piece.lower, piece.upper)
         if excess is not None:
             return excess > TOUCHING * _size(piece.lower, piece.upper)
-    if isinstance(piece, InBox):
+    if isinstance(piece, InBox) or (isinstance(piece, Separable) and piece.holds_a_point()):
         return False
     if len(piece.indices) > LARGEST:
         return False  # the projection itself will say

@@ -15,7 +15,7 @@ from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Indices, Layout, Region, Rows, Vector
 from constrained_actmax.sets.base import LARGEST, ConvexSet
 from constrained_actmax.sets.part import Part
-from constrained_actmax.sets.pieces import Alone, Alternating, InBox, Piece, Program
+from constrained_actmax.sets.pieces import Alone, Alternating, InBox, Piece, Program, Separable
 from constrained_actmax.sets.scipy_form import Lift, LinearRows, ScipyForm, SmoothRow
 
 if TYPE_CHECKING:
@@ -45,8 +45,9 @@ class Intersection(ConvexSet):
     Boxes are merged; what is left is split into pieces that share no entry. A piece projects by
 
     1. a closed form, alone or with its box (root of the dual, O(n) a pass);
-    2. one cvxpy problem, compiled once;
-    3. Dykstra's method [1]_, where the piece is too large for cvxpy.
+    2. Newton's method on the dual, for rows, one L1 ball and balls with a diagonal metric together;
+    3. one cvxpy problem, compiled once;
+    4. Dykstra's method [1]_, where the piece is too large for cvxpy.
 
     A point always ends inside: within 1e-12, relative, for closed forms, within 1e-8 for the
     others. `print` shows the choice.
@@ -163,6 +164,10 @@ class Intersection(ConvexSet):
                 return Alone(indices, members, lower, upper)
             if first.takes_box(lower, upper):
                 return InBox(indices, members, lower, upper)
+        if self.strategy in (None, "closed") and all(one.convex for one in members):
+            dual = Separable.dual_of(members, lower, upper)
+            if dual is not None:
+                return Separable(indices, members, lower, upper, dual)
         if not all(one.convex for one in members):
             raise SpecificationError(
                 f"{self.describe()}: a heuristic set goes with bounds only; leave out one of "

@@ -14,6 +14,7 @@ from constrained_actmax.layout import Region, Rows, Vector
 from constrained_actmax.sets.base import ConvexSet, checked_number, short
 from constrained_actmax.sets.dual_root import LONG_ROW, clipped_line_root, pulled_inside
 from constrained_actmax.sets.scipy_form import Lift, LinearRows, ScipyForm
+from constrained_actmax.sets.separable_form import SeparableForm
 
 if TYPE_CHECKING:
     import cvxpy as cp
@@ -205,6 +206,14 @@ class L1Ball(ConvexSet):
         import cvxpy as cp
 
         return [cp.norm1(cp.multiply(self.weights, variable - self.center)) <= self.radius]
+
+    @override
+    def _separable(self, lower: Vector, upper: Vector) -> SeparableForm | None:
+        form = self._to_scipy(lower, upper)
+        if form.lift is None:
+            return SeparableForm(form.lower, form.upper, form.rows)  # one signed row
+        unlimited = np.full(self.dimension, np.inf)
+        return SeparableForm(-unlimited, unlimited, l1=((self.center, self.weights, self.radius),))
 
     @override
     def _to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:

@@ -13,6 +13,7 @@ from constrained_actmax.layout import Region, Rows, Vector
 from constrained_actmax.sets.base import ConvexSet, checked_number, short
 from constrained_actmax.sets.dual_root import clipped_ray_root, pulled_inside
 from constrained_actmax.sets.scipy_form import ScipyForm, SmoothRow
+from constrained_actmax.sets.separable_form import SeparableForm
 
 if TYPE_CHECKING:
     import cvxpy as cp
@@ -184,6 +185,12 @@ class L2Ball(ConvexSet):
         import cvxpy as cp
 
         return [cp.norm2(variable - self.center) <= self.radius]
+
+    @override
+    def _separable(self, lower: Vector, upper: Vector) -> SeparableForm:
+        unlimited = np.full(self.dimension, np.inf)
+        ball = (self.center, np.ones(self.dimension), self.radius)
+        return SeparableForm(-unlimited, unlimited, squares=(ball,))
 
     @override
     def _to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:

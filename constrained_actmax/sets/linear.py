@@ -16,6 +16,7 @@ from constrained_actmax.layout import Indices, Region, Rows, Vector, conform
 from constrained_actmax.sets.base import ConvexSet, jsonable, short
 from constrained_actmax.sets.dual_root import clipped_line_root
 from constrained_actmax.sets.part import Part
+from constrained_actmax.sets.pieces import Separable
 from constrained_actmax.sets.scipy_form import LinearRows, ScipyForm
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Linear(ConvexSet):
     Notes
     -----
     One row, and rows that share no entry, project alone and with a box by the root of the dual
-    [1]_, O(n) a pass; several that do share entries by cvxpy.
+    [1]_, O(n) a pass; several that do share entries by Newton's method on the dual, O(m n) a pass.
 
     References
     ----------
@@ -215,9 +216,14 @@ class Linear(ConvexSet):
 
     @override
     def _project_with_dual(self, x: Rows) -> tuple[Rows, Vector]:
-        if not self.closed:
-            return self._project_by_cvxpy(x), np.full(len(x), np.nan)
         unlimited = np.full(self.dimension, np.inf)
+        if not self.closed:
+            dual = Separable.dual_of((self,), -unlimited, unlimited)
+            if dual is None:
+                return self._project_by_cvxpy(x), np.full(len(x), np.nan)
+            every = np.arange(self.dimension)
+            piece = Separable(every, (self,), -unlimited, unlimited, dual)
+            return piece.project(x)[0], np.full(len(x), np.nan)
         return self._project_in_box(x, -unlimited, unlimited)
 
     @override

@@ -14,6 +14,7 @@ from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Indices, Region, Rows, Vector
 from constrained_actmax.sets.base import ConvexSet
 from constrained_actmax.sets.scipy_form import Lift, LinearRows, ScipyForm, SmoothRow
+from constrained_actmax.sets.separable_form import SeparableForm
 
 if TYPE_CHECKING:
     import cvxpy as cp
@@ -202,6 +203,24 @@ class Part(ConvexSet):
         )
         smooth = tuple(self._smooth(one) for one in form.smooth)
         return ScipyForm(*self._embedded(form.lower, form.upper), rows, smooth)
+
+    @override
+    def _separable(self, lower: Vector, upper: Vector) -> SeparableForm | None:
+        form = self.inner._separable(lower[self.indices], upper[self.indices])
+        if form is None:
+            return None
+
+        def spread(part: Vector) -> Vector:
+            whole = np.zeros(self.size)
+            whole[self.indices] = part
+            return whole
+
+        return SeparableForm(
+            *self._embedded(form.lower, form.upper),
+            tuple(LinearRows(self._columns(one.matrix), one.lower, one.upper) for one in form.rows),
+            tuple((spread(c), spread(w), r) for c, w, r in form.l1),
+            tuple((spread(c), spread(q), r) for c, q, r in form.squares),
+        )
 
     def _columns(self, matrix: sp.csr_array) -> sp.csr_array:
         entries = matrix.tocoo()

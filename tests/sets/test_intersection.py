@@ -140,15 +140,39 @@ def test_dykstra_on_sets_that_have_no_joint_form_agrees_with_cvxpy() -> None:
 def test_a_large_piece_goes_to_dykstra() -> None:
     n = 20_000
     c = np.linspace(0, 1, n)
-    large = Intersection([Box(0, 1), L1Ball(500.0, c), L2Ball(5.0, c)]).bind(Layout.of_array((n,)))
+    pairs = GroupBall(300.0, np.arange(n) // 2, c)
+    large = Intersection([Box(0, 1), L1Ball(500.0, c), pairs]).bind(Layout.of_array((n,)))
     assert "Dykstra" in str(large)
     p = large.project(c + np.random.default_rng(0).standard_normal(n))
     assert large.violation(p) <= 1e-8
     assert np.abs(p - c).sum() > 100
 
 
+def test_budgets_and_rows_of_an_image_share_one_dual() -> None:
+    n = 20_000
+    c = np.linspace(0, 1, n)
+    members = [Box(0, 1), L1Ball(500.0, c), L2Ball(5.0, c), Linear(np.ones(n), upper=c.sum())]
+    large = Intersection(members, strategy="closed").bind(Layout.of_array((n,)))
+    assert "Newton" in str(large)
+    y = c + np.random.default_rng(0).standard_normal(n)
+    p = large.project(y)
+    assert large.violation(p) <= 1e-12
+    assert np.linalg.norm(p - c) == pytest.approx(5.0)
+    # The nearest point along each way that leads farther in.
+    for z in (c, np.clip(c - 0.01, 0, 1), large.project(2 * c - y)):
+        assert (y - p) @ (z - p) <= 1e-7
+
+
+def test_what_the_dual_cannot_finish_goes_to_cvxpy() -> None:
+    together = Intersection([Box(0, 1), L1Ball(1.5, C), L2Ball(0.6, C + 0.1)]).bind(LAYOUT)
+    y = 2 * RNG.standard_normal((3, 9))
+    expected = together.project(y)
+    together.pieces[0].dual.project = lambda y: None  # a fault that no known input brings about
+    np.testing.assert_allclose(together.project(y), expected, atol=1e-5)
+
+
 def test_closed_refuses_what_is_not() -> None:
-    together = Intersection([L1Ball(1), L2Ball(0.5)], strategy="closed")
+    together = Intersection([L1Ball(1), GroupBall(0.5)], strategy="closed")
     with pytest.raises(SpecificationError, match="no closed form"):
         together.bind(LAYOUT)
 
@@ -161,6 +185,9 @@ def test_the_intersections_that_users_write_most_are_closed() -> None:
         [Box(0, 1), L1Ball(2, C), Fixed([0, 1], C[:2])],
         [Box(0, 1), Linear(np.ones(9), upper=2)],
         [Box(0, 1), Simplex(groups=np.arange(9) // 3), Fixed([0], 0.2)],
+        [Box(0, 1), Linear(np.ones(9), upper=2), Linear(C, lower=0.1)],
+        [Box(0, 1), L1Ball(2, C), L2Ball(1, C), Linear(C, upper=C @ C)],
+        [Box(0, 1), Ellipsoid(1, 1 + C, C)],
     ):
         Intersection(members, strategy="closed").bind(LAYOUT).project(np.ones(9))
 

@@ -37,6 +37,7 @@ from constrained_actmax.sets import (
     Symmetric,
     TotalVariationBall,
 )
+from constrained_actmax.sets.pieces import Separable
 
 
 @dataclass
@@ -308,6 +309,81 @@ def image_groups(draw: Draw) -> list[ConvexSet]:
     return [GroupBall(draw.slack())]
 
 
+TOGETHER: dict[str, Maker] = {}
+
+
+def together_maker(make: Maker) -> Maker:
+    TOGETHER[make.__name__.replace("_", " ")] = make
+    return make
+
+
+@together_maker
+def rows_that_share_entries(draw: Draw) -> list[ConvexSet]:
+    A = draw.rng.normal(size=(3, draw.n))
+    z = draw.vector()
+    return [Linear(A, A @ z - draw.slack(), A @ z + draw.slack())]
+
+
+@together_maker
+def box_several_rows(draw: Draw) -> list[ConvexSet]:
+    lower, upper = draw.bounds()
+    A, z = draw.rng.normal(size=(3, draw.n)), draw.inside(lower, upper)
+    A[2] = A[1]  # twice the same
+    return [
+        Box(lower, upper),
+        Linear(A, A @ z - draw.slack(), A @ z + draw.slack()),
+        Halfspace(np.ones(draw.n), z.sum() + draw.slack()),
+    ]
+
+
+@together_maker
+def box_l1_rows(draw: Draw) -> list[ConvexSet]:
+    lower, upper = draw.bounds()
+    z, c, a = draw.inside(lower, upper), draw.vector(), draw.rng.normal(size=draw.n)
+    return [
+        Box(lower, upper),
+        L1Ball(np.abs(z - c).sum() + draw.slack(), c),
+        Linear(a, a @ z - draw.slack(), a @ z + draw.slack()),
+    ]
+
+
+@together_maker
+def box_l1_l2(draw: Draw) -> list[ConvexSet]:
+    lower, upper = draw.bounds()
+    z, c, w = draw.inside(lower, upper), draw.vector(), draw.rng.uniform(0.1, 3, draw.n)
+    return [
+        Box(lower, upper),
+        L1Ball(w @ np.abs(z - c) + draw.slack(), c, weights=w),
+        L2Ball(np.linalg.norm(z - c) + draw.slack(), c),
+    ]
+
+
+@together_maker
+def box_ellipsoid(draw: Draw) -> list[ConvexSet]:
+    lower, upper = draw.bounds()
+    z, c, s = draw.inside(lower, upper), draw.vector(), draw.rng.uniform(0.1, 3, draw.n)
+    return [Box(lower, upper), Ellipsoid(np.linalg.norm((z - c) / np.sqrt(s)) + draw.slack(), s, c)]
+
+
+@together_maker
+def two_balls(draw: Draw) -> list[ConvexSet]:
+    z = draw.vector()
+    a, b = z + draw.rng.normal(size=draw.n), z + draw.rng.normal(size=draw.n)
+    return [
+        L1Ball(np.sum(np.abs(z - a)) + draw.slack(), a),
+        L2Ball(np.linalg.norm(z - b) + draw.slack(), b),
+    ]
+
+
+@together_maker
+def simplex_groups_rows(draw: Draw) -> list[ConvexSet]:
+    groups = np.arange(draw.n) % 6
+    z = draw.rng.uniform(0.01, 1.0, draw.n)
+    z /= np.bincount(groups, z)[groups]
+    a = draw.vector()
+    return [Simplex(groups=groups), Linear(a, a @ z - draw.slack(), a @ z + draw.slack())]
+
+
 SLOW: dict[str, Maker] = {}
 
 
@@ -342,23 +418,6 @@ def moving_range(draw: Draw) -> list[ConvexSet]:
 
 
 @slow_maker
-def two_balls(draw: Draw) -> list[ConvexSet]:
-    z = draw.vector()
-    a, b = z + draw.rng.normal(size=draw.n), z + draw.rng.normal(size=draw.n)
-    return [
-        L1Ball(np.sum(np.abs(z - a)) + draw.slack(), a),
-        L2Ball(np.linalg.norm(z - b) + draw.slack(), b),
-    ]
-
-
-@slow_maker
-def box_several_rows(draw: Draw) -> list[ConvexSet]:
-    A = draw.rng.normal(size=(3, draw.n))
-    z = draw.rng.uniform(-1, 1, draw.n)
-    return [Box(-1, 1), Linear(A, A @ z - draw.slack(), A @ z + draw.slack())]
-
-
-@slow_maker
 def cvxpy_set(draw: Draw) -> list[ConvexSet]:
     def smooth(x: cp.Variable) -> list[cp.Constraint]:
         bump = cp.Variable(draw.n)  # an auxiliary variable
@@ -379,7 +438,7 @@ def bound(name: str, n: int, seed: int, least: float = 0.0) -> tuple[Intersectio
     shape = shape_of(name, n)
     rng = np.random.default_rng([seed, n, zlib.crc32(name.encode())])
     draw = Draw(rng, int(np.prod(shape)), least, shape)
-    together = Intersection({**MAKERS, **SLOW}[name](draw)).bind(Layout.of_array(shape))
+    together = Intersection({**MAKERS, **TOGETHER, **SLOW}[name](draw)).bind(Layout.of_array(shape))
     return together, draw.points()
 
 
@@ -391,6 +450,15 @@ def test_laws(name: str, n: int, seed: int) -> None:
     check_convex_set(together, points)
 
 
+@pytest.mark.parametrize("name", TOGETHER)
+@given(n=st.integers(1, 200), seed=st.integers(0, 10_000))
+@settings(max_examples=15)
+def test_laws_of_couplings_together(name: str, n: int, seed: int) -> None:
+    together, points = bound(name, n, seed, least=1e-3)
+    assert any(isinstance(piece, Separable) for piece in together.pieces) or n <= 4
+    check_convex_set(together, points, tolerance=1e-9)
+
+
 @pytest.mark.parametrize("name", SLOW)
 @given(n=st.integers(2, 12), seed=st.integers(0, 10_000))
 @settings(max_examples=6)
@@ -400,7 +468,7 @@ def test_laws_of_solved_sets(name: str, n: int, seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*MAKERS, *SLOW])
+@pytest.mark.parametrize("name", [*MAKERS, *TOGETHER, *SLOW])
 @pytest.mark.parametrize("seed", range(20))
 def test_agrees_with_cvxpy(name: str, seed: int) -> None:
     together, points = bound(name, 12, seed, least=0.1)  # interior-point methods need an interior
