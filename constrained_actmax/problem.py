@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -91,7 +92,9 @@ class Evaluation:
         )
 
     def row(self, row: int) -> Evaluation:
-        """Return a copy of one row, still with a batch axis."""
+        """Return one row, still with a batch axis; a copy, so that it does not hold the rest."""
+        if len(self.f) == 1:
+            return self
         one = slice(row, row + 1)
         return Evaluation(
             self.f[one].copy(),
@@ -126,6 +129,10 @@ class Imposed:
     upper: Vector
     objective: Objective | None = None
 
+    @cached_property
+    def _sizes(self) -> tuple[Vector, Vector]:
+        return _size_of(self.lower), _size_of(self.upper)
+
     def violation(self, c: Rows) -> Rows:
         """Return by how much rows of its values (B, k) break its limits, in the user's units."""
         values = c if self.objective is None else self.objective.stated(c)
@@ -134,7 +141,7 @@ class Imposed:
     def relative_violation(self, c: Rows) -> Vector:
         """Return the largest violation of each row of c, each over max(1, |limit|)."""
         values = c if self.objective is None else self.objective.stated(c)
-        return _relative_excess(values, self.lower, self.upper)
+        return _relative_excess(values, self.lower, self.upper, self._sizes)
 
     def stated_price(self, price: Vector, c: Vector) -> Vector:
         """Return rates for one more unit of the user's limits from those of the imposed ones."""
@@ -268,9 +275,9 @@ class Problem:
             extra = [function.evaluate(x) for function in self._functions]
             c = np.concatenate([c, *(one[0] for one in extra)], axis=1)
             slopes = np.concatenate([slopes, *(one[1] for one in extra)], axis=1)
-        finite = np.isfinite(f) & np.isfinite(gradient).all(axis=1)
+        finite = np.isfinite(f) & _all_finite(gradient)
         if c.shape[1]:
-            finite &= np.isfinite(c).all(axis=1) & np.isfinite(slopes).all(axis=(1, 2))
+            finite &= np.isfinite(c).all(axis=1) & _all_finite(slopes).all(axis=1)
         return Evaluation(f, gradient, c, slopes, finite)
 
     def functional_violation(self, c: Rows) -> Vector:
@@ -285,14 +292,26 @@ class Problem:
 
     def imposed_violation(self, c: Rows) -> Vector:
         """Return the same for the limits as they are imposed, such as those on log-odds."""
-        return _relative_excess(c, self.lower, self.upper)
+        return _relative_excess(c, self.lower, self.upper, self._sizes)
 
-    def functionally_feasible(self, c: Rows) -> np.ndarray:
+    @cached_property
+    def _sizes(self) -> tuple[Vector, Vector]:
+        return _size_of(self.lower), _size_of(self.upper)
+
+    @cached_property
+    def _restated(self) -> bool:
+        """Whether a limit is imposed in another form than the user's."""
+        return any(one.objective is not None for one in self.imposed)
+
+    def functionally_feasible(self, c: Rows, stated: Vector | None = None) -> np.ndarray:
         """Return, for each row, whether c keeps its limits, both as written and as imposed.
 
-        A limit on a tiny probability would mean nothing within an absolute tolerance.
+        A limit on a tiny probability would mean nothing within an absolute tolerance. `stated` is
+        the violation as written, where it has been measured.
         """
-        worst = np.maximum(self.functional_violation(c), self.imposed_violation(c))
+        worst = self.functional_violation(c) if stated is None else stated
+        if self._restated:
+            worst = np.maximum(worst, self.imposed_violation(c))
         kept: np.ndarray = worst <= self.feasibility_tolerance
         return kept
 
@@ -490,18 +509,29 @@ def _stated(one: Between, rows: slice) -> Imposed:
     )
 
 
-def _relative_excess(values: Rows, lower: Vector, upper: Vector) -> Vector:
+def _size_of(limit: Vector) -> Vector:
+    """Return max(1, |limit|), 1 where there is none."""
+    sizes: Vector = np.maximum(1.0, np.abs(np.where(np.isfinite(limit), limit, 0.0)))
+    return sizes
+
+
+def _relative_excess(
+    values: Rows, lower: Vector, upper: Vector, sizes: tuple[Vector, Vector]
+) -> Vector:
     """Return, for each row, the largest excess over the limits, each over max(1, |limit|)."""
-    if not values.shape[1]:
-        return np.zeros(len(values))
-    low = np.where(np.isfinite(lower), lower - values, -np.inf)
-    high = np.where(np.isfinite(upper), values - upper, -np.inf)
-    excess = np.maximum(
-        low / np.maximum(1.0, np.abs(np.where(np.isfinite(lower), lower, 0.0))),
-        high / np.maximum(1.0, np.abs(np.where(np.isfinite(upper), upper, 0.0))),
-    )
-    worst: Vector = np.maximum(0.0, excess.max(axis=1))
+    with np.errstate(invalid="ignore"):
+        excess = np.maximum((lower - values) / sizes[0], (values - upper) / sizes[1])
+    worst: Vector = np.max(excess, axis=1, initial=0.0)
     return worst
+
+
+def _all_finite(rows: np.ndarray) -> np.ndarray:
+    """Return whether all numbers along the last axis are finite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        kept: np.ndarray = np.isfinite(rows.sum(axis=-1))  # one pass, and certain where it is true
+    if not kept.all():
+        kept = np.isfinite(rows).all(axis=-1)
+    return kept
 
 
 def _limits(value: Any, count: int, who: str) -> Vector:

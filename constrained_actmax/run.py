@@ -16,6 +16,10 @@ from constrained_actmax.result import Budget, History, Status, Termination
 
 #: Growth of max |x| beyond the start's scale that is called divergence.
 DIVERGENCE = 1e8
+#: So many times its start's scale away, a start that ended without success is asked whether f
+#: falls without end; each tenfold distance has to bring this share of the gain before (a
+#: logarithm brings all of it, 1 - 1/x a tenth).
+FAR, LASTING = 10.0, 0.5
 
 #: Entries of the input that one model call takes at most, all rows together, and rows at most.
 LARGEST_BATCH = 2**21
@@ -186,8 +190,12 @@ class Run:
         self.calls += self.problem.oracle.calls - before
         inside = self.problem.set.relative_violation(x)
         outside = self.problem.functional_violation(found.c)
-        found = replace(found, violation=np.maximum(inside, outside))
-        self._keep_best(x, found, starts, inside <= self.problem.set.tolerance)
+        worst = np.maximum(inside, outside)
+        found = replace(found, violation=worst)
+        kept = found.finite & (worst <= self.problem.feasibility_tolerance)
+        if self.problem.constraints:
+            kept &= self.problem.functionally_feasible(found.c, outside)
+        self._keep_best(x, found, starts, kept, inside <= self.problem.set.tolerance)
         return found
 
     def _padded(self, x: Rows) -> Evaluation:
@@ -231,13 +239,11 @@ class Run:
         x: Rows,
         found: Evaluation,
         starts: Sequence[int] | np.ndarray,
+        kept: np.ndarray,
         inside: np.ndarray,
     ) -> None:
         worst = found.violation
         assert worst is not None  # just measured
-        kept = found.finite & (worst <= self.problem.feasibility_tolerance)
-        if self.problem.constraints:
-            kept &= self.problem.functionally_feasible(found.c)
         # A point that is off C by a solver's rounding is worth projecting at the end, but its
         # value is too good by as much as it is off: it is not compared with points in C.
         strict, near = kept & inside, kept & ~inside
@@ -344,6 +350,35 @@ class Run:
             return point
 
         return project
+
+    def end_runaway(self, start: int, x0: Vector) -> None:
+        """Call a start unbounded that its method left far away, if f falls on along its way.
+
+        Methods with steps of limited length get nowhere near the divergence limit. Along the ray
+        from x0 the feasible points that are ten times as far each time have to bring at least as
+        much, nearly, as those before.
+        """
+        ended, problem = self.ended[start], self.problem
+        if ended.status not in (Status.STALLED, Status.BUDGET) or problem.set.bounded:
+            return
+        scale = max(1.0, float(np.max(np.abs(x0), initial=0.0)))
+        way = ended.x - x0
+        length = float(np.max(np.abs(way), initial=0.0))
+        if length < FAR * scale:
+            return
+        values = []
+        for power in range(int(np.ceil(np.log10(DIVERGENCE * scale / length))) + 1):
+            point = problem.set.project(x0 + 10.0**power * way)
+            try:
+                found = self.evaluate(point[np.newaxis], [start])
+            except Stopped:
+                return
+            if not found.finite[0] or not problem.feasible(point[np.newaxis], found.c)[0]:
+                return
+            values.append(float(found.f[0]))
+        gains = -np.diff(values)
+        if gains.size > 1 and gains[0] > 0 and np.all(gains[1:] >= LASTING * gains[:-1]):
+            self.ended[start] = replace(ended, status=Status.UNBOUNDED, detail="")
 
     def end(self, start: int, x: Vector, status: Status, detail: str = "") -> None:
         """Say how one start ended; the first word counts."""

@@ -267,7 +267,7 @@ class Intersection(ConvexSet):
             wanted[free] = one.centre()[free]
         return np.clip(wanted, lower, upper)
 
-    @property
+    @cached_property
     def bounded(self) -> bool:
         """Whether the set is bounded; False only where it is certain that it is not."""
         lower, upper = self._bounding_box

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,7 +91,8 @@ class L2Ball(ConvexSet):
         return 2.0 * self.radius
 
     def _height(self, x: Rows) -> Vector:
-        return np.asarray(np.linalg.norm(x - self.center, axis=1))
+        d = x - self.center
+        return np.asarray(np.sqrt(np.einsum("bn,bn->b", d, d)))
 
     @override
     def _violation(self, x: Rows) -> Vector:
@@ -98,8 +100,11 @@ class L2Ball(ConvexSet):
 
     @override
     def _scale(self, x: Rows) -> Vector:
-        largest = float(np.max(np.abs(self.center), initial=0.0))
-        return np.full(len(x), max(1.0, self.radius, largest))
+        return np.full(len(x), self._size)
+
+    @cached_property
+    def _size(self) -> float:
+        return max(1.0, self.radius, float(np.max(np.abs(self.center), initial=0.0)))
 
     @override
     def excess_in_box(self, lower: Vector, upper: Vector) -> float:
@@ -137,9 +142,11 @@ class L2Ball(ConvexSet):
         positive = d >= 0.0
         if (a > 0.0).any() or (b < 0.0).any():
             positive = (a > 0.0) | (positive & ~(b < 0.0))
-        m = np.maximum(np.where(positive, d, -d), 0.0)
-        floor = np.maximum(np.where(positive, a, -b), 0.0)
-        cap = np.maximum(np.where(positive, b, -a), 0.0)
+            m = np.maximum(np.where(positive, d, -d), 0.0)
+            floor = np.maximum(np.where(positive, a, -b), 0.0)
+            cap = np.maximum(np.where(positive, b, -a), 0.0)
+        else:  # c lies in the box
+            m, floor, cap = d, np.zeros_like(d), np.where(positive, b, a)
         theta = clipped_ray_root(m * m, floor * floor, cap * cap, np.full(out.size, r * r))
         keep = np.sqrt(theta)  # 1 - s
         moved = c + keep[:, np.newaxis] * d

@@ -17,6 +17,7 @@ from constrained_actmax.result import Status
 from constrained_actmax.run import Run
 from constrained_actmax.solvers.base import Solver, needs_gradients
 from constrained_actmax.solvers.l_bfgs_b import LBFGSB
+from constrained_actmax.solvers.pgd import PGD
 from constrained_actmax.solvers.polishing import polish
 from constrained_actmax.solvers.pqn import PQN
 from constrained_actmax.solvers.spg import SPG
@@ -38,8 +39,15 @@ REMEMBERED = 4
 POLISHED_FROM = 1e-3
 #: Steps of the default inner solver in one round.
 INNER_STEPS = 100
-#: Rounds without a gain in feasibility or value after which a row is stuck at a kink.
-PATIENCE = 4
+#: The same on networks with kinks: steps of pgd in the first round, which crosses them, and of spg
+#: in the others, which put x on its limits; measured in docs/benchmarks/output_limits.py.
+CROSSING_STEPS, SETTLING_STEPS = 200, 30
+#: Rounds without a gain in feasibility or value after which a row is stuck at a kink, and the
+#: relative gain that counts; with kinks, and without.
+PATIENCE = {True: 3, False: 4}
+GAIN = {True: 1e-4, False: 1e-7}
+#: Steps of pgd on the violation alone where the rounds end at its local minimum, and how often.
+RESTORING_STEPS, RESTORATIONS = 100, 2
 
 
 class Subproblem:
@@ -81,6 +89,7 @@ class Augmented:
         count, m = scale.shape
         self.multipliers = np.zeros((count, m))
         self.penalty = np.ones(count)
+        self.weight = np.ones(count)  # of f: 0 where feasibility alone is sought
         self.notes = run.notes
         self.tolerance = run.tolerance
         self.padded_rows = run.padded_rows
@@ -126,15 +135,24 @@ class Augmented:
         w = c + self.multipliers[where] / rho
         lower, upper = self.outer.problem.lower * scale, self.outer.problem.upper * scale
         excess = w - np.clip(w, lower, upper)
-        value = found.f + 0.5 * rho[:, 0] * np.einsum("bm,bm->b", excess, excess)
-        gradient = found.gradient + np.einsum("bm,bmn->bn", rho * excess * scale, found.jacobian)
+        value = 0.5 * rho[:, 0] * np.einsum("bm,bm->b", excess, excess)
+        weights = rho * excess * scale
+        gradient = found.gradient
+        if (self.weight[where] == 1.0).all():
+            value += found.f
+        else:
+            value += self.weight[where] * found.f
+            gradient = self.weight[where][:, np.newaxis] * gradient
+        if weights.any():
+            gradient = gradient + np.matmul(weights[:, np.newaxis], found.jacobian)[:, 0]
         for row, start in enumerate(where.tolist()):
             kept = self.last[start]
-            kept.append((x[row].copy(), found.row(row)))
+            point = x[row].copy()
+            kept.append((point, found.row(row)))
             del kept[:-REMEMBERED]
             if found.finite[row] and value[row] < self.best_f[start]:
                 self.best_f[start] = value[row]
-                self.best_x[start] = x[row].copy()
+                self.best_x[start] = point
         nothing = np.empty((len(x), 0))
         return Evaluation(value, gradient, nothing, np.empty((len(x), 0, x.shape[1])), found.finite)
 
@@ -199,8 +217,9 @@ class AugmentedLagrangian(Solver):
     Parameters
     ----------
     inner : Solver, optional
-        Minimises over C: spg, pgd, pqn, fista, or L-BFGS-B where C is a box. By default spg on
-        networks with kinks; on smooth ones L-BFGS-B under bounds alone, else pqn.
+        Minimises over C: spg, pgd, pqn, fista, or L-BFGS-B where C is a box. By default, on
+        networks with kinks, pgd in the first round, which crosses them, and then spg; on smooth
+        ones L-BFGS-B under bounds alone, else pqn.
     max_rounds : int, default 50
         Updates of the multipliers.
     autoscale : bool, default True
@@ -240,18 +259,21 @@ class AugmentedLagrangian(Solver):
         reason = inner.refusal(Subproblem(problem))  # type: ignore[arg-type]
         return None if reason is None else f"augmented-lagrangian's inner method: {reason}"
 
-    def _inner(self, problem: Problem) -> Solver:
+    def _inner(self, problem: Problem, number: int = 0) -> Solver:
+        """Return what minimises over C in a round."""
         if self.inner is not None:
             return self.inner
         if problem.smooth is False:
-            return SPG(max_iterations=INNER_STEPS)
+            if number == 0:
+                return PGD(iterations=CROSSING_STEPS)
+            return SPG(max_iterations=SETTLING_STEPS)
         if problem.set.only_box:
             return LBFGSB(maxiter=INNER_STEPS)
         return PQN(max_iterations=INNER_STEPS)
 
     @override
     def _run(self, run: Run, x0: Rows, starts: Indices) -> None:
-        problem, inner = run.problem, self._inner(run.problem)
+        problem, kinked = run.problem, run.problem.smooth is False
         x = x0.copy()
         found = run.evaluate(x, starts)
         live = self._hopeful(run, x, found, starts)
@@ -259,30 +281,38 @@ class AugmentedLagrangian(Solver):
         worst = np.full(len(x), np.inf)
         best_violation, best_value = np.full(len(x), np.inf), np.full(len(x), np.inf)
         since = np.zeros(len(x), dtype=int)
+        restored = np.zeros(len(x), dtype=int)
         tolerance = max(FIRST_RESIDUAL, run.tolerance)
         wanted = min(problem.feasibility_tolerance, max(run.tolerance, FINEST_VIOLATION))
-        for _ in range(self.max_rounds):
+        for number in range(self.max_rounds):
             rows = np.flatnonzero(live)
             if not rows.size:
                 return
             augmented.begin(starts[rows])
             augmented.tolerance = tolerance
+            inner = self._inner(problem, number)
             inner._run(augmented, x[rows], starts[rows])  # type: ignore[arg-type]
             for row in rows.tolist():
                 start = int(starts[row])
                 if start in run.ended:
                     live[row] = False
                     continue
-                x[row], status, detail = augmented.ended[start]
-                known = augmented.known(start, x[row])
+                point, status, detail = augmented.ended[start]
+                known = augmented.known(start, point)
                 f, c = float(known.f[0]), known.c[0]
-                if status is Status.NON_FINITE:
-                    run.end(start, x[row], status, detail)
-                    live[row] = False
-                    continue
-                size = augmented.update(start, c)
                 violation = float(problem.imposed_violation(c[np.newaxis])[0])
                 small = violation <= problem.feasibility_tolerance
+                if status is Status.UNBOUNDED and not small:
+                    # The penalty was too small to hold x, which stays where it was.
+                    augmented.penalty[start] *= PENALTY_GROWTH
+                    if augmented.penalty[start] <= LARGEST_PENALTY:
+                        continue
+                if status in (Status.NON_FINITE, Status.UNBOUNDED):
+                    run.end(start, point, status, detail)
+                    live[row] = False
+                    continue
+                x[row] = point
+                size = augmented.update(start, c)
                 if violation <= wanted and self._optimal(problem, x[row], known, run):
                     run.end(start, x[row], Status.CONVERGED)
                     live[row] = False
@@ -295,11 +325,21 @@ class AugmentedLagrangian(Solver):
                         continue
                 gained = (violation < 0.9 * best_violation[row] and not small) or best_value[
                     row
-                ] - f > 1e-7 * max(1.0, abs(f))
+                ] - f > GAIN[kinked] * max(1.0, abs(f))
                 since[row] = 0 if gained else since[row] + 1
                 best_violation[row] = min(best_violation[row], violation)
                 best_value[row] = min(best_value[row], f) if small else best_value[row]
-                if not small and self._stuck_infeasible(problem, x[row], known, run):
+                stuck = not small and (
+                    (kinked and since[row] >= PATIENCE[kinked])
+                    or self._stuck_infeasible(problem, x[row], known, run)
+                )
+                if stuck and kinked and restored[row] < RESTORATIONS:
+                    found_one = self._restore(augmented, start, x[row])
+                    if found_one is not None:
+                        x[row], worst[row], since[row] = found_one, np.inf, 0
+                        restored[row] += 1
+                        continue
+                if stuck:
                     run.end(
                         start,
                         x[row],
@@ -308,7 +348,8 @@ class AugmentedLagrangian(Solver):
                     )
                     live[row] = False
                     continue
-                if small and since[row] >= PATIENCE and tolerance <= run.tolerance:
+                exhausted = since[row] >= PATIENCE[kinked]
+                if small and exhausted and (kinked or tolerance <= run.tolerance):
                     run.end(start, x[row], Status.STALLED)
                     live[row] = False
                     continue
@@ -347,6 +388,22 @@ class AugmentedLagrangian(Solver):
             first = 10.0 * np.maximum(1.0, np.abs(found.f)) / np.maximum(1.0, 0.5 * squares)
         augmented.penalty[starts] = np.clip(np.nan_to_num(first, nan=1.0), *FIRST_PENALTY)
         return augmented
+
+    @staticmethod
+    def _restore(augmented: Augmented, start: int, x: Vector) -> Vector | None:
+        """Seek a point that keeps all limits, by the violation alone; a larger penalty keeps it."""
+        run, whose = augmented.outer, np.array([start])
+        penalty = augmented.penalty[start]
+        augmented.weight[start], augmented.multipliers[start] = 0.0, 0.0
+        augmented.penalty[start] = 1.0
+        augmented.begin([start])
+        crossing: Any = PGD(iterations=RESTORING_STEPS)
+        crossing._run(augmented, x[np.newaxis], whose)
+        point = augmented.ended[start][0]
+        augmented.weight[start] = 1.0
+        augmented.penalty[start] = min(PENALTY_GROWTH * penalty, LARGEST_PENALTY)
+        found = augmented.known(start, point)
+        return point if run.problem.feasible(point[np.newaxis], found.c)[0] else None
 
     @staticmethod
     def _optimal(problem: Problem, x: Vector, found: Evaluation, run: Run) -> bool:

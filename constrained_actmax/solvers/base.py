@@ -121,6 +121,8 @@ class Solver(ABC):
         for start, point in enumerate(x0):
             best = run.best_x[start]
             run.end(start, point if best is None else best, status, detail)
+            if run.problem.oracle.differentiable:
+                run.end_runaway(start, point)
         return [run.ended[start] for start in range(len(x0))]
 
     def __str__(self) -> str:

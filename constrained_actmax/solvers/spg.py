@@ -122,9 +122,12 @@ class SPG(Solver):
             rows = np.flatnonzero(live)
             if not rows.size:
                 break
-            trial = np.where(
-                step[rows, None] == 1.0, target[rows], x[rows] + step[rows, None] * d[rows]
-            )
+            trial = target[rows]
+            shortened = np.flatnonzero(step[rows] != 1.0)
+            if shortened.size:
+                trial[shortened] = x[rows[shortened]] + (
+                    step[rows[shortened], None] * d[rows[shortened]]
+                )
             found = run.evaluate(trial, starts[rows])
             reference = recent[rows].max(axis=1)
             slack = ROUNDING_SLACK * problem.oracle.epsilon * np.maximum(1.0, np.abs(reference))

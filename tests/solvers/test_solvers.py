@@ -221,14 +221,40 @@ def test_nan_in_the_middle_keeps_the_best_feasible_point(method: str) -> None:
         assert "not finite at a point with entries in [" in result.message
 
 
-@pytest.mark.parametrize(
-    "method", ["spg", "fista", "pqn", "L-BFGS-B", "TNC", "SLSQP", "trust-constr"]
-)
-def test_divergence_ends_as_unbounded(method: str) -> None:
-    slope = cax.FunctionOracle(lambda x: (float(x.sum()) + float(x @ x), 1.0 + 2.0 * x), 3)
-    result = cax.maximize(slope, method=method, x0=np.ones(3))
+UNLIMITED = [one for one in SOLVERS if one not in ("frank-wolfe", "COBYQA")]
+
+
+@pytest.mark.parametrize("method", UNLIMITED)
+@pytest.mark.parametrize("bend", [0.0, 1.0], ids=["linear", "convex"])
+def test_divergence_ends_as_unbounded(method: str, bend: float) -> None:
+    def slope(x: np.ndarray) -> tuple[float, np.ndarray]:
+        return float(x.sum()) + bend * float(x @ x), 1.0 + 2.0 * bend * x
+
+    result = cax.maximize(cax.FunctionOracle(slope, 3), method=method, x0=np.ones(3))
     assert result.status in (cax.Status.UNBOUNDED, cax.Status.NON_FINITE)
     assert not result.success
+
+
+@pytest.mark.parametrize("method", ["SLSQP", "trust-constr", "augmented-lagrangian"])
+def test_divergence_along_a_functional_constraint_too(method: str) -> None:
+    slope = cax.FunctionOracle(lambda x: (float(x.sum()), np.ones(3)), 3)
+    order = cax.Function(
+        lambda x: x[0] - x[1], None, 0.0, jacobian=lambda x: np.array([1.0, -1.0, 0.0])
+    )
+    result = cax.solve(cax.Problem(slope, constraints=[order]), method=method, x0=np.ones(3))
+    assert result.status is cax.Status.UNBOUNDED
+
+
+@pytest.mark.parametrize("method", ["pgd", "spg", "trust-constr"])
+def test_a_far_optimum_is_not_called_unbounded(method: str) -> None:
+    # -sqrt(1 + |x - 1e3|^2) has its maximum, -1, a thousand units from the start.
+    def function(x: np.ndarray) -> tuple[float, np.ndarray]:
+        d = x - 1e3
+        height = np.sqrt(1.0 + d @ d)
+        return -float(height), -d / height
+
+    result = cax.maximize(cax.FunctionOracle(function, 3), method=method, x0=np.ones(3))
+    assert result.status is not cax.Status.UNBOUNDED
 
 
 @pytest.mark.parametrize("method", list(SOLVERS))
