@@ -389,6 +389,8 @@ def _own_processes(
         except BrokenExecutor as error:
             if attempt == POOL_RESTARTS:
                 raise SpecificationError(
-                    f"workers: processes were killed {POOL_RESTARTS + 1} times, with "
-                    f"{len(left)} tasks left; fewer workers need less memory."
+                    f"workers: processes ended early {POOL_RESTARTS + 1} times, with {len(left)} "
+                    "tasks left. If they said nothing, fewer workers need less memory. A script "
+                    "must call sweep under if __name__ == '__main__', because each process "
+                    "imports it."
                 ) from error

@@ -162,6 +162,6 @@ class BaseOracle(ABC):
         if array.ndim != 2 or array.shape[1] != self.size:
             raise SpecificationError(
                 f"{type(self).__name__}: expected rows of shape (B, {self.size}), "
-                f"got {array.shape}."
+                f"got {array.shape}. Make an input flat with flatten(x)."
             )
         return array
