@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from importlib.metadata import version as version_of
+from importlib.util import find_spec
 from pathlib import Path
 
 from docutils import nodes
@@ -47,6 +49,13 @@ default_role = "py:obj"
 nb_execution_mode = "cache"
 nb_execution_timeout = 180  # seconds for a cell, on a machine that has other work to do
 nb_execution_raise_on_error = True
+# A page that needs other packages says so in its head; without them it is shown, and not run.
+nb_execution_excludepatterns = [
+    str(page.relative_to(HERE))
+    for page in HERE.rglob("*.md")
+    for named in re.findall(r"^requires: \[(.*)\]$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    if any(find_spec(package) is None for package in named.split(", "))
+]
 nb_output_stderr = "remove"
 nb_number_source_lines = False
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]

@@ -15,7 +15,13 @@ ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 GUIDES = sorted((ROOT / "docs" / "how-to").glob("[!i]*.md"))
 #: Guides that train, spawn processes, or run other packages.
-SLOW = {"choose-a-method", "come-from", "dask", "many-problems"}
+SLOW = {
+    "choose-a-method",
+    "come-from-loops-and-scipy",
+    "come-from-packages",
+    "dask",
+    "starts-and-sweeps",
+}
 
 
 def blocks(language: str) -> list[str]:
