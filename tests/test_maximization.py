@@ -336,6 +336,23 @@ def test_check_says_what_will_happen_before_it_happens(model: Any) -> None:
     assert cax.solve(problem, budget=cax.Budget(evaluations=3)).method == "pgd"
 
 
+def test_check_measures_the_gradient_in_columns_of_unlike_units() -> None:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((3,)),
+            layers.Normalization(mean=[50.0, 1000.0, 3.0], variance=[100.0, 2500.0, 1.0]),
+            layers.Dense(16, activation="gelu"),
+            layers.Dense(1),
+        ]
+    )
+    problem = cax.Problem(model, cax.Output(0), cax.Box([30, 900, 1], [70, 1100, 5]))
+    assert cax.check(problem).gradient_error < 1e-2  # 0.1 with one step length for all columns
+
+
 REAL: dict[str, tuple[Any, Any]] = {
     "fashion_mnist_cnn.keras": (cax.Logit(7), lambda: [cax.Box(0, 1), cax.L1Ball(60)]),
     "fer2013_mini_xception.hdf5": (cax.Logit(3), lambda: [cax.Box(-1, 1), cax.L2Ball(10)]),

@@ -14,12 +14,15 @@ from constrained_actmax.cli import main
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 GUIDES = sorted((ROOT / "docs" / "how-to").glob("[!i]*.md"))
-#: Guides that train, spawn processes, or run other packages.
+#: Guides that take over two seconds, spawn processes, or run other packages.
 SLOW = {
+    "budgets-and-stopping",
     "choose-a-method",
+    "choose-objectives",
     "come-from-loops-and-scipy",
     "come-from-packages",
     "dask",
+    "diagnose-no-progress",
     "starts-and-sweeps",
 }
 

@@ -29,7 +29,8 @@ class TotalVariation(Objective):
         Name of the input that it speaks of; needed where the model has several.
     axes : tuple of int, optional
         The axes along which neighbours stand. By default the only axis of a signal, the first two
-        of an image with or without channels, the first three of a volume with channels.
+        of an image with or without channels, the first three of a volume with channels; axes of
+        one entry are left out, so that a signal (n, 1) is one (n,).
 
     Raises
     ------
@@ -56,6 +57,7 @@ class TotalVariation(Objective):
         axes = self.axes
         if axes is None:
             axes = {1: (0,), 2: (0, 1), 3: (0, 1), 4: (0, 1, 2)}.get(len(shape), ())
+            axes = tuple(axis for axis in axes if shape[axis] > 1) or axes
         if (
             not axes
             or any(not 0 <= axis < len(shape) for axis in axes)

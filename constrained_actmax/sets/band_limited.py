@@ -66,7 +66,7 @@ class BandLimited(Subspace):
             if not 1 <= count <= shape[axis]:
                 raise SpecificationError(
                     f"BandLimited: cutoff must lie in 1..{shape[axis]} along axis {axis}, "
-                    f"got {count!r}."
+                    f"got {count!r}; where an axis holds channels, name the others with axes=."
                 )
             kept &= np.moveaxis(
                 np.broadcast_to(np.arange(shape[axis]) < count, np.moveaxis(kept, axis, -1).shape),

@@ -27,6 +27,8 @@ def position_axes(
 ) -> tuple[int, ...]:
     """Return the axes of positions: those asked for, or all of one or two, the first two of three.
 
+    Of these, axes of one entry are left out: a signal (n, 1) is a signal (n,).
+
     Raises
     ------
     SpecificationError
@@ -35,7 +37,8 @@ def position_axes(
     if axes is None:
         if not shape:
             raise SpecificationError(f"{who}: the input is a single number.")
-        return (0, 1) if len(shape) >= 3 else tuple(range(len(shape)))
+        given = (0, 1) if len(shape) >= 3 else tuple(range(len(shape)))
+        return tuple(axis for axis in given if shape[axis] > 1) or given
     wanted = (axes,) if isinstance(axes, int) else tuple(axes)
     for axis in wanted:
         if not -len(shape) <= axis < len(shape):

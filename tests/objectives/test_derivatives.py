@@ -209,3 +209,12 @@ def test_penalties_are_computed_in_float64_on_a_float32_model() -> None:
     value, gradient = oracle.value_and_gradient(x)
     np.testing.assert_allclose(value, np.sum((x - 1e4) ** 2), rtol=1e-12)
     np.testing.assert_allclose(gradient, 2 * (x - 1e4), rtol=1e-12)
+
+
+def test_the_variation_of_a_signal_with_one_channel_is_that_of_the_signal() -> None:
+    import keras
+
+    signal = np.random.default_rng(0).standard_normal(12)
+    model = keras.Sequential([keras.Input((12, 1)), keras.layers.Flatten(), keras.layers.Dense(1)])
+    found = Oracle(model, TotalVariation()).value(signal)
+    assert found == pytest.approx(np.abs(np.diff(signal)).sum(), rel=1e-5)

@@ -261,6 +261,14 @@ def test_several_inputs_are_addressed_by_name(structure: str) -> None:
     )
 
 
+def test_a_picture_where_a_flat_point_is_due_is_led_to_flatten() -> None:
+    oracle = Oracle(convolutional(), Logit(0), xla=False)
+    picture = oracle.unflatten(np.zeros(oracle.size))
+    with pytest.raises(SpecificationError, match=r"flat with flatten\(x\)"):
+        oracle.value(picture)
+    assert np.isfinite(oracle.value(oracle.flatten(picture)))
+
+
 def test_names_are_checked_before_the_model_runs() -> None:
     labels = {"kind": ["Shirt", "Coat", "Bag"]}
     oracle = Oracle(two_inputs(), labels=labels, xla=False)

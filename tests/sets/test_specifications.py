@@ -21,6 +21,7 @@ from constrained_actmax.sets import (
     Box,
     Cardinality,
     ConvexHull,
+    ConvexSet,
     CvxpySet,
     Ellipsoid,
     Fixed,
@@ -307,3 +308,11 @@ def test_importing_sets_loads_neither_cvxpy_nor_tensorflow() -> None:
 def test_an_impossible_total_is_infeasible_not_misprojected() -> None:
     with pytest.raises(InfeasibleError, match="Simplex"):
         Intersection([Simplex(5.0), Box(0, 1)]).bind(TABLE)
+
+
+@pytest.mark.parametrize("one", [BandLimited(3), TotalVariationBall(1.0)], ids=str)
+def test_a_signal_with_one_channel_is_a_signal(one: ConvexSet) -> None:
+    x = np.random.default_rng(0).standard_normal((2, 12))
+    plain, channel = one.bind(Layout.of_array((12,))), one.bind(Layout.of_array((12, 1)))
+    np.testing.assert_allclose(channel.project(x), plain.project(x), atol=1e-3)
+    assert np.abs(channel.project(x) - x).max() > 0.1
