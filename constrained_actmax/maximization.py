@@ -376,7 +376,8 @@ def check(problem: Problem, *, x0: Structure | None = None, seed: int = 0) -> Ch
     # Each entry moves by a share of its own range: columns may have units of very unlike sizes.
     lower, upper = problem.set.bounding_box()
     width = np.where(np.isfinite(upper - lower), upper - lower, 2 * np.maximum(1.0, np.abs(x)))
-    direction = rng.standard_normal(x.size) * width / 2
+    unit = rng.standard_normal(x.size)
+    direction = unit / max(float(np.linalg.norm(unit)), np.finfo(np.float64).tiny) * width / 2
     step = problem.oracle.epsilon ** (1 / 3)
     pair = problem.evaluate(np.stack([x + step * direction, x - step * direction]))
     difference = float(pair.f[0] - pair.f[1]) / (2 * step)
