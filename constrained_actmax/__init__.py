@@ -93,7 +93,9 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "sweeps": ("solve_many", "sweep"),
     "solvers": (
+        "Annealed",
         "AugmentedLagrangian",
+        "ConvergeAndSearch",
         "FISTA",
         "FrankWolfe",
         "LBFGSB",

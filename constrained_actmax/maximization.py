@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from constrained_actmax.draws import drawn
 from constrained_actmax.errors import RefusedError, SpecificationError
 from constrained_actmax.layout import Rows, Structure, Vector, conform
 from constrained_actmax.optimality import measure
@@ -261,7 +262,7 @@ def solve(
         if not (listener is None or isinstance(listener, bool) or callable(listener)):
             raise SpecificationError(f"{who}: expected a function, got {type(listener).__name__}.")
     tolerance = _tolerance(problem, tol)
-    solver, reason = select(problem, method, options)
+    solver, reason = select(problem, method, options, budget)
     drawn_seed = _seed(seed)
     points, notes, used_seed = _starting_points(problem, x0, starts, drawn_seed)
     shown = progress if isinstance(progress, bool) else None
@@ -494,25 +495,8 @@ def _starting_points(
         points.append(inside)
     draws = int(starts) - len(points)
     if draws:
-        points.extend(_drawn(problem, draws, seed))
+        points.extend(drawn(problem, draws, seed))
     return np.stack(points), notes, seed if draws else None
-
-
-def _drawn(problem: Problem, count: int, seed: int) -> Rows:
-    """Return points of C: a Latin hypercube in finite bounds, else normal, then projected."""
-    from scipy.stats import norm, qmc
-
-    rng = np.random.default_rng(seed)
-    unit = qmc.LatinHypercube(problem.size, rng=rng).random(count)
-    lower, upper = problem.set.bounding_box()
-    finite = np.isfinite(lower) & np.isfinite(upper)
-    low, high = np.where(finite, lower, 0.0), np.where(finite, upper, 1.0)
-    drawn = low + unit * (high - low)
-    if not finite.all():
-        normal = problem.set.centre() + norm.ppf(unit)
-        drawn = np.where(finite, drawn, np.clip(normal, lower, upper))
-    projected: Rows = problem.set.project(drawn)
-    return projected
 
 
 def _rows(problem: Problem, starts: Any) -> Rows:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias
 
 #: What a job calls to ask for something; waits for the answer and returns it.
@@ -14,12 +15,8 @@ Ask: TypeAlias = Callable[[Any], Any]
 Job: TypeAlias = Callable[[Ask], None]
 
 
-@dataclass(frozen=True)
-class _Message:
-    key: int
-    payload: Any = None
-    done: bool = False
-    error: BaseException | None = None
+#: Seconds between two looks at whether the last job that was awake has stopped.
+LOOK = 0.05
 
 
 class Rounds:
@@ -29,8 +26,9 @@ class Rounds:
     answers together and then lets the jobs go on one at a time, in the order of their keys, each
     until it asks again: nothing depends on the timing of threads, and jobs do not contend for the
     interpreter's lock (with 40 jobs awake at once that took ten times the work itself). A job that
-    ends is replaced by the next one. An exception in the server, Ctrl-C among them, ends all jobs
-    before it is raised: each gets `dismissal` as its answer until it ends.
+    asks wakes the next one itself, and the last wakes the server: one switch of threads for each
+    request. A job that ends is replaced by the next one. An exception in the server, Ctrl-C among
+    them, ends all jobs before it is raised: each gets `dismissal` as its answer until it ends.
 
     Parameters
     ----------
@@ -57,9 +55,14 @@ class Rounds:
         self._answer = answer
         self._seats = max(1, seats)
         self._dismissal = dismissal
-        self._inbox: SimpleQueue[_Message] = SimpleQueue()
         self._live: dict[int, tuple[threading.Thread, SimpleQueue[Any]]] = {}
         self._asked: dict[int, Any] = {}
+        self._ended: list[tuple[int, BaseException | None]] = []
+        self._over: set[int] = set()
+        self._answers: dict[int, Any] = {}
+        self._turns: deque[int] = deque()  # who is woken next, in this round
+        self._busy = False  # whether a job is awake
+        self._idle: SimpleQueue[None] = SimpleQueue()
 
     def run(
         self,
@@ -82,34 +85,46 @@ class Rounds:
             while following is not None or self._live:
                 while following is not None and len(self._live) < self._seats:
                     self._start(*following)
-                    self._listen(following[0], done)
+                    self._settle(done)
                     following = next(queue, None)
                 if not self._asked:
                     continue
-                answers = self._answer(dict(sorted(self._asked.items())))
-                for key in sorted(answers):
-                    answer = self._expired() or answers[key]
-                    self._live[key][1].put(answer)
-                    del self._asked[key]  # only now: a job that waits must be known to wait
-                    self._listen(key, done)
+                self._answers = self._answer(dict(sorted(self._asked.items())))
+                for key in self._answers:
+                    del self._asked[key]
+                self._turns.extend(sorted(self._answers))
+                self._busy = True
+                self._wake_next()
+                self._settle(done)
         except BaseException:
             self._dismiss()
             raise
 
-    def _listen(self, key: int, done: Callable[[int, BaseException | None], None]) -> None:
-        """Wait until the one job that is awake asks or ends."""
-        message = self._inbox.get()
-        if message.done:
+    def _wake_next(self) -> None:
+        """Hand the next answer to its job, or the turn back to the server."""
+        try:
+            key = self._turns.popleft()
+        except IndexError:
+            self._busy = False
+            self._idle.put(None)
+            return
+        self._live[key][1].put(self._expired() or self._answers.pop(key))
+
+    def _settle(self, done: Callable[[int, BaseException | None], None]) -> None:
+        """Wait until every job that was woken has asked or ended, and see to those that ended."""
+        self._idle.get()
+        ended, self._ended = self._ended, []
+        for key, _ in ended:
             self._live.pop(key)[0].join()
-            done(key, message.error)
-        else:
-            self._asked[key] = message.payload
+        for key, error in ended:
+            done(key, error)
 
     def _start(self, key: int, job: Job) -> None:
         answers: SimpleQueue[Any] = SimpleQueue()
 
         def ask(payload: Any) -> Any:
-            self._inbox.put(_Message(key, payload))
+            self._asked[key] = payload
+            self._wake_next()
             answer = answers.get()
             if isinstance(answer, BaseException):
                 raise answer
@@ -121,20 +136,28 @@ class Rounds:
                 job(ask)
             except BaseException as reason:  # the server hands it on
                 error = reason
-            self._inbox.put(_Message(key, done=True, error=error))
+            self._ended.append((key, error))
+            self._over.add(key)
+            self._wake_next()
 
         thread = threading.Thread(target=work, name=f"start {key}", daemon=True)
         self._live[key] = thread, answers
+        self._busy = True
         thread.start()
 
     def _dismiss(self) -> None:
+        self._turns.clear()
+        self._until_idle()
         for key, (thread, answers) in list(self._live.items()):
-            awake = key not in self._asked
-            while awake or thread.is_alive():
-                if not awake:
-                    answers.put(self._dismissal())
-                awake = False
-                if self._inbox.get().done:
-                    break
+            while key not in self._over:
+                self._busy = True
+                answers.put(self._dismissal())
+                self._until_idle()
             thread.join()
             del self._live[key]
+
+    def _until_idle(self) -> None:
+        """Wait for the job that is awake; by its flag, as an interrupt may have lost its word."""
+        while self._busy:
+            with suppress(Empty):
+                self._idle.get(timeout=LOOK)

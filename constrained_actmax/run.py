@@ -122,6 +122,7 @@ class Run:
         self.rows = 0
         self.calls = 0
         self.padded_rows = padded_rows or padded(starts, problem.size)
+        self._shape_is_given = padded_rows is not None
         self.notes: list[str] = []
         self.best_f = np.full(starts, np.inf)
         self.best_x: list[Vector | None] = [None] * starts
@@ -161,6 +162,11 @@ class Run:
         if self.budget.evaluations is not None:
             left = self.budget.evaluations - self._reserved - self.rows
             self._limit = self.rows + max(1, left // max(1, starts_left))
+
+    def carry(self, rows: int) -> None:
+        """Let model calls from here on take so many rows, unless their shape was given."""
+        if not self._shape_is_given:
+            self.padded_rows = padded(rows, self.problem.size)
 
     def _affordable(self, evaluations: int | None) -> int | None:
         return None if evaluations is None else max(1, evaluations - self._reserved)

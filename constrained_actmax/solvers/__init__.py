@@ -1,8 +1,10 @@
 """Algorithms, one a file; each minimises over C from one or many starts."""
 
+from constrained_actmax.solvers.annealed import Annealed
 from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
 from constrained_actmax.solvers.base import RowSolver, Solver
 from constrained_actmax.solvers.cobyqa import COBYQA
+from constrained_actmax.solvers.converge_and_search import ConvergeAndSearch
 from constrained_actmax.solvers.fista import FISTA
 from constrained_actmax.solvers.frank_wolfe import FrankWolfe
 from constrained_actmax.solvers.l_bfgs_b import LBFGSB
@@ -25,7 +27,9 @@ __all__ = [
     "SOLVERS",
     "SPG",
     "TNC",
+    "Annealed",
     "AugmentedLagrangian",
+    "ConvergeAndSearch",
     "FrankWolfe",
     "RowSolver",
     "Sample",

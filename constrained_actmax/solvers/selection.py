@@ -7,9 +7,12 @@ from typing import Any
 
 from constrained_actmax.errors import RefusedError, SpecificationError, suggest
 from constrained_actmax.problem import Problem
+from constrained_actmax.result import Budget
+from constrained_actmax.solvers.annealed import Annealed
 from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.solvers.cobyqa import COBYQA
+from constrained_actmax.solvers.converge_and_search import ConvergeAndSearch
 from constrained_actmax.solvers.fista import FISTA
 from constrained_actmax.solvers.frank_wolfe import FrankWolfe
 from constrained_actmax.solvers.l_bfgs_b import LBFGSB
@@ -34,6 +37,8 @@ SOLVERS: dict[str, type[Solver]] = {
         FrankWolfe,
         AugmentedLagrangian,
         COBYQA,
+        Annealed,
+        ConvergeAndSearch,
     )
 }
 
@@ -56,7 +61,10 @@ def named(method: str) -> Solver:
 
 
 def select(
-    problem: Problem, method: str | Solver, options: Mapping[str, Any] | None
+    problem: Problem,
+    method: str | Solver,
+    options: Mapping[str, Any] | None,
+    budget: Budget | None = None,
 ) -> tuple[Solver, str]:
     """Return the solver to take and, for ``method="auto"``, one line that says why.
 
@@ -68,6 +76,8 @@ def select(
         "auto", a name, or a configured solver.
     options : mapping, optional
         Settings that replace the solver's.
+    budget : Budget, optional
+        Of the call; "auto" spends what a local method leaves of it.
 
     Raises
     ------
@@ -81,7 +91,7 @@ def select(
         solver = method
     elif isinstance(method, str):
         if method.casefold() == "auto":
-            solver, reason = by_rule(problem)
+            solver, reason = by_rule(problem, budget)
         else:
             solver = named(method)
     else:
@@ -96,11 +106,12 @@ def select(
     return solver, reason
 
 
-def by_rule(problem: Problem) -> tuple[Solver, str]:
+def by_rule(problem: Problem, budget: Budget | None = None) -> tuple[Solver, str]:
     """Return the solver for a problem of this form, and why.
 
     On piecewise-linear networks steps of a set length cross the kinks at which line searches
-    stall; on smooth ones curvature pays.
+    stall; on smooth ones curvature pays, and converges before a budget is over: the rest goes to a
+    search for a better maximum. Measured in ``docs/benchmarks/solver_lab.md``.
     """
     if not problem.oracle.differentiable:
         return COBYQA(), "a function without gradients"
@@ -110,7 +121,12 @@ def by_rule(problem: Problem) -> tuple[Solver, str]:
             return small, "few variables, smooth constraints on functions"
         return AugmentedLagrangian(), "constraints on functions"
     if problem.smooth is False:
-        return PGD(), "a network with kinks (ReLU, max): steps of set lengths cross them"
+        return Annealed(), "a network with kinks (ReLU, max): steps of falling length cross them"
+    local: Solver
+    local, what = SPG(), "a smooth objective under a convex set"
     if problem.set.only_box:
-        return LBFGSB(), "a smooth objective under bounds alone"
-    return SPG(), "a smooth objective under a convex set"
+        local, what = LBFGSB(), "a smooth objective under bounds alone"
+    if budget is None or budget.evaluations is None:
+        return local, what
+    search = ConvergeAndSearch(local=local)
+    return search, f"{what}: {local.name} until it converges, a search with the rest of the budget"

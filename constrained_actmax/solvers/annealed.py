@@ -1,0 +1,278 @@
+"""Projected gradient with falling step lengths, from draws first and then from the best of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from typing_extensions import override
+
+from constrained_actmax.draws import drawn
+from constrained_actmax.errors import SpecificationError
+from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.problem import Problem
+from constrained_actmax.result import Status
+from constrained_actmax.run import EXACT, MOST_ROWS, Run
+from constrained_actmax.solvers.base import Solver
+from constrained_actmax.solvers.spg import needs_only_a_set
+
+#: A step this many diameters long lands where the set ends along the gradient.
+BEYOND = 1e3
+#: How often in a stage the best points are tested for convergence.
+TESTS = 8
+#: Marks the seeds of these draws, so that they differ from a user's own of the same number.
+DRAWS = 20189
+
+
+@dataclass
+class Search:
+    """The candidates of a run: rows of arrays, each on behalf of a start.
+
+    Parameters
+    ----------
+    x, f, g : numpy.ndarray, shapes (B, n), (B,), (B, n)
+        Where each is, with what is minimised and its gradient.
+    starts : numpy.ndarray, shape (B,)
+        The start that each works for.
+    number : numpy.ndarray, shape (B,)
+        Which of its start's candidates it is; 0 is the start itself.
+    live : numpy.ndarray of bool, shape (B,)
+        Whether it goes on.
+    """
+
+    x: Rows
+    f: Vector
+    g: Rows
+    starts: Indices
+    number: Indices
+    live: np.ndarray
+
+    def __post_init__(self) -> None:
+        self.best_x, self.best_f, self.best_g = self.x.copy(), self.f.copy(), self.g.copy()
+        self.converged = np.zeros(len(self.x), dtype=bool)
+
+    def kept(self, rows: Sequence[int] | Indices) -> Search:
+        """Return some of the candidates, each at its best point."""
+        chosen = Search(
+            self.best_x[rows].copy(),
+            self.best_f[rows].copy(),
+            self.best_g[rows].copy(),
+            self.starts[rows],
+            self.number[rows],
+            np.isfinite(self.best_f[rows]) & ~self.converged[rows],
+        )
+        chosen.converged = self.converged[rows]
+        return chosen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Annealed(Solver):
+    r"""Projected gradient whose step length falls linearly to zero, in two stages.
+
+    .. math:: x \leftarrow P_C(x - \eta_t\, g / \|g\|_2), \qquad
+              \eta_t = \eta_0 (1 - t / T)
+
+    A logit of a ReLU network is piecewise linear: line searches stall at its kinks, steps of a
+    length that is set in advance cross them, and a length that falls linearly ends the last iterate
+    near a maximum [1]_. :math:`\eta_0` is the reach of the set along the first gradient. The first
+    stage runs from the start and from draws in C, side by side in one model call a round, one
+    candidate for each `rows_per_draw` rows of the budget; the second goes on from the best of them
+    with `final_reach` of the length. Deterministic: the draws depend on the number of the start
+    alone. Returns the best point; every iterate lies in C.
+
+    Parameters
+    ----------
+    rows : int, default 300
+        Evaluations of each start where no budget says otherwise.
+    rows_per_draw : int, default 75
+        Evaluations for which there is one candidate.
+    most_draws : int, default 16
+        Candidates of one start at most.
+    search_share : float, default 0.67
+        Share of the evaluations that the first stage takes.
+    final_reach : float, default 0.3
+        First step length of the second stage over that of the first.
+
+    References
+    ----------
+    .. [1] Zamani, Glineur (2023), Exact convergence rate of the last iterate in subgradient
+       methods, arXiv:2307.11134.
+    """
+
+    name: ClassVar[str] = "annealed"
+
+    rows: int = 300
+    rows_per_draw: int = 75
+    most_draws: int = 16
+    search_share: float = 0.67
+    final_reach: float = 0.3
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "rows_per_draw", "most_draws", "final_reach"):
+            if not getattr(self, name) > 0:
+                raise SpecificationError(
+                    f"annealed: {name} must be > 0, got {getattr(self, name)!r}."
+                )
+        if not 0 < self.search_share < 1:
+            raise SpecificationError(
+                f"annealed: search_share must be in (0, 1), got {self.search_share!r}."
+            )
+
+    @override
+    def refusal(self, problem: Problem) -> str | None:
+        return needs_only_a_set(self.name, problem)
+
+    def _candidates(self, share: int) -> int:
+        return int(np.clip(share // self.rows_per_draw, 1, min(self.most_draws, MOST_ROWS)))
+
+    @override
+    def _run(self, run: Run, x0: Rows, starts: Indices) -> None:
+        share = self.rows if run.remaining is None else max(1, run.remaining // len(x0))
+        self.search(run, x0, starts, share)
+
+    def search(self, run: Run, x0: Rows, starts: Indices, share: int) -> None:
+        """Spend so many evaluations of each start."""
+        count = len(x0)
+        candidates = self._candidates(share)
+        run.carry(count * candidates)
+        search = self._begin(run, x0, starts, candidates)
+        length = self._reach(run, search)
+        if candidates > 1:
+            steps = max(1, int(share * self.search_share) // candidates) - 1
+            self._descend(run, search, length, steps, (0.0, self.search_share))
+            search, length = self._leaders(search, self.final_reach * length, count)
+            run.carry(count)
+            left = share - candidates * (1 + steps)
+            self._descend(run, search, length, left, (self.search_share, 1.0))
+        else:
+            self._descend(run, search, length, share - 1, (0.0, 1.0))
+        status = Status.STALLED if run.remaining is None else Status.BUDGET
+        detail = f"Schedule of {share} rows, {candidates} candidates, ended."
+        for row, start in enumerate(search.starts.tolist()):
+            if search.converged[row]:
+                run.end(start, search.best_x[row], Status.CONVERGED)
+            elif np.isfinite(search.best_f[row]):
+                run.end(start, search.best_x[row], status, detail)
+
+    def _begin(self, run: Run, x0: Rows, starts: Indices, candidates: int) -> Search:
+        """Evaluate the starts and their draws; end the starts that nothing can leave."""
+        count = len(x0)
+        points = np.empty((count, candidates, x0.shape[1]))
+        points[:, 0] = x0
+        if candidates > 1:
+            for row, start in enumerate(starts.tolist()):
+                points[row, 1:] = drawn(run.problem, candidates - 1, (DRAWS, start))
+        x = points.reshape(count * candidates, -1)
+        owners = np.repeat(starts, candidates)
+        found = run.evaluate(x, owners)
+        usable = found.finite & found.gradient.any(axis=1)
+        f = np.where(found.finite, found.f, np.inf)
+        for row, start in enumerate(starts.tolist()):
+            mine = slice(row * candidates, (row + 1) * candidates)
+            if usable[mine].any():
+                continue
+            first = row * candidates
+            if found.finite[first]:
+                run.end(start, x0[row], Status.ZERO_GRADIENT)
+            else:
+                detail = run.name_non_finite(x0[row], found, first)
+                run.end(start, x0[row], Status.NON_FINITE, detail)
+        number = np.tile(np.arange(candidates), count)
+        return Search(x, f, found.gradient.copy(), owners, number, usable)
+
+    @staticmethod
+    def _leaders(search: Search, length: Vector, count: int) -> tuple[Search, Vector]:
+        """Return the best candidate of each start, with its length."""
+        table = search.best_f.reshape(count, -1)
+        rows = np.arange(count) * table.shape[1] + np.argmin(table, axis=1)
+        return search.kept(rows), length[rows]
+
+    def _descend(
+        self, run: Run, search: Search, length: Vector, steps: int, window: tuple[float, float]
+    ) -> None:
+        """Take steps whose length falls linearly to zero, within a window of the budget's time."""
+        tests = max(1, steps // TESTS)
+        for step in range(steps):
+            done = max(step / steps, _share_of_time(run, window))
+            rows = np.flatnonzero(search.live)
+            if not rows.size or done >= 1.0:
+                return
+            g = search.g[rows]
+            norm = np.maximum(np.linalg.norm(g, axis=1), np.finfo(np.float64).tiny)
+            unit = g / norm[:, np.newaxis]  # first: length / norm may overflow
+            moved = self._project(
+                run,
+                search.x[rows] - (1.0 - done) * length[rows, np.newaxis] * unit,
+                search,
+                rows,
+                "step",
+            )
+            found = run.evaluate(moved, search.starts[rows])
+            search.x[rows], search.f[rows], search.g[rows] = moved, found.f, found.gradient
+            for place in np.flatnonzero(~found.finite).tolist():
+                row = int(rows[place])
+                start = int(search.starts[row])
+                search.live[row] = False
+                if not search.live[search.starts == start].any():
+                    detail = run.name_non_finite(moved[place], found, place)
+                    run.end(start, search.best_x[row], Status.NON_FINITE, detail)
+            better = rows[found.finite & (found.f < search.best_f[rows])]
+            search.best_x[better] = search.x[better]
+            search.best_f[better], search.best_g[better] = search.f[better], search.g[better]
+            for place, row in enumerate(rows.tolist()):
+                start, violation = int(search.starts[row]), found.violation_of(place)
+                if found.finite[place] and not run.iterate(
+                    start, search.x[row], float(search.f[row]), violation
+                ):
+                    search.live[row] = False
+            # A plateau inside the set: go on from the best point with the next, shorter step.
+            flat = rows[search.live[rows] & ~search.g[rows].any(axis=1)]
+            search.x[flat], search.f[flat] = search.best_x[flat], search.best_f[flat]
+            search.g[flat] = search.best_g[flat]
+            if step % tests == tests - 1 or step == steps - 1:
+                self._mark_converged(run, search)
+
+    def _reach(self, run: Run, search: Search) -> Vector:
+        """Return how far the set goes along each first step."""
+        norm = np.maximum(np.linalg.norm(search.g, axis=1), np.finfo(np.float64).tiny)
+        diameter = run.problem.set.diameter
+        if not np.isfinite(diameter):
+            size: Vector = np.maximum(1.0, np.linalg.norm(search.x, axis=1))
+            return size
+        unit = np.where(search.live[:, np.newaxis], search.g / norm[:, np.newaxis], 0.0)
+        end = run.problem.set.project(search.x - BEYOND * diameter * unit)
+        reach: Vector = np.linalg.norm(end - search.x, axis=1)
+        positive: Vector = np.where(reach > 0, reach, diameter)
+        return positive
+
+    def _mark_converged(self, run: Run, search: Search) -> None:
+        rows = np.flatnonzero(search.live)
+        if rows.size:
+            x = search.best_x[rows]
+            back = self._project(run, x - search.best_g[rows], search, rows, "residual")
+            met = np.max(np.abs(back - x), axis=1) <= run.tolerance
+            search.converged[rows[met]] = True
+            search.live[rows[met]] = False
+
+    @staticmethod
+    def _project(run: Run, y: Rows, search: Search, rows: Indices, purpose: str) -> Rows:
+        """Project on behalf of candidates; an iterative projection is warm-started by its own."""
+        if run.problem.set.accuracy <= EXACT:
+            return run.project(y, search.starts[rows])
+        projected = np.empty_like(y)
+        for place, row in enumerate(rows.tolist()):
+            one = slice(place, place + 1)
+            projected[one] = run.project(
+                y[one], search.starts[row : row + 1], f"{purpose} {search.number[row]}"
+            )
+        return projected
+
+
+def _share_of_time(run: Run, window: tuple[float, float]) -> float:
+    """Return which share of a window of the budget's seconds is over; 0 without such a limit."""
+    if run.budget.seconds is None:
+        return 0.0
+    begin, end = window
+    return (run.seconds / run.budget.seconds - begin) / (end - begin)
