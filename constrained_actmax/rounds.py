@@ -61,6 +61,7 @@ class Rounds:
         self._over: set[int] = set()
         self._answers: dict[int, Any] = {}
         self._turns: deque[int] = deque()  # who is woken next, in this round
+        self._failed: BaseException | None = None
         self._busy = False  # whether a job is awake
         self._idle: SimpleQueue[None] = SimpleQueue()
 
@@ -102,17 +103,23 @@ class Rounds:
 
     def _wake_next(self) -> None:
         """Hand the next answer to its job, or the turn back to the server."""
-        try:
-            key = self._turns.popleft()
-        except IndexError:
-            self._busy = False
-            self._idle.put(None)
-            return
-        self._live[key][1].put(self._expired() or self._answers.pop(key))
+        if self._turns:
+            try:
+                word = self._expired()
+            except BaseException as error:  # may be in a job's thread: the server raises it
+                self._failed = error
+            else:
+                key = self._turns.popleft()
+                self._live[key][1].put(word or self._answers[key])
+                return
+        self._busy = False
+        self._idle.put(None)
 
     def _settle(self, done: Callable[[int, BaseException | None], None]) -> None:
         """Wait until every job that was woken has asked or ended, and see to those that ended."""
         self._idle.get()
+        if self._failed is not None:
+            raise self._failed
         ended, self._ended = self._ended, []
         for key, _ in ended:
             self._live.pop(key)[0].join()

@@ -110,11 +110,11 @@ class Annealed(Solver):
     final_reach: float = 0.3
 
     def __post_init__(self) -> None:
-        for name in ("rows", "rows_per_draw", "most_draws", "final_reach"):
-            if not getattr(self, name) > 0:
-                raise SpecificationError(
-                    f"annealed: {name} must be > 0, got {getattr(self, name)!r}."
-                )
+        super().__post_init__()
+        if not self.final_reach > 0:
+            raise SpecificationError(
+                f"annealed: final_reach must be > 0, got {self.final_reach!r}."
+            )
         if not 0 < self.search_share < 1:
             raise SpecificationError(
                 f"annealed: search_share must be in (0, 1), got {self.search_share!r}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -237,3 +238,54 @@ def test_seconds_end_an_augmented_lagrangian_with_starts_side_by_side() -> None:
     starts = problem.set.sample(np.random.default_rng(0), 4)
     result = cax.solve(problem, method=solver, starts=starts, budget=cax.Budget(seconds=60))
     assert result.feasible
+
+
+@pytest.mark.slow
+def test_a_thousand_runs_do_not_grow() -> None:
+    """Every ending in turn: converged, budget, exception, NaN, callback, Ctrl-C; and a network."""
+    resource = pytest.importorskip("resource")
+    a, b = bowl(5)
+    asked = [0]
+
+    def problem(ending: str) -> cax.Problem:
+        def function(x: np.ndarray) -> tuple[float, np.ndarray]:
+            asked[0] += 1
+            if asked[0] == 9:
+                if ending == "exception":
+                    raise RuntimeError("the model is gone")
+                if ending == "Ctrl-C":
+                    raise KeyboardInterrupt
+                if ending == "NaN":
+                    return np.nan, np.full(5, np.nan)
+            return 0.5 * float(x @ a @ x) - float(b @ x), a @ x - b
+
+        oracle = cax.FunctionOracle(function, 5)
+        return cax.Problem(oracle, constraints=[cax.Box(-1, 1)], sense="minimize")
+
+    network = cax.Problem(cax.examples.load_model(), cax.Logit(7), [cax.Box(0, 1)])
+    endings = ["converged", "budget", "exception", "NaN", "callback", "Ctrl-C"]
+    before = set(threading.enumerate())
+
+    def run(number: int) -> None:
+        ending = endings[number % len(endings)]
+        asked[0] = 0
+        settings: dict[str, Any] = {"starts": 4, "seed": number}
+        if ending == "budget":
+            settings["budget"] = cax.Budget(evaluations=18)
+        if ending == "callback":
+            settings["callback"] = lambda one: one.nit == 2
+        method = SIDE_BY_SIDE[number % len(SIDE_BY_SIDE)] if number % 5 else "auto"
+        allowed = pytest.raises(RuntimeError) if ending == "exception" else nullcontext()
+        with allowed:
+            cax.solve(problem(ending), method=method, **settings)
+        budget = cax.Budget(evaluations=8)
+        cax.solve(network, method="L-BFGS-B", starts=2, seed=number, budget=budget)
+        assert set(threading.enumerate()) <= before
+
+    for number in range(200):
+        run(number)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for number in range(1000):
+        run(number)
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak) / 1024
+    assert grown < 10.0  # MB; a leak of one image and its gradient a run would be 12

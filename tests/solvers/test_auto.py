@@ -1,0 +1,138 @@
+"""What "auto" takes, its annealed search, and what it does with the rest of a budget."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sample_problems import distance_l1
+
+import constrained_actmax as cax
+from constrained_actmax.solvers.selection import by_rule
+
+#: Minimised by the sum over entries; the global minimum of an entry is near -0.8, another near 0.9.
+CENTRES = np.linspace(-0.6, 0.7, 12)
+
+
+def hilly(smooth: bool) -> cax.Problem:
+    """Return two valleys for each of two variables, with or without a kink that does not matter."""
+
+    def function(x: np.ndarray) -> tuple[float, np.ndarray]:
+        value = float((x**4 - 1.5 * x**2 + 0.2 * x).sum())
+        return value, 4 * x**3 - 3 * x + 0.2
+
+    oracle = cax.FunctionOracle(function, 2, smooth=smooth, name="hills")
+    return cax.Problem(oracle, constraints=[cax.Box(-1, 1)], sense="minimize")
+
+
+def least_on_a_grid(problem: cax.Problem) -> float:
+    """Return the least value on a fine grid: what no local method needs to find."""
+    line = np.linspace(-1, 1, 401)
+    return min(
+        float(problem.evaluate(np.array([[a, b]])).f[0])
+        for a, b in itertools.product(line[::8], line[::8])
+    )
+
+
+def test_kinks_are_crossed() -> None:
+    problem = distance_l1(CENTRES, [cax.Box(-1, 1)])
+    result = cax.solve(problem, x0=np.full(12, 0.95))
+    assert result.method == "annealed"
+    assert result.value <= 0.02 * 12  # the minimum is 0, at the centres; it began at 11.2
+    stuck = cax.solve(problem, method="L-BFGS-B", x0=np.full(12, 0.95))
+    assert result.nfev <= 300
+    assert stuck.feasible
+
+
+@pytest.mark.parametrize("smooth", [True, False])
+def test_a_budget_buys_a_better_valley(smooth: bool) -> None:
+    problem = hilly(smooth)
+    wrong = np.array([0.9, 0.9])
+    found = cax.solve(problem, x0=wrong, budget=cax.Budget(evaluations=300))
+    local = cax.solve(problem, method="spg", x0=wrong)
+    assert found.nfev <= 300
+    assert local.value > least_on_a_grid(problem) + 0.1
+    assert found.value <= least_on_a_grid(problem) + 1e-3
+
+
+def test_without_a_budget_a_smooth_problem_gets_the_local_method() -> None:
+    problem = hilly(smooth=True)
+    assert cax.solve(problem, x0=[0.5, 0.5]).method == "L-BFGS-B"
+    solver, reason = by_rule(problem, cax.Budget(evaluations=100))
+    assert solver.name == "converge-and-search"
+    assert "L-BFGS-B until it converges" in reason
+    assert "\n" not in reason
+
+
+@given(rows=st.integers(1, 400), starts=st.integers(1, 4), smooth=st.booleans())
+def test_any_budget_is_kept_and_enough(rows: int, starts: int, smooth: bool) -> None:
+    problem = hilly(smooth)
+    points = np.linspace(-0.9, 0.8, 2 * starts).reshape(starts, 2)
+    if rows < starts:
+        return
+    result = cax.solve(problem, starts=points, budget=cax.Budget(evaluations=rows))
+    assert result.nfev <= rows
+    assert result.feasible
+    assert result.value <= min(float(f) for f in problem.evaluate(points).f) + 1e-12
+
+
+@pytest.mark.parametrize("smooth", [True, False])
+def test_it_says_the_same_again_and_to_every_start(smooth: bool) -> None:
+    problem = hilly(smooth)
+    points = np.array([[0.9, 0.9], [0.3, -0.2], [-0.9, 0.6]])
+    budget = cax.Budget(evaluations=600)
+    one = cax.solve(problem, starts=points, budget=budget)
+    two = cax.solve(problem, starts=points, budget=budget)
+    for first, second in zip(one.starts, two.starts, strict=True):
+        np.testing.assert_array_equal(first.x, second.x)
+    alone = cax.solve(problem, starts=points[:1], budget=cax.Budget(evaluations=200))
+    if not smooth:  # the same draws, the same share: the same bits
+        np.testing.assert_array_equal(one.starts[0].x, alone.starts[0].x)
+
+
+def test_a_limit_of_seconds_ends_the_schedule_and_not_only_the_run() -> None:
+    asked: list[float] = []
+
+    def slow(x: np.ndarray) -> tuple[float, np.ndarray]:
+        import time
+
+        time.sleep(0.004)
+        asked.append(float(np.abs(x - CENTRES).sum()))
+        return asked[-1], np.sign(x - CENTRES)
+
+    oracle = cax.FunctionOracle(slow, 12, smooth=False)
+    problem = cax.Problem(oracle, constraints=[cax.Box(-1, 1)], sense="minimize")
+    result = cax.solve(problem, x0=np.full(12, 0.95), budget=cax.Budget(seconds=0.6))
+    assert len(asked) < 250  # of 300 rows that it would take without the limit
+    assert result.value < 2.0  # steps of the first length alone would leave it above
+    assert min(asked[:20]) > 2.0
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"rows_per_draw": 0}, "rows_per_draw must be an integer >= 1"),
+        ({"search_share": 1.0}, "in (0, 1)"),
+    ],
+)
+def test_bad_settings_are_named(options: dict[str, float], words: str) -> None:
+    with pytest.raises(cax.SpecificationError) as caught:
+        cax.Annealed(**options)  # type: ignore[arg-type]
+    assert words in str(caught.value)
+
+
+def test_a_flat_start_is_named_where_nothing_can_leave_it() -> None:
+    oracle = cax.FunctionOracle(lambda x: (0.0, np.zeros(3)), 3, smooth=False)
+    result = cax.solve(cax.Problem(oracle, constraints=[cax.Box(0, 1)]), seed=0)
+    assert result.status is cax.Status.ZERO_GRADIENT
+
+
+def test_candidates_share_model_calls() -> None:
+    model = cax.examples.load_model()
+    budget = cax.Budget(evaluations=400)
+    result = cax.maximize(model, cax.Logit(7), [cax.Box(0, 1)], seed=0, budget=budget)
+    assert result.nfev <= 400
+    assert result.calls < 0.6 * result.nfev
