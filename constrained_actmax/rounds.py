@@ -109,9 +109,10 @@ class Rounds:
             except BaseException as error:  # may be in a job's thread: the server raises it
                 self._failed = error
             else:
-                key = self._turns.popleft()
-                self._live[key][1].put(word or self._answers[key])
-                return
+                with suppress(IndexError):  # `_dismiss` may have taken the turns away just now
+                    key = self._turns.popleft()
+                    self._live[key][1].put(word or self._answers[key])
+                    return
         self._busy = False
         self._idle.put(None)
 
