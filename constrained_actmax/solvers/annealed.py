@@ -12,7 +12,7 @@ from typing_extensions import override
 from constrained_actmax.draws import drawn
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.problem import Problem
+from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.result import Status
 from constrained_actmax.run import EXACT, MOST_ROWS, Run
 from constrained_actmax.solvers.base import Solver
@@ -22,6 +22,8 @@ from constrained_actmax.solvers.spg import needs_only_a_set
 BEYOND = 1e3
 #: How often in a stage the best points are tested for convergence.
 TESTS = 8
+#: Share of a limit of seconds that evaluating all draws may take; more, and there are none.
+TIME_FOR_DRAWS = 0.1
 #: Marks the seeds of these draws, so that they differ from a user's own of the same number.
 DRAWS = 20189
 
@@ -135,20 +137,27 @@ class Annealed(Solver):
     def search(self, run: Run, x0: Rows, starts: Indices, share: int) -> None:
         """Spend so many evaluations of each start."""
         count = len(x0)
+        began = run.seconds
+        run.carry(count)
+        first = run.evaluate(x0, starts)
         candidates = self._candidates(share)
+        limit = run.budget.seconds
+        if limit is not None and candidates * (run.seconds - began) > TIME_FOR_DRAWS * limit:
+            candidates = 1
         run.carry(count * candidates)
-        search = self._begin(run, x0, starts, candidates)
+        search = self._begin(run, x0, first, starts, candidates)
         length = self._reach(run, search)
+        timed = False
         if candidates > 1:
             steps = max(1, int(share * self.search_share) // candidates) - 1
-            self._descend(run, search, length, steps, (0.0, self.search_share))
+            timed |= self._descend(run, search, length, steps, (0.0, self.search_share))
             search, length = self._leaders(search, self.final_reach * length, count)
             run.carry(count)
             left = share - candidates * (1 + steps)
-            self._descend(run, search, length, left, (self.search_share, 1.0))
+            timed |= self._descend(run, search, length, left, (self.search_share, 1.0))
         else:
-            self._descend(run, search, length, share - 1, (0.0, 1.0))
-        status = Status.STALLED if run.remaining is None else Status.BUDGET
+            timed = self._descend(run, search, length, share - 1, (0.0, 1.0))
+        status = Status.BUDGET if timed or run.remaining is not None else Status.STALLED
         detail = f"Schedule of {share} rows, {candidates} candidates, ended."
         for row, start in enumerate(search.starts.tolist()):
             if search.converged[row]:
@@ -156,31 +165,37 @@ class Annealed(Solver):
             elif np.isfinite(search.best_f[row]):
                 run.end(start, search.best_x[row], status, detail)
 
-    def _begin(self, run: Run, x0: Rows, starts: Indices, candidates: int) -> Search:
-        """Evaluate the starts and their draws; end the starts that nothing can leave."""
-        count = len(x0)
-        points = np.empty((count, candidates, x0.shape[1]))
-        points[:, 0] = x0
+    def _begin(
+        self, run: Run, x0: Rows, first: Evaluation, starts: Indices, candidates: int
+    ) -> Search:
+        """Evaluate the draws of each start; end the starts that nothing can leave."""
+        count, n = x0.shape
+        x, f = np.empty((count, candidates, n)), np.empty((count, candidates))
+        g, finite = np.empty_like(x), np.empty((count, candidates), dtype=bool)
+        x[:, 0], f[:, 0], g[:, 0], finite[:, 0] = x0, first.f, first.gradient, first.finite
         if candidates > 1:
             for row, start in enumerate(starts.tolist()):
-                points[row, 1:] = drawn(run.problem, candidates - 1, (DRAWS, start))
-        x = points.reshape(count * candidates, -1)
-        owners = np.repeat(starts, candidates)
-        found = run.evaluate(x, owners)
-        usable = found.finite & found.gradient.any(axis=1)
-        f = np.where(found.finite, found.f, np.inf)
-        for row, start in enumerate(starts.tolist()):
-            mine = slice(row * candidates, (row + 1) * candidates)
-            if usable[mine].any():
-                continue
-            first = row * candidates
-            if found.finite[first]:
-                run.end(start, x0[row], Status.ZERO_GRADIENT)
+                x[row, 1:] = drawn(run.problem, candidates - 1, (DRAWS, start))
+            points = x[:, 1:].reshape(-1, n)
+            found = run.evaluate(points, np.repeat(starts, candidates - 1))
+            f[:, 1:] = found.f.reshape(count, -1)
+            g[:, 1:] = found.gradient.reshape(count, -1, n)
+            finite[:, 1:] = found.finite.reshape(count, -1)
+        usable = finite & g.any(axis=2)
+        for row in np.flatnonzero(~usable.any(axis=1)).tolist():
+            if finite[row, 0]:
+                run.end(int(starts[row]), x0[row], Status.ZERO_GRADIENT)
             else:
-                detail = run.name_non_finite(x0[row], found, first)
-                run.end(start, x0[row], Status.NON_FINITE, detail)
-        number = np.tile(np.arange(candidates), count)
-        return Search(x, f, found.gradient.copy(), owners, number, usable)
+                detail = run.name_non_finite(x0[row], first, row)
+                run.end(int(starts[row]), x0[row], Status.NON_FINITE, detail)
+        return Search(
+            x.reshape(-1, n),
+            np.where(finite, f, np.inf).ravel(),
+            g.reshape(-1, n),
+            np.repeat(starts, candidates),
+            np.tile(np.arange(candidates), count),
+            usable.ravel(),
+        )
 
     @staticmethod
     def _leaders(search: Search, length: Vector, count: int) -> tuple[Search, Vector]:
@@ -191,14 +206,20 @@ class Annealed(Solver):
 
     def _descend(
         self, run: Run, search: Search, length: Vector, steps: int, window: tuple[float, float]
-    ) -> None:
-        """Take steps whose length falls linearly to zero, within a window of the budget's time."""
+    ) -> bool:
+        """Take steps whose length falls linearly to zero, within a window of the budget's time.
+
+        Returns
+        -------
+        bool
+            Whether the time ended them.
+        """
         tests = max(1, steps // TESTS)
         for step in range(steps):
             done = max(step / steps, _share_of_time(run, window))
             rows = np.flatnonzero(search.live)
             if not rows.size or done >= 1.0:
-                return
+                return bool(rows.size)
             g = search.g[rows]
             norm = np.maximum(np.linalg.norm(g, axis=1), np.finfo(np.float64).tiny)
             unit = g / norm[:, np.newaxis]  # first: length / norm may overflow
@@ -233,6 +254,7 @@ class Annealed(Solver):
             search.g[flat] = search.best_g[flat]
             if step % tests == tests - 1 or step == steps - 1:
                 self._mark_converged(run, search)
+        return False
 
     def _reach(self, run: Run, search: Search) -> Vector:
         """Return how far the set goes along each first step."""
