@@ -483,11 +483,12 @@ class Comparison:
             "",
             str(self.best()),
         ]
-        failed = self.errors()
-        lines.extend(
-            f"{row.method} on {row.problem}: {row.outcome}: {row.reason}"
-            for row in failed.itertuples()
-        )
+        for (method, outcome, reason), rows in self.errors().groupby(
+            ["method", "outcome", "reason"], sort=False
+        ):
+            where = list(dict.fromkeys(rows.problem))
+            on = "every problem" if len(where) == len(self.problems) > 1 else ", ".join(where)
+            lines.append(f"{method} on {on}: {outcome}: {reason}")
         return "\n".join(lines)
 
     def __repr__(self) -> str:

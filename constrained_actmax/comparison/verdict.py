@@ -38,6 +38,11 @@ class Difference:
         """Whether the interval leaves out zero, in favour of the leader."""
         return self.low > 0
 
+    @property
+    def equal(self) -> bool:
+        """Whether no pair differs."""
+        return self.low == self.high == 0
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -70,8 +75,15 @@ class Verdict:
         near = [one for one in self.differences if not one.decided]
         if all(one.pairs < 2 for one in near):
             return f"No winner: {self.leader} leads, but one pair has no interval; use more starts."
-        names = ", ".join(one.method for one in near)
-        return f"A tie: {self.leader} leads, but is not told apart from {names} ({self.unit})."
+        equal = [one.method for one in near if one.equal]
+        open_ = [one.method for one in near if not one.equal]
+        words = []
+        if equal:
+            words.append(f"{', '.join(equal)} {'is' if len(equal) == 1 else 'are'} equal to it")
+        if open_:
+            words.append(f"it is not told apart from {', '.join(open_)}")
+        kind = "No winner" if open_ else "A tie"
+        return f"{kind}: {self.leader} leads, but {', and '.join(words)} ({self.unit})."
 
 
 def judge(scores: dict[str, Vector], unit: str, confidence: float = CONFIDENCE) -> Verdict:

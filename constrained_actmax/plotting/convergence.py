@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from constrained_actmax.layout import Vector
 from constrained_actmax.plotting.figures import quiet
-from constrained_actmax.plotting.series import legend, look, panel
+from constrained_actmax.plotting.series import legend, look, panel, widths
 
 #: Places along the cost axis at which quartiles are taken.
 PLACES = 200
@@ -49,7 +49,7 @@ def plot_convergence(
         drawn = [(cost, best) for cost, best in starts if len(cost)]
         ends = [float(cost[-1]) for cost, _ in drawn]
         label = name if drawn else f"{name} (did not run)"
-        line = ax.plot([], [], label=label, linewidth=1.6, **style._asdict())[0]
+        line = ax.plot([], [], label=label, **widths(place, len(curves)), **style._asdict())[0]
         if not drawn:
             continue
         at = np.unique(np.linspace(min(c[0] for c, _ in drawn), float(np.median(ends)), PLACES))

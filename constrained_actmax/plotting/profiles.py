@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from constrained_actmax.layout import Rows, Vector
 from constrained_actmax.plotting.figures import quiet
-from constrained_actmax.plotting.series import legend, look, panel
+from constrained_actmax.plotting.series import legend, look, panel, widths
 
 
 def plot_profile(
@@ -59,15 +60,17 @@ def plot_profile(
             x,
             y,
             drawstyle="steps-post",
-            linewidth=1.6,
             label=name,
             markevery=(place % every, every),
-            markersize=5,
+            **widths(place, len(labels)),
             **style._asdict(),
         )
     if log:
         ax.set_xscale("log")
         ax.set_xlim(left=1.0)
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_ylim(-0.02, 1.05)
     ax.set_xlabel(unit)
     ax.set_ylabel("share of problems solved")

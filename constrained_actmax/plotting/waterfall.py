@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from constrained_actmax.layout import Vector
 from constrained_actmax.plotting.figures import GREY, quiet
-from constrained_actmax.plotting.series import INFEASIBLE, legend, look, panel
+from constrained_actmax.plotting.series import INFEASIBLE, legend, look, panel, widths
 
 
 def plot_waterfall(
@@ -48,8 +48,9 @@ def plot_waterfall(
         order = np.lexsort((-found if larger else found, ~feasible))
         found, kept = found[order], feasible[order]
         at = np.arange(1, len(found) + 1)
+        size = widths(place, len(values))["markersize"]
         ax.plot(at, found, color=style.color, linestyle=style.linestyle, linewidth=0.8)
-        ax.plot(at[kept], found[kept], style.marker, color=style.color, markersize=5)
+        ax.plot(at[kept], found[kept], style.marker, color=style.color, markersize=size)
         ax.plot(at[~kept], found[~kept], INFEASIBLE, color=style.color, markersize=7)
         ax.plot([], [], label=name, **style._asdict())
         broken |= bool((~kept).any())

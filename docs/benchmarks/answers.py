@@ -76,8 +76,8 @@ def claims(samples: Samples, folder: Path) -> Iterator[str]:
     uniform = rng.uniform(-0.05, 0.05, (1, 784))
     entries = {  # what the answer says; where its image begins
         "identity-dense": (
-            "identity rows, Adam 0.001",
-            cax.IdentityDense(data="identity"),
+            "identity rows, Adam 0.001; 100 epochs, as it names none",
+            cax.IdentityDense(data="identity", epochs=100),
             uniform,
         ),
         "gradient-ascent": ("50 steps of rate 1", cax.GradientAscent(), rng.random((1, 784))),
@@ -110,16 +110,16 @@ def claims(samples: Samples, folder: Path) -> Iterator[str]:
             f"| {name} | {words} | {statistics.median(before):.2g} | {min(after):.4f} | "
             f"{statistics.median(after):.4f} | {max(after):.4f} | {outside:.0%} of pixels |"
         )
-    whole = cax.compare(
+    longer = cax.compare(
         problems["Trouser"],
-        {"input-mask": cax.InputMask(epochs=187_500)},
+        {"input-mask": cax.InputMask(epochs=18_750)},
         starts=entries["input-mask"][2],
-        folder=folder / "whole",
+        folder=folder / "longer",
     ).trials[0]
     yield ""
     yield (
-        f"`input-mask` on class 1, the answer's own, with all of its 187,500 steps: probability "
-        f"{whole.raw_value:.6f} in {whole.seconds:.0f} s."
+        f"`input-mask` on class 1, the answer's own, with 18,750 steps, ten of its 100 epochs: "
+        f"probability {longer.raw_value:.6f} in {longer.seconds:.0f} s."
     )
 
 

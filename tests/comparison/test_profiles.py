@@ -89,8 +89,10 @@ def test_a_winner_needs_every_interval_to_leave_out_zero() -> None:
     tie = judge({"ahead": ahead, "near": near, "base": base}, "u")
     assert tie.winner is None
     assert {one.method for one in tie.differences if one.decided} == {"base"}
-    assert "tie" in str(tie)
-    assert "not told apart from near" in str(tie)
+    assert str(tie) == "No winner: ahead leads, but it is not told apart from near (u)."
+    equal = judge({"ahead": ahead, "same": ahead.copy(), "base": base}, "u")
+    assert equal.winner is None
+    assert str(equal) == "A tie: ahead leads, but same is equal to it (u)."
 
 
 def test_intervals_are_those_of_the_paired_t_test() -> None:
