@@ -25,7 +25,7 @@ RATES = (0.01, 0.03, 0.1, 0.3)
 def entrants() -> dict[str, dict[str, Any]]:
     """Return the settings of each row."""
     return {
-        "gradient ascent (answer 2)": {
+        "gradient ascent, no limits": {
             f"ascent {rate:g}": cax.GradientAscent(rate=rate, steps=EVALUATIONS)
             for rate in (*RATES, 1.0)
         },
