@@ -10,12 +10,19 @@ import scipy.sparse as sp
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
-from constrained_actmax.layout import Region, Rows, Vector
+from constrained_actmax.layout import Indices, Region, Rows, Vector
 from constrained_actmax.sets.base import ConvexSet, checked_number, short
-from constrained_actmax.sets.dual_root import clipped_line_root, pulled_inside
+from constrained_actmax.sets.dual_root import (
+    clipped_line_root,
+    falling_root,
+    falling_roots,
+    pulled_inside,
+)
 
 if TYPE_CHECKING:
     import cvxpy as cp
+
+SMALLEST = 1e-300  # a share above zero
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +48,10 @@ class GroupBall(ConvexSet):
 
     Notes
     -----
-    The norms of the groups are projected on the L1 ball and the groups rescaled [1]_, exact up to
-    rounding, O(n) a pass.
+    Alone the norms of the groups are projected on the L1 ball and the groups rescaled [1]_. With a
+    box the projection is ``clip(c + theta (y - c), l, u)``, each group's theta the root of
+    ``|p - c| (1 - theta) / theta = t``, and t the root of the sum of norms. Both are exact up to
+    rounding, O(n) a pass, some 5 passes alone and 40 with a box.
 
     References
     ----------
@@ -54,8 +63,11 @@ class GroupBall(ConvexSet):
     groups: Any = None
     center: Any = 0.0
     _sum: Any = field(default=None, init=False, repr=False)  # (n, G), ones: sums over groups
+    _places: Any = field(default=None, init=False, repr=False)  # (G, k) entries, -1 for none
 
     violation_norm = "excess of the sum of the groups' changes"
+    projects_in_box = True
+    method_in_box = "with its box by a root for each group within the root of the dual, exact, O(n)"
 
     def __post_init__(self) -> None:
         radius = checked_number(self.radius, "radius", "GroupBall", minimum=0.0)
@@ -78,6 +90,7 @@ class GroupBall(ConvexSet):
         bound = replace(self, center=center, groups=label)
         summing = sp.csr_array((np.ones(n), (np.arange(n), label)), shape=(n, label.max() + 1))
         object.__setattr__(bound, "_sum", summing)
+        object.__setattr__(bound, "_places", places_of(label))
         return bound
 
     @override
@@ -138,6 +151,77 @@ class GroupBall(ConvexSet):
         return p, dual
 
     @override
+    def excess_in_box(self, lower: Vector, upper: Vector) -> float:
+        nearest = np.clip(self.center, lower, upper)
+        return float(self._height(nearest[np.newaxis])[0]) - self.radius
+
+    @override
+    def _project_in_box(self, x: Rows, lower: Vector, upper: Vector) -> tuple[Rows, Vector]:
+        p = np.minimum(np.maximum(x, lower), upper)
+        dual = np.zeros(len(x))
+        out = np.flatnonzero(self._height(p) > self.radius)
+        nearest = np.minimum(np.maximum(self.center, lower), upper)
+        for row in out:
+            share, dual[row] = self._shares_in_box(x[row] - self.center, lower, upper)
+            p[row] = self.center + share[self.groups] * (x[row] - self.center)
+        p[out] = np.minimum(np.maximum(p[out], lower), upper)
+        p[out] = pulled_inside(p[out], nearest, lower, upper, self._height, self.radius)
+        return p, dual
+
+    def _shares_in_box(self, d: Vector, lower: Vector, upper: Vector) -> tuple[Vector, float]:
+        """Return by how much each group's change is shortened before it is clipped, and t."""
+        real = self._places >= 0
+        d, low, high = (
+            np.where(real, one[self._places], 0.0)
+            for one in (d, lower - self.center, upper - self.center)
+        )
+        least = np.linalg.norm(np.clip(0.0, low, high), axis=1)
+        # A group leaves its point nearest to c for t below this number.
+        leaves = np.linalg.norm(
+            np.where((d > 0.0) & (high > 0.0) | (d < 0.0) & (low < 0.0), d, 0.0), axis=1
+        )
+        leaves[least > 0.0] = np.inf
+        length, share = np.linalg.norm(d, axis=1), np.ones(len(d))
+        if least.sum() >= self.radius:
+            return np.zeros(len(d)), float(leaves.max())
+
+        def norms(theta: Vector, rows: Any) -> tuple[Vector, Vector]:
+            moved = theta[:, np.newaxis] * d[rows]
+            free = (moved > low[rows]) & (moved < high[rows])
+            norm = np.linalg.norm(np.clip(moved, low[rows], high[rows]), axis=1)
+            rise = np.sum(np.where(free, d[rows] * moved, 0.0), axis=1)
+            return norm, np.divide(rise, norm, out=np.zeros_like(norm), where=norm > 0.0)
+
+        def evaluate(t: float) -> tuple[float, float]:
+            live = np.flatnonzero(leaves > t)
+            before = share[live]
+
+            def gap(theta: Vector, rows: Any) -> tuple[Vector, Vector]:
+                norm, rise = norms(theta, live[rows])
+                return (
+                    norm * (1.0 - theta) / theta - t,
+                    (rise * (1.0 - theta) * theta - norm) / theta**2,
+                )
+
+            share[:] = 0.0
+            share[live] = falling_roots(
+                gap,
+                np.maximum(t, length[live]),
+                np.clip(before, 0.1, 0.9),
+                np.zeros(live.size),
+                np.ones(live.size),
+            )
+            norm, rise = norms(share[live], live)
+            theta = share[live]
+            fall = theta / np.minimum(rise * (1.0 - theta) - norm - t, -SMALLEST)
+            return float(norm.sum() + least[leaves <= t].sum() - self.radius), float(fall @ rise)
+
+        finite = leaves[np.isfinite(leaves)]
+        t = falling_root(evaluate, self.radius, 0.1 * float(finite.max(initial=1.0)), 0.0)
+        evaluate(t)
+        return share, t
+
+    @override
     def _linear_maximizer(self, g: Rows) -> Rows:
         norms = self._norms(g)
         best = np.argmax(norms, axis=1)
@@ -158,6 +242,16 @@ class GroupBall(ConvexSet):
             stacked = cp.reshape(d[np.concatenate(members)], (len(members), sizes.pop()), order="C")
             return [cp.sum(cp.norm(stacked, 2, axis=1)) <= self.radius]
         return [sum(cp.norm(d[one], 2) for one in members) <= self.radius]
+
+
+def places_of(label: Indices) -> Indices:
+    """Return (G, k): the entries of each group, -1 where a group has fewer than k."""
+    order = np.argsort(label, kind="stable")
+    _, starts, sizes = np.unique(label[order], return_index=True, return_counts=True)
+    column = np.arange(len(label)) - np.repeat(starts, sizes)
+    places = np.full((len(sizes), int(sizes.max(initial=0))), -1)
+    places[label[order], column] = order
+    return places
 
 
 def shrunk_norms(norms: Rows, radius: float, start: Vector | None = None) -> tuple[Rows, Vector]:

@@ -6,7 +6,6 @@ the projection on the box is a formula, entry by entry, once each coupling's mul
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,11 +18,11 @@ from constrained_actmax.sets.separable_form import SeparableForm
 
 MAX_STEPS = 100  # of Newton's method; 3 to 20 are needed
 SWEEPS = 3  # the later ones take off what rounding of a huge point leaves
-ENOUGH = 64 * float(
-    np.finfo(np.float64).eps
-)  # a residual below this share of its terms is rounding
+EPS = float(np.finfo(np.float64).eps)
+ENOUGH = 128 * EPS  # a residual below this share of its terms is rounding
 FAR = 1e30  # a multiplier that no projection of a point up to 1e16 has
-REGULAR = 1e-2  # times the largest excess, added to the curvature of the dual along unit slopes
+FLAT = 1e-9  # where rows repeat each other rounding makes a curvature below it
+REGULAR = 1e-2  # times the largest relative excess: added to the curvature along unit slopes
 
 
 @dataclass(frozen=True)
@@ -147,13 +146,13 @@ class SeparableProgram:
             working = self.equal | (t > 0.0) | (excess > enough)
             if np.all(np.abs(excess[working]) <= enough[working]):
                 return point
-            d = self._direction(point, t, working)
+            d = self._direction(point, t, working, float(enough.max()) / ENOUGH)
             rise = float(d @ excess)
             if rise <= 0.0:
                 return point  # rounding
             with np.errstate(divide="ignore", invalid="ignore"):
                 reach = np.where(~self.equal & (d < 0.0), -t / d, np.inf)
-            longest = min(float(np.min(reach, initial=np.inf)), FAR / float(np.max(np.abs(d))))
+            longest = float(np.min(reach, initial=np.inf))
             step, new = self._line_search(y, t, d, rise, longest)
             moved = t + step * d
             moved[reach <= step] = 0.0
@@ -165,7 +164,9 @@ class SeparableProgram:
             point = new
         return None
 
-    def _direction(self, point: _Point, t: Vector, working: npt.NDArray[np.bool_]) -> Vector:
+    def _direction(
+        self, point: _Point, t: Vector, working: npt.NDArray[np.bool_], scale: float
+    ) -> Vector:
         d = np.zeros(len(t))
         while True:
             rows: Indices = np.flatnonzero(working)
@@ -175,9 +176,10 @@ class SeparableProgram:
             # Where all is clipped the dual is straight, and the line search says how far to go;
             # with the excess the added curvature goes to zero, so the last steps are Newton's.
             worst = float(np.max(np.abs(point.excess[rows]), initial=0.0))
-            curvature = np.maximum(curvature, 0.0) + REGULAR * min(1.0, worst)
+            added = REGULAR * min(1.0, worst / scale)
             d[:] = 0.0
-            d[rows] = axes @ (along / curvature)
+            along[(curvature < FLAT) & (np.abs(along) <= ENOUGH * scale)] = 0.0
+            d[rows] = axes @ (along / (np.maximum(curvature, EPS**2) + added))
             blocked = working & ~self.equal & (t <= 0.0) & (d < 0.0)
             if not blocked.any():
                 return d
@@ -187,12 +189,15 @@ class SeparableProgram:
         self, y: Vector, t: Vector, d: Vector, rise: float, longest: float
     ) -> tuple[float, _Point]:
         last: list[tuple[float, _Point]] = []
+        far = FAR / float(np.max(np.abs(d)))
 
         def evaluate(step: float) -> tuple[float, float]:
+            step = min(step, far)
             point = self.at(y, np.where(self.equal, t + step * d, np.maximum(t + step * d, 0.0)))
             last[:] = [(step, point)]
             along = d @ point.slopes
-            return float(d @ point.excess), -float((along * along) @ point.response)
+            gap = 0.0 if step == far else float(d @ point.excess)
+            return gap, -float((along * along) @ point.response)
 
         if longest <= 1.0:
             gap, _ = evaluate(longest)
@@ -200,6 +205,6 @@ class SeparableProgram:
                 return last[0]
         start = min(1.0, 0.5 * longest) if longest <= 1.0 else 1.0
         step = falling_root(evaluate, 0.01 * rise / ROUNDING, start, 0.0, longest)
-        if last[0][0] != step and math.isfinite(step):
+        if last[0][0] != min(step, far):
             evaluate(step)
         return last[0]

@@ -40,6 +40,7 @@ RADIUS = {
     "l2": lambda r: [L2Ball(r, C)],
     "ellipsoid": lambda r: [Ellipsoid(r, 0.5 + C, C)],
     "groups": lambda r: [GroupBall(r, np.arange(9) // 3, C)],
+    "groups in a box": lambda r: [Box(0, 1), GroupBall(r, np.arange(9) // 3, C)],
     "row": lambda r: [Box(0, 1), Linear(1 + C, upper=r)],
     "total variation": lambda r: [Box(0, 1), TotalVariationBall(r)],
 }
@@ -188,6 +189,7 @@ def test_the_intersections_that_users_write_most_are_closed() -> None:
         [Box(0, 1), Linear(np.ones(9), upper=2), Linear(C, lower=0.1)],
         [Box(0, 1), L1Ball(2, C), L2Ball(1, C), Linear(C, upper=C @ C)],
         [Box(0, 1), Ellipsoid(1, 1 + C, C)],
+        [Box(0, 1), GroupBall(1, np.arange(9) // 3, C)],
     ):
         Intersection(members, strategy="closed").bind(LAYOUT).project(np.ones(9))
 
