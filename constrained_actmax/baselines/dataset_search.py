@@ -103,7 +103,7 @@ class DatasetSearch(Baseline):
         if self.samples is None:
             return (
                 f"{self.name} needs a data set to look through; pass DatasetSearch(samples=array) "
-                "as the method."
+                "as the method, or --data FILE.npy to the command."
             )
         if self.choice != "sample" and problem.constraints and self.choice == "projected":
             return (

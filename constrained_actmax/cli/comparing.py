@@ -59,8 +59,7 @@ def compare(context: click.Context, /, **flags: Any) -> None:
     with quiet_start():
         problem, _ = specification.problem(specification.goal or "maximize")
     methods: dict[str, Any] = {}
-    for name in flags["methods"].split(","):
-        label = name.strip()
+    for label in filter(None, map(str.strip, flags["methods"].split(","))):
         if label == cax.DatasetSearch.name and flags["data"] is not None:
             methods[label] = cax.DatasetSearch(samples=_samples(flags["data"]))
         else:

@@ -6,7 +6,7 @@ import hashlib
 import pickle
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def play_in_processes(
     Raises
     ------
     SpecificationError
-        If a problem or method cannot be sent to another process.
+        If a problem or method cannot be sent to another process, or a process dies.
     """
     with tempfile.TemporaryDirectory() as scratch:
         packed = [_packed(one, Path(scratch)) for one in problems]
@@ -78,6 +78,13 @@ def play_in_processes(
             try:
                 for future in as_completed(futures):
                     yield futures[future], future.result()
+            except BrokenExecutor as error:
+                raise SpecificationError(
+                    "workers: a process was killed or could not start. A script that asks for "
+                    'processes must be a file whose calls stand below if __name__ == "__main__":, '
+                    "and each process needs memory for its own copy of the model. Or use "
+                    "workers=1; with folder= the trials that ended are kept."
+                ) from error
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 

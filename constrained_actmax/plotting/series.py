@@ -35,7 +35,7 @@ def look(place: int) -> Look:
     )
 
 
-def widths(place: int, count: int) -> dict[str, float]:
+def widths(place: int, count: int) -> dict[str, Any]:
     """Return line width and marker size: later lines are thinner, so that equal ones both show."""
     share = place / max(1, count - 1)
     return {"linewidth": 3.2 - 1.8 * share, "markersize": 8.0 - 4.0 * share}

@@ -90,7 +90,7 @@ def claims(samples: Samples, folder: Path) -> Iterator[str]:
         "input-mask": (
             "RMSprop, the 1,875 steps of one of its 100 epochs",
             cax.InputMask(epochs=1875),
-            rng.normal(0.0, np.sqrt(2.0), (1, 784)),
+            rng.normal(0.0, np.sqrt(2 / 784), (1, 784)),  # he_normal: Keras 2 saw a fan-in of 784
         ),
     }
     yield (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -274,3 +276,20 @@ def test_trade_off_never_gets_worse_on_a_network() -> None:
 def test_trade_off_needs_one_radius() -> None:
     with pytest.raises(cax.SpecificationError, match="exactly one constraint must have a radius"):
         cax.trace(quadratic(3, [cax.Box(-1, 1)]), radius=[1])
+
+
+@pytest.mark.slow
+def test_a_script_that_cannot_be_imported_is_told_what_to_do() -> None:
+    script = (
+        "import constrained_actmax as cax\n"
+        "problem = cax.Problem(cax.examples.load_model(), cax.Logit(7), cax.Box(0, 1))\n"
+        "try:\n"
+        "    cax.compare(problem, ['spg', 'pgd'], budget=5, workers=2)\n"
+        "except cax.SpecificationError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run(  # from standard input, which no worker can read again
+        [sys.executable, "-"], input=script, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout.startswith("workers: a process was killed or could not start.")
+    assert '__name__ == "__main__"' in done.stdout
