@@ -186,10 +186,13 @@ class GroupBall(ConvexSet):
             return np.zeros(len(d)), float(leaves.max())
 
         def norms(theta: Vector, rows: Any) -> tuple[Vector, Vector]:
-            moved = theta[:, np.newaxis] * d[rows]
-            free = (moved > low[rows]) & (moved < high[rows])
-            norm = np.linalg.norm(np.clip(moved, low[rows], high[rows]), axis=1)
-            rise = np.sum(np.where(free, d[rows] * moved, 0.0), axis=1)
+            d_, low_, high_ = d[rows], low[rows], high[rows]
+            moved = theta[:, np.newaxis] * d_
+            free = (moved > low_) & (moved < high_)
+            rise = np.einsum("ij,ij,ij->i", d_, moved, free)
+            np.maximum(moved, low_, out=moved)
+            np.minimum(moved, high_, out=moved)
+            norm = np.sqrt(np.einsum("ij,ij->i", moved, moved))
             return norm, np.divide(rise, norm, out=np.zeros_like(norm), where=norm > 0.0)
 
         def evaluate(t: float) -> tuple[float, float]:
