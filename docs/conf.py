@@ -8,6 +8,7 @@ import sys
 from importlib.metadata import version as version_of
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from docutils import nodes
 from sphinx.addnodes import pending_xref
@@ -20,6 +21,7 @@ sys.path.insert(0, str(HERE / "_extensions"))
 # The pages run in kernels of their own, with these.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # whoever builds
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(HERE / "_extensions"), os.environ.get("PYTHONPATH")])
 )
@@ -57,6 +59,7 @@ nb_execution_excludepatterns = [
     if any(find_spec(package) is None for package in named.split(", "))
 ]
 nb_output_stderr = "remove"
+nb_merge_streams = True
 nb_number_source_lines = False
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
@@ -96,6 +99,9 @@ html_theme = "pydata_sphinx_theme"
 html_title = "constrained-actmax"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = [("site.js", {"defer": "defer"})]
+html_favicon = "_static/favicon.svg"
+html_context = {"default_mode": "auto"}
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
@@ -126,5 +132,16 @@ def find_or_show_plainly(
     return found
 
 
+def without_list_role(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.Node | None
+) -> None:
+    """Take off the role whose children docutils gives another one: readers of screens stumble."""
+    if "body" in context:
+        context["body"] = context["body"].replace(
+            '<div role="list" class="citation-list">', '<div class="citation-list">'
+        )
+
+
 def setup(app: Sphinx) -> None:
+    app.connect("html-page-context", without_list_role)
     app.connect("missing-reference", find_or_show_plainly)
