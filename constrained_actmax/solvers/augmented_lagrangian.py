@@ -210,9 +210,10 @@ class AugmentedLagrangian(Solver):
     Each round minimises :math:`f + \tfrac{\rho}{2} \|w - P_{[l,u]}(w)\|^2`,
     :math:`w = c + \lambda / \rho`, over C by a projected method; then
     :math:`\lambda \leftarrow \rho (w - P_{[l,u]}(w))`, and rho grows tenfold unless the violation
-    halved. Memory is linear in n. A small smooth problem under bounds is finished by Newton's
-    method on its active limits. Where the violation stays and its own gradient vanishes on C, the
-    problem is called infeasible there and the least violating point is returned.
+    halved. Memory is linear in n. A small smooth problem, with bounds and linear rows for C, is
+    finished by Newton's method on its active limits. Where the violation stays and its own gradient
+    vanishes on C, or on networks with kinks a search for feasibility alone fails too, the problem
+    is called infeasible there and the least violating point is returned.
 
     Parameters
     ----------

@@ -10,6 +10,7 @@ from constrained_actmax.layout import Vector
 from constrained_actmax.optimality import measure, multipliers
 from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.run import Run
+from constrained_actmax.sets.scipy_form import ScipyForm
 
 #: Variables up to which the Hessian of the Lagrangian is built column by column.
 LARGEST = 100
@@ -22,6 +23,8 @@ NEAR = 1e-3
 REACH, RISE = 0.1, 1e-3
 #: How much farther than to its limit a broken row is led, for the set's pull back.
 OVERSHOOT = 1.01
+#: A linear row of the set is at its limit within this share of max(1, its value).
+TIGHT = 1e-10
 CENTRAL_STEP = float(np.finfo(np.float64).eps) ** (1 / 3)
 
 
@@ -45,8 +48,9 @@ def quality(problem: Problem, x: Vector, found: Evaluation) -> Quality:
 def polish(run: Run, start: int, x: Vector, goal: float) -> tuple[Vector, bool]:
     r"""Improve a nearly optimal point by Newton's method on its active limits [1]_.
 
-    With F the entries that the projection of :math:`x - \nabla_x L` leaves off their bounds and A
-    the active rows, each step solves
+    For sets of bounds and linear rows. With F the entries that the projection of
+    :math:`x - \nabla_x L` leaves off their bounds and A the active rows, the set's own among them,
+    each step solves
 
     .. math:: \begin{pmatrix} \nabla^2_{FF} L & J_{AF}^\top \\ J_{AF} & 0 \end{pmatrix}
               \begin{pmatrix} d_F \\ -\mu' \end{pmatrix} =
@@ -75,9 +79,11 @@ def polish(run: Run, start: int, x: Vector, goal: float) -> tuple[Vector, bool]:
     .. [1] Nocedal and Wright (2006), Numerical Optimization, section 18.1.
     """
     problem = run.problem
-    if not problem.set.only_box or problem.smooth is False or problem.size > LARGEST:
+    if problem.smooth is False or problem.size > LARGEST:
         return x, False
-    lower, upper = problem.set.bounding_box()
+    form = problem.set.to_scipy()
+    if form is None or form.lift is not None or form.smooth:
+        return x, False
     origin = x
     found = run.evaluate(x[np.newaxis], [start])
     if not found.finite[0]:
@@ -88,7 +94,7 @@ def polish(run: Run, start: int, x: Vector, goal: float) -> tuple[Vector, bool]:
     for _ in range(STEPS):
         if best.residual <= goal:
             return best_x, True
-        x = np.clip(x + _newton_step(run, start, x, found, here.mu), lower, upper)
+        x = problem.set.project(x + _newton_step(run, start, x, found, here.mu, form))
         if np.any(np.abs(x - origin) > REACH * np.maximum(1.0, np.abs(origin))):
             break
         found = run.evaluate(x[np.newaxis], [start])
@@ -137,7 +143,9 @@ def restore(run: Run, start: int, x: Vector) -> Vector:
     return x
 
 
-def _newton_step(run: Run, start: int, x: Vector, found: Evaluation, mu: Vector) -> Vector:
+def _newton_step(
+    run: Run, start: int, x: Vector, found: Evaluation, mu: Vector, form: ScipyForm
+) -> Vector:
     problem = run.problem
     lower, upper = problem.set.bounding_box()
     g, c, jacobian = found.gradient[0], found.c[0], found.jacobian[0]
@@ -153,13 +161,30 @@ def _newton_step(run: Run, start: int, x: Vector, found: Evaluation, mu: Vector)
     if not free.size:
         return step
     hessian = _hessian(run, start, x, mu, free)
-    rows = jacobian[np.ix_(active, free)]
-    zero = np.zeros((active.size, active.size))
-    matrix = np.block([[hessian, rows.T], [rows, zero]])
-    right = np.concatenate([-g[free], limit - c[active] - jacobian[active] @ step])
+    linear, gap = _tight_rows(form, x, target)
+    rows = np.concatenate([jacobian[active], linear])
+    right = np.concatenate([-g[free], [*(limit - c[active]), *gap] - rows @ step])
+    rows = rows[:, free]
+    matrix = np.block([[hessian, rows.T], [rows, np.zeros((len(rows), len(rows)))]])
     # Dependent rows leave the matrix singular: the shortest of its solutions.
     step[free] = np.linalg.lstsq(matrix, right, rcond=1e-13)[0][: free.size]
     return step
+
+
+def _tight_rows(form: ScipyForm, x: Vector, target: Vector) -> tuple[np.ndarray, Vector]:
+    """Return the set's linear rows that are at a limit at `target`, and what x lacks to it."""
+    matrices, gaps = [np.empty((0, x.size))], [np.empty(0)]
+    for rows in form.rows:
+        matrix = rows.matrix.toarray()
+        there, here = matrix @ target, matrix @ x
+        size = TIGHT * np.maximum(1.0, np.abs(there))
+        for limit, close in (
+            (rows.lower, there <= rows.lower + size),
+            (rows.upper, (there >= rows.upper - size) & (rows.lower < rows.upper)),
+        ):
+            matrices.append(matrix[close])
+            gaps.append((limit - here)[close])
+    return np.concatenate(matrices), np.concatenate(gaps)
 
 
 def _hessian(run: Run, start: int, x: Vector, mu: Vector, free: np.ndarray) -> np.ndarray:

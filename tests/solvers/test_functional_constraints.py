@@ -314,3 +314,28 @@ def test_scaling_on_the_way_out_gives_limits_and_prices_in_real_units() -> None:
     # x_0 = (stress - 200) / 100: one more newton buys a hundredth.
     price = result.optimality.multipliers["50 * Output(1) + 200 <= 350"]
     assert price == pytest.approx(0.01, rel=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_linear_rows_of_the_set_and_limits_on_functions_hold_together(method: str) -> None:
+    # A row of the set and a curved limit are both active: x_1 <= x_0 and x'x <= 1.
+    n = 4
+    a, b = bowl(n)
+    row = np.array([-1.0, 1.0, 0.0, 0.0])
+    ball = cax.Function(lambda x: x @ x, None, 1.0, jacobian=lambda x: 2 * x, name="ball")
+    sets = [cax.Box(-3, 3), cax.Linear(row, upper=0.0)]
+    result = cax.solve(bowl_problem([*sets, ball]), method=method, x0=np.full(n, 0.1), tol=1e-9)
+    assert result.success
+    reference = scipy.optimize.minimize(
+        lambda x: 0.5 * x @ a @ x - b @ x,
+        np.full(n, 0.1),
+        jac=lambda x: a @ x - b,
+        constraints=[
+            {"type": "ineq", "fun": lambda x: 1 - x @ x},
+            {"type": "ineq", "fun": lambda x: x[0] - x[1]},
+        ],
+        options={"ftol": 1e-15, "maxiter": 500},
+    )
+    np.testing.assert_allclose(result.x, reference.x, atol=1e-6)
+    assert row @ result.x == pytest.approx(0.0, abs=1e-7)
+    assert result.x @ result.x == pytest.approx(1.0, abs=1e-8)
