@@ -335,7 +335,7 @@ class AugmentedLagrangian(Solver):
                     or self._stuck_infeasible(problem, x[row], known, run)
                 )
                 if stuck and kinked and restored[row] < RESTORATIONS:
-                    found_one = self._restore(augmented, start, x[row])
+                    found_one = self._restore(augmented, start, [x[row], x0[row]])
                     if found_one is not None:
                         x[row], worst[row], since[row] = found_one, np.inf, 0
                         restored[row] += 1
@@ -391,20 +391,32 @@ class AugmentedLagrangian(Solver):
         return augmented
 
     @staticmethod
-    def _restore(augmented: Augmented, start: int, x: Vector) -> Vector | None:
-        """Seek a point that keeps all limits, by the violation alone; a larger penalty keeps it."""
+    def _restore(augmented: Augmented, start: int, candidates: list[Vector]) -> Vector | None:
+        """Seek a point that keeps all limits, by the violation alone, and go on from there.
+
+        The search begins at each candidate in turn. A larger penalty then keeps the point from
+        falling back; one more crossing follows.
+        """
         run, whose = augmented.outer, np.array([start])
-        penalty = augmented.penalty[start]
-        augmented.weight[start], augmented.multipliers[start] = 0.0, 0.0
-        augmented.penalty[start] = 1.0
-        augmented.begin([start])
-        crossing: Any = PGD(iterations=RESTORING_STEPS)
-        crossing._run(augmented, x[np.newaxis], whose)
-        point = augmented.ended[start][0]
-        augmented.weight[start] = 1.0
-        augmented.penalty[start] = min(PENALTY_GROWTH * penalty, LARGEST_PENALTY)
-        found = augmented.known(start, point)
-        return point if run.problem.feasible(point[np.newaxis], found.c)[0] else None
+        penalty = min(PENALTY_GROWTH * augmented.penalty[start], LARGEST_PENALTY)
+        augmented.multipliers[start] = 0.0
+
+        def crossed(x: Vector, steps: int, weight: float, rho: float) -> Vector:
+            augmented.weight[start], augmented.penalty[start] = weight, rho
+            augmented.begin([start])
+            crossing: Any = PGD(iterations=steps)
+            crossing._run(augmented, x[np.newaxis], whose)
+            found: Vector = augmented.ended[start][0]
+            return found
+
+        restored = None
+        for x in candidates:
+            point = crossed(x, RESTORING_STEPS, 0.0, 1.0)
+            if run.problem.feasible(point[np.newaxis], augmented.known(start, point).c)[0]:
+                restored = crossed(point, CROSSING_STEPS, 1.0, penalty)
+                break
+        augmented.weight[start], augmented.penalty[start] = 1.0, penalty
+        return restored
 
     @staticmethod
     def _optimal(problem: Problem, x: Vector, found: Evaluation, run: Run) -> bool:
