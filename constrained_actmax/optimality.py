@@ -44,6 +44,10 @@ def measure(
     Optimality
         Stationarity is NaN where a number of the evaluation is not finite.
     """
+    if problem.split is not None:
+        y = problem.split.y(x[np.newaxis])
+        there = problem.split.lifted(found.row(row), y)
+        return measure(problem.split, y[0], there, gap=gap)
     c, jacobian = found.c[row], found.jacobian[row]
     violation = float(problem.violation(x[np.newaxis], found.c[row : row + 1])[0])
     if not found.finite[row]:
@@ -108,6 +112,10 @@ def multipliers(
     .. [1] Qi and Sun (2006), A quadratically convergent Newton method for computing the nearest
        correlation matrix, SIAM J. Matrix Anal. Appl. 28, for the same dual of a projection.
     """
+    if problem.split is not None:
+        split, y = problem.split, problem.split.y(x)
+        slopes = split.both(jacobian)
+        return multipliers(split, y, np.ones_like(y), c, slopes, active_tolerance)
     m = problem.constraints
     mu = np.zeros(m)
     if not m:

@@ -21,6 +21,7 @@ from constrained_actmax.sets.intersection import Intersection
 if TYPE_CHECKING:
     from constrained_actmax.constraints.between import Between
     from constrained_actmax.objectives.base import Objective
+    from constrained_actmax.splitting import Split
 
 #: Largest relative violation of a constraint that is not projected on.
 FEASIBILITY_TOLERANCE = 1e-6
@@ -257,6 +258,25 @@ class Problem:
     def sign(self) -> float:
         """``value = sign * fun``."""
         return -1.0 if self.sense == "maximize" else 1.0
+
+    @cached_property
+    def split(self) -> Split | None:
+        """The problem in split variables, where it asks for the nearest point in L1; else None."""
+        from constrained_actmax.objectives.norm import Norm
+        from constrained_actmax.oracles.oracle import Oracle
+        from constrained_actmax.splitting import Split
+
+        oracle = self.user_oracle
+        if self.sense != "minimize" or not self.constraints or not isinstance(oracle, Oracle):
+            return None
+        distance, limited = oracle.objectives[0], oracle.objectives[1:]
+        if not isinstance(distance, Norm) or distance.p != 1.0 or not self.set.only_box:
+            return None
+        center = distance.flat_center(self.layout)
+        if center.size < self.size:  # it speaks of one input of several
+            return None
+        smooth = oracle.with_objectives(limited).smooth if limited else True
+        return Split(self, center, smooth)
 
     def evaluate(self, x: Rows, *, differences: bool = False) -> Evaluation:
         """Return f, its gradient, c and its Jacobian at rows x (B, n), in one model call.

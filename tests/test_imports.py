@@ -21,7 +21,7 @@ RANKS = [
     {"errors", "layout", "rounds", "plotting", "report", "result", "examples"},
     {"constraints", "objectives", "oracles"},
     {"sets"},
-    {"conformance", "draws", "optimality", "problem", "progress", "run"},
+    {"conformance", "draws", "optimality", "problem", "progress", "run", "splitting"},
     {"baselines", "solvers"},
     {
         "cli",

@@ -252,6 +252,7 @@ class ScipySolver(RowSolver):
     def refusal(self, problem: Problem) -> str | None:
         if not self.derivative_free and not problem.oracle.differentiable:
             return needs_gradients(self.name)
+        problem = (problem.split if self.takes_split else None) or problem
         form = problem.set.to_scipy()
         if form is None:
             return (

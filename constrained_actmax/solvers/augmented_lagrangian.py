@@ -39,13 +39,13 @@ REMEMBERED = 4
 POLISHED_FROM = 1e-3
 #: Steps of the default inner solver in one round.
 INNER_STEPS = 100
-#: The same on networks with kinks: steps of pgd in the first round, which crosses them, and of spg
-#: in the others, which put x on its limits; measured in docs/benchmarks/output_limits.py.
-CROSSING_STEPS, SETTLING_STEPS = 200, 30
+#: Steps of pgd in the first round on networks with kinks, which crosses them; the others put x
+#: on its limits. Measured by docs/benchmarks/output_limits.py.
+CROSSING_STEPS = 200
 #: Rounds without a gain in feasibility or value after which a row is stuck at a kink, and the
 #: relative gain that counts; with kinks, and without.
 PATIENCE = {True: 3, False: 4}
-GAIN = {True: 1e-4, False: 1e-7}
+GAIN = {True: 1e-5, False: 1e-7}
 #: Steps of pgd on the violation alone where the rounds end at its local minimum, and how often.
 RESTORING_STEPS, RESTORATIONS = 100, 2
 
@@ -235,6 +235,7 @@ class AugmentedLagrangian(Solver):
 
     name: ClassVar[str] = "augmented-lagrangian"
     stays_inside: ClassVar[bool] = False
+    takes_split: ClassVar[bool] = True
 
     inner: Solver | None = None
     max_rounds: int = 50
@@ -256,6 +257,7 @@ class AugmentedLagrangian(Solver):
             return needs_gradients(self.name)
         if not problem.set.convex:
             return "augmented-lagrangian needs a convex set; use method='pgd'."
+        problem = problem.split or problem
         inner = self._inner(problem)
         reason = inner.refusal(Subproblem(problem))  # type: ignore[arg-type]
         return None if reason is None else f"augmented-lagrangian's inner method: {reason}"
@@ -267,7 +269,7 @@ class AugmentedLagrangian(Solver):
         if problem.smooth is False:
             if number == 0:
                 return PGD(iterations=CROSSING_STEPS)
-            return SPG(max_iterations=SETTLING_STEPS)
+            return SPG(max_iterations=INNER_STEPS)
         if problem.set.only_box:
             return LBFGSB(maxiter=INNER_STEPS)
         return PQN(max_iterations=INNER_STEPS)
@@ -350,7 +352,7 @@ class AugmentedLagrangian(Solver):
                     live[row] = False
                     continue
                 exhausted = since[row] >= PATIENCE[kinked]
-                if small and exhausted and (kinked or tolerance <= run.tolerance):
+                if small and exhausted and tolerance <= run.tolerance:
                     run.end(start, x[row], Status.STALLED)
                     live[row] = False
                     continue

@@ -20,6 +20,7 @@ from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.result import Status, Termination
 from constrained_actmax.run import MOST_ROWS, Run, Stopped
 from constrained_actmax.solvers.lockstep import LockStep
+from constrained_actmax.splitting import SplitRun
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,8 @@ class Solver(ABC):
     name: ClassVar[str]
     #: Whether every point that it evaluates is a projection on C, or between two.
     stays_inside: ClassVar[bool] = True
+    #: Whether the nearest point in L1 is sought in split variables.
+    takes_split: ClassVar[bool] = False
     #: Whether results carry Frank-Wolfe's gap.
     measures_gap: ClassVar[bool] = False
     #: Whether numbers below zero have a meaning for SciPy, such as "choose for me".
@@ -113,7 +116,12 @@ class Solver(ABC):
         with _blas().limit(limits=1, user_api="blas"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what SciPy warns of becomes a status
             try:
-                self._run(run, x0, np.arange(len(x0)))
+                split = run.problem.split if self.takes_split else None
+                if split is None:
+                    self._run(run, x0, np.arange(len(x0)))
+                else:
+                    work: Any = SplitRun(run, split)
+                    self._run(work, split.y(x0), np.arange(len(x0)))
             except Stopped as reason:
                 status, detail = reason.status, reason.detail
             except KeyboardInterrupt:

@@ -113,6 +113,7 @@ def by_rule(problem: Problem, budget: Budget | None = None) -> tuple[Solver, str
     stall; on smooth ones curvature pays, and converges before a budget is over: the rest goes to a
     search for a better maximum. Measured in ``docs/benchmarks/solver_lab.md``.
     """
+    problem = problem.split or problem
     if not problem.oracle.differentiable:
         return COBYQA(), "a function without gradients"
     if problem.constraints:

@@ -53,6 +53,7 @@ class SLSQP(ScipySolver):
     """
 
     name: ClassVar[str] = "SLSQP"
+    takes_split: ClassVar[bool] = True
     scales_objective: ClassVar[bool] = True
 
     ftol: float | None = None

@@ -64,6 +64,7 @@ class TrustConstr(ScipySolver):
     """
 
     name: ClassVar[str] = "trust-constr"
+    takes_split: ClassVar[bool] = True
 
     gtol: float | None = None
     xtol: float = 1e-9

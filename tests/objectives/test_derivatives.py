@@ -61,6 +61,8 @@ DENSE: list[Objective] = [
     SquaredDistance(np.linspace(0, 1, 6)),
     TotalVariation(),
     Norm(1),
+    Norm(1, center=0.3),
+    Norm(2, center=-0.1),
     Norm(2),
     Norm(3.5),
     Norm(np.inf),

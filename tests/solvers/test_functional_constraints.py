@@ -6,6 +6,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
+import cvxpy as cp
 import keras
 import numpy as np
 import pytest
@@ -339,3 +340,40 @@ def test_linear_rows_of_the_set_and_limits_on_functions_hold_together(method: st
     np.testing.assert_allclose(result.x, reference.x, atol=1e-6)
     assert row @ result.x == pytest.approx(0.0, abs=1e-7)
     assert result.x @ result.x == pytest.approx(1.0, abs=1e-8)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("half_width", [5.0, 0.45], ids=["wide box", "tight box"])
+def test_nearest_input_in_l1_is_the_one_that_cvxpy_finds(method: str, half_width: float) -> None:
+    # A linear softmax of three classes: its log-odds are concave, so cvxpy knows the optimum.
+    n = 12
+    w = np.random.default_rng(0).standard_normal((n, 3))
+    inputs = keras.Input((n,))
+    layer = keras.layers.Dense(3, activation="softmax", use_bias=False)
+    model = keras.Model(inputs, layer(inputs))
+    layer.set_weights([w])
+    kernel = np.asarray(layer.kernel, dtype=float)
+    center = np.linspace(-0.2, 0.2, n)
+    x = cp.Variable(n)
+    z = kernel.T @ x
+    program = cp.Problem(
+        cp.Minimize(cp.norm1(x - center)),
+        [cp.log_sum_exp(z[[0, 2]]) - z[1] <= -np.log(9), cp.abs(x) <= half_width],
+    )
+    best = program.solve(solver="CLARABEL", tol_gap_abs=1e-11, tol_gap_rel=1e-11, tol_feas=1e-11)
+    result = cax.minimize(
+        model,
+        cax.Norm(1, center=center),
+        [cax.Box(-half_width, half_width), cax.Probability(1) >= 0.9],
+        precision="float64",
+        method=method,
+        x0=center,
+    )
+    assert result.success
+    assert result.value == pytest.approx(best, rel=1e-6)
+    assert result.value == pytest.approx(np.abs(result.x - center).sum(), rel=1e-12)
+    # Most entries stay where they were: that is what the L1 distance is for.
+    assert np.sum(np.abs(result.x - center) > 1e-6) <= 4
+    price = result.optimality.multipliers["Probability(1) >= 0.9"]
+    assert price > 0
+    assert result.optimality.stationarity <= 1e-6
