@@ -28,6 +28,7 @@ SUFFICIENT_DECREASE = 0.5
 LARGEST_MULTIPLIER = 1e20
 FIRST_PENALTY = (1e-8, 1e8)
 LARGEST_PENALTY = 1e12
+TINY = 1e-30
 #: Relative violation that it aims at where `tol` is as small; `feasibility_tolerance` is enough
 #: to count as feasible.
 FINEST_VIOLATION = 1e-9
@@ -190,6 +191,13 @@ class Augmented:
         self.multipliers[start] = np.clip(new, -LARGEST_MULTIPLIER, LARGEST_MULTIPLIER)
         return float(np.max(np.abs(c * scale - nearest), initial=0.0))
 
+    def distance(self, start: int, c: Vector) -> float:
+        """Return the squared distance of c, scaled, to its limits."""
+        excess = (c - np.clip(c, self.outer.problem.lower, self.outer.problem.upper)) * (
+            self.scale[start]
+        )
+        return float(excess @ excess)
+
     def end(self, start: int, x: Vector, status: Status, detail: str = "") -> None:
         """Note how one start's round ended."""
         self.ended.setdefault(start, (x.copy(), status, detail))
@@ -326,9 +334,11 @@ class AugmentedLagrangian(Solver):
                         run.end(start, polished, Status.CONVERGED)
                         live[row] = False
                         continue
-                gained = (violation < 0.9 * best_violation[row] and not small) or best_value[
-                    row
-                ] - f > GAIN[kinked] * max(1.0, abs(f))
+                gained = (
+                    best_value[row] - f > GAIN[kinked] * max(1.0, abs(f))
+                    if small
+                    else violation < 0.9 * best_violation[row]
+                )
                 since[row] = 0 if gained else since[row] + 1
                 best_violation[row] = min(best_violation[row], violation)
                 best_value[row] = min(best_value[row], f) if small else best_value[row]
@@ -400,7 +410,9 @@ class AugmentedLagrangian(Solver):
         falling back; one more crossing follows.
         """
         run, whose = augmented.outer, np.array([start])
-        penalty = min(PENALTY_GROWTH * augmented.penalty[start], LARGEST_PENALTY)
+        stuck = augmented.known(start, candidates[0])
+        distance = augmented.distance(start, stuck.c[0])
+        penalty = PENALTY_GROWTH * augmented.penalty[start]
         augmented.multipliers[start] = 0.0
 
         def crossed(x: Vector, steps: int, weight: float, rho: float) -> Vector:
@@ -415,6 +427,10 @@ class AugmentedLagrangian(Solver):
         for x in candidates:
             point = crossed(x, RESTORING_STEPS, 0.0, 1.0)
             if run.problem.feasible(point[np.newaxis], augmented.known(start, point).c)[0]:
+                # At the point that it was stuck at L has to be larger than here.
+                lead = float(augmented.known(start, point).f[0] - stuck.f[0])
+                penalty = max(penalty, 2.0 * PENALTY_GROWTH * lead / max(distance, TINY))
+                penalty = min(penalty, LARGEST_PENALTY)
                 restored = crossed(point, CROSSING_STEPS, 1.0, penalty)
                 break
         augmented.weight[start], augmented.penalty[start] = 1.0, penalty

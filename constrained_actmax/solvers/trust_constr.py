@@ -20,6 +20,7 @@ from constrained_actmax.solvers._scipy import (
     end_by_code,
 )
 from constrained_actmax.solvers.polishing import polish
+from constrained_actmax.solvers.spg import SPG
 
 #: SciPy's codes: 0 iterations, 1 gradient of the Lagrangian, 2 trust region, 3 callback,
 #: 4 (SciPy >= 1.16) constraint violation that does not fall.
@@ -27,6 +28,8 @@ STATUSES = {0: Status.BUDGET, 1: Status.CONVERGED, 2: Status.STALLED, 4: Status.
 
 #: Default `gtol` over the call's `tol`.
 BARRIER_SHARE = 1e-4
+#: Steps of spg that a smooth problem under sets alone is finished by.
+LAST_STEPS = 200
 #: First barrier parameter and tolerance on networks with kinks.
 KINKED_BARRIER = 1e-3
 
@@ -126,4 +129,8 @@ class TrustConstr(ScipySolver):
         polished, reached = polish(run, start, x, run.tolerance)
         if reached:
             run.end(start, polished, Status.CONVERGED)
+        elif problem.smooth and not problem.constraints and result.status in (1, 2):
+            # Its barrier keeps it off the limits, and a lift hides them from Newton's method.
+            inside = problem.set.project(x)
+            SPG(max_iterations=LAST_STEPS)._run(run, inside[np.newaxis], np.array([start]))
         end_by_code(run, start, x, result, STATUSES)
