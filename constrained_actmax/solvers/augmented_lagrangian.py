@@ -40,9 +40,9 @@ REMEMBERED = 4
 POLISHED_FROM = 1e-3
 #: Steps of the default inner solver in one round.
 INNER_STEPS = 100
-#: Steps of pgd in the first round on networks with kinks, which crosses them; the others put x
-#: on its limits. Measured by docs/benchmarks/output_limits.py.
-CROSSING_STEPS = 200
+#: On networks with kinks: steps of pgd in the first round, which crosses them, and of spg in the
+#: others, which put x on its limits. Measured by docs/benchmarks/output_limits.py.
+CROSSING_STEPS, SETTLING_STEPS = 300, 30
 #: Rounds without a gain in feasibility or value after which a row is stuck at a kink, and the
 #: relative gain that counts; with kinks, and without.
 PATIENCE = {True: 3, False: 4}
@@ -277,7 +277,7 @@ class AugmentedLagrangian(Solver):
         if problem.smooth is False:
             if number == 0:
                 return PGD(iterations=CROSSING_STEPS)
-            return SPG(max_iterations=INNER_STEPS)
+            return SPG(max_iterations=SETTLING_STEPS)
         if problem.set.only_box:
             return LBFGSB(maxiter=INNER_STEPS)
         return PQN(max_iterations=INNER_STEPS)
