@@ -997,8 +997,8 @@ def page(lab: Lab, every: list[Instance]) -> str:
     lines += ["## Equal time", ""]
     lines += [
         "Without total variation. A row's processor time was measured for each method, network and "
-        "set with a run alone; each method then got the rows that the time pays for. `auto` pays less for a row because "
-        "it evaluates its candidates in batches.",
+        "set with a run alone; each method then got the rows that the time pays for. `auto` pays "
+        "less for a row because it evaluates its candidates in batches.",
         "",
         *time_lines(half, timed),
     ]
