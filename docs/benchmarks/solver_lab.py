@@ -976,8 +976,8 @@ def page(lab: Lab, every: list[Instance]) -> str:
         f"{len(every)} instances with fixed seeds on {len({one.model for one in every})} "
         "networks: the embedded one, the convolutional one of the question's fifth answer, a GELU "
         "and tanh net, residual nets with BatchNorm (ReLU and swish), a regression surrogate. Half "
-        "of them were used for tuning: each rival's setting for each family is the best of its sweep "
-        "there. **Everything below is the other half.** Score = (value - value at the start) / "
+        "of them were used for tuning: each rival's setting for each family is the best of its "
+        "sweep there. **Everything below is the other half.** Score = (value - value at the start) / "
         "(best known - value at the start); a tie is a difference below 0.001. Best known values "
         "are the best of long runs from several starts and of all runs here, with how each was got "
         "in `solver_lab_best_known.json`. One start each, the same for all.",
