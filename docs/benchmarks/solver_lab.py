@@ -977,10 +977,11 @@ def page(lab: Lab, every: list[Instance]) -> str:
         "networks: the embedded one, the convolutional one of the question's fifth answer, a GELU "
         "and tanh net, residual nets with BatchNorm (ReLU and swish), a regression surrogate. Half "
         "of them were used for tuning: each rival's setting for each family is the best of its "
-        "sweep there. **Everything below is the other half.** Score = (value - value at the start) / "
-        "(best known - value at the start); a tie is a difference below 0.001. Best known values "
-        "are the best of long runs from several starts and of all runs here, with how each was got "
-        "in `solver_lab_best_known.json`. One start each, the same for all.",
+        "sweep there. **Everything below is the other half**, except where it says so. Score = "
+        "(value - value at the start) / (best known - value at the start); a tie is a difference "
+        "below 0.001. Best known values are the best of long runs from several starts and of all "
+        "runs here, with how each was got in `solver_lab_best_known.json`. One start each, the "
+        "same for all.",
         "",
         "With `--tv` there are 48 more, on Box ∩ TV with 300 rows: an hour of projections."
         if len(every) < 150
