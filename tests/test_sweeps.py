@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -225,3 +227,24 @@ def test_a_dask_cluster_loses_a_worker_and_nothing_else(tmp_path: Path) -> None:
     here = [cax.solve(problem, budget=BUDGET, seed=0) for problem in problems]
     for one, two in zip(results, here, strict=True):
         assert one.value == pytest.approx(two.value, rel=1e-4)
+
+
+UNGUARDED = """
+import constrained_actmax as cax
+
+def bowl(x):
+    return -float(x @ x), -2 * x
+
+problem = cax.Problem(cax.FunctionOracle(bowl, 3), constraints=cax.Box(1, 2))
+cax.sweep([problem], workers=1)
+"""
+
+
+@pytest.mark.slow
+def test_a_script_without_a_guard_is_told_of_it(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(UNGUARDED, encoding="utf-8")
+    ended = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert "must call sweep under if __name__ == '__main__'" in ended.stderr.splitlines()[-1]
