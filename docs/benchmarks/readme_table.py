@@ -40,7 +40,7 @@ def entrants() -> dict[str, dict[str, Any]]:
         "fixed steps, projected by this library": {
             f"steps {length:g}": cax.ProjectedGradient(length=length) for length in (0.1, 0.3, 1.0)
         },
-        '`maximize`, `method="auto"`': {"auto": "auto"},
+        '`maximize`, `method="pgd"`': {"pgd": "pgd"},
     }
 
 
@@ -68,11 +68,8 @@ def main() -> None:
             f"| {statistics.median(values):.2f} | {min(values):.2f} |"
         )
     print()
-    print(
-        cax.solve(
-            problem, starts=STARTS, seed=0, budget=cax.Budget(evaluations=STARTS * EVALUATIONS)
-        )
-    )
+    budget = cax.Budget(evaluations=STARTS * EVALUATIONS)
+    print(cax.solve(problem, method="pgd", starts=STARTS, seed=0, budget=budget))
 
 
 if __name__ == "__main__":
