@@ -56,7 +56,14 @@ class BandLimited(Subspace):
     def _bound(self, region: Region) -> BandLimited:
         shape = whole_shape(region, "BandLimited")
         axes = position_axes(shape, self.axes, "BandLimited")
-        cutoff = (self.cutoff,) * len(axes) if isinstance(self.cutoff, int) else self.cutoff
+        given = self.cutoff if isinstance(self.cutoff, tuple | list) else (self.cutoff,)
+        for one in given:
+            if isinstance(one, bool) or not isinstance(one, int | np.integer):
+                raise SpecificationError(
+                    f"BandLimited: cutoff must be an integer or one for each axis, "
+                    f"got {self.cutoff!r}."
+                )
+        cutoff = tuple(given) if isinstance(self.cutoff, tuple | list) else given * len(axes)
         if len(cutoff) != len(axes):
             raise SpecificationError(
                 f"BandLimited: cutoff needs {len(axes)} numbers, got {self.cutoff!r}."

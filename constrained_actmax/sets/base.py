@@ -164,7 +164,7 @@ class ConvexSet(ABC):
             A new float64 array of the same shape.
         """
         if not self.bound:
-            array = np.asarray(x, dtype=np.float64)
+            array = numbers(x, type(self).__name__)
             flat = self.bind(Layout.of_array(array.shape)).project(array.ravel())
             return flat.reshape(array.shape)
         rows, single = self._rows(x, "project")
@@ -179,7 +179,7 @@ class ConvexSet(ABC):
         :math:`\tfrac12\|p - x\|^2` falls as r grows. A set without a radius gives NaN.
         """
         if not self.bound:
-            array = np.asarray(x, dtype=np.float64)
+            array = numbers(x, type(self).__name__)
             flat, dual = self.bind(Layout.of_array(array.shape)).project_with_dual(array.ravel())
             return flat.reshape(array.shape), dual
         rows, single = self._rows(x, "project_with_dual")
@@ -189,7 +189,7 @@ class ConvexSet(ABC):
     def violation(self, x: Any) -> Any:
         """Return how far x breaks the set's own inequality, measured by `violation_norm`."""
         if not self.bound:
-            array = np.asarray(x, dtype=np.float64)
+            array = numbers(x, type(self).__name__)
             return self.bind(Layout.of_array(array.shape)).violation(array.ravel())
         rows, single = self._rows(x, "violation")
         excess = self._violation(rows)
@@ -198,7 +198,7 @@ class ConvexSet(ABC):
     def relative_violation(self, x: Any) -> Any:
         """Return `violation` divided by max(1, the size of the numbers that it compares)."""
         if not self.bound:
-            array = np.asarray(x, dtype=np.float64)
+            array = numbers(x, type(self).__name__)
             return self.bind(Layout.of_array(array.shape)).relative_violation(array.ravel())
         rows, single = self._rows(x, "relative_violation")
         excess = self._violation(rows) / self._scale(rows)
@@ -420,7 +420,7 @@ class ConvexSet(ABC):
         return None
 
     def _rows(self, x: Any, who: str) -> tuple[Rows, bool]:
-        array = np.ascontiguousarray(x, dtype=np.float64)
+        array = numbers(x, f"{type(self).__name__}.{who}")
         if array.ndim not in (1, 2) or array.shape[-1] != self.dimension:
             raise SpecificationError(
                 f"{type(self).__name__}.{who}: expected a point ({self.dimension},) or rows "
@@ -437,6 +437,14 @@ class HeuristicSet(ConvexSet):
     """A nonconvex set: `project` gives a good nearby point, without a convex set's promises."""
 
     convex: ClassVar[bool] = False
+
+
+def numbers(x: Any, who: str) -> Vector:
+    """Return a contiguous float64 array, or raise with who was asked."""
+    try:
+        return np.ascontiguousarray(x, dtype=np.float64).reshape(np.shape(x))
+    except (TypeError, ValueError):
+        raise SpecificationError(f"{who}: expected real numbers, got {x!r:.60}.") from None
 
 
 def jsonable(value: Any) -> Any:
@@ -457,6 +465,8 @@ def jsonable(value: Any) -> Any:
 def checked_number(value: Any, name: str, who: str, *, minimum: float | None = None) -> float:
     """Return a finite float, or raise with the user's call in the message."""
     try:
+        if isinstance(value, bool | np.bool_):
+            raise TypeError
         number = float(value)
     except (TypeError, ValueError):
         raise SpecificationError(f"{who}: {name} must be a number, got {value!r}.") from None

@@ -52,6 +52,9 @@ class Box(ConvexSet):
 
     def __post_init__(self) -> None:
         low, high = self.lower, self.upper
+        for name, bound in (("lower", low), ("upper", high)):
+            if isinstance(bound, str | complex):
+                raise SpecificationError(f"Box: {name} must be numbers or None, got {bound!r}.")
         if (
             low is not None
             and np.ndim(low) == 0

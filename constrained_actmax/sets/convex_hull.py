@@ -57,7 +57,10 @@ class ConvexHull(ConvexSet):
 
     @override
     def _bound(self, region: Region) -> ConvexHull:
-        given = np.asarray(self.points)
+        try:
+            given = np.asarray(self.points)
+        except ValueError:
+            raise SpecificationError("ConvexHull: the points must have one shape.") from None
         if given.ndim < 1 or len(given) == 0:
             raise SpecificationError("ConvexHull: points must hold at least one input.")
         points = np.stack([region.flatten(one, "ConvexHull: points") for one in given])

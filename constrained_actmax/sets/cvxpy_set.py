@@ -102,7 +102,15 @@ class CvxpySet(ConvexSet):
         shaped = variable
         if self.shape is not None:
             shaped = cp.reshape(variable, tuple(self.shape), order="C")
-        found = self.function(shaped)
+        try:
+            found = self.function(shaped)
+        except SpecificationError:
+            raise
+        except Exception as error:
+            raise SpecificationError(
+                f"{self.describe()}: the function raised {type(error).__name__} on a variable of "
+                f"shape {shaped.shape}: {error}"
+            ) from error
         rows = list(found) if isinstance(found, list | tuple) else [found]
         if not rows:
             raise SpecificationError("CvxpySet: the function returned no constraint.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Region
 
@@ -41,6 +43,8 @@ def position_axes(
         return tuple(axis for axis in given if shape[axis] > 1) or given
     wanted = (axes,) if isinstance(axes, int) else tuple(axes)
     for axis in wanted:
+        if isinstance(axis, bool) or not isinstance(axis, int | np.integer):
+            raise SpecificationError(f"{who}: an axis must be an integer, got {axis!r}.")
         if not -len(shape) <= axis < len(shape):
             raise SpecificationError(f"{who}: the input of shape {shape} has no axis {axis}.")
     return tuple(axis % len(shape) for axis in wanted)

@@ -85,6 +85,10 @@ class Linear(ConvexSet):
                 f"{self.describe()}: lower must be <= upper, got {lower[row]:g} > {upper[row]:g} "
                 f"in row {row}."
             )
+        for row in np.flatnonzero((lower == np.inf) | (upper == -np.inf)):
+            raise SpecificationError(
+                f"{self.describe()}: no number lies above inf or below -inf, as row {row} asks."
+            )
         lengths = np.diff(matrix.indptr)
         for row in np.flatnonzero((lengths == 0) & ((lower > 0) | (upper < 0))):
             raise InfeasibleError(
@@ -103,6 +107,10 @@ class Linear(ConvexSet):
             matrix = sp.csr_array(self.A, dtype=np.float64)
         else:
             array = np.asarray(self.A)
+            if array.size == 0:
+                raise SpecificationError(
+                    f"Linear: A has no coefficient, its shape is {array.shape}; leave the set out."
+                )
             whole = region.whole or (k,)
             if array.shape == whole or array.shape == (k,):
                 array = array[np.newaxis]

@@ -60,6 +60,8 @@ class Monotone(ConvexSet):
     @override
     def _bound(self, region: Region) -> Monotone:
         shape = whole_shape(region, "Monotone")
+        if not isinstance(self.falling, bool | np.bool_):
+            raise SpecificationError(f"Monotone: falling must be a bool, got {self.falling!r}.")
         (axis,) = position_axes(shape, self.axis, "Monotone")
         if shape[axis] < 2:
             raise SpecificationError(f"Monotone: axis {axis} has one entry.")

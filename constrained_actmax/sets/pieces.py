@@ -226,7 +226,7 @@ class Alternating(Piece):
         found: list[Callable[[Rows], Rows]] = []
         boxed = not (np.isfinite(lower).any() or np.isfinite(upper).any())
         for one in self.members:
-            if one.takes_box(lower, upper) and one.convex:
+            if not boxed and one.takes_box(lower, upper) and one.convex:
                 found.append(partial(_in_box, one, lower, upper))
                 boxed = True
             else:

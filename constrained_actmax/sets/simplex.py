@@ -109,7 +109,13 @@ class Simplex(ConvexSet):
             for name in ([group] if isinstance(group, str) else np.atleast_1d(group))
         )
         if not named:
-            return region.flatten(self.groups, "Simplex: groups").astype(np.intp)
+            given = region.flatten(self.groups, "Simplex: groups")
+            if np.any(given != np.round(given)) or np.all(given < 0):
+                raise SpecificationError(
+                    "Simplex: groups must be integer labels, >= 0 for at least one entry, "
+                    f"got {short(self.groups)}."
+                )
+            return given.astype(np.intp)
         names = region.columns
         if names is None:
             raise SpecificationError("Simplex: groups by name need feature_names=.")

@@ -139,14 +139,14 @@ def test_dykstra_on_sets_that_have_no_joint_form_agrees_with_cvxpy() -> None:
 
 
 def test_a_large_piece_goes_to_dykstra() -> None:
-    n = 20_000
-    c = np.linspace(0, 1, n)
-    pairs = GroupBall(300.0, np.arange(n) // 2, c)
-    large = Intersection([Box(0, 1), L1Ball(500.0, c), pairs]).bind(Layout.of_array((n,)))
+    n = 17_000
+    c, layout = np.linspace(0, 1, n), Layout.of_array((n,))
+    loose = GroupBall(1e4, np.arange(n) // 2, c)  # never reached: the other two decide
+    large = Intersection([Box(0, 1), L1Ball(500.0, c), loose]).bind(layout)
     assert "Dykstra" in str(large)
-    p = large.project(c + np.random.default_rng(0).standard_normal(n))
-    assert large.violation(p) <= 1e-8
-    assert np.abs(p - c).sum() > 100
+    y = c + np.random.default_rng(0).standard_normal(n)
+    expected = Intersection([Box(0, 1), L1Ball(500.0, c)]).bind(layout).project(y)
+    np.testing.assert_allclose(large.project(y), expected, atol=1e-6)
 
 
 def test_budgets_and_rows_of_an_image_share_one_dual() -> None:
