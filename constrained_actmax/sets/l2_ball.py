@@ -129,6 +129,17 @@ class L2Ball(ConvexSet):
             )
         return p, np.maximum(0.0, distance - self.radius)
 
+    def _seen_from_center(self, lower: Vector, upper: Vector) -> tuple[Any, Any, bool, Any]:
+        """Return l - c, u - c, whether c lies in the box, and its nearest point; kept."""
+        kept = self.__dict__.get("_box_seen")
+        if kept is None or kept[0] is not lower or kept[1] is not upper:
+            a, b = lower - self.center, upper - self.center
+            inside = not ((a > 0.0).any() or (b < 0.0).any())
+            nearest = np.minimum(np.maximum(self.center, lower), upper)
+            kept = lower, upper, (a, b, inside, nearest)
+            object.__setattr__(self, "_box_seen", kept)
+        return kept[2]
+
     @override
     def _project_in_box(self, x: Rows, lower: Vector, upper: Vector) -> tuple[Rows, Vector]:
         c, r = self.center, self.radius
@@ -137,10 +148,10 @@ class L2Ball(ConvexSet):
         out = np.flatnonzero(self._height(p) > r)
         if not out.size:
             return p, dual
-        d = x[out] - c
-        a, b = lower - c, upper - c
+        d = (x if out.size == len(x) else x[out]) - c
+        a, b, inside, nearest = self._seen_from_center(lower, upper)
         positive = d >= 0.0
-        if (a > 0.0).any() or (b < 0.0).any():
+        if not inside:
             positive = (a > 0.0) | (positive & ~(b < 0.0))
             m = np.maximum(np.where(positive, d, -d), 0.0)
             floor = np.maximum(np.where(positive, a, -b), 0.0)
@@ -149,10 +160,10 @@ class L2Ball(ConvexSet):
             m, floor, cap = d, np.zeros_like(d), np.where(positive, b, a)
         theta = clipped_ray_root(m * m, floor * floor, cap * cap, np.full(out.size, r * r))
         keep = np.sqrt(theta)  # 1 - s
-        moved = c + keep[:, np.newaxis] * d
+        moved = keep[:, np.newaxis] * d
+        np.add(moved, c, out=moved)
         np.maximum(moved, lower, out=moved)
         np.minimum(moved, upper, out=moved)
-        nearest = np.minimum(np.maximum(c, lower), upper)
         p[out] = pulled_inside(moved, nearest, lower, upper, self._height, r)
         if r > 0.0:
             with np.errstate(divide="ignore"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from typing_extensions import override
@@ -26,6 +26,7 @@ IMPROVED_SHARE = 0.75
 DEFAULT_ITERATIONS = 300
 #: A step this many diameters long lands where the set ends along the gradient.
 BEYOND = 1e3
+TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,21 +107,21 @@ class PGD(Solver):
             rows = np.flatnonzero(live)
             if not rows.size:
                 return
-            norm = np.maximum(np.linalg.norm(g[rows], axis=1), np.finfo(np.float64).tiny)
-            unit = g[rows] / norm[:, None]  # first: length / norm may overflow
-            moved = run.project(x[rows] - length[rows, None] * unit, starts[rows])
+            at: Any = slice(None) if rows.size == count else rows  # a slice copies nothing
+            norm = np.maximum(np.sqrt(np.einsum("bn,bn->b", g[at], g[at])), TINY)
+            unit = g[at] / norm[:, None]  # first: length / norm may overflow
+            unit *= length[at, None]
+            moved = run.project(np.subtract(x[at], unit, out=unit), starts[rows])
             if self.schedule == "halved" and iteration > 0:
-                moved = run.project(
-                    x[rows]
-                    + self.momentum * (moved - x[rows])
-                    + (1.0 - self.momentum) * (x[rows] - previous[rows]),
-                    starts[rows],
-                    "momentum",
-                )
-            previous[rows] = x[rows]
+                # x + m (moved - x) + (1 - m) (x - previous)
+                moved *= self.momentum
+                moved += (2.0 - 2.0 * self.momentum) * x[at]
+                moved -= (1.0 - self.momentum) * previous[at]
+                moved = run.project(moved, starts[rows], "momentum")
+            previous[at] = x[at]
             found = run.evaluate(moved, starts[rows])
-            rose = found.f < f[rows]
-            x[rows], f[rows], g[rows] = moved, found.f, found.gradient
+            rose = found.f < f[at]
+            x[at], f[at], g[at] = moved, found.f, found.gradient
             for place, row in enumerate(rows):
                 if not found.finite[place]:
                     detail = run.name_non_finite(moved[place], found, place)

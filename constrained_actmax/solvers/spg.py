@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from typing_extensions import override
@@ -95,14 +95,15 @@ class SPG(Solver):
             # New directions for the rows that accepted a step.
             rows = np.flatnonzero(fresh & live)
             if rows.size:
-                a[rows] = self._capped(a[rows], g[rows], x[rows], problem)
-                target[rows] = run.project(x[rows] - a[rows, None] * g[rows], starts[rows])
-                d[rows] = target[rows] - x[rows]
-                slope[rows] = np.einsum("bn,bn->b", g[rows], d[rows])
+                at: Any = slice(None) if rows.size == count else rows  # a slice copies nothing
+                a[at] = self._capped(a[at], g[at], x[at], problem)
+                target[at] = run.project(x[at] - a[at, None] * g[at], starts[rows])
+                d[at] = target[at] - x[at]
+                slope[at] = np.einsum("bn,bn->b", g[at], d[at])
                 step[rows], tries[rows] = 1.0, 0
                 # |P(x - g) - x|_2 >= |d|_2 / max(1, a): the residual is asked for only where
                 # this bound leaves it in doubt.
-                length = np.linalg.norm(d[rows], axis=1) / np.maximum(1.0, a[rows])
+                length = np.sqrt(np.einsum("bn,bn->b", d[at], d[at])) / np.maximum(1.0, a[rows])
                 near = rows[length <= tolerance * np.sqrt(n)]
                 if near.size:
                     back = run.project(x[near] - g[near], starts[near], "residual")
