@@ -28,6 +28,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 
 project = "constrained-actmax"
 PACKAGE = "constrained_actmax"
+EMPTY_OUTPUT = re.compile(r'<div class="output text_html"><pre[^>]*>\s*</pre>\s*</div>')
 author = "the constrained-actmax authors"
 project_copyright = author
 release = version_of("constrained-actmax")
@@ -132,16 +133,17 @@ def find_or_show_plainly(
     return found
 
 
-def without_list_role(
+def tidied(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.Node | None
 ) -> None:
-    """Take off the role whose children docutils gives another one: readers of screens stumble."""
+    """Drop what a finished progress line leaves, and a role that docutils' lists do not keep."""
     if "body" in context:
-        context["body"] = context["body"].replace(
+        body = EMPTY_OUTPUT.sub("", context["body"])
+        context["body"] = body.replace(
             '<div role="list" class="citation-list">', '<div class="citation-list">'
         )
 
 
 def setup(app: Sphinx) -> None:
-    app.connect("html-page-context", without_list_role)
+    app.connect("html-page-context", tidied)
     app.connect("missing-reference", find_or_show_plainly)
