@@ -28,6 +28,9 @@ MOST_ROWS = 64
 UNKNOWN_PRICE = 1e3
 #: Accuracy of a projection that is as good as exact, and what is asked of iterative ones.
 EXACT, INEXACT = 1e-8, 1e-4
+#: Variables up to which steps of smooth problems, and tests of convergence, take the accurate
+#: projection, the price of a true word (docs/benchmarks/inexact_projections).
+ACCURATE_STEPS = ACCURATE_TESTS = 2000
 
 
 def padded(starts: int, n: int) -> int:
@@ -332,19 +335,25 @@ class Run:
     def project(self, x: Rows, starts: Sequence[int] | np.ndarray, purpose: str = "step") -> Rows:
         """Project rows on C, row b on behalf of start ``starts[b]``.
 
-        On sets whose projection is iterative the answer is inexact and warm-started with the
+        On sets whose projection is iterative the answer may be inexact and warm-started with the
         start's last one for the same purpose (Birgin, Martínez and Raydan 2003): it lies in C,
-        within about 1e-4 of the projection, at a small part of the cost.
+        within about 1e-4 of the projection, at a part of the cost. The purpose "residual", a test
+        of convergence, is served accurately where cvxpy can go, and "step" where the problem is
+        smooth too; "length", a step of set length, never needs it.
         """
         feasible = self.problem.set
-        if feasible.accuracy <= EXACT:
+        size, smooth = self.problem.size, self.problem.smooth is not False
+        accurate = (purpose == "residual" and size <= ACCURATE_TESTS) or (
+            purpose == "step" and smooth and size <= ACCURATE_STEPS
+        )
+        if feasible.accuracy <= EXACT or accurate:
             exact: Rows = feasible.project(x)
             return exact
         projected = np.empty_like(x)
         for row, start in enumerate(starts):
             key = int(start), purpose
             projected[row], self._warm[key] = feasible.project_inexact(
-                x[row], INEXACT, self._warm.get(key)
+                x[row], min(INEXACT, self.tolerance), self._warm.get(key)
             )
         return projected
 

@@ -111,7 +111,7 @@ class PGD(Solver):
             norm = np.maximum(np.sqrt(np.einsum("bn,bn->b", g[at], g[at])), TINY)
             unit = g[at] / norm[:, None]  # first: length / norm may overflow
             unit *= length[at, None]
-            moved = run.project(np.subtract(x[at], unit, out=unit), starts[rows])
+            moved = run.project(np.subtract(x[at], unit, out=unit), starts[rows], "length")
             if self.schedule == "halved" and iteration > 0:
                 # x + m (moved - x) + (1 - m) (x - previous)
                 moved *= self.momentum

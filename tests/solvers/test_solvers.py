@@ -357,3 +357,20 @@ def test_settings_are_checked_at_birth(build: Any, message: str) -> None:
 def test_settings_that_scipy_reads_as_choose_for_me_are_kept() -> None:
     assert cax.TNC(eta=-1, maxCGit=-1).options()["maxCGit"] == -1
     assert cax.LBFGSB(ftol=0).options()["ftol"] == 0
+
+
+@pytest.mark.parametrize("method", ["spg", "pqn", "fista"])
+def test_convergence_on_an_iterative_projection_is_said_by_an_accurate_one(method: str) -> None:
+    n = 144
+    a, b = bowl(n)
+
+    def quadratic_form(picture: np.ndarray) -> tuple[float, np.ndarray]:
+        x = picture.ravel()
+        return 0.5 * float(x @ a @ x) - float(b @ x), (a @ x - b).reshape(picture.shape)
+
+    oracle = cax.FunctionOracle(quadratic_form, (12, 12), smooth=True)
+    sets = [cax.Box(-1, 1), cax.TotalVariationBall(3.0)]
+    result = cax.minimize(oracle, constraints=sets, x0=np.zeros((12, 12)), method=method, tol=1e-4)
+    assert result.status is cax.Status.CONVERGED, result
+    assert result.optimality.stationarity <= 1e-4
+    assert "TotalVariationBall" in " ".join(result.optimality.multipliers)
