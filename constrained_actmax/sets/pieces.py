@@ -211,8 +211,9 @@ class Separable(Program):
     def method(self) -> str:
         count = len(self.dual.equal)
         return (
-            f"with its box by Newton's method on the dual of {count} multipliers, exact, "
-            f"O({count} n) a step, about 10 steps"
+            f"with its box by Newton's method on the dual, {count} "
+            f"multiplier{'s' if count != 1 else ''}, exact, O({count if count != 1 else ''}n) "
+            "a step, about 10 steps"
         )
 
 
