@@ -20,7 +20,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from platformdirs import user_cache_path
 
 import constrained_actmax as cax
 from constrained_actmax import baselines
+from constrained_actmax.maximization import versions
 from constrained_actmax.oracles.base import BaseOracle
 
 HERE = Path(__file__).parent
@@ -400,10 +401,11 @@ class OutOfTime(Exception):  # noqa: N818 - a signal
 
 @dataclass
 class Lab:
-    """The folder of models and results, and how long this call may work."""
+    """The folder of models and results, how long this call may work, and whether gaps may stay."""
 
     folder: Path
     until: float = np.inf
+    partial: bool = False
 
     @property
     def models(self) -> Path:
@@ -415,13 +417,23 @@ class Lab:
         path = self.folder / "results" / f"{name}.json"
         if path.is_file():
             return json.loads(path.read_text(encoding="utf-8"))
-        if time.monotonic() > self.until:
+        if self.partial or time.monotonic() > self.until:
             raise OutOfTime
         found = compute()
         path.parent.mkdir(parents=True, exist_ok=True)
         path.with_suffix(".part").write_text(json.dumps(found), encoding="utf-8")
         path.with_suffix(".part").replace(path)
         return found
+
+    def there(self, compute: Callable[[], Any]) -> bool:
+        """Return whether something is computed; computes it, unless gaps may stay."""
+        try:
+            compute()
+        except OutOfTime:
+            if not self.partial:
+                raise
+            return False
+        return True
 
     def runs(self, entrant: Entrant, rows: int, chosen: list[Instance]) -> dict[str, Any]:
         """Return the runs of one entrant with one budget, by the names of the instances."""
@@ -609,22 +621,26 @@ def reported(lab: Lab, every: list[Instance]) -> Reported:
     begin = starting_values(lab, chosen)
     at: dict[int, dict[str, dict[str, float]]] = {rows: {} for rows in BUDGETS}
     runs: dict[str, dict[str, dict[str, Any]]] = {}
-    for rival in dict.fromkeys(entrant.rival for entrant in rivals()):
+
+    def add(label: str, parts: list[tuple[Entrant, list[Instance]]], rows: int) -> None:
+        found: dict[str, tuple[float, dict[str, Any]]] = {}
+        for entrant, mine in parts:
+            found |= values(lab, entrant, rows, mine)
+        at[rows][label] = {name: value for name, (value, _) in found.items()}
+        if rows == 300:
+            runs[label] = {name: run for name, (_, run) in found.items()}
+
+    for rival in RIVALS:
+        parts = [
+            (entrant, [one for one in chosen if settings[rival, one.family] == entrant])
+            for entrant in rivals()
+            if entrant.rival == rival
+        ]
         for rows in BUDGETS:
-            for entrant in {
-                one.label: one for (r, _), one in settings.items() if r == rival
-            }.values():
-                mine = [one for one in chosen if settings[rival, one.family].label == entrant.label]
-                found = values(lab, entrant, rows, mine)
-                at[rows].setdefault(rival, {}).update({n: value for n, (value, _) in found.items()})
-                if rows == 300:
-                    runs.setdefault(rival, {}).update({n: run for n, (_, run) in found.items()})
+            lab.there(partial(add, rival, [part for part in parts if part[1]], rows))
     for entrant in solvers():
         for rows in BUDGETS:
-            found = values(lab, entrant, rows, chosen)
-            at[rows][entrant.label] = {name: value for name, (value, _) in found.items()}
-            if rows == 300:
-                runs[entrant.label] = {name: run for name, (_, run) in found.items()}
+            lab.there(partial(add, entrant.label, [(entrant, chosen)], rows))
     best = long_runs(lab, chosen)
     for rows in BUDGETS:
         for label, found_values in at[rows].items():
@@ -655,30 +671,36 @@ def seconds_a_row(lab: Lab, one: Instance, entrant: Entrant) -> float:
 def equal_time(lab: Lab, half: Reported) -> dict[str, dict[str, float]]:
     """Return values with the time of 300 rows of projected gradient, by entrant and instance."""
     found: dict[str, dict[str, float]] = {}
-    names = list(dict.fromkeys(rival for rival, _ in half.settings))
     pairs: dict[tuple[str, str], list[Instance]] = {}
     for one in half.chosen:
         if one.set != "Box ∩ TV":
             pairs.setdefault((one.model, one.set), []).append(one)
     for group in pairs.values():
-        first, family = group[0], group[0].family
-        base = half.settings["projected gradient", family]
-        allowed = 300 * seconds_a_row(lab, first, base)
-        for label in ("auto", *names):
-            entrant = solvers()[0] if label == "auto" else half.settings[label, family]
-            rows = int(np.clip(allowed / seconds_a_row(lab, first, entrant), 20, 5000))
-            alone = Entrant(f"time {entrant.label}", entrant.method, planned=True)
-            for key, part in grouped(group):
-                name = f"{slug(alone.label)}/{slug(first.set)}/{slug(key)}"
-                runs = lab.kept(
-                    name,
-                    lambda alone=alone, rows=rows, part=part: lab.together(alone, rows, part),
-                )
-                for one in part:
-                    found.setdefault(label, {})[one.name] = value_at(
-                        runs[one.name], 10**9, entrant.returns
-                    )
+        part: dict[str, dict[str, float]] = {}
+        if lab.there(partial(time_of_group, lab, half, group, part)):
+            for label, at in part.items():
+                found.setdefault(label, {}).update(at)
     return found
+
+
+def time_of_group(
+    lab: Lab, half: Reported, group: list[Instance], found: dict[str, dict[str, float]]
+) -> None:
+    """Fill in the values of instances of one model and set."""
+    first, family = group[0], group[0].family
+    base = half.settings["projected gradient", family]
+    allowed = 300 * seconds_a_row(lab, first, base)
+    for label in ("auto", *RIVALS):
+        entrant = solvers()[0] if label == "auto" else half.settings[label, family]
+        rows = int(np.clip(allowed / seconds_a_row(lab, first, entrant), 20, 5000))
+        alone = Entrant(f"time {entrant.label}", entrant.method, planned=True)
+        for key, part in grouped(group):
+            name = f"{slug(alone.label)}/{slug(first.set)}/{slug(key)}"
+            runs = lab.kept(name, partial(lab.together, alone, rows, part))
+            for one in part:
+                found.setdefault(label, {})[one.name] = value_at(
+                    runs[one.name], 10**9, entrant.returns
+                )
 
 
 class Recorder(BaseOracle):
@@ -752,15 +774,18 @@ def compared(half: Reported, at: dict[str, dict[str, float]], title: str) -> lis
     """Return the table of wins, ties and losses of "auto" against each rival in each family."""
     import scipy.stats
 
+    present = [rival for rival in RIVALS if rival in at]
+    if not present:
+        return [f"### {title}", "", "Not measured yet.", ""]
     cells: dict[tuple[str, str], str] = {}
     p: dict[tuple[str, str], float] = {}
-    totals: dict[str, list[int]] = {rival: [0, 0, 0] for rival in RIVALS}
+    totals: dict[str, list[int]] = {rival: [0, 0, 0] for rival in present}
     for family in FAMILIES:
         names = [one.name for one in half.chosen if one.family == family and one.name in at["auto"]]
         if not names:
             continue
         ours = half.scores(at["auto"], names)
-        for rival in RIVALS:
+        for rival in present:
             d = ours - half.scores(at[rival], names)
             won, lost = int((d > TIE).sum()), int((d < -TIE).sum())
             for place, number in enumerate((won, len(d) - won - lost, lost)):
@@ -773,19 +798,19 @@ def compared(half: Reported, at: dict[str, dict[str, float]], title: str) -> lis
     lines = [
         f"### {title}",
         "",
-        "| family | " + " | ".join(RIVALS) + " |",
-        "|---" * (len(RIVALS) + 1) + "|",
+        "| family | " + " | ".join(present) + " |",
+        "|---" * (len(present) + 1) + "|",
     ]
     for family in FAMILIES:
-        if (family, RIVALS[0]) in cells:
+        if (family, present[0]) in cells:
             row = [
                 cells[family, rival]
                 + (f" **p = {adjusted[family, rival]:.3f}**" * (adjusted[family, rival] < 0.05))
-                for rival in RIVALS
+                for rival in present
             ]
             lines.append(f"| {family} | " + " | ".join(row) + " |")
     lines.append(
-        "| all | " + " | ".join("–".join(map(str, totals[rival])) for rival in RIVALS) + " |"
+        "| all | " + " | ".join("–".join(map(str, totals[rival])) for rival in present) + " |"
     )
     worst = min(adjusted.items(), key=lambda one: one[1])
     beaten = sum(value < 0.05 for value in adjusted.values())
@@ -829,7 +854,8 @@ def pictures(half: Reported) -> None:
     from constrained_actmax.comparison.profiles import data_profile, performance_profile
 
     names = [one.name for one in half.chosen if one.set != "Box ∩ TV"]
-    labels = ["auto", *RIVALS, "pgd", "spg", "fista", "pqn", "frank-wolfe"]
+    wanted = ["auto", *RIVALS, "pgd", "spg", "fista", "pqn", "frank-wolfe"]
+    labels = [label for label in wanted if label in half.runs]
     figure, axes = plt.subplots(2, 2, figsize=(10, 7.5), layout="constrained")
     for column, level in enumerate((0.9, 0.99)):
         costs = np.array(
@@ -878,14 +904,19 @@ def residual_table(lab: Lab, half: Reported) -> list[str]:
         "| method | reached | median rows where `auto` and it did | fewer than `auto` | more |",
         "|---|---|---|---|---|",
     ]
-    ours = {one.name: rows_to_residual(lab, one, solvers()[0]) for one in chosen}
-    for label in ("auto", *RIVALS, "spg", "pqn"):
-        theirs = {}
-        for one in chosen:
-            entrant = half.settings.get((label, one.family)) or next(
-                each for each in solvers() if each.label == label
-            )
-            theirs[one.name] = rows_to_residual(lab, one, entrant)
+    labels = ("auto", *RIVALS, "spg", "pqn")
+
+    def entrant(label: str, one: Instance) -> Entrant:
+        own = {each.label: each for each in solvers()}
+        return half.settings.get((label, one.family)) or own[label]
+
+    def all_of(one: Instance) -> list[int | None]:
+        return [rows_to_residual(lab, one, entrant(label, one)) for label in labels]
+
+    chosen = [one for one in chosen if lab.there(partial(all_of, one))]
+    ours = {one.name: rows_to_residual(lab, one, entrant("auto", one)) for one in chosen}
+    for label in labels:
+        theirs = {one.name: rows_to_residual(lab, one, entrant(label, one)) for one in chosen}
         reached = [n for n in theirs if theirs[n] is not None]
         both = [theirs[n] for n in reached if ours[n] is not None]
         rank = {n: np.inf if theirs[n] is None else theirs[n] for n in theirs}
@@ -899,6 +930,8 @@ def residual_table(lab: Lab, half: Reported) -> list[str]:
 
 def time_lines(half: Reported, at: dict[str, dict[str, float]]) -> list[str]:
     """Return what equal time gives, in the words of the claim."""
+    if not at:
+        return ["Not measured yet.", ""]
     names = list(at["auto"])
     ours = half.scores(at["auto"], names)
     lines = compared(half, at, "Equal time: that of 300 rows of the tuned projected gradient")
@@ -922,14 +955,22 @@ def decisions(lab: Lab, every: list[Instance]) -> list[str]:
     """Return the table of what "auto" was chosen from: mean scores on the tuning half."""
     chosen = [one for one in every if not one.reported and one.set != "Box ∩ TV"]
     begin = starting_values(lab, [one for one in every if not one.reported])
-    found = {
-        (entrant.label, rows): values(lab, entrant, rows, chosen)
-        for entrant in candidates()
-        for rows in STUDIED
-    }
+
+    def all_of(mine: list[Instance]) -> dict[tuple[str, int], Any]:
+        return {
+            (entrant.label, rows): values(lab, entrant, rows, mine)
+            for entrant in candidates()
+            for rows in STUDIED
+        }
+
+    models = {one.model: [each for each in chosen if each.model == one.model] for one in chosen}
+    chosen = [one for mine in models.values() if lab.there(partial(all_of, mine)) for one in mine]
+    if not chosen:
+        return ["Not measured yet.", ""]
+    found = all_of(chosen)
     best = {one.name: max(each[one.name][0] for each in found.values()) for one in chosen}
-    families = [family for family in FAMILIES if "TV" not in family]
-    lines = []
+    families = list(dict.fromkeys(one.family for one in chosen))
+    lines = ["Networks: " + ", ".join(dict.fromkeys(one.model for one in chosen)) + ".", ""]
     for rows in STUDIED:
         lines += [
             f"### {rows} rows",
@@ -969,8 +1010,8 @@ def page(lab: Lab, every: list[Instance]) -> str:
         "",
         "Printed by `python docs/benchmarks/solver_lab.py --write` "
         f"({os.cpu_count()} cores, {platform.machine()}, TensorFlow "
-        f"{cax.maximization.versions()['tensorflow']}, SciPy "
-        f"{cax.maximization.versions()['scipy']}; images: "
+        f"{versions()['tensorflow']}, SciPy "
+        f"{versions()['scipy']}; images: "
         f"{'Fashion-MNIST' if real else 'noisy class means'}).",
         "",
         f"{len(every)} instances with fixed seeds on {len({one.model for one in every})} "
@@ -982,6 +1023,15 @@ def page(lab: Lab, every: list[Instance]) -> str:
         "below 0.001. Best known values are the best of long runs from several starts and of all "
         "runs here, with how each was got in `solver_lab_best_known.json`. One start each, the "
         "same for all.",
+        *(
+            [
+                "",
+                "Written with `--partial`, before all runs were made: what says *not measured "
+                "yet*, and instances and methods that a table leaves out, come with a full run.",
+            ]
+            if lab.partial
+            else []
+        ),
         "",
         "With `--tv` there are 48 more, on Box ∩ TV with 300 rows: an hour of projections."
         if len(every) < 150
@@ -1039,9 +1089,12 @@ def main() -> None:
     parser.add_argument(
         "--tv", action="store_true", help="with total variation, whose projections take an hour"
     )
+    parser.add_argument(
+        "--partial", action="store_true", help="compute nothing; leave out what is not there"
+    )
     parser.add_argument("--write", action="store_true", help="write solver_lab.md and its picture")
     options = parser.parse_args()
-    lab = Lab(options.cache, time.monotonic() + options.seconds)
+    lab = Lab(options.cache, time.monotonic() + options.seconds, options.partial)
     try:
         every = [one for one in instances() if options.tv or one.set != "Box ∩ TV"]
         text = page(lab, every)
