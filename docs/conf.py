@@ -22,6 +22,7 @@ sys.path.insert(0, str(HERE / "_extensions"))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # whoever builds
+os.environ["PYTHONWARNINGS"] = "ignore::UserWarning:rich.live"  # progress lines ask for widgets
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(HERE / "_extensions"), os.environ.get("PYTHONPATH")])
 )
