@@ -296,6 +296,4 @@ def test_a_thousand_runs_do_not_grow() -> None:
         held = tracemalloc.get_traced_memory()[0] / 2**20
     finally:
         tracemalloc.stop()
-    assert (
-        held < 0.5
-    )  # MB of Python's and NumPy's; one start of each run of the network is 0.9 with its gradient
+    assert held < 0.5  # MB, with NumPy's arrays; starts of the network alone are 0.9
