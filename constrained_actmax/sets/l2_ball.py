@@ -118,7 +118,7 @@ class L2Ball(ConvexSet):
     @override
     def _project_with_dual(self, x: Rows) -> tuple[Rows, Vector]:
         d = x - self.center
-        distance = np.linalg.norm(d, axis=1)
+        distance = self._height(x)  # the same bits as the measure of what is inside
         out = np.flatnonzero(distance > self.radius)
         p = x.copy()
         if out.size:
