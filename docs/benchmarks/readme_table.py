@@ -41,6 +41,7 @@ def entrants() -> dict[str, dict[str, Any]]:
             f"steps {length:g}": cax.ProjectedGradient(length=length) for length in (0.1, 0.3, 1.0)
         },
         '`maximize`, `method="pgd"`': {"pgd": "pgd"},
+        "`maximize`": {"auto": "auto"},
     }
 
 
@@ -69,7 +70,7 @@ def main() -> None:
         )
     print()
     budget = cax.Budget(evaluations=STARTS * EVALUATIONS)
-    print(cax.solve(problem, method="pgd", starts=STARTS, seed=0, budget=budget))
+    print(cax.solve(problem, starts=STARTS, seed=0, budget=budget))
 
 
 if __name__ == "__main__":
