@@ -30,6 +30,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 project = "constrained-actmax"
 PACKAGE = "constrained_actmax"
 EMPTY_OUTPUT = re.compile(r'<div class="output text_html"><pre[^>]*>\s*</pre>\s*</div>')
+CITATION_KEY = re.compile(r"\[R[0-9a-f]{12}-(\w+)\]")
 author = "the constrained-actmax authors"
 project_copyright = author
 release = version_of("constrained-actmax")
@@ -145,6 +146,15 @@ def tidied(
         )
 
 
+def numbered(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    """Show a docstring's citation by its number, not by the key that numpydoc gave it."""
+    for text in list(doctree.findall(nodes.Text)):
+        plain = CITATION_KEY.sub(r"[\1]", text)
+        if plain != text:
+            text.parent.replace(text, nodes.Text(plain))
+
+
 def setup(app: Sphinx) -> None:
     app.connect("html-page-context", tidied)
+    app.connect("doctree-resolved", numbered)
     app.connect("missing-reference", find_or_show_plainly)

@@ -7,11 +7,17 @@ from typing import Any
 from docutils import nodes
 from latex2mathml.converter import convert
 from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
 
 
 def formula(latex: str, display: str) -> str:
-    # A row may scroll on a narrow screen; the source stays readable for those who copy it.
-    return convert(latex.strip(), display=display)
+    written = convert(latex.strip(), display=display)
+    # The converter does not know \arg, and sets the colon of {x : ...} as a letter, without room.
+    written = written.replace(r"<mi>\arg</mi>", '<mo rspace="0.17em">arg</mo>')
+    written = written.replace("<mi>:</mi>", '<mo lspace="0.28em" rspace="0.28em">:</mo>')
+    if "\\" in written:
+        raise ExtensionError(f"a command in the formula {latex!r} was not converted: {written}")
+    return written
 
 
 def visit_math(translator: Any, node: nodes.math) -> None:
