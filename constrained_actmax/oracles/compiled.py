@@ -96,6 +96,8 @@ class Compiled:
                 for column, name in zip(columns, self._names, strict=True)
                 for k in range(column.shape[1])
             ]
+            if len(slopes) == 1:
+                return values, tf.expand_dims(slopes[0], 1)  # the same without a copy
             return values, tf.stack(slopes, axis=1)
         for column, name in zip(columns, self._names, strict=True):
             self._gradient(column, x, name)
