@@ -81,7 +81,7 @@ def maximize(
     bounds : sequence of pairs or scipy.optimize.Bounds, optional
         SciPy's form of a `Box`.
     method : str or Solver, default "auto"
-        "L-BFGS-B", "SLSQP", "trust-constr", "TNC", "spg", "pgd", or a configured solver.
+        A name, such as "annealed", "spg", "L-BFGS-B" or "SLSQP", or a configured solver.
     starts : int or array_like, default 1
         How many starts in all, `x0` among them; or the starts themselves, one a row (then no
         `x0`).
