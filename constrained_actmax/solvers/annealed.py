@@ -158,7 +158,8 @@ class Annealed(Solver):
         else:
             timed = self._descend(run, search, length, share - 1, (0.0, 1.0))
         status = Status.BUDGET if timed or run.remaining is not None else Status.STALLED
-        detail = f"Schedule of {share} rows, {candidates} candidates, ended."
+        tried = "1 candidate" if candidates == 1 else f"{candidates} candidates"
+        detail = f"The schedule of {share} rows for {tried} ended."
         for row, start in enumerate(search.starts.tolist()):
             if search.converged[row]:
                 run.end(start, search.best_x[row], Status.CONVERGED)
