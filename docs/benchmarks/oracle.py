@@ -156,7 +156,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     """Measure, print, and write if asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=400, help="pairs of calls a line")
+    parser.add_argument("--repeats", type=int, default=1600, help="pairs of calls a line")
     parser.add_argument("--write", action="store_true", help="write oracle.md beside this file")
     arguments = parser.parse_args()
 
