@@ -325,8 +325,9 @@ class Result:
             + (f"; Frank-Wolfe gap {kkt.gap:.3g}" if kkt.gap is not None else "")
         )
         lines.append(
-            f"  evaluations   {self.nfev} rows in {self.calls} model calls, {self.nit} "
-            f"iterations, {self.seconds:.2f} s"
+            f"  evaluations   {_counted(self.nfev, 'row')} in "
+            f"{_counted(self.calls, 'model call')}, {_counted(self.nit, 'iteration')}, "
+            f"{self.seconds:.2f} s"
         )
         if len(self.starts) > 1:
             values = sorted((one.value for one in self.starts), reverse=self.sense == "maximize")
@@ -574,6 +575,10 @@ def _encoded(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return str(value)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _decoded(value: Any) -> Any:
