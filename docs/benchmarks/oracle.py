@@ -180,9 +180,8 @@ def main() -> None:
             f"{TARGET_MICROSECONDS:.0f} µs more on the embedded model. "
             "`python docs/benchmarks/oracle.py --write` makes this page.\n\n"
             f"{text}\n\n{versions}\n\n"
-            "One run. At 32 rows the embedded model is at the limit, since float64 doubles what is "
-            "copied: four runs gave -2, +33, +89 and, loaded, +100 µs; the other lines "
-            "kept their targets in all four.\n"
+            "One run. At 32 rows the embedded model is near its limit, since float64 doubles what "
+            "is copied, and runs differ by some tens of microseconds.\n"
         )
         Path(__file__).with_suffix(".md").write_text(page, encoding="utf-8")
 
