@@ -25,6 +25,7 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
+import networks
 import numpy as np
 
 import constrained_actmax as cax
@@ -44,21 +45,7 @@ def answer_5_network(samples: Samples, test: Samples, path: Path) -> tuple[Any, 
     """Return the CNN of answer 5, trained once, and its accuracy."""
     if not path.exists():
         keras.utils.set_random_seed(SEED)
-        layers = keras.layers
-        model = keras.Sequential(
-            [
-                keras.Input((28, 28, 1), name="image"),
-                layers.Conv2D(32, 3, activation="relu", kernel_initializer="he_normal"),
-                layers.MaxPooling2D(2),
-                layers.Dropout(0.2),
-                layers.Flatten(),
-                layers.Dense(128, activation="relu"),
-                layers.BatchNormalization(),
-                layers.Dropout(0.25),
-                layers.Dense(10, activation="softmax"),
-            ],
-            name="answer_5",
-        )
+        model = networks.answer_5(kernel_initializer="he_normal")
         model.compile("rmsprop", "sparse_categorical_crossentropy")
         images = samples.images[..., np.newaxis] / 255
         model.fit(images, samples.labels, batch_size=64, epochs=EPOCHS_OF_CNN, verbose=0)

@@ -26,6 +26,7 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import networks
 import numpy as np
 from platformdirs import user_cache_path
 
@@ -102,20 +103,7 @@ def built(name: str) -> Any:
     layers = keras.layers
     keras.utils.set_random_seed(2024)
     if name == "cnn":
-        return keras.Sequential(
-            [
-                keras.Input((28, 28, 1)),
-                layers.Conv2D(32, 3, activation="relu", name="conv"),
-                layers.MaxPooling2D(2),
-                layers.Dropout(0.2),
-                layers.Flatten(),
-                layers.Dense(128, activation="relu"),
-                layers.BatchNormalization(),
-                layers.Dropout(0.25),
-                layers.Dense(10, activation="softmax"),
-            ],
-            name="cnn",
-        )
+        return networks.answer_5()
     if name == "gelu":
         return keras.Sequential(
             [

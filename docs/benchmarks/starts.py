@@ -19,6 +19,7 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import networks
 import numpy as np
 import scipy.optimize
 from threadpoolctl import threadpool_limits
@@ -36,21 +37,7 @@ def convolutional() -> Any:
     import keras
 
     keras.utils.set_random_seed(0)
-    layers = keras.layers
-    return keras.Sequential(
-        [
-            keras.Input((28, 28, 1)),
-            layers.Conv2D(32, 3, activation="relu"),
-            layers.MaxPooling2D(2),
-            layers.Dropout(0.2),
-            layers.Flatten(),
-            layers.Dense(128, activation="relu"),
-            layers.BatchNormalization(),
-            layers.Dropout(0.25),
-            layers.Dense(10, activation="softmax"),
-        ],
-        name="answer5_cnn",
-    )
+    return networks.answer_5()
 
 
 def small() -> Any:
