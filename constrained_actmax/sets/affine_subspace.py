@@ -9,10 +9,10 @@ import numpy as np
 import scipy.sparse as sp
 from typing_extensions import override
 
-from constrained_actmax.errors import InfeasibleError
+from constrained_actmax.errors import InfeasibleError, SpecificationError
 from constrained_actmax.layout import Region, Rows, Vector, conform
 from constrained_actmax.sets.base import short
-from constrained_actmax.sets.linear import Linear
+from constrained_actmax.sets.linear import row_matrix
 from constrained_actmax.sets.scipy_form import LinearRows, ScipyForm
 from constrained_actmax.sets.subspace import Subspace
 
@@ -29,8 +29,8 @@ class AffineSubspace(Subspace):
 
     Parameters
     ----------
-    A : array_like or scipy.sparse array
-        Rows over the flat input, (m, n) or (m, \*shape).
+    A : array_like, scipy.sparse array, or dict of str to float
+        Rows over the flat input, as `Linear` takes them.
     b : array_like, default 0
         Their values, a number or one for each row.
     on, where
@@ -38,6 +38,8 @@ class AffineSubspace(Subspace):
 
     Raises
     ------
+    SpecificationError
+        If a shape does not fit, or a number is not finite.
     InfeasibleError
         If the rows contradict each other.
 
@@ -52,10 +54,14 @@ class AffineSubspace(Subspace):
     _basis: Any = field(default=None, init=False, repr=False)  # (k, n), orthonormal rows
     _values: Any = field(default=None, init=False, repr=False)  # (k,)
 
+    method_alone = "an orthonormal basis of its rows, exact, O(m n)"
+
     @override
     def _bound(self, region: Region) -> AffineSubspace:
-        matrix = Linear(self.A, lower=0.0)._matrix(region)
+        matrix = row_matrix(self.A, region, "AffineSubspace")
         b = conform(self.b, (matrix.shape[0],), "AffineSubspace: b")
+        if not np.isfinite(b).all():
+            raise SpecificationError("AffineSubspace: b must be finite.")
         dense = matrix.toarray()
         left, size, basis = np.linalg.svd(dense, full_matrices=False)
         keep = size > RANK * np.max(size, initial=0.0)

@@ -61,7 +61,9 @@ class ConvexSet(ABC):
     is_box: ClassVar[bool] = False
     #: Whether `_project_in_box` knows the projection on the intersection with any box.
     projects_in_box: ClassVar[bool] = False
-    #: How it projects with a box and what that costs, in a few words.
+    #: How it projects alone and what that costs, in a few words.
+    method_alone: ClassVar[str] = "closed form, exact, O(n)"
+    #: How it projects with a box and what that costs.
     method_in_box: ClassVar[str] = (
         "with its box by the root of the dual, exact, O(n) a pass, about 10 passes"
     )
@@ -296,7 +298,7 @@ class ConvexSet(ABC):
     @property
     def projection_method(self) -> str:
         """How the set projects and what that costs, in a few words."""
-        return "closed form, O(n)" if self.closed else "cvxpy, compiled once"
+        return self.method_alone if self.closed else "cvxpy, compiled once"
 
     @property
     def tolerance(self) -> float:
@@ -465,7 +467,7 @@ def jsonable(value: Any) -> Any:
 def checked_number(value: Any, name: str, who: str, *, minimum: float | None = None) -> float:
     """Return a finite float, or raise with the user's call in the message."""
     try:
-        if isinstance(value, bool | np.bool_):
+        if isinstance(value, bool | np.bool_ | str | bytes):  # float("3") would take it
             raise TypeError
         number = float(value)
     except (TypeError, ValueError):

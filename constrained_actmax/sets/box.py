@@ -49,11 +49,12 @@ class Box(ConvexSet):
     upper: Any = None
 
     is_box = True
+    method_alone = "clip, exact, O(n)"
 
     def __post_init__(self) -> None:
         low, high = self.lower, self.upper
         for name, bound in (("lower", low), ("upper", high)):
-            if isinstance(bound, str | complex):
+            if isinstance(bound, str | complex | bool | np.bool_):
                 raise SpecificationError(f"Box: {name} must be numbers or None, got {bound!r}.")
         if (
             low is not None

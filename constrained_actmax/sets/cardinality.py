@@ -50,7 +50,7 @@ class Cardinality(HeuristicSet):
 
     violation_norm = "number of entries too many"
     projects_in_box = True
-    method_in_box = "heuristic: the k largest gains, O(n)"
+    method_alone = method_in_box = "keeps the k largest gains, O(n)"
 
     def __post_init__(self) -> None:
         if (
@@ -71,11 +71,6 @@ class Cardinality(HeuristicSet):
         center = short(self.center)
         at = "" if center == "0" else f", center={center}"
         return f"Cardinality({self.count}{at}), a heuristic"
-
-    @property
-    @override
-    def projection_method(self) -> str:
-        return self.method_in_box
 
     @override
     def excess_in_box(self, lower: Vector, upper: Vector) -> float:

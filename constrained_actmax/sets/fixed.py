@@ -45,6 +45,7 @@ class Fixed(ConvexSet):
     value: Any = None
 
     is_box = True
+    method_alone = "the values themselves, O(n)"
 
     def __post_init__(self) -> None:
         if self.where is None and self.on is None:

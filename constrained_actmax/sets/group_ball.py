@@ -67,6 +67,7 @@ class GroupBall(ConvexSet):
 
     violation_norm = "excess of the sum of the groups' changes"
     projects_in_box = True
+    method_alone = "L1 projection of the groups' lengths, exact, O(n)"
     method_in_box = "with its box by a root for each group within the root of the dual, exact, O(n)"
 
     def __post_init__(self) -> None:

@@ -65,6 +65,7 @@ class L1Ball(ConvexSet):
 
     violation_norm = "excess of the weighted sum of changes"
     projects_in_box = True
+    method_alone = "root of the dual, exact, O(n) a pass"
 
     def __post_init__(self) -> None:
         radius = checked_number(self.radius, "radius", "L1Ball", minimum=0.0)

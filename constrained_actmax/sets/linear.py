@@ -76,7 +76,7 @@ class Linear(ConvexSet):
 
     @override
     def _bound(self, region: Region) -> Linear:
-        matrix = self._matrix(region)
+        matrix = row_matrix(self.A, region, "Linear")
         m = matrix.shape[0]
         lower = _row_bounds(self.lower, -np.inf, m, "Linear: lower")
         upper = _row_bounds(self.upper, np.inf, m, "Linear: upper")
@@ -98,42 +98,6 @@ class Linear(ConvexSet):
         bound = replace(self, A=matrix, lower=lower, upper=upper)
         object.__setattr__(bound, "_words", self.describe())
         return bound
-
-    def _matrix(self, region: Region) -> sp.csr_array:
-        k = region.dimension
-        if isinstance(self.A, Mapping):
-            return sp.csr_array(_named_row(self.A, region)[np.newaxis])
-        if sp.issparse(self.A):
-            matrix = sp.csr_array(self.A, dtype=np.float64)
-        else:
-            array = np.asarray(self.A)
-            if array.size == 0:
-                raise SpecificationError(
-                    f"Linear: A has no coefficient, its shape is {array.shape}; leave the set out."
-                )
-            whole = region.whole or (k,)
-            if array.shape == whole or array.shape == (k,):
-                array = array[np.newaxis]
-            if array.shape[1:] == whole:
-                array = array.reshape(len(array), -1)
-                if array.shape[1] != k:
-                    array = array[:, region.positions]
-            if array.ndim != 2:
-                raise SpecificationError(
-                    f"Linear: A must have shape (m, {k}) or (m, {', '.join(map(str, whole))}), "
-                    f"got {array.shape}."
-                )
-            matrix = sp.csr_array(conform(array, array.shape, "Linear: A"))
-        if matrix.shape[1] != k:
-            raise SpecificationError(
-                f"Linear: A must have one column for each of the {k} entries, "
-                f"got shape {matrix.shape}."
-            )
-        if not np.isfinite(matrix.data).all():
-            raise SpecificationError("Linear: A must be finite.")
-        matrix.sum_duplicates()
-        matrix.eliminate_zeros()
-        return matrix
 
     @override
     def describe(self) -> str:
@@ -217,6 +181,13 @@ class Linear(ConvexSet):
                 a * np.where(a > 0, upper, lower), nan=0.0, posinf=np.inf, neginf=-np.inf
             ).sum()
         return float(max(low - self.upper[0], self.lower[0] - high))
+
+    @property
+    @override
+    def projection_method(self) -> str:
+        if self.closed:
+            return self.method_alone
+        return "Newton's method on the dual, O(m n) a step, else cvxpy"
 
     @override
     def _project(self, x: Rows) -> Rows:
@@ -312,6 +283,43 @@ def project_on_row_in_box(
 ROUNDING_OF_A_SUM = 64 * float(np.finfo(np.float64).eps)
 
 
+def row_matrix(given: Any, region: Region, who: str) -> sp.csr_array:
+    """Bring rows, in any form that `Linear` takes, to a sparse matrix (m, k) over a region."""
+    k = region.dimension
+    if isinstance(given, Mapping):
+        return sp.csr_array(_named_row(given, region, who)[np.newaxis])
+    if sp.issparse(given):
+        matrix = sp.csr_array(given, dtype=np.float64)
+    else:
+        array = np.asarray(given)
+        if array.size == 0:
+            raise SpecificationError(
+                f"{who}: A has no coefficient, its shape is {array.shape}; leave the set out."
+            )
+        whole = region.whole or (k,)
+        if array.shape == whole or array.shape == (k,):
+            array = array[np.newaxis]
+        if array.shape[1:] == whole:
+            array = array.reshape(len(array), -1)
+            if array.shape[1] != k:
+                array = array[:, region.positions]
+        if array.ndim != 2:
+            raise SpecificationError(
+                f"{who}: A must have shape (m, {k}) or (m, {', '.join(map(str, whole))}), "
+                f"got {array.shape}."
+            )
+        matrix = sp.csr_array(conform(array, array.shape, f"{who}: A"))
+    if matrix.shape[1] != k:
+        raise SpecificationError(
+            f"{who}: A must have one column for each of the {k} entries, got shape {matrix.shape}."
+        )
+    if not np.isfinite(matrix.data).all():
+        raise SpecificationError(f"{who}: A must be finite.")
+    matrix.sum_duplicates()
+    matrix.eliminate_zeros()
+    return matrix
+
+
 def _row_bounds(value: Any, missing: float, m: int, who: str) -> Vector:
     return conform(missing if value is None else value, (m,), who)
 
@@ -335,15 +343,15 @@ def _range(lower: Any, middle: str, upper: Any) -> str:
     return f"{left}{middle}{right}"
 
 
-def _named_row(coefficients: Mapping[Any, Any], region: Region) -> Vector:
+def _named_row(coefficients: Mapping[Any, Any], region: Region, who: str) -> Vector:
     names = region.columns
     if names is None or region.whole is None:
         raise SpecificationError(
-            "Linear: coefficients by name need feature_names=, which this input does not have."
+            f"{who}: coefficients by name need feature_names=, which this input does not have."
         )
     row = np.zeros(region.whole)
     for name, coefficient in coefficients.items():
         if name not in names:
-            raise SpecificationError(f"Linear: no feature {name!r}. {suggest(name, names)}")
+            raise SpecificationError(f"{who}: no feature {name!r}. {suggest(name, names)}")
         row[..., names.index(name)] = float(coefficient)
-    return conform(row, region.whole, "Linear: A").ravel()[region.positions]
+    return conform(row, region.whole, f"{who}: A").ravel()[region.positions]

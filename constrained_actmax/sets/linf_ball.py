@@ -45,6 +45,7 @@ class LinfBall(ConvexSet):
     center: Any = 0.0
 
     is_box = True
+    method_alone = "clip, exact, O(n)"
 
     def __post_init__(self) -> None:
         radius = checked_number(self.radius, "radius", "LinfBall", minimum=0.0)

@@ -55,6 +55,7 @@ class Monotone(ConvexSet):
 
     violation_norm = "largest step the wrong way"
     projects_in_box = True
+    method_alone = "pool adjacent violators, exact, O(n)"
     method_in_box = "with its box: pool adjacent violators, clipped, exact, O(n)"
 
     @override

@@ -68,6 +68,7 @@ class Simplex(ConvexSet):
 
     violation_norm = "largest error of a sum or a bound"
     projects_in_box = True
+    method_alone = "root of the dual, exact, O(n) a pass"
 
     def __post_init__(self) -> None:
         total = checked_number(self.total, "total", "Simplex", minimum=0.0)

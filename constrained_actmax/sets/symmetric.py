@@ -47,6 +47,7 @@ class Symmetric(ConvexSet):
 
     violation_norm = "largest difference of two entries that should be equal"
     projects_in_box = True
+    method_alone = "mean of each orbit, exact, O(n)"
     method_in_box = "with its box: mean of each orbit, clipped, exact, O(n)"
     KINDS: ClassVar[tuple[str, ...]] = (
         "left-right",

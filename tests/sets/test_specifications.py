@@ -61,7 +61,14 @@ IMAGE = Layout.of_array((4, 4))
         (lambda: L1Ball(1, weights=[1, 0, 1, 1]).bind(TABLE), "weights must be finite and > 0"),
         (lambda: L2Ball(np.inf), "L2Ball: radius must be finite"),
         (lambda: L2Ball(True), "L2Ball: radius must be a number, got True"),
+        (lambda: L2Ball("3"), "L2Ball: radius must be a number, got '3'"),
+        (lambda: Simplex(np.str_("1")), "Simplex: total must be a number"),
         (lambda: Box("a", 1), "Box: lower must be numbers or None, got 'a'"),
+        (lambda: Box(True, 2), "Box: lower must be numbers or None, got True"),
+        (lambda: Box(0, np.True_), "Box: upper must be numbers or None, got"),
+        (lambda: AffineSubspace(np.zeros((0, 4))).bind(TABLE), r"AffineSubspace: A has no coeff"),
+        (lambda: AffineSubspace(np.ones(4), np.inf).bind(TABLE), "AffineSubspace: b must be fin"),
+        (lambda: AffineSubspace({"agee": 1}).bind(TABLE), "AffineSubspace: no feature 'agee'"),
         (lambda: Linear(np.zeros((0, 4)), upper=1).bind(TABLE), r"no coefficient.*\(0, 4\)"),
         (lambda: Linear(np.ones(4), lower=np.inf).bind(TABLE), "no number lies above inf"),
         (lambda: Simplex(groups=[-1] * 4).bind(TABLE), "integer labels, >= 0"),
@@ -134,7 +141,9 @@ def test_words() -> None:
     assert Linear({"age": 1, "income": 2.5}, upper=9).describe() == "Linear(age + 2.5 income <= 9)"
     assert Linear({"age": 1}, upper=9).bind(TABLE).describe() == "Linear(age <= 9)"
     assert Fixed(["age", "red"], 1).describe() == "Fixed(['age', 'red'], 1)"
-    assert "heuristic" in str(Cardinality(3).bind(TABLE))
+    heuristic = str(Intersection([Box(0, 1), Cardinality(3)]).bind(TABLE))
+    assert heuristic.endswith("Cardinality(3), a heuristic: keeps the k largest gains, O(n)")
+    assert Linear(np.ones((2, 4)), upper=1).bind(TABLE).projection_method.startswith("Newton's")
     printed = str(Intersection([Box(0, 1), L1Ball(2)]).bind(TABLE))
     assert "Box(0, 1) ∩ L1Ball(2)" in printed
     assert "root of the dual" in printed
