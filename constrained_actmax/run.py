@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from constrained_actmax.layout import Rows, Structure, Vector
+from constrained_actmax.layout import Indices, Rows, Structure, Vector
 from constrained_actmax.optimality import multipliers
 from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.result import Budget, History, Status, Termination
@@ -171,6 +172,16 @@ class Run:
         if not self._shape_is_given:
             self.padded_rows = padded(rows, self.problem.size)
 
+    @contextmanager
+    def tightened(self, factor: float) -> Iterator[None]:
+        """Ask for this share of the tolerance for a while."""
+        tolerance = self.tolerance
+        self.tolerance = factor * tolerance
+        try:
+            yield
+        finally:
+            self.tolerance = tolerance
+
     def _affordable(self, evaluations: int | None) -> int | None:
         return None if evaluations is None else max(1, evaluations - self._reserved)
 
@@ -270,6 +281,12 @@ class Run:
             elif found.finite[row] and worst[row] < self._least_violation[start]:
                 self._least_violation[start] = worst[row]
                 self._least_violated[start] = x[row].copy()
+
+    def best_points(self, x0: Rows, starts: Indices) -> Rows:
+        """Return the best point of C of each start so far; the given one where there is none."""
+        best = [self.best_x[start] for start in starts.tolist()]
+        rows = [x if one is None else one for x, one in zip(x0, best, strict=True)]
+        return np.array(rows).reshape(x0.shape)
 
     def returned(self, start: int, last: Vector) -> tuple[Vector, Evaluation]:
         """Return the point that a start gives back, on C, with an evaluation made there.

@@ -1,4 +1,4 @@
-"""Projected gradient with falling step lengths, from draws first and then from the best of them."""
+"""Projected gradient with falling step lengths, from draws that are weeded out by rungs."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ BEYOND = 1e3
 TESTS = 8
 #: Share of a limit of seconds that evaluating all draws may take; more, and there are none.
 TIME_FOR_DRAWS = 0.1
+#: Evaluations of a start for which another search is worth its while.
+SMALLEST_SHARE = 20
+#: Slopes below this are taken for rounding.
+LEAST_SLOPE = 1e-6
 #: Marks the seeds of these draws, so that they differ from a user's own of the same number.
 DRAWS = 20189
 
@@ -42,6 +46,8 @@ class Search:
         Which of its start's candidates it is; 0 is the start itself.
     live : numpy.ndarray of bool, shape (B,)
         Whether it goes on.
+    goal : numpy.ndarray, shape (B,)
+        Residual of its best point at which it stops.
     """
 
     x: Rows
@@ -50,10 +56,12 @@ class Search:
     starts: Indices
     number: Indices
     live: np.ndarray
+    goal: Vector
 
     def __post_init__(self) -> None:
         self.best_x, self.best_f, self.best_g = self.x.copy(), self.f.copy(), self.g.copy()
-        self.converged = np.zeros(len(self.x), dtype=bool)
+        #: Of the best points, where it was last measured.
+        self.residual = np.full(len(self.x), np.inf)
 
     def kept(self, rows: Sequence[int] | Indices) -> Search:
         """Return some of the candidates, each at its best point."""
@@ -63,111 +71,163 @@ class Search:
             self.best_g[rows].copy(),
             self.starts[rows],
             self.number[rows],
-            np.isfinite(self.best_f[rows]) & ~self.converged[rows],
+            np.isfinite(self.best_f[rows]) & (self.residual[rows] > self.goal[rows]),
+            self.goal[rows],
         )
-        chosen.converged = self.converged[rows]
+        chosen.residual = self.residual[rows]
         return chosen
 
 
 @dataclass(frozen=True, kw_only=True)
 class Annealed(Solver):
-    r"""Projected gradient whose step length falls linearly to zero, in two stages.
+    r"""Projected gradient whose step length falls to zero, from draws that are weeded out by rungs.
 
     .. math:: x \leftarrow P_C(x - \eta_t\, g / \|g\|_2), \qquad
-              \eta_t = \eta_0 (1 - t / T)
+              \eta_t = \eta_0 (1 + \cos(\pi t / T)) / 2
 
     A logit of a ReLU network is piecewise linear: line searches stall at its kinks, steps of a
-    length that is set in advance cross them, and a length that falls linearly ends the last iterate
-    near a maximum [1]_. :math:`\eta_0` is the reach of the set along the first gradient. The first
-    stage runs from the start and from draws in C, side by side in one model call a round, one
-    candidate for each `rows_per_draw` rows of the budget; the second goes on from the best of them
-    with `final_reach` of the length. Deterministic: the draws depend on the number of the start
-    alone. Returns the best point; every iterate lies in C.
+    length that is set in advance cross them, and a length that falls to zero ends the last iterate
+    near a maximum [1]_ [2]_. :math:`\eta_0` is the reach of the set along the first gradient.
+
+    The objective is not concave, so one start is a lottery. By successive halving [3]_, the first
+    rung runs a few steps from the start and from draws in C, side by side in one model call a
+    round, one candidate for each `rows_per_draw` rows of the budget. The best of each `narrowing`
+    go on to the next rung, which has the same rows for fewer candidates and so more steps, again
+    from the full length; the last rung has the rest, for the best one or few. Deterministic: the
+    draws depend on the number of the start alone. Returns the best point; every iterate lies in C.
 
     Parameters
     ----------
     rows : int, default 300
         Evaluations of each start where no budget says otherwise.
-    rows_per_draw : int, default 75
+    rows_per_draw : int, default 16
         Evaluations for which there is one candidate.
-    most_draws : int, default 16
+    most_draws : int, default 32
         Candidates of one start at most.
-    search_share : float, default 0.67
-        Share of the evaluations that the first stage takes.
-    final_reach : float, default 0.3
-        First step length of the second stage over that of the first.
+    narrowing : int, default 3
+        Of so many candidates one goes on to the next rung.
+    rung_share : float, default 0.2
+        Share of the evaluations that each rung but the last takes.
+    last_steps : int, default 100
+        Steps that each candidate of the last rung should have; with twice the rows there are two.
 
     References
     ----------
     .. [1] Zamani, Glineur (2023), Exact convergence rate of the last iterate in subgradient
        methods, arXiv:2307.11134.
+    .. [2] Loshchilov, Hutter (2017), SGDR: stochastic gradient descent with warm restarts, ICLR.
+    .. [3] Jamieson, Talwalkar (2016), Non-stochastic best arm identification and hyperparameter
+       optimization, AISTATS.
     """
 
     name: ClassVar[str] = "annealed"
 
     rows: int = 300
-    rows_per_draw: int = 75
-    most_draws: int = 16
-    search_share: float = 0.67
-    final_reach: float = 0.3
+    rows_per_draw: int = 16
+    most_draws: int = 32
+    narrowing: int = 3
+    rung_share: float = 0.2
+    last_steps: int = 100
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.final_reach > 0:
+        if self.narrowing < 2:
+            raise SpecificationError(f"annealed: narrowing must be >= 2, got {self.narrowing!r}.")
+        if not 0 < self.rung_share < 0.5:
             raise SpecificationError(
-                f"annealed: final_reach must be > 0, got {self.final_reach!r}."
-            )
-        if not 0 < self.search_share < 1:
-            raise SpecificationError(
-                f"annealed: search_share must be in (0, 1), got {self.search_share!r}."
+                f"annealed: rung_share must be in (0, 0.5), got {self.rung_share!r}."
             )
 
     @override
     def refusal(self, problem: Problem) -> str | None:
         return needs_only_a_set(self.name, problem)
 
-    def _candidates(self, share: int) -> int:
-        return int(np.clip(share // self.rows_per_draw, 1, min(self.most_draws, MOST_ROWS)))
+    def rungs(self, share: int, candidates: int | None = None) -> list[tuple[int, int]]:
+        """Return candidates and rows of each rung, evaluating the draws included.
+
+        Parameters
+        ----------
+        share : int
+            Evaluations of one start.
+        candidates : int, optional
+            Of the first rung; by default what the settings say.
+        """
+        if candidates is None:
+            most = min(self.most_draws, MOST_ROWS)
+            candidates = int(np.clip(share // self.rows_per_draw, 1, most))
+        found, count, left = [], candidates, share
+        while count > max(1, left // self.last_steps):
+            # Whole rounds; the first rung's first round is the evaluation of the draws.
+            spent = min(left, max(count, int(self.rung_share * share) // count * count))
+            found.append((count, spent))
+            left -= spent
+            count = -(-count // self.narrowing)
+        return [*found, (count, left)]
 
     @override
     def _run(self, run: Run, x0: Rows, starts: Indices) -> None:
-        share = self.rows if run.remaining is None else max(1, run.remaining // len(x0))
-        self.search(run, x0, starts, share)
+        remaining = run.remaining
+        if remaining is None:
+            self._end(run, *self.search(run, x0, starts, self.rows))
+            return
+        found, timed = self.search(run, x0, starts, max(1, remaining // len(x0)))
+        cycle = 1
+        # What candidates that converged have left buys other draws.
+        while not timed:
+            going = np.array([one not in run.ended for one in starts.tolist()], dtype=bool)
+            x0, starts = run.best_points(x0[going], starts[going]), starts[going]
+            share = (run.remaining or 0) // max(1, len(starts))
+            if not starts.size or share < SMALLEST_SHARE:
+                break
+            found, timed = self.search(run, x0, starts, share, cycle)
+            cycle += 1
+        self._end(run, found, timed)
 
-    def search(self, run: Run, x0: Rows, starts: Indices, share: int) -> None:
-        """Spend so many evaluations of each start."""
+    def search(
+        self, run: Run, x0: Rows, starts: Indices, share: int, cycle: int = 0
+    ) -> tuple[Search, bool]:
+        """Spend so many evaluations of each start; each cycle has draws of its own."""
         count = len(x0)
         began = run.seconds
         run.carry(count)
         first = run.evaluate(x0, starts)
-        candidates = self._candidates(share)
+        rungs = self.rungs(share)
         limit = run.budget.seconds
-        if limit is not None and candidates * (run.seconds - began) > TIME_FOR_DRAWS * limit:
-            candidates = 1
-        run.carry(count * candidates)
-        search = self._begin(run, x0, first, starts, candidates)
+        if limit is not None and rungs[0][0] * (run.seconds - began) > TIME_FOR_DRAWS * limit:
+            rungs = self.rungs(share, 1)
+        run.carry(count * rungs[0][0])
+        search = self._begin(run, x0, first, starts, rungs[0][0], cycle)
         length = self._reach(run, search)
-        timed = False
-        if candidates > 1:
-            steps = max(1, int(share * self.search_share) // candidates) - 1
-            timed |= self._descend(run, search, length, steps, (0.0, self.search_share))
-            search, length = self._leaders(search, self.final_reach * length, count)
-            run.carry(count)
-            left = share - candidates * (1 + steps)
-            timed |= self._descend(run, search, length, left, (self.search_share, 1.0))
-        else:
-            timed = self._descend(run, search, length, share - 1, (0.0, 1.0))
+        timed, over = False, 0.0
+        for place, (candidates, rows) in enumerate(rungs):
+            if place:
+                search, length = self._leaders(search, length, count, candidates)
+                run.carry(count * candidates)
+            steps = rows // candidates - (place == 0)
+            window = over, over + rows / share
+            timed |= self._descend(run, search, length, steps, window)
+            over = window[1]
+        return search, timed
+
+    @staticmethod
+    def _end(run: Run, search: Search, timed: bool) -> None:
+        """Say how each start ended: by its best candidate, and by its best point's residual."""
         status = Status.BUDGET if timed or run.remaining is not None else Status.STALLED
-        tried = "1 candidate" if candidates == 1 else f"{candidates} candidates"
-        detail = f"The schedule of {share} rows for {tried} ended."
-        for row, start in enumerate(search.starts.tolist()):
-            if search.converged[row]:
+        for row in np.argsort(search.best_f, kind="stable").tolist():
+            start = int(search.starts[row])
+            if search.residual[row] <= run.tolerance:
                 run.end(start, search.best_x[row], Status.CONVERGED)
             elif np.isfinite(search.best_f[row]):
-                run.end(start, search.best_x[row], status, detail)
+                run.end(start, search.best_x[row], status, "The schedule of steps ended.")
 
     def _begin(
-        self, run: Run, x0: Rows, first: Evaluation, starts: Indices, candidates: int
+        self,
+        run: Run,
+        x0: Rows,
+        first: Evaluation,
+        starts: Indices,
+        candidates: int,
+        cycle: int,
     ) -> Search:
         """Evaluate the draws of each start; end the starts that nothing can leave."""
         count, n = x0.shape
@@ -176,13 +236,16 @@ class Annealed(Solver):
         x[:, 0], f[:, 0], g[:, 0], finite[:, 0] = x0, first.f, first.gradient, first.finite
         if candidates > 1:
             for row, start in enumerate(starts.tolist()):
-                x[row, 1:] = drawn(run.problem, candidates - 1, (DRAWS, start))
+                x[row, 1:] = drawn(run.problem, candidates - 1, (DRAWS + cycle, start))
             points = x[:, 1:].reshape(-1, n)
             found = run.evaluate(points, np.repeat(starts, candidates - 1))
             f[:, 1:] = found.f.reshape(count, -1)
             g[:, 1:] = found.gradient.reshape(count, -1, n)
             finite[:, 1:] = found.finite.reshape(count, -1)
         usable = finite & g.any(axis=2)
+        # A network's slopes may all be far below tol, as those of a probability are.
+        steepest = np.max(np.abs(np.where(usable[:, :, np.newaxis], g, 0.0)), axis=(1, 2))
+        goal = run.tolerance * np.clip(steepest, LEAST_SLOPE, 1.0)
         for row in np.flatnonzero(~usable.any(axis=1)).tolist():
             if finite[row, 0]:
                 run.end(int(starts[row]), x0[row], Status.ZERO_GRADIENT)
@@ -196,19 +259,23 @@ class Annealed(Solver):
             np.repeat(starts, candidates),
             np.tile(np.arange(candidates), count),
             usable.ravel(),
+            np.repeat(goal, candidates),
         )
 
     @staticmethod
-    def _leaders(search: Search, length: Vector, count: int) -> tuple[Search, Vector]:
-        """Return the best candidate of each start, with its length."""
+    def _leaders(
+        search: Search, length: Vector, count: int, candidates: int
+    ) -> tuple[Search, Vector]:
+        """Return the best candidates of each start, with their lengths."""
         table = search.best_f.reshape(count, -1)
-        rows = np.arange(count) * table.shape[1] + np.argmin(table, axis=1)
+        best = np.argsort(table, axis=1, kind="stable")[:, :candidates]
+        rows = (np.arange(count)[:, np.newaxis] * table.shape[1] + best).ravel()
         return search.kept(rows), length[rows]
 
     def _descend(
         self, run: Run, search: Search, length: Vector, steps: int, window: tuple[float, float]
     ) -> bool:
-        """Take steps whose length falls linearly to zero, within a window of the budget's time.
+        """Take steps whose length falls to zero, within a window of the budget's time.
 
         Returns
         -------
@@ -221,12 +288,13 @@ class Annealed(Solver):
             rows = np.flatnonzero(search.live)
             if not rows.size or done >= 1.0:
                 return bool(rows.size)
+            share = 0.5 + 0.5 * np.cos(np.pi * done)
             g = search.g[rows]
             norm = np.maximum(np.linalg.norm(g, axis=1), np.finfo(np.float64).tiny)
             unit = g / norm[:, np.newaxis]  # first: length / norm may overflow
             moved = self._project(
                 run,
-                search.x[rows] - (1.0 - done) * length[rows, np.newaxis] * unit,
+                search.x[rows] - share * length[rows, np.newaxis] * unit,
                 search,
                 rows,
                 "step",
@@ -254,7 +322,7 @@ class Annealed(Solver):
             search.x[flat], search.f[flat] = search.best_x[flat], search.best_f[flat]
             search.g[flat] = search.best_g[flat]
             if step % tests == tests - 1 or step == steps - 1:
-                self._mark_converged(run, search)
+                self._measure(run, search)
         return False
 
     def _reach(self, run: Run, search: Search) -> Vector:
@@ -270,14 +338,13 @@ class Annealed(Solver):
         positive: Vector = np.where(reach > 0, reach, diameter)
         return positive
 
-    def _mark_converged(self, run: Run, search: Search) -> None:
+    def _measure(self, run: Run, search: Search) -> None:
         rows = np.flatnonzero(search.live)
         if rows.size:
             x = search.best_x[rows]
             back = self._project(run, x - search.best_g[rows], search, rows, "residual")
-            met = np.max(np.abs(back - x), axis=1) <= run.tolerance
-            search.converged[rows[met]] = True
-            search.live[rows[met]] = False
+            search.residual[rows] = np.max(np.abs(back - x), axis=1)
+            search.live[rows[search.residual[rows] <= search.goal[rows]]] = False
 
     @staticmethod
     def _project(run: Run, y: Rows, search: Search, rows: Indices, purpose: str) -> Rows:

@@ -12,12 +12,12 @@ from constrained_actmax.layout import Indices, Rows
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
 from constrained_actmax.run import Run
-from constrained_actmax.solvers.annealed import Annealed
+from constrained_actmax.solvers.annealed import SMALLEST_SHARE, Annealed
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.solvers.spg import SPG
 
-#: Evaluations of a start below which a search is not worth its while.
-SMALLEST_SEARCH = 20
+#: Where rows are left, the local method goes on to this share of tol.
+PRECISION = 1e-3
 #: Share of what is left that the search takes; the rest is for the local method on its best point.
 SEARCH_SHARE = 0.75
 #: How a start ends that nothing can leave: no search either.
@@ -30,8 +30,9 @@ class ConvergeAndSearch(Solver):
 
     The local method runs from each start until it has converged. Where a budget of evaluations
     leaves some, an annealed search from the start and from draws takes three quarters of them, and
-    the local method goes on from the best point with the others. Without such a budget it is the
-    local method alone.
+    the local method goes on from the best point, to a thousandth of the tolerance; this is repeated
+    from there, with other draws, while the budget lasts. Without such a budget it is the local
+    method alone.
 
     Parameters
     ----------
@@ -60,13 +61,13 @@ class ConvergeAndSearch(Solver):
             [run.ended[one].status not in HOPELESS for one in starts.tolist()], dtype=bool
         )
         x0, starts = x0[going], starts[going]
-        left = 0 if not starts.size else (run.remaining or 0) // len(starts)
-        if left < SMALLEST_SEARCH:
-            return
-        before = run.best_f.copy()
-        self.search.search(run, x0, starts, int(SEARCH_SHARE * left))
-        better = np.flatnonzero(run.best_f[starts] < before[starts])
-        if better.size:
-            best = [run.best_x[start] for start in starts[better].tolist()]
-            points = np.stack([point for point in best if point is not None])
-            self.local._run(run, points, starts[better])
+        cycle = 0
+        while starts.size and (run.remaining or 0) // len(starts) >= SMALLEST_SHARE:
+            left = (run.remaining or 0) // len(starts)
+            _, timed = self.search.search(run, x0, starts, int(SEARCH_SHARE * left), cycle)
+            if timed:
+                return
+            x0 = run.best_points(x0, starts)
+            with run.tightened(PRECISION):
+                self.local._run(run, x0, starts)
+            x0, cycle = run.best_points(x0, starts), cycle + 1

@@ -115,7 +115,8 @@ def test_a_limit_of_seconds_ends_the_schedule_and_not_only_the_run() -> None:
     ("options", "words"),
     [
         ({"rows_per_draw": 0}, "rows_per_draw must be an integer >= 1"),
-        ({"search_share": 1.0}, "in (0, 1)"),
+        ({"rung_share": 0.5}, "in (0, 0.5)"),
+        ({"narrowing": 1}, "narrowing must be >= 2"),
     ],
 )
 def test_bad_settings_are_named(options: dict[str, float], words: str) -> None:
