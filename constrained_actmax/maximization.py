@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from constrained_actmax.draws import drawn
-from constrained_actmax.errors import RefusedError, SpecificationError
+from constrained_actmax.errors import RefusedError, SpecificationError, suggest
 from constrained_actmax.layout import Rows, Structure, Vector, conform
 from constrained_actmax.optimality import measure
 from constrained_actmax.oracles.base import BaseOracle
@@ -130,40 +130,10 @@ def maximize(
     >>> result.feasible
     True
     """
-    if isinstance(objective, list | tuple):
-        return _each(
-            model,
-            objective,
-            constraints,
-            "maximize",
-            {"bounds": bounds, "x0": x0, "feasibility_tolerance": feasibility_tolerance}
-            | model_options,
-            {"method": method, "starts": starts, "seed": seed, "budget": budget, "tol": tol}
-            | {"options": options},
-            callback,
-        )
-    problem = Problem(
-        model,
-        objective,
-        constraints,
-        sense="maximize",
-        bounds=bounds,
-        x0=x0,
-        feasibility_tolerance=feasibility_tolerance,
-        **model_options,
-    )
-    return solve(
-        problem,
-        method=method,
-        x0=x0,
-        starts=starts,
-        seed=seed,
-        budget=budget,
-        tol=tol,
-        options=options,
-        callback=callback,
-        progress=progress,
-    )
+    building = {"x0": x0, "bounds": bounds, "feasibility_tolerance": feasibility_tolerance}
+    solving = {"method": method, "starts": starts, "seed": seed, "budget": budget, "tol": tol}
+    solving |= {"options": options, "callback": callback, "progress": progress}
+    return _answer("maximize", model, objective, constraints, building, solving, model_options)
 
 
 def minimize(
@@ -188,40 +158,10 @@ def minimize(
 
     Parameters and returns are those of `maximize`; ``result.value`` is the objective as written.
     """
-    if isinstance(objective, list | tuple):
-        return _each(
-            model,
-            objective,
-            constraints,
-            "minimize",
-            {"bounds": bounds, "x0": x0, "feasibility_tolerance": feasibility_tolerance}
-            | model_options,
-            {"method": method, "starts": starts, "seed": seed, "budget": budget, "tol": tol}
-            | {"options": options},
-            callback,
-        )
-    problem = Problem(
-        model,
-        objective,
-        constraints,
-        sense="minimize",
-        bounds=bounds,
-        x0=x0,
-        feasibility_tolerance=feasibility_tolerance,
-        **model_options,
-    )
-    return solve(
-        problem,
-        method=method,
-        x0=x0,
-        starts=starts,
-        seed=seed,
-        budget=budget,
-        tol=tol,
-        options=options,
-        callback=callback,
-        progress=progress,
-    )
+    building = {"x0": x0, "bounds": bounds, "feasibility_tolerance": feasibility_tolerance}
+    solving = {"method": method, "starts": starts, "seed": seed, "budget": budget, "tol": tol}
+    solving |= {"options": options, "callback": callback, "progress": progress}
+    return _answer("minimize", model, objective, constraints, building, solving, model_options)
 
 
 def solve(
@@ -410,14 +350,34 @@ def check(problem: Problem, *, x0: Structure | None = None, seed: int = 0) -> Ch
     )
 
 
+def _answer(
+    sense: Literal["maximize", "minimize"],
+    model: Any,
+    objective: Objective | list[Objective] | tuple[Objective, ...] | None,
+    constraints: Any,
+    building: Mapping[str, Any],
+    solving: Mapping[str, Any],
+    model_options: Mapping[str, Any],
+) -> Result | list[Result | Failure]:
+    """Build the problem and solve it, or those of several objectives."""
+    for name in model_options:
+        if name not in MODEL_OPTIONS:
+            known = ["objective", "constraints", *building, *solving, *MODEL_OPTIONS]
+            raise SpecificationError(f"{sense}: no option {name!r}. {suggest(name, known, 20)}")
+    building = {**building, **model_options}
+    if isinstance(objective, list | tuple):
+        return _each(sense, model, objective, constraints, building, solving)
+    problem = Problem(model, objective, constraints, sense=sense, **building)
+    return solve(problem, x0=building["x0"], **solving)
+
+
 def _each(
+    sense: Literal["maximize", "minimize"],
     model: Any,
     objectives: Sequence[Objective],
     constraints: Any,
-    sense: Literal["maximize", "minimize"],
     building: Mapping[str, Any],
     solving: Mapping[str, Any],
-    listener: Callback | None,
 ) -> list[Result | Failure]:
     """Solve for each of several objectives on one model, sharing its calls."""
     from constrained_actmax.oracles.oracle import Oracle
@@ -425,16 +385,18 @@ def _each(
 
     if not objectives:
         raise SpecificationError(f"{sense}: the list of objectives is empty.")
-    if listener is not None:
-        raise SpecificationError(
-            "callback: several objectives run side by side; give it to a call with one objective."
-        )
+    common = dict(solving)
+    for who in ("callback", "progress"):
+        if callable(common.pop(who)):
+            raise SpecificationError(
+                f"{who}: several objectives run side by side; give it to a call with one objective."
+            )
     named = dict(building)
     if not isinstance(model, BaseOracle):
         ours = {name: named.pop(name) for name in list(named) if name in MODEL_OPTIONS}
         model = Oracle(model, **ours)
     problems = [Problem(model, one, constraints, sense=sense, **named) for one in objectives]
-    return solve_many(problems, **solving)
+    return solve_many(problems, **common)
 
 
 def _need_problem(who: str, problem: Any) -> None:

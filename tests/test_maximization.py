@@ -319,8 +319,33 @@ def test_constraints_that_clash_are_named_with_their_numbers(model: Any) -> None
 def test_unknown_options_of_the_model_are_suggested(model: Any) -> None:
     with pytest.raises(SpecificationError, match="no option 'label'.*'labels'"):
         cax.maximize(model, cax.Logit(7), BUDGETED, label=["a"])
+    with pytest.raises(SpecificationError, match="minimize: no option 'metod'.*'method'"):
+        cax.minimize(model, cax.Logit(7), BUDGETED, metod="spg")
     with pytest.raises(SpecificationError, match="belongs to the model"):
         cax.maximize(cax.Oracle(model), cax.Logit(7), BUDGETED, labels=["a"])
+
+
+@pytest.mark.parametrize("listener", ["callback", "progress"])
+def test_several_objectives_take_no_listener(model: Any, listener: str) -> None:
+    wanted = [cax.Logit(7), cax.Logit(8)]
+    with pytest.raises(SpecificationError, match=f"{listener}: several objectives run side by"):
+        cax.maximize(model, wanted, BUDGETED, **{listener: lambda _: None})
+
+
+def test_a_name_that_is_a_heads_is_told_apart_from_a_label() -> None:
+    import keras
+
+    x = keras.Input((2,))
+    layers = keras.layers
+    heads = {
+        "fault": layers.Dense(1, activation="sigmoid", name="fault")(x),
+        "gain": layers.Dense(1, name="gain")(x),
+    }
+    two = keras.Model(x, heads)
+    with pytest.raises(SpecificationError, match="Probability: 'fault' is a head; write head="):
+        cax.maximize(two, cax.Output("gain"), [cax.Box(0, 1), cax.Probability("fault") <= 0.1])
+    with pytest.raises(SpecificationError, match="Logit: 'bag' is a name, but no head has labels="):
+        cax.maximize(two, cax.Logit("bag"), cax.Box(0, 1))
 
 
 def test_check_says_what_will_happen_before_it_happens(model: Any) -> None:

@@ -66,7 +66,7 @@ class ClassObjective(Objective):
 
     @override
     def _bind(self, signature: Signature) -> Score:
-        who = type(self).__name__
+        who = self._called
         given = self.target
         single = given[-1] if isinstance(given, tuple) and given else given
         head = signature.head_of(self.head, single, who)
@@ -94,7 +94,7 @@ class ClassObjective(Objective):
 
         positions = () if place is None else (index_parameter(place),)
         return Score(
-            (who, head.name, link, place is not None, extra),
+            (type(self).__name__, head.name, link, place is not None, extra),
             function,
             (index_parameter(target), *positions, *rest),
             bounded=self._bounds(head, link, target),
@@ -102,7 +102,7 @@ class ClassObjective(Objective):
 
     def _place(self, head: Head) -> int | None:
         """Return the flat position that a tuple names; None for the mean, or without positions."""
-        who = type(self).__name__
+        who = self._called
         if self.reduce not in (None, "mean"):
             raise SpecificationError(f"{who}: reduce must be 'mean' or None, got {self.reduce!r}.")
         given = self.target
@@ -123,7 +123,12 @@ class ClassObjective(Objective):
 
     @override
     def describe(self) -> str:
-        return f"{type(self).__name__}({', '.join(self._arguments())})"
+        return f"{self._called}({', '.join(self._arguments())})"
+
+    @property
+    def _called(self) -> str:
+        """What the user called it."""
+        return type(self).__name__
 
     def _arguments(self) -> list[str]:
         given = [short(self.target)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from typing_extensions import override
 
@@ -31,6 +31,20 @@ class LogOdds(ClassObjective):
     link : {"softmax", "sigmoid"}, optional
         Needed on a head that ends in plain numbers.
     """
+
+    _written: str = field(default="LogOdds", init=False, repr=False)
+
+    @classmethod
+    def imposed_for(cls, limited: ClassObjective) -> LogOdds:
+        """Return the log-odds of an objective's class; messages call them by its name."""
+        odds = cls(limited.target, limited.head, limited.reduce, limited.link)
+        object.__setattr__(odds, "_written", type(limited).__name__)
+        return odds
+
+    @property
+    @override
+    def _called(self) -> str:
+        return self._written
 
     @override
     def _extra(self, head: Head, link: Link | None, target: int) -> tuple[None, tuple[()]]:

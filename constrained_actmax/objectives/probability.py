@@ -75,8 +75,7 @@ class Probability(ClassObjective):
                 f"{self}: a probability lies strictly between 0 and 1, so it is never "
                 f"{f'>= {low:g}' if low >= 1.0 else f'<= {high:g}'}; write 0.999 or 0.001 instead."
             )
-        odds = LogOdds(self.target, self.head, self.reduce, self.link)
-        return odds, log_odds_of(low), log_odds_of(high)
+        return LogOdds.imposed_for(self), log_odds_of(low), log_odds_of(high)
 
     @override
     def stated(self, imposed: Rows) -> Rows:

@@ -177,6 +177,15 @@ class Signature(ABC):
                 return holders[0]
             if not holders:
                 known = [label for head in self.heads for label in head.labels or ()]
+                if any(head.name == index for head in self.heads):
+                    raise SpecificationError(
+                        f"{who}: {index!r} is a head; write head={index!r}, and the class or unit "
+                        "of it that is meant."
+                    )
+                if not known:
+                    raise SpecificationError(
+                        f"{who}: {index!r} is a name, but no head has labels=."
+                    )
                 raise SpecificationError(f"{who}: no label {index!r}. {suggest(index, known)}")
         return self.head(name, who)
 

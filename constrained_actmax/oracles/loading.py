@@ -12,6 +12,7 @@ from typing import Any
 
 from constrained_actmax.errors import BackendError, ModelError, SpecificationError, suggest
 
+SUFFIXES = (".keras", ".h5", ".hdf5")
 HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -26,7 +27,8 @@ def load_keras(path: Path, custom_objects: Mapping[str, Any] | None, safe_mode: 
     import keras
 
     if not path.exists():
-        near = [one.name for one in path.parent.glob("*")] if path.parent.is_dir() else []
+        beside = path.parent.glob("*") if path.parent.is_dir() else ()
+        near = [one.name for one in beside if one.suffix in SUFFIXES or is_saved_model(one)]
         raise ModelError(f"Oracle: there is no model at {path}. {suggest(path.name, near)}")
     with path.open("rb") as stream:
         start = stream.read(8)

@@ -17,6 +17,7 @@ from constrained_actmax.sets.scipy_form import ScipyForm
 
 POLISHED = 1e-5  # an accuracy that cvxpy cannot better
 LARGEST = 16_384  # entries; a cvxpy Parameter of 1e5 can end the process (cvxpy#1622)
+MOST_SHOWN = 4  # entries of an array that descriptions write out
 ACCEPTED = 1e-9  # relative violation below which a solver's point counts as inside
 
 if TYPE_CHECKING:
@@ -485,6 +486,9 @@ def short(value: Any) -> str:
     array = np.asarray(value)
     if array.ndim == 0:
         return f"{float(array):g}"
-    if array.dtype.kind in "fiub" and array.size and np.all(array == array.flat[0]):
-        return f"{float(array.flat[0]):g}"
+    if array.dtype.kind in "fiub" and array.size:
+        if np.all(array == array.flat[0]):
+            return f"{float(array.flat[0]):g}"
+        if array.ndim == 1 and array.size <= MOST_SHOWN:
+            return f"[{', '.join(f'{one:g}' for one in array.tolist())}]"
     return f"array{array.shape}"

@@ -57,7 +57,7 @@ def named(method: str) -> Solver:
     for name, kind in SOLVERS.items():
         if name.casefold() == method.casefold():
             return kind()
-    raise SpecificationError(f"method: no {method!r}. {suggest(method, ['auto', *SOLVERS])}")
+    raise SpecificationError(f"method: no {method!r}. {suggest(method, ['auto', *SOLVERS], 20)}")
 
 
 def select(

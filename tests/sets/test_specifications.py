@@ -140,6 +140,11 @@ def test_words() -> None:
     assert str(L1Ball(60, on="image")) == "L1Ball(60) on 'image'"
     assert Linear({"age": 1, "income": 2.5}, upper=9).describe() == "Linear(age + 2.5 income <= 9)"
     assert Linear({"age": 1}, upper=9).bind(TABLE).describe() == "Linear(age <= 9)"
+    assert (
+        str(Box([18, 0, 0, 1], [90, 0.5, 1, 1]).bind(TABLE))
+        == "Box([18, 0, 0, 1], [90, 0.5, 1, 1])"
+    )
+    assert str(Box(np.arange(5), 9)) == "Box(array(5,), 9)"
     assert Fixed(["age", "red"], 1).describe() == "Fixed(['age', 'red'], 1)"
     heuristic = str(Intersection([Box(0, 1), Cardinality(3)]).bind(TABLE))
     assert heuristic.endswith("Cardinality(3), a heuristic: keeps the k largest gains, O(n)")
