@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,7 +41,7 @@ MODEL_OPTIONS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Evaluation:
     """Everything the model says at B points.
 
@@ -107,6 +108,32 @@ class Evaluation:
         )
 
 
+class Limits:
+    """Limits of the rows of c, and by how much values break them, relative to max(1, |limit|).
+
+    Parameters
+    ----------
+    lower, upper : numpy.ndarray, shape (m,)
+        Infinite where there is none.
+    """
+
+    def __init__(self, lower: Vector, upper: Vector) -> None:
+        self._sides = [
+            (bound, upward, np.maximum(1.0, np.abs(np.where(finite, bound, 0.0))))
+            for bound, upward in ((upper, True), (lower, False))
+            if (finite := np.isfinite(bound)).any()
+        ]
+
+    def excess(self, values: Rows) -> Vector:
+        """Return the largest relative excess of each row of values (B, m), >= 0."""
+        worst = np.zeros(len(values))
+        with np.errstate(invalid="ignore"):  # what is not finite is told elsewhere
+            for bound, upward, size in self._sides:
+                over = (values - bound if upward else bound - values) / size
+                np.maximum(worst, over[:, 0] if over.shape[1] == 1 else over.max(axis=1), out=worst)
+        return worst
+
+
 @dataclass(frozen=True)
 class Imposed:
     """One functional constraint as the solvers see it: some rows of c, and its printed form.
@@ -131,8 +158,8 @@ class Imposed:
     objective: Objective | None = None
 
     @cached_property
-    def _sizes(self) -> tuple[Vector, Vector]:
-        return _size_of(self.lower), _size_of(self.upper)
+    def _limits(self) -> Limits:
+        return Limits(self.lower, self.upper)
 
     def violation(self, c: Rows) -> Rows:
         """Return by how much rows of its values (B, k) break its limits, in the user's units."""
@@ -142,7 +169,7 @@ class Imposed:
     def relative_violation(self, c: Rows) -> Vector:
         """Return the largest violation of each row of c, each over max(1, |limit|)."""
         values = c if self.objective is None else self.objective.stated(c)
-        return _relative_excess(values, self.lower, self.upper, self._sizes)
+        return self._limits.excess(values)
 
     def stated_price(self, price: Vector, c: Vector) -> Vector:
         """Return rates for one more unit of the user's limits from those of the imposed ones."""
@@ -289,22 +316,20 @@ class Problem:
         else:
             values = self.oracle.values(x)
             jacobian = np.zeros((*values.shape, self.size))
-        f, gradient = values[:, 0], jacobian[:, 0]
-        c, slopes = values[:, 1:], jacobian[:, 1:]
         if self._functions:
             extra = [function.evaluate(x) for function in self._functions]
-            c = np.concatenate([c, *(one[0] for one in extra)], axis=1)
-            slopes = np.concatenate([slopes, *(one[1] for one in extra)], axis=1)
-        finite = np.isfinite(f) & _all_finite(gradient)
-        if c.shape[1]:
-            finite &= np.isfinite(c).all(axis=1) & _all_finite(slopes).all(axis=1)
-        return Evaluation(f, gradient, c, slopes, finite)
+            values = np.concatenate([values, *(one[0] for one in extra)], axis=1)
+            jacobian = np.concatenate([jacobian, *(one[1] for one in extra)], axis=1)
+        f, gradient, c, slopes = values[:, 0], jacobian[:, 0], values[:, 1:], jacobian[:, 1:]
+        return Evaluation(f, gradient, c, slopes, _all_finite(values, jacobian))
 
     def functional_violation(self, c: Rows) -> Vector:
         """Return, for each row, the largest violation of c, each relative to ``max(1, |bound|)``.
 
         Measured in the user's units: a probability is compared as a probability.
         """
+        if len(self.imposed) == 1:
+            return self.imposed[0].relative_violation(c)
         worst = np.zeros(len(c))
         for one in self.imposed:
             np.maximum(worst, one.relative_violation(c[:, one.rows]), out=worst)
@@ -312,11 +337,11 @@ class Problem:
 
     def imposed_violation(self, c: Rows) -> Vector:
         """Return the same for the limits as they are imposed, such as those on log-odds."""
-        return _relative_excess(c, self.lower, self.upper, self._sizes)
+        return self._limits.excess(c)
 
     @cached_property
-    def _sizes(self) -> tuple[Vector, Vector]:
-        return _size_of(self.lower), _size_of(self.upper)
+    def _limits(self) -> Limits:
+        return Limits(self.lower, self.upper)
 
     @cached_property
     def _restated(self) -> bool:
@@ -529,28 +554,14 @@ def _stated(one: Between, rows: slice) -> Imposed:
     )
 
 
-def _size_of(limit: Vector) -> Vector:
-    """Return max(1, |limit|), 1 where there is none."""
-    sizes: Vector = np.maximum(1.0, np.abs(np.where(np.isfinite(limit), limit, 0.0)))
-    return sizes
-
-
-def _relative_excess(
-    values: Rows, lower: Vector, upper: Vector, sizes: tuple[Vector, Vector]
-) -> Vector:
-    """Return, for each row, the largest excess over the limits, each over max(1, |limit|)."""
-    with np.errstate(invalid="ignore"):
-        excess = np.maximum((lower - values) / sizes[0], (values - upper) / sizes[1])
-    worst: Vector = np.max(excess, axis=1, initial=0.0)
-    return worst
-
-
-def _all_finite(rows: np.ndarray) -> np.ndarray:
-    """Return whether all numbers along the last axis are finite."""
+def _all_finite(values: Rows, jacobian: np.ndarray) -> np.ndarray:
+    """Return the rows in which all numbers are finite."""
     with np.errstate(over="ignore", invalid="ignore"):
-        kept: np.ndarray = np.isfinite(rows.sum(axis=-1))  # one pass, and certain where it is true
-    if not kept.all():
-        kept = np.isfinite(rows).all(axis=-1)
+        # One pass, and certain where it is finite.
+        total = float(values.sum()) + float(jacobian.sum())
+    if math.isfinite(total):
+        return np.ones(len(values), dtype=bool)
+    kept: np.ndarray = np.isfinite(values).all(axis=1) & np.isfinite(jacobian).all(axis=(1, 2))
     return kept
 
 

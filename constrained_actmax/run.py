@@ -202,20 +202,21 @@ class Run:
         return self._evaluate(x, starts)
 
     def _evaluate(self, x: Rows, starts: Sequence[int] | np.ndarray) -> Evaluation:
-        before = self.problem.oracle.calls
-        size = self.padded_rows
+        problem, size = self.problem, self.padded_rows
+        before = problem.oracle.calls
         parts = [self._padded(x[first : first + size]) for first in range(0, len(x), size)]
         found = parts[0] if len(parts) == 1 else Evaluation.concatenated(parts)
         self.rows += len(x)
-        self.calls += self.problem.oracle.calls - before
-        inside = self.problem.set.relative_violation(x)
-        outside = self.problem.functional_violation(found.c)
-        worst = np.maximum(inside, outside)
-        found = replace(found, violation=worst)
-        kept = found.finite & (worst <= self.problem.feasibility_tolerance)
-        if self.problem.constraints:
-            kept &= self.problem.functionally_feasible(found.c, outside)
-        self._keep_best(x, found, starts, kept, inside <= self.problem.set.tolerance)
+        self.calls += problem.oracle.calls - before
+        inside = worst = problem.set.relative_violation(x)
+        if problem.constraints:
+            outside = problem.functional_violation(found.c)
+            worst = np.maximum(inside, outside)
+        kept = found.finite & (worst <= problem.feasibility_tolerance)
+        if problem.constraints:
+            kept &= problem.functionally_feasible(found.c, outside)
+        found.violation = worst
+        self._keep_best(x, found, starts, kept, inside <= problem.set.tolerance)
         return found
 
     def _padded(self, x: Rows) -> Evaluation:
@@ -262,23 +263,27 @@ class Run:
         kept: np.ndarray,
         inside: np.ndarray,
     ) -> None:
-        worst = found.violation
+        worst, f = found.violation, found.f
         assert worst is not None  # just measured
         # A point that is off C by a solver's rounding is worth projecting at the end, but its
         # value is too good by as much as it is off: it is not compared with points in C.
-        strict, near = kept & inside, kept & ~inside
-        for row, start in enumerate(starts):
-            f = found.f[row]
-            if strict[row]:
-                if f < self.best_f[start]:
-                    self.best_f[start] = f
-                    self.best_x[start] = x[row].copy()
-                    self._best[start] = found.row(row)
-            elif near[row]:
-                if f < self._near_f[start]:
-                    self._near_f[start] = f
-                    self._near_x[start] = x[row].copy()
-            elif found.finite[row] and worst[row] < self._least_violation[start]:
+        whose = np.asarray(starts)
+        strict, near, least = kept & inside, kept & ~inside, found.finite & ~kept
+        # Several rows may speak for one start, so each asks again.
+        for row in np.flatnonzero(strict & (f < self.best_f[whose])).tolist():
+            start = int(whose[row])
+            if f[row] < self.best_f[start]:
+                self.best_f[start] = f[row]
+                self.best_x[start] = x[row].copy()
+                self._best[start] = found.row(row)
+        for row in np.flatnonzero(near & (f < self._near_f[whose])).tolist():
+            start = int(whose[row])
+            if f[row] < self._near_f[start]:
+                self._near_f[start] = f[row]
+                self._near_x[start] = x[row].copy()
+        for row in np.flatnonzero(least & (worst < self._least_violation[whose])).tolist():
+            start = int(whose[row])
+            if worst[row] < self._least_violation[start]:
                 self._least_violation[start] = worst[row]
                 self._least_violated[start] = x[row].copy()
 

@@ -40,8 +40,8 @@ class Negated(BaseOracle):
         values, jacobian = self.inner.evaluate(x)
         self.calls += self.inner.calls - before
         values, jacobian = values.copy(), jacobian.copy()
-        values[:, 0] *= -1.0
-        jacobian[:, 0] *= -1.0
+        for first in (values[:, 0], jacobian[:, 0]):
+            np.negative(first, out=first)
         return values, jacobian
 
     @override

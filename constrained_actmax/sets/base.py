@@ -204,7 +204,9 @@ class ConvexSet(ABC):
             array = numbers(x, type(self).__name__)
             return self.bind(Layout.of_array(array.shape)).relative_violation(array.ravel())
         rows, single = self._rows(x, "relative_violation")
-        excess = self._violation(rows) / self._scale(rows)
+        excess = self._violation(rows)
+        if excess.any():  # NaN is
+            excess = excess / self._scale(rows)
         return float(excess[0]) if single else excess
 
     def linear_maximizer(self, g: Any) -> Any:
@@ -423,7 +425,8 @@ class ConvexSet(ABC):
         return None
 
     def _rows(self, x: Any, who: str) -> tuple[Rows, bool]:
-        array = numbers(x, f"{type(self).__name__}.{who}")
+        ready = type(x) is np.ndarray and x.dtype == np.float64 and x.flags.c_contiguous
+        array: Vector = x if ready else numbers(x, f"{type(self).__name__}.{who}")
         if array.ndim not in (1, 2) or array.shape[-1] != self.dimension:
             raise SpecificationError(
                 f"{type(self).__name__}.{who}: expected a point ({self.dimension},) or rows "

@@ -183,7 +183,7 @@ def _dot(a: Vector, b: npt.NDArray[Any], work: Vector) -> float:
     return float(np.multiply(a, b, out=work).sum())
 
 
-def clipped_ray_root(v: Rows, lower: Rows, upper: Rows, target: Vector) -> Vector:
+def clipped_ray_root(v: Rows, lower: Rows | None, upper: Rows, target: Vector) -> Vector:
     """Return, for each row, theta in [0, 1] with ``sum clip(theta v, lower, upper) = target``.
 
     Parameters
@@ -191,43 +191,85 @@ def clipped_ray_root(v: Rows, lower: Rows, upper: Rows, target: Vector) -> Vecto
     v : numpy.ndarray, shape (B, n)
         Entries >= 0.
     lower, upper : numpy.ndarray, shape (B, n)
-        Bounds, 0 <= lower <= upper.
+        Bounds, 0 <= lower <= upper; None for a lower bound of zero.
     target : numpy.ndarray, shape (B,)
         Between the sums at theta = 0 and theta = 1.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        start = np.clip(np.nan_to_num(target / v.sum(axis=1), nan=1.0), 0.0, 1.0)
     if len(v) == 1 or v.shape[1] >= LONG_ROW:
         return np.array(
-            [_clipped_ray_root(*one) for one in zip(v, lower, upper, target, start, strict=True)]
+            [
+                _clipped_ray_root(
+                    one, None if lower is None else lower[row], upper[row], float(target[row])
+                )
+                for row, one in enumerate(v)
+            ]
         )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        start = np.clip(np.nan_to_num(target / v.sum(axis=1), nan=1.0), 0.0, 1.0)
 
     def evaluate(theta: Vector, rows: slice | Indices) -> tuple[Vector, Vector]:
-        p, lower_, upper_ = theta[:, np.newaxis] * v[rows], lower[rows], upper[rows]
-        free = (p >= lower_) & (p < upper_)
-        np.maximum(p, lower_, out=p)
+        p, upper_ = theta[:, np.newaxis] * v[rows], upper[rows]
+        free = p < upper_
+        if lower is not None:
+            lower_ = lower[rows]
+            free &= p >= lower_
+            np.maximum(p, lower_, out=p)
         np.minimum(p, upper_, out=p)
         return target[rows] - p.sum(axis=1), -np.where(free, v[rows], 0.0).sum(axis=1)
 
     return falling_roots(evaluate, target, start, np.zeros(len(v)), np.ones(len(v)))
 
 
-def _clipped_ray_root(
-    v: Vector, lower: Vector, upper: Vector, target: float, start: float
-) -> float:
-    p, work = np.empty_like(v), np.empty_like(v)
-    free, below = np.empty(v.shape, dtype=bool), np.empty(v.shape, dtype=bool)
+def _clipped_ray_root(v: Vector, lower: Vector | None, upper: Vector, target: float) -> float:
+    p, work, free = np.empty_like(v), np.empty_like(v), np.empty(v.shape, dtype=bool)
+    whole = float(v.sum())
+    start = min(target / whole, 1.0) if whole > 0.0 else 1.0
 
     def evaluate(theta: float) -> tuple[float, float]:
         np.multiply(v, theta, out=p)
-        np.greater_equal(p, lower, out=free)
-        np.less(p, upper, out=below)
-        np.logical_and(free, below, out=free)
-        np.maximum(p, lower, out=p)
+        np.less(p, upper, out=free)
+        if lower is not None:
+            np.logical_and(free, p >= lower, out=free)
+            np.maximum(p, lower, out=p)
         np.minimum(p, upper, out=p)
-        return float(target - p.sum()), -_dot(v, free, work)
+        return target - float(p.sum()), -_dot(v, free, work)
 
-    return falling_root(evaluate, float(target), float(start), 0.0, 1.0)
+    return falling_root(evaluate, target, start, 0.0, 1.0)
+
+
+def capped_ray_root(v: Vector, upper: Vector, target: float) -> float:
+    """Return theta in [0, 1] with ``sum min(theta v, upper) = target``, in few passes.
+
+    From the left Newton's steps never pass the root of this concave sum, so an entry that has
+    reached its bound stays there and is left out from then on.
+
+    Parameters
+    ----------
+    v : numpy.ndarray, shape (n,)
+        Entries >= 0; those that reach their bound become zero.
+    upper : numpy.ndarray, shape (n,)
+        Bounds >= 0.
+    target : float
+        At most the sum at theta = 1.
+    """
+    p, reached = np.empty_like(v), np.empty(v.shape, dtype=bool)
+    whole = slope = float(v.sum())
+    left = target
+    for _ in range(MAX_PASSES):
+        if not slope > 0.0:
+            return 1.0
+        theta = min(max(left / slope, 0.0), 1.0)
+        np.multiply(v, theta, out=p)
+        np.greater(p, upper, out=reached)
+        at = np.flatnonzero(reached)
+        if not at.size:
+            break
+        left -= float(upper[at].sum())
+        slope -= float(v[at].sum())
+        v[at] = 0.0
+        if slope < 0.5 * whole:  # what is taken off must not leave its rounding behind
+            whole = slope = float(v.sum())
+    return theta
 
 
 def pulled_inside(

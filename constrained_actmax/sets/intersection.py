@@ -229,12 +229,12 @@ class Intersection(ConvexSet):
             found.append(f"{names}: {piece.method}")
         return "; ".join(found)
 
-    @property
+    @cached_property
     @override
     def tolerance(self) -> float:
         return max((piece.tolerance for piece in self.pieces), default=1e-12)
 
-    @property
+    @cached_property
     @override
     def accuracy(self) -> float:
         return max((piece.accuracy for piece in self.pieces), default=1e-9)
@@ -370,7 +370,9 @@ class Intersection(ConvexSet):
     def _violation(self, x: Rows) -> Vector:
         worst = np.zeros(len(x))
         for one in self.members:
-            worst = np.maximum(worst, one._violation(x) / one._scale(x))
+            excess = one._violation(x)
+            if excess.any():
+                worst = np.maximum(worst, excess / one._scale(x))
         return worst
 
     @override

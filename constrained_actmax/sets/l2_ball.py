@@ -12,7 +12,12 @@ from typing_extensions import override
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Region, Rows, Vector
 from constrained_actmax.sets.base import ConvexSet, checked_number, short
-from constrained_actmax.sets.dual_root import clipped_ray_root, pulled_inside
+from constrained_actmax.sets.dual_root import (
+    LONG_ROW,
+    capped_ray_root,
+    clipped_ray_root,
+    pulled_inside,
+)
 from constrained_actmax.sets.scipy_form import ScipyForm, SmoothRow
 from constrained_actmax.sets.separable_form import SeparableForm
 
@@ -129,42 +134,51 @@ class L2Ball(ConvexSet):
             )
         return p, np.maximum(0.0, distance - self.radius)
 
-    def _seen_from_center(self, lower: Vector, upper: Vector) -> tuple[Any, Any, bool, Any]:
-        """Return l - c, u - c, whether c lies in the box, and its nearest point; kept."""
+    def _seen_from_center(self, lower: Vector, upper: Vector) -> tuple[Any, Any, Any, Any]:
+        """Return l - c, u - c, their squares if c lies in the box, and its nearest point; kept."""
         kept = self.__dict__.get("_box_seen")
         if kept is None or kept[0] is not lower or kept[1] is not upper:
             a, b = lower - self.center, upper - self.center
-            inside = not ((a > 0.0).any() or (b < 0.0).any())
+            squares = None if (a > 0.0).any() or (b < 0.0).any() else (a * a, b * b)
             nearest = np.minimum(np.maximum(self.center, lower), upper)
-            kept = lower, upper, (a, b, inside, nearest)
+            kept = lower, upper, (a, b, squares, nearest)
             object.__setattr__(self, "_box_seen", kept)
         return kept[2]
 
     @override
     def _project_in_box(self, x: Rows, lower: Vector, upper: Vector) -> tuple[Rows, Vector]:
         c, r = self.center, self.radius
-        p = np.minimum(np.maximum(x, lower), upper)
+        p = np.maximum(x, lower)
+        np.minimum(p, upper, out=p)
         dual = np.zeros(len(x))
         out = np.flatnonzero(self._height(p) > r)
         if not out.size:
             return p, dual
-        d = (x if out.size == len(x) else x[out]) - c
-        a, b, inside, nearest = self._seen_from_center(lower, upper)
-        positive = d >= 0.0
-        if not inside:
-            positive = (a > 0.0) | (positive & ~(b < 0.0))
+        every = out.size == len(x)
+        d = (x if every else x[out]) - c
+        a, b, squares, nearest = self._seen_from_center(lower, upper)
+        if squares is not None:  # c lies in the box
+            floor, cap, m = None, np.where(d >= 0.0, squares[1], squares[0]), d * d
+        else:
+            positive = (a > 0.0) | ((d >= 0.0) & ~(b < 0.0))
             m = np.maximum(np.where(positive, d, -d), 0.0)
             floor = np.maximum(np.where(positive, a, -b), 0.0)
             cap = np.maximum(np.where(positive, b, -a), 0.0)
-        else:  # c lies in the box
-            m, floor, cap = d, np.zeros_like(d), np.where(positive, b, a)
-        theta = clipped_ray_root(m * m, floor * floor, cap * cap, np.full(out.size, r * r))
+            m, floor, cap = m * m, floor * floor, cap * cap
+        if floor is None and d.shape[1] >= LONG_ROW:
+            theta = np.array([capped_ray_root(*one, r * r) for one in zip(m, cap, strict=True)])
+        else:
+            theta = clipped_ray_root(m, floor, cap, np.full(out.size, r * r))
         keep = np.sqrt(theta)  # 1 - s
-        moved = keep[:, np.newaxis] * d
+        moved = np.multiply(keep[:, np.newaxis], d, out=m)
         np.add(moved, c, out=moved)
         np.maximum(moved, lower, out=moved)
         np.minimum(moved, upper, out=moved)
-        p[out] = pulled_inside(moved, nearest, lower, upper, self._height, r)
+        moved = pulled_inside(moved, nearest, lower, upper, self._height, r)
+        if every:
+            p = moved
+        else:
+            p[out] = moved
         if r > 0.0:
             with np.errstate(divide="ignore"):
                 dual[out] = r * (1.0 - keep) / keep

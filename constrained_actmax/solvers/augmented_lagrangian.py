@@ -87,6 +87,7 @@ class Augmented:
         self.outer = run
         self.problem = Subproblem(run.problem)
         self.scale = scale  # (starts, m): 1 / max(1, |grad c_i|_inf) at each start
+        self._lower, self._upper = run.problem.lower * scale, run.problem.upper * scale
         count, m = scale.shape
         self.multipliers = np.zeros((count, m))
         self.penalty = np.ones(count)
@@ -129,30 +130,30 @@ class Augmented:
     def evaluate(self, x: Rows, starts: Sequence[int] | Indices) -> Evaluation:
         """Return L and its gradient; f and c are remembered for `iterate`."""
         found = self.outer.evaluate(x, starts)
-        where = np.asarray(starts)
-        scale = self.scale[where]
-        rho = self.penalty[where][:, np.newaxis]
-        c = found.c * scale
-        w = c + self.multipliers[where] / rho
-        lower, upper = self.outer.problem.lower * scale, self.outer.problem.upper * scale
-        excess = w - np.clip(w, lower, upper)
+        where: Any = slice(None) if self.starts == 1 else np.asarray(starts)
+        scale, rho = self.scale[where], self.penalty[where, np.newaxis]
+        w = found.c * scale + self.multipliers[where] / rho
+        nearest = np.maximum(w, self._lower[where])
+        excess = w - np.minimum(nearest, self._upper[where], out=nearest)
         value = 0.5 * rho[:, 0] * np.einsum("bm,bm->b", excess, excess)
         weights = rho * excess * scale
         gradient = found.gradient
-        if (self.weight[where] == 1.0).all():
+        weight = self.weight[where]
+        if (weight == 1.0).all():
             value += found.f
         else:
-            value += self.weight[where] * found.f
-            gradient = self.weight[where][:, np.newaxis] * gradient
+            value += weight * found.f
+            gradient = weight[:, np.newaxis] * gradient
         if weights.any():
             gradient = gradient + np.matmul(weights[:, np.newaxis], found.jacobian)[:, 0]
-        for row, start in enumerate(where.tolist()):
+        values = np.where(found.finite, value, np.inf).tolist()
+        for row, start in enumerate(np.asarray(starts).tolist()):
             kept = self.last[start]
             point = x[row].copy()
             kept.append((point, found.row(row)))
             del kept[:-REMEMBERED]
-            if found.finite[row] and value[row] < self.best_f[start]:
-                self.best_f[start] = value[row]
+            if values[row] < self.best_f[start]:
+                self.best_f[start] = values[row]
                 self.best_x[start] = point
         nothing = np.empty((len(x), 0))
         return Evaluation(value, gradient, nothing, np.empty((len(x), 0, x.shape[1])), found.finite)
@@ -174,7 +175,7 @@ class Augmented:
     def known(self, start: int, x: Vector) -> Evaluation:
         """Return f and c at a point that was just evaluated, or evaluate it."""
         for point, found in reversed(self.last[start]):
-            if np.array_equal(point, x):
+            if (point == x).all():
                 return found
         self.evaluate(x[np.newaxis], [start])
         return self.last[start][-1][1]

@@ -91,55 +91,60 @@ class PGD(Solver):
         count = len(x0)
         limited = run.remaining is not None
         total = self._iterations(run, count)
-        x = x0.copy()
+        # Arrays of rows are replaced and never written to, so several names may share one.
+        x = previous = best_x = x0
         found = run.evaluate(x, starts)
-        f, g = found.f.copy(), found.gradient.copy()
+        f, g = best_f, best_g = found.f, found.gradient
         live = end_hopeless(run, x, found, starts)
-        best_x, best_f, best_g = x.copy(), f.copy(), g.copy()
-        previous = x.copy()
         length = self._first_length(run, x, g, live)
         last = np.minimum(self.last_length, length)
         factor = (last / length) ** (1.0 / max(1, total - 1))
         checkpoints = _checkpoints(total)
         improved, reduced = np.zeros(count, dtype=int), np.ones(count, dtype=bool)
-        best_before, passed = f.copy(), 0
+        best_before, passed = f, 0
+        squares = np.einsum("bn,bn->b", g, g)
         for iteration in range(total):
             rows = np.flatnonzero(live)
             if not rows.size:
                 return
             at: Any = slice(None) if rows.size == count else rows  # a slice copies nothing
-            norm = np.maximum(np.sqrt(np.einsum("bn,bn->b", g[at], g[at])), TINY)
-            unit = g[at] / norm[:, None]  # first: length / norm may overflow
-            unit *= length[at, None]
-            moved = run.project(np.subtract(x[at], unit, out=unit), starts[rows], "length")
+            whose, old = starts[at], x[at]
+            norm = np.maximum(np.sqrt(squares[at]), TINY)
+            work = g[at] / norm[:, None]  # first: length / norm may overflow
+            work *= length[at, None]
+            moved = run.project(np.subtract(old, work, out=work), whose, "length")
             if self.schedule == "halved" and iteration > 0:
                 # x + m (moved - x) + (1 - m) (x - previous)
                 moved *= self.momentum
-                moved += (2.0 - 2.0 * self.momentum) * x[at]
-                moved -= (1.0 - self.momentum) * previous[at]
-                moved = run.project(moved, starts[rows], "momentum")
-            previous[at] = x[at]
-            found = run.evaluate(moved, starts[rows])
-            rose = found.f < f[at]
-            x[at], f[at], g[at] = moved, found.f, found.gradient
-            for place, row in enumerate(rows):
-                if not found.finite[place]:
-                    detail = run.name_non_finite(moved[place], found, place)
-                    run.end(int(starts[row]), best_x[row], Status.NON_FINITE, detail)
-                    live[row] = False
-                    continue
-                improved[row] += bool(rose[place])
-                if f[row] < best_f[row]:
-                    best_f[row], best_x[row], best_g[row] = f[row], x[row], g[row]
-                if not run.iterate(
-                    int(starts[row]), x[row], float(f[row]), found.violation_of(place)
+                moved += np.multiply(old, 2.0 - 2.0 * self.momentum, out=work)
+                moved -= np.multiply(previous[at], 1.0 - self.momentum, out=work)
+                moved = run.project(moved, whose, "momentum")
+            found = run.evaluate(moved, whose)
+            improved[at] += found.f < f[at]
+            previous, x = x, _with(x, at, moved)
+            f, g = _with(f, at, found.f), _with(g, at, found.gradient)
+            squares = np.einsum("bn,bn->b", g, g)
+            for place in np.flatnonzero(~found.finite).tolist():
+                lost = int(rows[place])
+                detail = run.name_non_finite(moved[place], found, place)
+                run.end(int(starts[lost]), best_x[lost], Status.NON_FINITE, detail)
+                live[lost] = False
+            better = live & (f < best_f)
+            best_x, best_f = _chosen(better, x, best_x), _chosen(better, f, best_f)
+            best_g = _chosen(better, g, best_g)
+            for place, (row, value) in enumerate(zip(rows.tolist(), f[at].tolist(), strict=True)):
+                if live[row] and not run.iterate(
+                    int(starts[row]), x[row], value, found.violation_of(place)
                 ):
                     live[row] = False
-                elif not g[row].any():
-                    # A plateau inside the set: go on from the best point with a shorter step.
-                    x[row], f[row], g[row] = best_x[row], best_f[row], best_g[row]
-                    previous[row] = x[row]
-                    length[row] *= 0.5
+            flat = live & (squares == 0.0)
+            if flat.any():
+                # A plateau inside the set: go on from the best point with a shorter step.
+                flat[flat] = ~g[flat].any(axis=1)
+                x, f, g = (_chosen(flat, *two) for two in ((best_x, x), (best_f, f), (best_g, g)))
+                previous = _chosen(flat, x, previous)
+                squares = np.einsum("bn,bn->b", g, g)
+                length[flat] *= 0.5
             if self.schedule == "geometric":
                 length *= factor
             if self.schedule == "halved" and iteration + 1 in checkpoints:
@@ -148,15 +153,16 @@ class PGD(Solver):
                 stuck = (improved < IMPROVED_SHARE * span) | (~reduced & (best_before == best_f))
                 turned = live & stuck
                 length[turned] *= 0.5
-                x[turned], f[turned], g[turned] = best_x[turned], best_f[turned], best_g[turned]
-                previous[turned] = x[turned]
-                reduced, best_before = stuck, best_f.copy()
+                x, f, g = (_chosen(turned, *two) for two in ((best_x, x), (best_f, f), (best_g, g)))
+                previous = _chosen(turned, x, previous)
+                squares = np.einsum("bn,bn->b", g, g)
+                reduced, best_before = stuck, best_f
                 improved[:] = 0
                 self._end_converged(run, best_x, best_g, live, starts)
         status = (
             Status.BUDGET if total < (self.iterations or np.inf) and limited else Status.STALLED
         )
-        for row in np.flatnonzero(live):
+        for row in np.flatnonzero(live).tolist():
             run.end(int(starts[row]), best_x[row], status, f"Schedule of {total} steps ended.")
 
     def _iterations(self, run: Run, count: int) -> int:
@@ -188,6 +194,24 @@ class PGD(Solver):
             for row in rows[residual <= run.tolerance]:
                 run.end(int(starts[row]), x[row], Status.CONVERGED)
                 live[row] = False
+
+
+def _with(whole: Rows, at: Any, part: Rows) -> Rows:
+    """Return the rows with some of them replaced; a slice stands for all."""
+    if isinstance(at, slice):
+        return part
+    changed = whole.copy()
+    changed[at] = part
+    return changed
+
+
+def _chosen(where: np.ndarray, one: Rows, other: Rows) -> Rows:
+    """Return one's rows where asked, the other's elsewhere."""
+    if not where.any():
+        return other
+    if where.all():
+        return one
+    return np.where(where if one.ndim == 1 else where[:, np.newaxis], one, other)
 
 
 def _checkpoints(total: int) -> set[int]:

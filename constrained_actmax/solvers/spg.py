@@ -91,19 +91,26 @@ class SPG(Solver):
         target, d, slope = x.copy(), np.zeros_like(x), np.zeros(count)
         step, tries = np.ones(count), np.zeros(count, dtype=int)
         fresh = live.copy()
+        epsilon = problem.oracle.epsilon
         while live.any():
             # New directions for the rows that accepted a step.
             rows = np.flatnonzero(fresh & live)
             if rows.size:
                 at: Any = slice(None) if rows.size == count else rows  # a slice copies nothing
-                a[at] = self._capped(a[at], g[at], x[at], problem)
-                target[at] = run.project(x[at] - a[at, None] * g[at], starts[rows])
-                d[at] = target[at] - x[at]
-                slope[at] = np.einsum("bn,bn->b", g[at], d[at])
-                step[rows], tries[rows] = 1.0, 0
+                x_, g_, a_ = x[at], g[at], a[at]
+                a_ = a[at] = self._capped(a_, g_, x_, problem)
+                back = a_[:, None] * g_
+                ahead = run.project(np.subtract(x_, back, out=back), starts[at])
+                d_ = ahead - x_
+                slope_ = slope[at] = np.einsum("bn,bn->b", g_, d_)
+                if rows.size == count:
+                    target, d = ahead, d_
+                else:
+                    target[rows], d[rows] = ahead, d_
+                step[at], tries[at] = 1.0, 0
                 # |P(x - g) - x|_2 >= |d|_2 / max(1, a): the residual is asked for only where
                 # this bound leaves it in doubt.
-                length = np.sqrt(np.einsum("bn,bn->b", d[at], d[at])) / np.maximum(1.0, a[rows])
+                length = np.sqrt(np.einsum("bn,bn->b", d_, d_)) / np.maximum(1.0, a_)
                 near = rows[length <= tolerance * np.sqrt(n)]
                 if near.size:
                     back = run.project(x[near] - g[near], starts[near], "residual")
@@ -111,7 +118,7 @@ class SPG(Solver):
                     for row in near[residual <= tolerance].tolist():
                         run.end(int(starts[row]), x[row], Status.CONVERGED)
                         live[row] = False
-                for row in rows[live[rows] & (slope[rows] >= 0)].tolist():
+                for row in rows[live[at] & (slope_ >= 0)].tolist():
                     run.end(
                         int(starts[row]),
                         best_x[row],
@@ -119,49 +126,50 @@ class SPG(Solver):
                         "No descent direction is left.",
                     )
                     live[row] = False
-                fresh[rows] = False
+                fresh[at] = False
             rows = np.flatnonzero(live)
             if not rows.size:
                 break
-            trial = target[rows]
-            shortened = np.flatnonzero(step[rows] != 1.0)
+            at = slice(None) if rows.size == count else rows
+            trial, step_ = target[at], step[at]
+            shortened = np.flatnonzero(step_ != 1.0)
             if shortened.size:
-                trial[shortened] = x[rows[shortened]] + (
-                    step[rows[shortened], None] * d[rows[shortened]]
-                )
-            found = run.evaluate(trial, starts[rows])
-            reference = recent[rows].max(axis=1)
-            slack = ROUNDING_SLACK * problem.oracle.epsilon * np.maximum(1.0, np.abs(reference))
-            enough = reference + SUFFICIENT_DECREASE * step[rows] * slope[rows] + slack
+                trial = trial.copy()
+                which = rows[shortened]
+                trial[shortened] = x[which] + step[which, None] * d[which]
+            found = run.evaluate(trial, starts[at])
+            reference = recent[at].max(axis=1)
+            slack = ROUNDING_SLACK * epsilon * np.maximum(1.0, np.abs(reference))
+            enough = reference + SUFFICIENT_DECREASE * step_ * slope[at] + slack
             accepted = found.finite & (found.f <= enough)
+            values = found.f.tolist()
             for place in np.flatnonzero(accepted).tolist():
-                row = int(rows[place])
+                row, value = int(rows[place]), values[place]
+                start = int(starts[row])
                 s, y = trial[place] - x[row], found.gradient[place] - g[row]
                 curvature = float(s @ y)
                 a[row] = STEP_RANGE[1] if curvature <= 0 else float(s @ s) / curvature
-                x[row], f[row], g[row] = trial[place], found.f[place], found.gradient[place]
-                recent[row, (run.iterations[starts[row]] + 1) % memory] = f[row]
+                x[row], f[row], g[row] = trial[place], value, found.gradient[place]
+                recent[row, (int(run.iterations[start]) + 1) % memory] = value
                 since[row] += 1
-                noise = problem.oracle.epsilon * max(1.0, abs(best_f[row]))
-                if f[row] < best_f[row]:
-                    if best_f[row] - f[row] > noise:
+                lead = float(best_f[row]) - value
+                if lead > 0:
+                    if lead > epsilon * max(1.0, abs(best_f[row])):
                         since[row] = 0
-                    best_f[row], best_x[row] = f[row], x[row]
+                    best_f[row], best_x[row] = value, x[row]
                 fresh[row] = True
-                if not run.iterate(
-                    int(starts[row]), x[row], float(f[row]), found.violation_of(place)
-                ):
+                if not run.iterate(start, x[row], value, found.violation_of(place)):
                     live[row] = False
                 elif since[row] > PATIENCE:
-                    run.end(int(starts[row]), best_x[row], Status.STALLED)
+                    run.end(start, best_x[row], Status.STALLED)
                     live[row] = False
-                elif run.iterations[starts[row]] >= self.max_iterations:
-                    run.end(int(starts[row]), best_x[row], Status.BUDGET, "max_iterations reached.")
+                elif run.iterations[start] >= self.max_iterations:
+                    run.end(start, best_x[row], Status.BUDGET, "max_iterations reached.")
                     live[row] = False
             for place in np.flatnonzero(~accepted).tolist():
                 row = int(rows[place])
                 step[row] = self._shorter(
-                    float(step[row]), float(slope[row]), float(found.f[place] - f[row])
+                    float(step[row]), float(slope[row]), values[place] - float(f[row])
                 )
                 tries[row] += 1
                 if tries[row] > MAX_BACKTRACKS:
@@ -174,11 +182,12 @@ class SPG(Solver):
 
     @staticmethod
     def _capped(a: Vector, g: Rows, x: Rows, problem: Problem) -> Vector:
-        length = np.maximum(np.linalg.norm(g, axis=1), STEP_RANGE[0])
+        length = np.maximum(np.sqrt(np.add.reduce(g * g, axis=1)), STEP_RANGE[0])
         diameter = problem.set.diameter
         reach = diameter if np.isfinite(diameter) else np.maximum(1.0, np.linalg.norm(x, axis=1))
-        capped: Vector = np.clip(np.minimum(a, LONGEST_STEP * reach / length), *STEP_RANGE)
-        return capped
+        capped: Vector = np.minimum(a, LONGEST_STEP * reach / length)
+        np.maximum(capped, STEP_RANGE[0], out=capped)
+        return np.minimum(capped, STEP_RANGE[1], out=capped)
 
     @staticmethod
     def _shorter(step: float, slope: float, rise: float) -> float:
