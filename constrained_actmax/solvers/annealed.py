@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.draws import drawn
+from constrained_actmax.draws import varied
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.problem import Evaluation, Problem
@@ -236,7 +236,7 @@ class Annealed(Solver):
         x[:, 0], f[:, 0], g[:, 0], finite[:, 0] = x0, first.f, first.gradient, first.finite
         if candidates > 1:
             for row, start in enumerate(starts.tolist()):
-                x[row, 1:] = drawn(run.problem, candidates - 1, (DRAWS + cycle, start))
+                x[row, 1:] = varied(run.problem, candidates - 1, (DRAWS + cycle, start))
             points = x[:, 1:].reshape(-1, n)
             found = run.evaluate(points, np.repeat(starts, candidates - 1))
             f[:, 1:] = found.f.reshape(count, -1)
