@@ -30,7 +30,8 @@ from constrained_actmax.progress import counted
 from constrained_actmax.result import Budget, Failure, Result, Status, load_result
 from constrained_actmax.rounds import Ask, Rounds
 from constrained_actmax.run import Stopped, padded
-from constrained_actmax.solvers.base import Solver
+from constrained_actmax.solvers.base import RowSolver, Solver
+from constrained_actmax.solvers.selection import select
 
 Entry: TypeAlias = Result | Failure
 #: How often a sweep starts its own worker processes again after one was killed.
@@ -88,6 +89,8 @@ def solve_many(
     largest = max(one.size for one in listed)
     seats = padded(len(listed), largest)
     server = Server(seats)
+    if any(_holds_a_lock(one, method, options, budget) for one in listed):
+        seats = 1
 
     def work(place: int, ask: Ask) -> None:
         problem = listed[place]
@@ -114,6 +117,17 @@ def solve_many(
     rounds = Rounds(server.answer, seats, lambda: Stopped(Status.INTERRUPTED))
     rounds.run(((place, partial(work, place)) for place in range(len(listed))), done)
     return [one for one in entries if one is not None]
+
+
+def _holds_a_lock(
+    problem: Problem, method: str | Solver, options: Mapping[str, Any] | None, budget: Budget | None
+) -> bool:
+    """Return whether the problem's solver lets no other run beside it, as SciPy's COBYQA does."""
+    try:
+        solver, _ = select(problem, method, options, budget)
+    except ConstrainedActmaxError:  # it will be this problem's entry
+        return False
+    return isinstance(solver, RowSolver) and not solver.side_by_side
 
 
 def sweep(

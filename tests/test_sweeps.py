@@ -110,6 +110,24 @@ def test_one_failure_is_one_entry(oracle: cax.Oracle) -> None:
     assert str(refused[0]).startswith("FAILED (RefusedError)")
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("method", ["COBYQA", "auto"])
+def test_solvers_that_hold_a_lock_take_their_turns(method: str) -> None:
+    targets = [0.25, -0.5]
+    problems = [
+        cax.Problem(
+            cax.Oracle(
+                lambda x, t=t: -float(((x - t) ** 2).sum()), differentiable=False, input_shape=2
+            ),
+            constraints=cax.Box(-1, 1),
+        )
+        for t in targets
+    ]
+    results = cax.solve_many(problems, method=method, budget=BUDGET)
+    for target, one in zip(targets, results, strict=True):
+        np.testing.assert_allclose(one.x, target, atol=1e-5)
+
+
 def test_no_problems_no_results() -> None:
     assert cax.solve_many([]) == []
     with pytest.raises(SpecificationError, match="problems: expected Problems, got str"):

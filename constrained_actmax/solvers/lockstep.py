@@ -37,7 +37,7 @@ class Accepted:
 
 @dataclass
 class Seat:
-    """One start's view of the run: the same calls, answered by the server thread."""
+    """One start's view of the run: the same calls, answered by the server."""
 
     start: int
     run: Run
@@ -81,7 +81,7 @@ class Seat:
         return found
 
     def project(self, x: Rows, starts: Sequence[int] | Indices, purpose: str = "step") -> Rows:
-        """Project rows on C, in this thread."""
+        """Project rows on C."""
         return self.run.project(x, starts, purpose)
 
     def hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
@@ -107,7 +107,7 @@ class Seat:
 class LockStep:
     """The starts of a one-start solver as jobs whose points are evaluated together.
 
-    The calling thread alone touches the model. An error, Ctrl-C or the callback's stop in one
+    The server alone touches the model. An error, Ctrl-C or the callback's stop in one
     start ends all.
 
     Parameters

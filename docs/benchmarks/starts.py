@@ -120,7 +120,7 @@ def own_costs() -> list[str]:
             scipy.optimize.minimize(bowl, x, jac=True, method="L-BFGS-B", bounds=bounds)
     scipys = (time.perf_counter() - began) / count[0]
     return [
-        f"Handing a request over and back, with {STARTS} threads: {1e3 * handing:.3f} ms. SciPy's "
+        f"Handing a request over and back, with {STARTS} starts: {1e3 * handing:.3f} ms. SciPy's "
         f"L-BFGS-B itself, for an evaluation of a function of {n} variables that costs nothing: "
         f"{1e3 * scipys:.3f} ms. Both remain whatever the model costs.",
     ]

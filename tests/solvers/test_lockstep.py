@@ -6,6 +6,7 @@ import gc
 import threading
 import tracemalloc
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -232,6 +233,77 @@ def test_an_error_between_a_request_and_its_answer_ends_all() -> None:
     with pytest.raises(ArithmeticError, match="the clock broke"):
         rounds.run(((key, job) for key in range(3)), lambda key, _: ended.append(key))
     assert not ended
+
+
+def adding(keys: range, log: list[str], fails: type[BaseException] | None = None) -> list[Any]:
+    """Return jobs that ask for numbers until their sum passes 10, and say how they ended."""
+
+    def work(key: int, ask: Any) -> None:
+        total = 0
+        try:
+            while total < 10:
+                total += ask(key)
+                if fails is not None and key == keys[1] and total > 4:
+                    raise fails
+        except BaseException as error:
+            log.append(f"{key} {type(error).__name__}")
+            raise
+        log.append(f"{key} {total}")
+
+    return [(key, partial(work, key)) for key in keys]
+
+
+def test_rounds_inside_a_job_go_on_with_those_outside() -> None:
+    log: list[str] = []
+    outside: list[list[int]] = []
+
+    def answer(asked: dict[int, Any]) -> dict[int, Any]:
+        outside.append(sorted(asked))
+        return {key: 2 * sum(asked[key]) for key in asked}
+
+    def outer(key: int, ask: Any) -> None:
+        inner = Rounds(lambda asked: dict.fromkeys(asked, ask(list(asked))), 2, RuntimeError)
+        inner.run(adding(range(10 * key, 10 * key + 3), log), lambda _, error: None)
+
+    Rounds(answer, 2, RuntimeError).run(
+        [(key, partial(outer, key)) for key in (1, 2, 3)], lambda _, error: None
+    )
+    first, second = ["10 42", "11 42", "12 24"], ["20 82", "21 82", "22 44"]
+    assert sorted(log) == [*first, *second, "30 122", "31 122", "32 64"]
+    assert outside == [[1, 2], [1, 2], [3], [3]]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ArithmeticError])
+def test_an_interrupt_inside_a_job_ends_the_others(error: type[BaseException]) -> None:
+    log: list[str] = []
+
+    def done(key: int, reason: BaseException | None) -> None:
+        if reason is not None:
+            raise reason
+
+    rounds = Rounds(lambda asked: dict.fromkeys(asked, 3), 3, RuntimeError)
+    with pytest.raises(error):
+        rounds.run(adding(range(5), log, error), done)
+    assert log == [f"1 {error.__name__}", "0 RuntimeError", "2 RuntimeError"]
+
+
+def test_a_second_interrupt_while_the_jobs_are_ended_leaves_none_of_them() -> None:
+    log: list[str] = []
+    dismissed: list[int] = []
+
+    def dismissal() -> BaseException:
+        dismissed.append(1)
+        if len(dismissed) == 2:
+            raise KeyboardInterrupt  # as if it came just now
+        return RuntimeError()
+
+    def answer(asked: dict[int, Any]) -> dict[int, Any]:
+        raise ArithmeticError
+
+    rounds = Rounds(answer, 3, dismissal)
+    with pytest.raises(KeyboardInterrupt):
+        rounds.run(adding(range(3), log), lambda _, error: None)
+    assert sorted(log) == ["0 RuntimeError", "1 GreenletExit", "2 GreenletExit"]
 
 
 def test_seconds_end_an_augmented_lagrangian_with_starts_side_by_side() -> None:
