@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sample_problems import distance_l1
 
 import constrained_actmax as cax
+from constrained_actmax.draws import drawn, varied
 from constrained_actmax.solvers.selection import by_rule
 
 #: Minimised by the sum over entries; the global minimum of an entry is near -0.8, another near 0.9.
@@ -109,6 +110,49 @@ def test_a_limit_of_seconds_ends_the_schedule_and_not_only_the_run() -> None:
     assert len(asked) < 250  # of 300 rows that it would take without the limit
     assert result.value < 2.0  # steps of the first length alone would leave it above
     assert min(asked[:20]) > 2.0
+
+
+@given(
+    share=st.integers(1, 5000),
+    per=st.integers(1, 100),
+    most=st.integers(1, 64),
+    narrowing=st.integers(2, 5),
+)
+def test_rungs_narrow_and_spend_what_there_is(
+    share: int, per: int, most: int, narrowing: int
+) -> None:
+    solver = cax.Annealed(rows_per_draw=per, most_draws=most, narrowing=narrowing)
+    rungs = solver.rungs(share)
+    counts = [count for count, _ in rungs]
+    assert sum(rows for _, rows in rungs) == share
+    assert counts[0] == min(max(1, share // per), most)
+    assert all(after == -(-before // narrowing) for before, after in itertools.pairwise(counts))
+    assert all(rows % count == 0 for count, rows in rungs[:-1] if sum(counts) <= share)
+    assert counts[-1] == 1 or rungs[-1][1] >= solver.last_steps * counts[-1]
+
+
+def test_draws_differ_in_more_than_noise() -> None:
+    oracle = cax.FunctionOracle(lambda x: (0.0, np.zeros(400)), 400, smooth=False)
+    for constraints in ([cax.Box(0, 1)], [cax.Box(0, 1), cax.L1Ball(30)]):
+        problem = cax.Problem(oracle, constraints=constraints)
+        points, noise = varied(problem, 20, 3), drawn(problem, 20, 3)
+        assert np.all(problem.set.relative_violation(points) <= problem.set.tolerance)
+        np.testing.assert_array_equal(points, varied(problem, 20, 3))
+        apart = [np.linalg.norm(x[:, np.newaxis] - x, axis=2).max() for x in (points, noise)]
+        assert apart[0] > 1.2 * apart[1]
+    unbounded = cax.Problem(oracle, constraints=[cax.L2Ball(2.0)])
+    away = unbounded.set.relative_violation(varied(unbounded, 4, 3))
+    assert np.all(away <= unbounded.set.tolerance)
+
+
+def test_slopes_below_tol_are_no_convergence() -> None:
+    """The tiny channel: at every point the residual is below tol, and there is a way to go."""
+    oracle = cax.FunctionOracle(
+        lambda x: (1e-6 * float(np.abs(x - 0.5).sum()), 1e-6 * np.sign(x - 0.5)), 6, smooth=False
+    )
+    problem = cax.Problem(oracle, constraints=[cax.Box(0, 1)], sense="minimize")
+    result = cax.solve(problem, x0=np.zeros(6), budget=cax.Budget(evaluations=150))
+    assert result.value < 1e-8  # from 3e-6
 
 
 @pytest.mark.parametrize(
