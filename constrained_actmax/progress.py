@@ -19,14 +19,45 @@ if TYPE_CHECKING:
 
 #: A run that is over sooner shows nothing.
 DELAY_SECONDS = 1.0
+#: A notebook's line is written again at most this often.
+REFRESH_SECONDS = 0.2
 
 
 def watched() -> bool:
     """Whether a person is looking: a terminal behind standard error, or a notebook."""
-    if "ipykernel" in sys.modules:
-        return True
     stream = sys.stderr
-    return stream is not None and stream.isatty()
+    return in_notebook() or (stream is not None and stream.isatty())
+
+
+def in_notebook() -> bool:
+    """Whether a notebook's kernel runs this."""
+    return "ipykernel" in sys.modules
+
+
+class PlainLine:
+    """A line of standard error that is written over: notebooks show it without any widgets."""
+
+    def __init__(self) -> None:
+        self._width = 0
+        self._written = -float("inf")
+
+    def show(self, text: str) -> None:
+        """Write the text in the place of the last one, unless that has just been written."""
+        now = time.perf_counter()
+        if now - self._written >= REFRESH_SECONDS:
+            self._written = now
+            self._write(text)
+
+    def clear(self) -> None:
+        """Leave an empty line."""
+        if self._width:
+            self._write("")
+            self._write("")  # the cursor at its beginning
+
+    def _write(self, text: str) -> None:
+        sys.stderr.write("\r" + text.ljust(self._width))
+        sys.stderr.flush()
+        self._width = len(text)
 
 
 @contextmanager
@@ -47,6 +78,19 @@ def counted(
     if not (watched() if shown is None else shown):
         yield lambda _: None  # rich would end even a disabled bar with an empty line
         return
+    if in_notebook():
+        line, done = PlainLine(), completed
+
+        def advance(task: str) -> None:
+            nonlocal done
+            done += 1
+            line.show(f"{done} of {total}: {task}")
+
+        try:
+            yield advance
+        finally:
+            line.clear()
+        return
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -64,8 +108,8 @@ def counted(
         console=Console(stderr=True),
         transient=True,
     ) as bar:
-        line = bar.add_task(name, total=total, completed=completed)
-        yield lambda done: bar.update(line, advance=1, description=done)
+        tasks = bar.add_task(name, total=total, completed=completed)
+        yield lambda task: bar.update(tasks, advance=1, description=task)
 
 
 class Line:
@@ -96,6 +140,7 @@ class Line:
         self._listener = listener
         self._shown = watched() if shown is None else shown
         self._bar: Progress | None = None
+        self._plain: PlainLine | None = None
         self._task: Any = None
         self._began = time.perf_counter()
         self._best: Intermediate | None = None
@@ -111,6 +156,8 @@ class Line:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+        if self._plain is not None:
+            self._plain.clear()
 
     def __call__(self, now: Intermediate) -> Any:
         """Show an iterate, and hand it on."""
@@ -123,23 +170,33 @@ class Line:
         if best is None or (now.violation, now.fun) < (best.violation, best.fun):
             self._best = best = now
         seconds = time.perf_counter() - self._began
-        if self._bar is None:
+        if self._bar is None and self._plain is None:
             if seconds < DELAY_SECONDS:
                 return
             self._start()
-        assert self._bar is not None
         kept = "" if best.violation <= 0 else f", violation {best.violation:.1e}"
+        found = f"{self._name} = {best.value:.5g}{kept}"
+        rows = f"{now.nfev} evaluations"
+        if self._plain is not None:
+            self._plain.show(f"{found}, {rows}, {seconds:.0f} s{self._limits()}")
+            return
+        assert self._bar is not None
         done = float(now.nfev)
         if self._budget.evaluations is None and self._budget.seconds is not None:
             done = min(seconds, self._budget.seconds)
-        self._bar.update(
-            self._task,
-            completed=done,
-            description=f"{self._name} = {best.value:.5g}{kept}",
-            rows=f"{now.nfev} evaluations",
-        )
+        self._bar.update(self._task, completed=done, description=found, rows=rows)
+
+    def _limits(self) -> str:
+        """Return the budget in words, in brackets."""
+        rows, seconds = self._budget.evaluations, self._budget.seconds
+        parts = [] if rows is None else [f"{rows} evaluations"]
+        parts += [] if seconds is None else [f"{seconds:g} s"]
+        return f" (at most {' or '.join(parts)})" if parts else ""
 
     def _start(self) -> None:
+        if in_notebook():
+            self._plain = PlainLine()
+            return
         from rich.console import Console
         from rich.progress import (
             BarColumn,

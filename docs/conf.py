@@ -22,14 +22,12 @@ sys.path.insert(0, str(HERE / "_extensions"))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # whoever builds
-os.environ["PYTHONWARNINGS"] = "ignore::UserWarning:rich.live"  # progress lines ask for widgets
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(HERE / "_extensions"), os.environ.get("PYTHONPATH")])
 )
 
 project = "constrained-actmax"
 PACKAGE = "constrained_actmax"
-EMPTY_OUTPUT = re.compile(r'<div class="output text_html"><pre[^>]*>\s*</pre>\s*</div>')
 CITATION_KEY = re.compile(r"\[R[0-9a-f]{12}-(\w+)\]")
 author = "the constrained-actmax authors"
 project_copyright = author
@@ -138,10 +136,9 @@ def find_or_show_plainly(
 def tidied(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.Node | None
 ) -> None:
-    """Drop what a finished progress line leaves, and a role that docutils' lists do not keep."""
+    """Drop a role that docutils' lists do not keep."""
     if "body" in context:
-        body = EMPTY_OUTPUT.sub("", context["body"])
-        context["body"] = body.replace(
+        context["body"] = context["body"].replace(
             '<div role="list" class="citation-list">', '<div class="citation-list">'
         )
 

@@ -1,4 +1,4 @@
-"""What every test shares: the folder of real data, a quiet TensorFlow, one hypothesis profile."""
+"""What tests share: real data, a quiet TensorFlow, hypothesis's profile, a browser."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("CONSTRAINED_ACTMAX_CACHE", "")  # tests measure for themselves
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -33,3 +36,37 @@ def shared() -> Path:
     if not path.is_dir():
         pytest.fail(f"CONSTRAINED_ACTMAX_SHARED names {folder!r}, which is no folder")
     return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Start Chromium by playwright for one module, as its event loop runs on; skip without them.
+
+    CONSTRAINED_ACTMAX_BROWSER=required, as in .ci/run, makes that a failure.
+    """
+    absent = (
+        pytest.fail if os.environ.get("CONSTRAINED_ACTMAX_BROWSER") == "required" else pytest.skip
+    )
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        absent("needs Chromium: apt-get install chromium")
+    try:
+        import axe_playwright_python  # noqa: F401  # what the tests ask a page with
+        from playwright.sync_api import sync_playwright
+    except ImportError as error:
+        absent(f"needs: pip install '.[browser]' ({error})")
+    with sync_playwright() as tool:
+        opened = tool.chromium.launch(
+            executable_path=program,
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ],
+        )
+        yield opened
+        opened.close()

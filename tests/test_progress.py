@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import constrained_actmax as cax
-from constrained_actmax.progress import counted
+from constrained_actmax.progress import PlainLine, counted
 
 SCRIPT = """
 import time
@@ -71,6 +71,34 @@ def test_a_bar_that_is_not_shown_writes_nothing(capsys: pytest.CaptureFixture[st
     with counted("tasks", 2, 0, shown=True) as advance:
         advance("on [0, 1]")
     assert capsys.readouterr().out == ""
+
+
+def test_a_plain_line_writes_over_itself_and_leaves_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    line = PlainLine()
+    line.clear()
+    assert capsys.readouterr().err == ""
+    line.show("logit = 25")
+    line.show("too soon")
+    line.clear()
+    assert capsys.readouterr().err == "\rlogit = 25\r          \r"
+
+
+@pytest.mark.slow
+def test_a_notebook_sees_one_line_and_no_warning_of_widgets() -> None:
+    nbformat = pytest.importorskip("nbformat")
+    client = pytest.importorskip("nbclient")
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SCRIPT)])
+    client.NotebookClient(book, timeout=120).execute()
+    streams = [one for one in book.cells[0].outputs if one.output_type == "stream"]
+    assert not [one for one in book.cells[0].outputs if one.output_type == "display_data"]
+    said = "".join(one.text for one in streams if one.name == "stderr")
+    lines = [one.strip() for one in said.split("\r")]
+    assert lines[1].startswith("hill = ")
+    assert lines[1].endswith("s (at most 40 evaluations)")
+    assert lines[-1] == ""
+    assert "Warning" not in said
 
 
 def test_a_listener_gets_every_iterate_and_may_stop() -> None:

@@ -26,7 +26,7 @@ class ProjectedAdam(StepBaseline):
 
     .. math:: x \leftarrow P_C\bigl(x - \eta_t\, \hat m_t / (\sqrt{\hat v_t} + 10^{-8})\bigr)
 
-    P_C is this library's exact projection, so every iterate is in C. It returns the best point
+    The projection is this library's, exact, so every iterate is in C. It returns the best point
     that it evaluated. Each step is one row.
 
     Adam's scaling by entries is not the metric of the projection: with a constraint that couples

@@ -20,7 +20,7 @@ class ProjectedGradient(StepBaseline):
 
     .. math:: x \leftarrow P_C(x - \eta\, g / \|g\|_2)
 
-    P_C is this library's exact projection. It returns the best point that it evaluated. Each step
+    The projection is this library's, exact. It returns the best point that it evaluated. Each step
     is one row.
 
     With a constant length it comes within about that length of a maximum and no nearer; nothing

@@ -302,11 +302,11 @@ class Comparison:
         return np.array(rows).reshape(-1, len(self.labels))
 
     def performance_profile(self, accuracy: float = ACCURACY, cost: Cost = "rows") -> Profile:
-        """Return the performance profile of `costs`; see `performance_profile`."""
+        """Return shares of problems solved against ratios of `costs` (Dolan and Moré 2002)."""
         return performance_profile(self.costs(accuracy, cost))
 
     def data_profile(self, accuracy: float = ACCURACY, *, groups: bool = True) -> Profile:
-        """Return the data profile of `costs` in rows; see `data_profile`.
+        """Return shares of problems solved against `costs` in rows (Moré and Wild 2009).
 
         Parameters
         ----------

@@ -29,7 +29,8 @@ class Scaling:
 
     Examples
     --------
-    >>> Scaling(mean=[10.0, 200.0], std=[2.0, 50.0])([12.0, 100.0])
+    >>> import constrained_actmax as cax
+    >>> cax.Scaling(mean=[10.0, 200.0], std=[2.0, 50.0])([12.0, 100.0])
     array([ 1., -2.])
     """
 

@@ -33,7 +33,7 @@ class NuclearNormBall(ConvexSet):
     radius : float
         r >= 0, in the units of the model's input.
     center : array_like, default 0
-        C.
+        C, the input that changes are counted from.
     on
         See `ConvexSet`.
 

@@ -47,7 +47,7 @@ class TotalVariationBall(ConvexSet):
     radius : float
         r >= 0, in the units of the model's input.
     center : array_like, default 0
-        c.
+        c, the input that changes are counted from.
     length : {"isotropic", "anisotropic"}
         Euclidean length of the differences at a position, or the sum of their sizes.
     axes : int or tuple of int, optional

@@ -100,7 +100,7 @@ def test_the_catalogue_knows_which_sets_have_a_form_for_scipy() -> None:
 def test_every_status_and_error_is_explained() -> None:
     text = read("errors.md")
     for one in cax.Status:
-        assert f"| `{one.name}` | {one.value} |" in text
+        assert f"| `{one.name}`, {one.value} |" in text
     for name in cax.__all__:
         if name.endswith("Error"):
             assert f"`{name}`" in text
