@@ -218,7 +218,7 @@ def solve(
             budget=budget,
             callback=callback,
             tolerance=tolerance,
-            progress=line,
+            progress=line if line.listens else None,
             reserve=not solver.stays_inside,
         )
         run.notes.extend(notes)

@@ -145,6 +145,11 @@ class Line:
         self._began = time.perf_counter()
         self._best: Intermediate | None = None
 
+    @property
+    def listens(self) -> bool:
+        """Whether anybody wants to hear of iterates."""
+        return self._shown or self._listener is not None
+
     def __enter__(self) -> Self:
         return self
 

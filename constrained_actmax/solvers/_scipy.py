@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from constrained_actmax.layout import Vector
 from constrained_actmax.optimality import measure
-from constrained_actmax.problem import Problem
+from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.result import Status
 from constrained_actmax.run import DIVERGENCE, MOST_ROWS, Run, Stopped
 from constrained_actmax.sets.scipy_form import Lift, LinearRows, ScipyForm, SmoothRow
@@ -75,16 +75,12 @@ class Variables:
         self._autoscale = autoscale
         self._scale_objective = autoscale and scale_objective
         self.objective_weight = 1.0
-        self._weights: Vector | None = None
+        #: What each functional constraint is multiplied by, (m,), from the first point on.
+        self.weights: Vector = np.empty(0)
         self._y: Vector | None = None
         self._first = True
+        self._bounded = run.problem.set.bounded
         self.progress = Progress()
-
-    @property
-    def weights(self) -> Vector:
-        """What each functional constraint is multiplied by, (m,), from the first point on."""
-        assert self._weights is not None  # set by the first evaluation
-        return self._weights
 
     @property
     def limits(self) -> tuple[Vector, Vector]:
@@ -116,38 +112,40 @@ class Variables:
             At a limit, at a number that is not finite, and at a first gradient of zero.
         """
         y = np.asarray(y, dtype=np.float64)
-        if self._y is not None and np.array_equal(self._y, y):
+        if self._y is not None and (self._y == y).all():
             return self
+        problem = self.run.problem
         x = self.x(y)
-        size = float(np.max(np.abs(x), initial=0.0))
         if self._first:
-            self._start_size = max(1.0, size)
-        elif not self.run.problem.set.bounded and size > DIVERGENCE * self._start_size:
+            self._start_size = max(1.0, float(np.max(np.abs(x), initial=0.0)))
+        elif not self._bounded and np.max(np.abs(x), initial=0.0) > DIVERGENCE * self._start_size:
             raise Stopped(Status.UNBOUNDED)  # a line search may run away before its first step
         found = self.run.evaluate(x[np.newaxis], [self.start])
         if not found.finite[0]:
             raise Stopped(Status.NON_FINITE, self.run.name_non_finite(x, found, 0))
-        problem = self.run.problem
-        sloping = found.gradient.any() or not problem.oracle.differentiable
-        if self._first and not sloping and not problem.constraints:
-            raise Stopped(Status.ZERO_GRADIENT)
-        self.f = float(found.f[0])
-        self.g: Vector = np.array(self._pull(found.gradient[0]))
-        if self._first and self._scale_objective:
-            steepest = float(np.max(np.abs(self.g), initial=0.0))
-            self.objective_weight = float(_power_of_two(1.0 / max(1.0, steepest)))
-        self._first = False
-        self._y = y.copy()
-        self.found = found
-        self._violation = found.violation
-        jacobian = np.array(self._pull(found.jacobian[0]))
-        if self._weights is None:
-            self._weights = np.ones(len(jacobian))
-            if self._autoscale and jacobian.size:
-                self._weights = _power_of_two(1.0 / np.maximum(1.0, np.abs(jacobian).max(axis=1)))
-        self.c: Vector = found.c[0] * self._weights
-        self.jacobian = jacobian * self._weights[:, np.newaxis]
+        g: Vector = self._pull(found.gradient[0])
+        if self._first:
+            sloping = found.gradient.any() or not problem.oracle.differentiable
+            if not sloping and not problem.constraints:
+                raise Stopped(Status.ZERO_GRADIENT)
+            self._choose_weights(g, found)
+            self._first = False
+        self._y, self._x, self.found, self._violation = y.copy(), x, found, found.violation
+        self.f, self.g = float(found.f[0]), g
+        if self.weights.size:
+            self.c: Vector = found.c[0] * self.weights
+            self.jacobian = self._pull(found.jacobian[0]) * self.weights[:, np.newaxis]
         return self
+
+    def _choose_weights(self, g: Vector, found: Evaluation) -> None:
+        """Measure the objective and the constraints in units of their slopes."""
+        if self._scale_objective:
+            steepest = float(np.max(np.abs(g), initial=0.0))
+            self.objective_weight = float(_power_of_two(1.0 / max(1.0, steepest)))
+        jacobian = np.asarray(self._pull(found.jacobian[0]))
+        self.weights = np.ones(len(jacobian))
+        if self._autoscale and jacobian.size:
+            self.weights = _power_of_two(1.0 / np.maximum(1.0, np.abs(jacobian).max(axis=1)))
 
     def value(self, y: Vector) -> float:
         """Return f, weighted."""
@@ -160,10 +158,9 @@ class Variables:
     def report(self, y: Vector) -> None:
         """Record an iterate."""
         self.at(y)
-        x = self.x(y)
         if self._violation is None:  # an inner run leaves it to the outer one
-            self._violation = self.run.problem.violation(x[np.newaxis], self.found.c)
-        if not self.run.iterate(self.start, x, self.f, float(self._violation[0])):
+            self._violation = self.run.problem.violation(self._x[np.newaxis], self.found.c)
+        if not self.run.iterate(self.start, self._x, self.f, float(self._violation[0])):
             raise Stopped(Status.UNBOUNDED)
 
     @property
