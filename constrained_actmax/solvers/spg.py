@@ -24,6 +24,9 @@ ROUNDING_SLACK = 10.0
 #: s'y <= 0 is routine and the paper's a_max lands on a vertex: of 1e3, 1, 0.3 and 0.1 this one
 #: gave the best values on Box and L1Ball(60).
 LONGEST_STEP = 1.0
+#: The same where the objective is smooth: its curvature says when a step is too long. Of 1, 3, 10
+#: and 1e3 this one took the fewest evaluations to a residual of 1e-5.
+LONGEST_SMOOTH_STEP = 1e3
 #: Default memory M: the paper's, and what did best of 10, 25 and 50 on networks with kinks.
 SMOOTH_MEMORY, KINKED_MEMORY = 10, 50
 #: Reductions of one step after which the row is stuck.
@@ -88,6 +91,9 @@ class SPG(Solver):
             run.end(int(starts[row]), x[row], Status.CONVERGED)
         live &= residual > tolerance
         a = 1.0 / np.maximum(residual, STEP_RANGE[0])
+        if problem.smooth is not False and np.isfinite(problem.set.diameter):
+            # As far as the set goes: on a small set a smooth function is nearly linear.
+            a = np.full(count, STEP_RANGE[1])
         target, d, slope = x.copy(), np.zeros_like(x), np.zeros(count)
         step, tries = np.ones(count), np.zeros(count, dtype=int)
         fresh = live.copy()
@@ -185,7 +191,8 @@ class SPG(Solver):
         length = np.maximum(np.sqrt(np.add.reduce(g * g, axis=1)), STEP_RANGE[0])
         diameter = problem.set.diameter
         reach = diameter if np.isfinite(diameter) else np.maximum(1.0, np.linalg.norm(x, axis=1))
-        capped: Vector = np.minimum(a, LONGEST_STEP * reach / length)
+        longest = LONGEST_STEP if problem.smooth is False else LONGEST_SMOOTH_STEP
+        capped: Vector = np.minimum(a, longest * reach / length)
         np.maximum(capped, STEP_RANGE[0], out=capped)
         return np.minimum(capped, STEP_RANGE[1], out=capped)
 

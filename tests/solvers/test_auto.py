@@ -53,7 +53,7 @@ def test_a_budget_buys_a_better_valley(smooth: bool) -> None:
     problem = hilly(smooth)
     wrong = np.array([0.9, 0.9])
     found = cax.solve(problem, x0=wrong, budget=cax.Budget(evaluations=300))
-    local = cax.solve(problem, method="spg", x0=wrong)
+    local = cax.solve(problem, method="L-BFGS-B", x0=wrong)
     assert found.nfev <= 300
     assert local.value > least_on_a_grid(problem) + 0.1
     assert found.value <= least_on_a_grid(problem) + 1e-3
