@@ -40,7 +40,8 @@ class MovingRange(ConvexSet):
 
     Notes
     -----
-    Sparse linear rows, projected on by cvxpy, compiled once; some 5 ms for a hundred entries.
+    Sparse linear rows: in a problem up to 200 of them are projected on by Newton's method on the
+    dual; more, and the set by itself, by cvxpy, compiled once, some 5 ms for a hundred entries.
     """
 
     step: float

@@ -196,13 +196,14 @@ def tables(found: cax.Comparison, families: dict[str, dict[str, Any]]) -> Iterat
         }
         contenders = part.subset(methods=[one for one in best.values() if one])
         ranks = contenders.ranks()
-        rows = []
+        rows, refused = [], []
         for family, settings in families.items():
             own, top = next(iter(settings)), best[family]
             mine = trials[(trials.method == own) & (trials.outcome == "ran")]
             if not len(mine):
                 reason = part.errors().query("method == @own").reason.iloc[0]
-                rows.append((-np.inf, f"| {family} | – | – | – | – | – | – | – | – | {reason} |"))
+                rows.append((-np.inf, f"| {family} | refused |" + " – |" * 8))
+                refused.append(f"\nRefused: {reason}")
                 continue
             won = f"{ranks.wins[top]}" + (f" + {ranks.ties[top]} tied" if ranks.ties[top] else "")
             label = "own" if top == own else top.removeprefix(f"{family} ")
@@ -217,6 +218,7 @@ def tables(found: cax.Comparison, families: dict[str, dict[str, Any]]) -> Iterat
             )
         for _, line in sorted(rows, key=lambda row: -row[0]):
             yield line
+        yield from refused
         yield f"\n{_sentence(contenders)}"
 
 

@@ -22,8 +22,8 @@ import constrained_actmax as cax
 from constrained_actmax.maximization import versions
 
 MARKS = (50, 100, 300)
-METHODS = ("spg", "pgd", "fista", "pqn", "frank-wolfe", "SLSQP", "trust-constr")
-SECONDS = 120.0  # of one run; a method that needs more says so in its row
+METHODS = ("auto", "spg", "pgd", "fista", "pqn", "frank-wolfe", "SLSQP", "trust-constr")
+SECONDS = 30.0  # of one run; a method that needs more ends with BUDGET in its row
 
 
 def problems() -> dict[str, tuple[cax.Problem, np.ndarray]]:
@@ -47,14 +47,14 @@ def problems() -> dict[str, tuple[cax.Problem, np.ndarray]]:
     }
 
 
-def row(problem: cax.Problem, method: str, x0: np.ndarray) -> str:
-    """Return one line of a table."""
+def row(problem: cax.Problem, method: str, x0: np.ndarray) -> tuple[str, str]:
+    """Return one line of a table, and the reason where the method refuses."""
     budget = cax.Budget(evaluations=max(MARKS), seconds=SECONDS)
     began = time.perf_counter()
     try:
         result = cax.solve(problem, method=method, x0=x0, budget=budget)
     except cax.RefusedError as refusal:
-        return f"| {method} |" + " – |" * len(MARKS) + f" – | – | refused: {refusal} |"
+        return f"| {method} |" + " – |" * (len(MARKS) + 2) + " refused |", f"Refused: {refusal}"
     seconds = time.perf_counter() - began
     history = result.history
     cells = []
@@ -68,9 +68,11 @@ def row(problem: cax.Problem, method: str, x0: np.ndarray) -> str:
         ]
         cells.append(f"{max(seen):.3f}" if seen else "none in the set")
     worst = max(history.violation, default=0.0)
+    label = f"{method} ({result.method})" if method == "auto" else method
     return (
-        f"| {method} | " + " | ".join(cells) + f" | {result.value:.3f} | {worst:.0e} "
-        f"| {seconds:.1f} s, {result.nfev} rows, {result.status.name} |"
+        f"| {label} | " + " | ".join(cells) + f" | {result.value:.3f} | {worst:.0e} "
+        f"| {seconds:.1f} s, {result.nfev} rows, {result.status.name} |",
+        "",
     )
 
 
@@ -85,17 +87,22 @@ def main() -> None:
     pages = []
     for name, (problem, x0) in problems().items():
         print(f"\n{name}\n{head}", flush=True)
-        lines = []
+        lines, refused = [], []
         for method in METHODS:
-            lines.append(row(problem, method, x0))
-            print(lines[-1], flush=True)
+            line, reason = row(problem, method, x0)
+            print(line, flush=True)
+            lines.append(line)
+            if reason:
+                refused.append(reason)
         pages.append(f"## {name}\n\n{head}\n" + "\n".join(lines))
+        pages.extend(refused)
     if options.write:
         text = (
             "# Solvers on the embedded network\n\nLogit of Sneaker, one start. Printed by `python "
             f"docs/benchmarks/solvers.py --write` ({os.cpu_count()} cores, {platform.machine()}, "
             f"SciPy {versions()['scipy']}). Values at marks are iterates in the "
-            "set; what is returned was projected on it.\n\n" + "\n\n".join(pages) + "\n"
+            f"set; what is returned was projected on it. A run ends after {max(MARKS)} rows or "
+            f"{SECONDS:g} seconds.\n\n" + "\n\n".join(pages) + "\n"
         )
         Path(__file__).with_suffix(".md").write_text(text, encoding="utf-8")
 
