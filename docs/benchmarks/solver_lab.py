@@ -839,8 +839,9 @@ def spread(half: Reported, rows: int) -> list[str]:
     lines = [
         f"### Scores after {rows} rows",
         "",
-        "| method | instances | median | 10th percentile | mean | mean of `auto` on the same |",
-        "|---|---|---|---|---|---|",
+        "| method | instances | median | 1 - median | 10th percentile | mean "
+        "| mean of `auto` on the same |",
+        "|---|---|---|---|---|---|---|",
     ]
     found = half.at[rows]
     everywhere = len(found["auto"])
@@ -851,7 +852,8 @@ def spread(half: Reported, rows: int) -> list[str]:
         table.append((len(names) < everywhere, -np.mean(s - ours), label, s, ours))
     for _, _, label, s, ours in sorted(table, key=lambda one: one[:2]):
         lines.append(
-            f"| {label} | {len(s)} | {np.median(s):.4f} | {np.percentile(s, 10):.4f} "
+            f"| {label} | {len(s)} | {np.median(s):.4f} | {1 - np.median(s):.1e} "
+            f"| {np.percentile(s, 10):.4f} "
             f"| {s.mean():.4f} | {ours.mean():.4f} |"
         )
     return [*lines, ""]
@@ -911,7 +913,7 @@ def residual_table(lab: Lab, half: Reported) -> list[str]:
     lines = [
         f"### Smooth networks: rows until the residual is below 1e-5, of {RESIDUAL_ROWS}",
         "",
-        "| method | reached | median rows where `auto` and it did | fewer than `auto` | more |",
+        "| method | reached | median rows, infinite where not | fewer than `auto` | more |",
         "|---|---|---|---|---|",
     ]
     labels = ("auto", *RIVALS, "spg", "pqn")
@@ -928,12 +930,11 @@ def residual_table(lab: Lab, half: Reported) -> list[str]:
     for label in labels:
         theirs = {one.name: rows_to_residual(lab, one, entrant(label, one)) for one in chosen}
         reached = [n for n in theirs if theirs[n] is not None]
-        both = [theirs[n] for n in reached if ours[n] is not None]
         rank = {n: np.inf if theirs[n] is None else theirs[n] for n in theirs}
         mine = {n: np.inf if ours[n] is None else ours[n] for n in theirs}
         fewer = sum(rank[n] < mine[n] for n in theirs)
         more = sum(rank[n] > mine[n] for n in theirs)
-        median = f"{np.median(both):.0f}" if both else "–"
+        median = f"{np.median(list(rank.values())):g}"
         lines.append(f"| {label} | {len(reached)} of {len(theirs)} | {median} | {fewer} | {more} |")
     return [*lines, ""]
 

@@ -23,7 +23,6 @@ MISSES = {
     ("HS25", "fista"),
     ("HS38", "TNC"),
     ("HS38", "fista"),
-    ("HS3", "spg"),
 }
 #: What runs in every test session; the others are slow together.
 FAST = {"HS1", "HS5", "HS7", "HS37", "HS43", "HS71", "Maratos"}
