@@ -141,9 +141,9 @@ def main() -> None:
             "point counts.",
             "Rates are the logit that one unit more of the cap would buy. *Until within 1 %* is "
             "the first feasible iterate that near to the best value of any method; a method that "
-            "never comes there counts as infinitely long, and a dash says so. A feasible point keeps "
-            "the caps as probabilities and as the log-odds that they are imposed on, so one may be "
-            "infeasible whose violation, in probability, is below the tolerance.",
+            "never comes there counts as infinitely long, and a dash says so. A feasible point "
+            "keeps the caps as probabilities and as the log-odds that they are imposed on, so one "
+            "may be infeasible whose violation, in probability, is below the tolerance.",
             f"Images left out because the augmented Lagrangian found nothing feasible: "
             f"{unsolved or 'none'}.",
             "",
