@@ -11,8 +11,8 @@ import constrained_actmax as cax
 GENERAL = ["SLSQP", "trust-constr", "augmented-lagrangian"]
 BOUNDED = ["L-BFGS-B", "TNC", "spg", "pqn", "fista"]
 #: Runs that do not reach the answer, each a row in docs/benchmarks/published.md. At HS25's start
-#: the gradient is 2e-8, f is flat as far as the eye of a line search reaches; HS3 is curved by
-#: 2e-5 along x_1, for gradient steps no end is in sight; TNC ends by its own test of f.
+#: the gradient is 2e-8, f is flat as far as the eye of a line search reaches; TNC ends by its own
+#: test of f.
 MISSES = {
     ("HS25", "SLSQP"),
     ("HS25", "augmented-lagrangian"),
