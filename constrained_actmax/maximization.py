@@ -573,6 +573,8 @@ def _measured(
     optimality = measure(problem, x, found, gap=gap)
     feasible = bool(problem.feasible(x[np.newaxis], found.c)[0]) and bool(found.finite[0])
     status, detail = ended.status, ended.detail
+    if status is Status.INFEASIBLE and feasible:  # the search ended outside, and had been inside
+        status = Status.STALLED
     slack = problem.feasibility_tolerance * max(1.0, abs(float(found.f[0])))
     missed = []
     if optimality.stationarity > run.tolerance:

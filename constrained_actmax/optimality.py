@@ -17,8 +17,9 @@ DIFFERENCE = 1e-6
 EXACT_PROJECTION = 1e-8
 #: Share of the mean curvature that keeps the multipliers of dependent rows finite.
 RIDGE = 1e-12
-#: A bound counts as active within this share of max(1, |bound|).
-ACTIVE_TOLERANCE = 1e-5
+#: A bound counts as active within this share of max(1, |bound|); where the network has kinks
+#: searches end less near to it.
+ACTIVE_TOLERANCE, KINKED_TOLERANCE = 1e-5, 1e-4
 
 
 def measure(
@@ -83,7 +84,7 @@ def multipliers(
     gradient: Vector,
     c: Vector,
     jacobian: np.ndarray,
-    active_tolerance: float = ACTIVE_TOLERANCE,
+    active_tolerance: float | None = None,
 ) -> Vector:
     r"""Estimate the multipliers of the functional constraints at a point.
 
@@ -98,8 +99,9 @@ def multipliers(
         What is asked.
     x, gradient, c, jacobian : numpy.ndarray
         The point, and what the model says there: (n,), (n,), (m,), (m, n).
-    active_tolerance : float, default 1e-5
-        A limit counts as active within this share of max(1, its size).
+    active_tolerance : float, optional
+        A limit counts as active within this share of max(1, its size): by default 1e-5, and 1e-4
+        where the network has kinks.
 
     Returns
     -------
@@ -120,6 +122,8 @@ def multipliers(
     mu = np.zeros(m)
     if not m:
         return mu
+    if active_tolerance is None:
+        active_tolerance = KINKED_TOLERANCE if problem.smooth is False else ACTIVE_TOLERANCE
     slack = max(problem.feasibility_tolerance, active_tolerance)
     at_upper = c >= problem.upper - slack * np.maximum(1.0, np.abs(c))
     at_lower = c <= problem.lower + slack * np.maximum(1.0, np.abs(c))

@@ -148,6 +148,11 @@ class SplitRun:
         return self._run.ended
 
     @property
+    def best_f(self) -> Vector:
+        """Value of the best feasible point of every start."""
+        return self._run.best_f
+
+    @property
     def best_x(self) -> list[Vector | None]:
         """Best feasible point of every start."""
         return [None if x is None else self.problem.y(x) for x in self._run.best_x]

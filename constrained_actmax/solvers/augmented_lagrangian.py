@@ -335,34 +335,40 @@ class AugmentedLagrangian(Solver):
                         run.end(start, polished, Status.CONVERGED)
                         live[row] = False
                         continue
-                gained = (
-                    best_value[row] - f > GAIN[kinked] * max(1.0, abs(f))
-                    if small
-                    else violation < 0.9 * best_violation[row]
-                )
+                # Across kinks the end of a round says less than the best point that it saw.
+                held = float(run.best_f[start])
+                value = held if kinked else (f if small else np.inf)
+                nearer = not small and violation < 0.9 * best_violation[row]
+                lead = GAIN[kinked] * max(1.0, abs(value)) if np.isfinite(value) else 0.0
+                gained = nearer or best_value[row] - value > lead
                 since[row] = 0 if gained else since[row] + 1
                 best_violation[row] = min(best_violation[row], violation)
-                best_value[row] = min(best_value[row], f) if small else best_value[row]
+                best_value[row] = min(best_value[row], value)
+                exhausted = bool(since[row] >= PATIENCE[kinked])
                 stuck = not small and (
-                    (kinked and since[row] >= PATIENCE[kinked])
-                    or self._stuck_infeasible(problem, x[row], known, run)
+                    (kinked and exhausted) or self._stuck_infeasible(problem, x[row], known, run)
                 )
-                if stuck and kinked and restored[row] < RESTORATIONS:
+                # Where a round has ended with all limits kept, no search for feasibility helps.
+                trapped = best_violation[row] > problem.feasibility_tolerance
+                if stuck and kinked and trapped and restored[row] < RESTORATIONS:
                     found_one = self._restore(augmented, start, [x[row], x0[row]])
                     if found_one is not None:
                         x[row], worst[row], since[row] = found_one, np.inf, 0
                         restored[row] += 1
                         continue
+                if stuck and np.isfinite(held):
+                    run.end(start, x[row], Status.STALLED)
+                    live[row] = False
+                    continue
                 if stuck:
                     run.end(
                         start,
                         x[row],
                         Status.INFEASIBLE,
-                        f"The violation {violation:.3g} cannot be made smaller near here.",
+                        "Where the search ended, no smaller violation is near.",
                     )
                     live[row] = False
                     continue
-                exhausted = since[row] >= PATIENCE[kinked]
                 if small and exhausted and tolerance <= run.tolerance:
                     run.end(start, x[row], Status.STALLED)
                     live[row] = False

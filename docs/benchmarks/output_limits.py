@@ -18,7 +18,7 @@ import constrained_actmax as cax
 from constrained_actmax.examples.train import read_samples
 
 HERE = Path(__file__).resolve().parent
-IMAGES, RADIUS, CAP, REPEATS, SECONDS = 8, 2.0, 0.1, 3, 16.0
+IMAGES, RADIUS, CAP, REPEATS, SECONDS = 8, 2.0, 0.1, 10, 16.0
 CLOSE = 0.01  # of the best value
 METHODS = ("augmented-lagrangian", "SLSQP", "trust-constr")
 CAPPED = ("Shirt", "Pullover")

@@ -183,6 +183,47 @@ def test_infeasible_says_so_and_returns_the_least_violating_point(method: str) -
         assert dict(result.violations)["total >= 6"] == pytest.approx(2.0)
 
 
+def two_valleys(floor: float, smooth: bool) -> cax.Problem:
+    """Return a limit of 0.3 with valleys at 2, of depth 1, and at 8; the objective pulls to 0."""
+
+    def depth(x: Any) -> Any:
+        return np.minimum(1.0 + np.abs(x - 2.0), floor + np.abs(x - 8.0))[0]
+
+    def slope(x: Any) -> Any:
+        left = 1.0 + np.abs(x - 2.0) < floor + np.abs(x - 8.0)
+        return np.where(left, np.sign(x - 2.0), np.sign(x - 8.0))
+
+    pull = cax.FunctionOracle(
+        lambda x: (50.0 * (float(x[0]) - 8.0), np.full(1, 50.0)), 1, smooth=smooth
+    )
+    limit = cax.Function(depth, None, 0.3, jacobian=slope, name="depth")
+    return cax.Problem(
+        pull, constraints=[cax.Box(0, 10), limit], sense="minimize", x0=np.array([8.1])
+    )
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+def test_a_search_that_ends_infeasible_speaks_of_the_point_that_it_returns(smooth: bool) -> None:
+    # Nothing keeps the limit. The search ends at 2, 0.7 above it; 8.1, where it began, is nearer.
+    result = cax.solve(two_valleys(0.5, smooth), method="augmented-lagrangian")
+    assert result.status is cax.Status.INFEASIBLE
+    assert result.maxcv <= 0.3 + 1e-12
+    assert result.x == pytest.approx(8.0, abs=0.1 + 1e-12)
+    assert f"violation {result.maxcv:.3g}" in str(result)
+    assert "0.7" not in str(result)
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+def test_a_search_that_ends_infeasible_keeps_the_feasible_point_that_it_saw(smooth: bool) -> None:
+    # [7.8, 8.2] keeps the limit, the search from 8.1 leaves it for the valley at 2.
+    result = cax.solve(two_valleys(0.1, smooth), method="augmented-lagrangian")
+    assert result.feasible
+    assert result.status in (cax.Status.CONVERGED, cax.Status.STALLED)
+    assert 7.8 - 1e-6 <= float(result.x[0]) <= 8.1
+    if not smooth:  # where there are kinks it looks for feasibility again, and goes on from there
+        assert result.x == pytest.approx(7.8, abs=1e-6)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_redundant_and_duplicate_constraints_change_nothing(method: str) -> None:
     box = cax.Box(-3, 3)
