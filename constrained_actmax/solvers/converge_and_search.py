@@ -20,6 +20,8 @@ from constrained_actmax.solvers.spg import SPG
 PRECISION = 1e-3
 #: Share of what is left that the search takes; the rest is for the local method on its best point.
 SEARCH_SHARE = 0.75
+#: Steps of each candidate in the search's last rung; of 40 and 100 the one with better scores.
+LAST_STEPS = 40
 #: How a start ends that nothing can leave: no search either.
 HOPELESS = (Status.ZERO_GRADIENT, Status.NON_FINITE, Status.UNBOUNDED, Status.SOLVER_ERROR)
 
@@ -39,14 +41,15 @@ class ConvergeAndSearch(Solver):
     local : Solver
         The local method.
     search : Annealed
-        The search.
+        The search; by default with more candidates in its last rung than the method `annealed` has,
+        because the local method finishes what they begin.
     """
 
     name: ClassVar[str] = "converge-and-search"
     stays_inside: ClassVar[bool] = False  # L-BFGS-B's points may be off by rounding
 
     local: Solver = field(default_factory=SPG)
-    search: Annealed = field(default_factory=Annealed)
+    search: Annealed = field(default_factory=lambda: Annealed(last_steps=LAST_STEPS))
 
     @override
     def refusal(self, problem: Problem) -> str | None:
