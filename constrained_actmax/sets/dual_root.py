@@ -177,9 +177,8 @@ def _clipped_line_root(
 
 
 def _dot(a: Vector, b: npt.NDArray[Any], work: Vector) -> float:
-    # For long vectors waking BLAS's threads takes longer than the product.
-    if a.size < LONG_ROW:
-        return float(a @ b)
+    # As a sum, so that one row gives the bits that it gives among others; and for long vectors
+    # waking BLAS's threads takes longer than the product.
     return float(np.multiply(a, b, out=work).sum())
 
 

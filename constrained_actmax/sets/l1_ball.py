@@ -12,7 +12,7 @@ from typing_extensions import override
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Region, Rows, Vector
 from constrained_actmax.sets.base import ConvexSet, checked_number, short
-from constrained_actmax.sets.dual_root import LONG_ROW, clipped_line_root, pulled_inside
+from constrained_actmax.sets.dual_root import clipped_line_root, pulled_inside
 from constrained_actmax.sets.scipy_form import Lift, LinearRows, ScipyForm
 from constrained_actmax.sets.separable_form import SeparableForm
 
@@ -111,9 +111,7 @@ class L1Ball(ConvexSet):
     def _height(self, x: Rows) -> Vector:
         d = x - self.center
         np.abs(d, out=d)
-        if self.dimension < LONG_ROW:
-            return np.asarray(d @ self.weights)
-        d *= self.weights  # waking BLAS's threads takes longer than the product
+        d *= self.weights  # as a sum: a product's last bits depend on how many rows there are
         return np.asarray(d.sum(axis=1))
 
     @override

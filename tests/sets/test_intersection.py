@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cvxpy as cp
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from constrained_actmax.sets import (
     Ellipsoid,
     Fixed,
     GroupBall,
+    Halfspace,
     Intersection,
     L1Ball,
     L2Ball,
@@ -379,3 +382,24 @@ def test_scipy_has_no_form_of_two_lifts_or_of_a_nuclear_norm() -> None:
     assert Intersection([L1Ball(9, C), L1Ball(1, C + 1)]).bind(LAYOUT).to_scipy() is None
     square = Layout.of_array((3, 3))
     assert Intersection([NuclearNormBall(2)]).bind(square).to_scipy() is None
+
+
+@pytest.mark.parametrize(
+    "coupling",
+    [
+        L1Ball(9.0),
+        L1Ball(4.0, center=np.linspace(0, 1, 60), weights=np.linspace(0.5, 2, 60)),
+        L2Ball(1.5, center=np.linspace(1, 0, 60)),
+        Halfspace(np.cos(np.arange(60.0)), 1.0),
+    ],
+    ids=str,
+)
+def test_a_row_among_others_gives_the_bits_that_it_gives_alone(coupling: Any) -> None:
+    # On a network with kinks a last bit decides where a start ends.
+    both = Intersection([Box(0, 1), coupling]).bind(Layout.of_array((60,)))
+    rows = np.random.default_rng(0).normal(size=(37, 60)) * np.geomspace(0.1, 10, 37)[:, None]
+    together = both.project(rows)
+    for count in (1, 2, 7):
+        for first in range(0, 37 - count, count):
+            some = slice(first, first + count)
+            np.testing.assert_array_equal(both.project(rows[some]), together[some])
