@@ -115,7 +115,7 @@ def main() -> None:
             f"{head[1]}\n\nA cell gives how far the value is below the best of its line, median of "
             "the starts, and the median of seconds. `auto` takes `annealed` on ReLU and "
             "`converge-and-search` on tanh under the budget on the input. SLSQP is not run where "
-            "one of its iterations would take longer than a run may.\n\n"
+            "one of its iterations would take longer than a run may.\n\n<!-- tables -->\n\n"
         )
         text += "\n\n".join(pages) + "\n"
         Path(__file__).with_suffix(".md").write_text(text, encoding="utf-8")
