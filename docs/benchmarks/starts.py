@@ -181,8 +181,8 @@ def main() -> None:
     ]
     lines = [
         "| model | set | method | one after another, ms a row | side by side, ms a row | "
-        "times faster | limit of the model | share of it | SciPy's own work, ms a row | limit with that | share of it | "
-        "same points |",
+        "times faster | limit of the model | share of it | SciPy's own work, ms a row | "
+        "limit with that | share of it | same points |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for model, sets, method in cases:
