@@ -19,9 +19,8 @@ class Rounds:
     Every live job asks for one thing and waits. When all have asked, the server computes the
     answers together and lets the jobs go on, each until it asks again, in the order of their keys.
     A greenlet is a stack that a thread can leave and come back to: the jobs are ordinary functions,
-    stopped wherever they ask. Threads would do the same at ten times the price of a switch, and
-    with the caches of another core; and here nothing waits for anything, so nothing can hang or
-    stay behind.
+    stopped wherever they ask. Threads would do the same with dearer switches and the caches of
+    another core; and here nothing waits for anything, so nothing can hang or stay behind.
 
     A job that ends is replaced by the next one. An exception in the server, Ctrl-C among them, ends
     all jobs before it is raised: each gets `dismissal` as its answer until it ends.
