@@ -20,6 +20,9 @@ from constrained_actmax.solvers.spg import needs_only_a_set
 
 #: A step this many diameters long lands where the set ends along the gradient.
 BEYOND = 1e3
+#: Shares of a rung's steps after which a candidate that has lost this share of its gain goes on
+#: from its best point: long steps may have left that far behind, where an output saturates.
+TURNS, LOST = (0.5, 0.75, 0.9), 0.5
 #: How often in a stage the best points are tested for convergence.
 TESTS = 8
 #: Share of a limit of seconds that evaluating all draws may take; more, and there are none.
@@ -60,6 +63,7 @@ class Search:
 
     def __post_init__(self) -> None:
         self.best_x, self.best_f, self.best_g = self.x.copy(), self.f.copy(), self.g.copy()
+        self.first_f = self.f.copy()
         #: Of the best points, where it was last measured.
         self.residual = np.full(len(self.x), np.inf)
 
@@ -74,6 +78,7 @@ class Search:
             np.isfinite(self.best_f[rows]) & (self.residual[rows] > self.goal[rows]),
             self.goal[rows],
         )
+        chosen.first_f = self.first_f[rows]
         chosen.residual = self.residual[rows]
         return chosen
 
@@ -282,12 +287,17 @@ class Annealed(Solver):
         bool
             Whether the time ended them.
         """
-        tests = max(1, steps // TESTS)
+        tests, turns = max(1, steps // TESTS), [*TURNS]
         for step in range(steps):
             done = max(step / steps, _share_of_time(run, window))
             rows = np.flatnonzero(search.live)
             if not rows.size or done >= 1.0:
                 return bool(rows.size)
+            if turns and done >= turns[0]:
+                turns = [one for one in turns if one > done]
+                gained = search.first_f[rows] - search.best_f[rows]
+                lost = search.f[rows] - search.best_f[rows] > LOST * gained
+                self._back_to_best(search, rows[lost])
             share = 0.5 + 0.5 * np.cos(np.pi * done)
             g = search.g[rows]
             norm = np.maximum(np.linalg.norm(g, axis=1), np.finfo(np.float64).tiny)
@@ -318,12 +328,16 @@ class Annealed(Solver):
                 ):
                     search.live[row] = False
             # A plateau inside the set: go on from the best point with the next, shorter step.
-            flat = rows[search.live[rows] & ~search.g[rows].any(axis=1)]
-            search.x[flat], search.f[flat] = search.best_x[flat], search.best_f[flat]
-            search.g[flat] = search.best_g[flat]
+            self._back_to_best(search, rows[search.live[rows] & ~search.g[rows].any(axis=1)])
             if step % tests == tests - 1 or step == steps - 1:
                 self._measure(run, search)
         return False
+
+    @staticmethod
+    def _back_to_best(search: Search, rows: Indices) -> None:
+        """Let these candidates go on from their best points."""
+        search.x[rows], search.f[rows] = search.best_x[rows], search.best_f[rows]
+        search.g[rows] = search.best_g[rows]
 
     def _reach(self, run: Run, search: Search) -> Vector:
         """Return how far the set goes along each first step."""

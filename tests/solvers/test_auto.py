@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -181,3 +182,21 @@ def test_candidates_share_model_calls() -> None:
     result = cax.maximize(model, cax.Logit(7), [cax.Box(0, 1)], seed=0, budget=budget)
     assert result.nfev <= 400
     assert result.calls < 0.6 * result.nfev
+
+
+@pytest.mark.parametrize("rows", [100, 300])
+def test_long_steps_do_not_lose_a_hill_among_plains(rows: int) -> None:
+    """The entropy of a classifier is nearly 0 almost everywhere, and at most log 10."""
+    import tensorflow as tf
+
+    def entropy(inputs: Any, outputs: Any, activations: Any) -> Any:
+        return -tf.reduce_sum(outputs * tf.math.log(outputs + 1e-7), axis=-1)
+
+    result = cax.maximize(
+        cax.examples.load_model(),
+        cax.Custom(entropy),
+        [cax.Box(0, 1)],
+        seed=0,
+        budget=cax.Budget(evaluations=rows),
+    )
+    assert result.value > 0.98 * np.log(10)
