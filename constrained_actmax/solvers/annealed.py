@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.draws import varied
+from constrained_actmax.draws import drawn
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.problem import Evaluation, Problem
@@ -98,8 +98,9 @@ class Annealed(Solver):
     rung runs a few steps from the start and from draws in C, side by side in one model call a
     round, one candidate for each `rows_per_draw` rows of the budget. The best of each `narrowing`
     go on to the next rung, which has the same rows for fewer candidates and so more steps, again
-    from the full length; the last rung has the rest, for the best one or few. Deterministic: the
-    draws depend on the number of the start alone. Returns the best point; every iterate lies in C.
+    from the full length; the last rung has the rest, for the best one or few. On the way a
+    candidate that has lost most of its gain goes back to its best point. Deterministic: the draws
+    depend on the number of the start alone. Returns the best point; every iterate lies in C.
 
     Parameters
     ----------
@@ -241,7 +242,8 @@ class Annealed(Solver):
         x[:, 0], f[:, 0], g[:, 0], finite[:, 0] = x0, first.f, first.gradient, first.finite
         if candidates > 1:
             for row, start in enumerate(starts.tolist()):
-                x[row, 1:] = varied(run.problem, candidates - 1, (DRAWS + cycle, start))
+                seed = DRAWS + cycle, start
+                x[row, 1:] = drawn(run.problem, candidates - 1, seed, varied=True)
             points = x[:, 1:].reshape(-1, n)
             found = run.evaluate(points, np.repeat(starts, candidates - 1))
             f[:, 1:] = found.f.reshape(count, -1)

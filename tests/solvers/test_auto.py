@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sample_problems import distance_l1
 
 import constrained_actmax as cax
-from constrained_actmax.draws import drawn, varied
+from constrained_actmax.draws import drawn
 from constrained_actmax.solvers.selection import by_rule
 
 #: Minimised by the sum over entries; the global minimum of an entry is near -0.8, another near 0.9.
@@ -136,13 +136,13 @@ def test_draws_differ_in_more_than_noise() -> None:
     oracle = cax.FunctionOracle(lambda x: (0.0, np.zeros(400)), 400, smooth=False)
     for constraints in ([cax.Box(0, 1)], [cax.Box(0, 1), cax.L1Ball(30)]):
         problem = cax.Problem(oracle, constraints=constraints)
-        points, noise = varied(problem, 20, 3), drawn(problem, 20, 3)
+        points, noise = (drawn(problem, 20, 3, varied=one) for one in (True, False))
         assert np.all(problem.set.relative_violation(points) <= problem.set.tolerance)
-        np.testing.assert_array_equal(points, varied(problem, 20, 3))
+        np.testing.assert_array_equal(points, drawn(problem, 20, 3, varied=True))
         apart = [np.linalg.norm(x[:, np.newaxis] - x, axis=2).max() for x in (points, noise)]
         assert apart[0] > 1.2 * apart[1]
     unbounded = cax.Problem(oracle, constraints=[cax.L2Ball(2.0)])
-    away = unbounded.set.relative_violation(varied(unbounded, 4, 3))
+    away = unbounded.set.relative_violation(drawn(unbounded, 4, 3, varied=True))
     assert np.all(away <= unbounded.set.tolerance)
 
 
