@@ -263,19 +263,27 @@ class Run:
         kept: np.ndarray,
         inside: np.ndarray,
     ) -> None:
-        worst, f = found.violation, found.f
-        assert worst is not None  # just measured
+        f = found.f
         # A point that is off C by a solver's rounding is worth projecting at the end, but its
         # value is too good by as much as it is off: it is not compared with points in C.
         whose = np.asarray(starts)
-        strict, near, least = kept & inside, kept & ~inside, found.finite & ~kept
+        strict = kept & inside
         # Several rows may speak for one start, so each asks again.
+        if not strict.all():
+            self._keep_outside(x, found, whose, kept & ~inside, found.finite & ~kept)
         for row in np.flatnonzero(strict & (f < self.best_f[whose])).tolist():
             start = int(whose[row])
             if f[row] < self.best_f[start]:
                 self.best_f[start] = f[row]
                 self.best_x[start] = x[row].copy()
                 self._best[start] = found.row(row)
+
+    def _keep_outside(
+        self, x: Rows, found: Evaluation, whose: Indices, near: np.ndarray, least: np.ndarray
+    ) -> None:
+        """Keep the best points that are off C by rounding, and the least violating ones."""
+        worst, f = found.violation, found.f
+        assert worst is not None
         for row in np.flatnonzero(near & (f < self._near_f[whose])).tolist():
             start = int(whose[row])
             if f[row] < self._near_f[start]:
@@ -472,6 +480,41 @@ class Run:
             if stop is True:
                 raise Stopped(Status.INTERRUPTED, "The callback ended the run.")
         return True
+
+    def iterate_rows(self, starts: Indices, x: Rows, found: Evaluation) -> np.ndarray:
+        """Record the finite iterates of one round, row b on behalf of ``starts[b]``.
+
+        Returns
+        -------
+        numpy.ndarray of bool, shape (B,)
+            False where `iterate` returns it: rows that have diverged.
+
+        Raises
+        ------
+        Stopped
+            If the callback ends the run.
+        """
+        whose, values = starts.tolist(), found.f.tolist()
+        heard = self.progress is not None or self.callback is not None
+        plain = self.problem.set.bounded and found.violation is not None and found.finite.all()
+        if heard or not plain:
+            going = [
+                not found.finite[row]
+                or self.iterate(start, x[row], values[row], found.violation_of(row))
+                for row, start in enumerate(whose)
+            ]
+            return np.array(going, dtype=bool)
+        assert found.violation is not None
+        history, sign, count = self.history, self.problem.sign, len(whose)
+        for start in whose:
+            self.iterations[start] += 1
+            history.nit.append(int(self.iterations[start]))
+        history.start.extend(whose)
+        history.rows.extend([self.rows] * count)
+        history.seconds.extend([self.seconds] * count)
+        history.value.extend([sign * value for value in values])
+        history.violation.extend(found.violation.tolist())
+        return np.ones(count, dtype=bool)
 
     def name_non_finite(self, x: Vector, found: Evaluation, row: int) -> str:
         """Say what is not finite at a point, in the user's words."""

@@ -71,32 +71,35 @@ def falling_roots(
     evaluate: Many, scale: Vector, start: Vector, low: Vector, high: Vector
 ) -> Vector:
     """Return `falling_root` of every row; `evaluate(t, rows)` speaks of the rows given to it."""
-    t, low, high = start.copy(), low.copy(), high.copy()
-    reach = np.zeros_like(t)
+    t = start.copy()
+    # Of the rows that are still live: where they are, their bracket, and how far they may leap.
     live: Indices = np.arange(len(t))
-    for _ in range(MAX_PASSES):
-        everything = live.size == t.size
-        now, lo, hi = t[live], low[live], high[live]
-        gap, slope = evaluate(now, slice(None) if everything else live)
-        lo = np.where(gap > 0.0, now, lo)
-        hi = np.where(gap > 0.0, hi, now)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+    now, lo, hi, size, reach = start, low, high, scale, np.zeros_like(t)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        for _ in range(MAX_PASSES):
+            gap, slope = evaluate(now, slice(None) if live.size == t.size else live)
+            above = gap > 0.0
+            lo, hi = np.where(above, now, lo), np.where(above, hi, now)
             new = now - gap / slope
             outside = ~((new > lo) & (new < hi) & (slope < 0.0))
             if outside.any():
                 open_ended = np.isinf(lo) | np.isinf(hi)
-                far = np.maximum(np.maximum(4.0 * reach[live], np.abs(now)), 1.0)
-                reach[live] = np.where(outside & open_ended, far, reach[live])
+                far = np.maximum(np.maximum(4.0 * reach, np.abs(now)), 1.0)
+                reach = np.where(outside & open_ended, far, reach)
                 middle = np.where(open_ended, now + np.copysign(far, gap), 0.5 * (lo + hi))
                 new = np.where(outside, middle, new)
-        small_gap = np.abs(gap) <= ROUNDING * scale[live]
-        small_step = np.abs(new - now) <= ROUNDING * 0.25 * np.abs(now)
-        inside = (new >= lo) & (new <= hi)
-        t[live] = np.where(small_gap | ~inside, now, new)
-        low[live], high[live] = lo, hi
-        live = live[~(small_gap | small_step | ~inside | (new == now))]
-        if not live.size:
-            break
+            inside = (new >= lo) & (new <= hi)
+            stay = (np.abs(gap) <= ROUNDING * size) | ~inside
+            new = np.where(stay, now, new)
+            t[live] = new
+            going = ~(stay | (np.abs(new - now) <= ROUNDING * 0.25 * np.abs(now)))
+            if going.all():
+                now = new
+                continue
+            live = live[going]
+            if not live.size:
+                break
+            now, lo, hi, size, reach = (one[going] for one in (new, lo, hi, size, reach))
     return t
 
 
@@ -138,14 +141,21 @@ def clipped_line_root(
             )
         return found
 
+    squares = a * a
+
     def evaluate(t: Vector, rows: slice | Indices) -> tuple[Vector, Vector]:
-        a_, lower_, upper_ = (one if one.ndim == 1 else one[rows] for one in (a, lower, upper))
-        p = y[rows] - t[:, np.newaxis] * a_
-        free = (p > lower_) & (p < upper_)
+        a_, squares_, lower_, upper_ = (
+            one if one.ndim == 1 else one[rows] for one in (a, squares, lower, upper)
+        )
+        p = t[:, np.newaxis] * a_
+        np.subtract(y[rows], p, out=p)
+        free = p > lower_
+        free &= p < upper_
         np.maximum(p, lower_, out=p)
         np.minimum(p, upper_, out=p)
         p *= a_
-        return p.sum(axis=1) - target[rows], -np.where(free, a_ * a_, 0.0).sum(axis=1)
+        gap = p.sum(axis=1) - target[rows]
+        return gap, -np.multiply(squares_, free, out=p).sum(axis=1)
 
     unknown = np.full(len(y), np.inf)
     return falling_roots(evaluate, scale, first, -unknown, unknown)
@@ -207,14 +217,16 @@ def clipped_ray_root(v: Rows, lower: Rows | None, upper: Rows, target: Vector) -
         start = np.clip(np.nan_to_num(target / v.sum(axis=1), nan=1.0), 0.0, 1.0)
 
     def evaluate(theta: Vector, rows: slice | Indices) -> tuple[Vector, Vector]:
-        p, upper_ = theta[:, np.newaxis] * v[rows], upper[rows]
+        v_, upper_ = v[rows], upper[rows]
+        p = theta[:, np.newaxis] * v_
         free = p < upper_
         if lower is not None:
             lower_ = lower[rows]
             free &= p >= lower_
             np.maximum(p, lower_, out=p)
         np.minimum(p, upper_, out=p)
-        return target[rows] - p.sum(axis=1), -np.where(free, v[rows], 0.0).sum(axis=1)
+        gap = target[rows] - p.sum(axis=1)
+        return gap, -np.multiply(v_, free, out=p).sum(axis=1)
 
     return falling_roots(evaluate, target, start, np.zeros(len(v)), np.ones(len(v)))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from typing_extensions import override
@@ -31,6 +32,7 @@ TIME_FOR_DRAWS = 0.1
 SMALLEST_SHARE = 20
 #: Slopes below this are taken for rounding.
 LEAST_SLOPE = 1e-6
+TINY = float(np.finfo(np.float64).tiny)
 #: Marks the seeds of these draws, so that they differ from a user's own of the same number.
 DRAWS = 20189
 
@@ -96,21 +98,22 @@ class Annealed(Solver):
 
     The objective is not concave, so one start is a lottery. By successive halving [3]_, the first
     rung runs a few steps from the start and from draws in C, side by side in one model call a
-    round, one candidate for each `rows_per_draw` rows of the budget. The best of each `narrowing`
-    go on to the next rung, which has the same rows for fewer candidates and so more steps, again
-    from the full length; the last rung has the rest, for the best one or few. On the way a
-    candidate that has lost most of its gain goes back to its best point. Deterministic: the draws
-    depend on the number of the start alone. Returns the best point; every iterate lies in C.
+    round, one candidate for each `rows_per_draw` rows of the budget: the nearest power of two, the
+    number of rows that a model call takes anyway. The best of each `narrowing` go on to the next
+    rung, which has the same rows for fewer candidates and so more steps, again from the full
+    length; the last rung has the rest, for the best one or few. On the way a candidate that has
+    lost most of its gain goes back to its best point. Deterministic: the draws depend on the number
+    of the start alone. Returns the best point; every iterate lies in C.
 
     Parameters
     ----------
     rows : int, default 300
         Evaluations of each start where no budget says otherwise.
     rows_per_draw : int, default 16
-        Evaluations for which there is one candidate.
-    most_draws : int, default 32
+        Evaluations for which there is one candidate; a power of two of them in all.
+    most_draws : int, default 64
         Candidates of one start at most.
-    narrowing : int, default 3
+    narrowing : int, default 4
         Of so many candidates one goes on to the next rung.
     rung_share : float, default 0.2
         Share of the evaluations that each rung but the last takes.
@@ -130,8 +133,8 @@ class Annealed(Solver):
 
     rows: int = 300
     rows_per_draw: int = 16
-    most_draws: int = 32
-    narrowing: int = 3
+    most_draws: int = 64
+    narrowing: int = 4
     rung_share: float = 0.2
     last_steps: int = 100
 
@@ -159,8 +162,9 @@ class Annealed(Solver):
             Of the first rung; by default what the settings say.
         """
         if candidates is None:
-            most = min(self.most_draws, MOST_ROWS)
-            candidates = int(np.clip(share // self.rows_per_draw, 1, most))
+            wanted = max(1.0, share / self.rows_per_draw)
+            power = 2 ** round(math.log2(wanted))
+            candidates = min(power, self.most_draws, MOST_ROWS, share)
         found, count, left = [], candidates, share
         while count > max(1, left // self.last_steps):
             # Whole rounds; the first rung's first round is the evaluation of the draws.
@@ -301,39 +305,39 @@ class Annealed(Solver):
                 lost = search.f[rows] - search.best_f[rows] > LOST * gained
                 self._back_to_best(search, rows[lost])
             share = 0.5 + 0.5 * np.cos(np.pi * done)
-            g = search.g[rows]
-            norm = np.maximum(np.linalg.norm(g, axis=1), np.finfo(np.float64).tiny)
-            unit = g / norm[:, np.newaxis]  # first: length / norm may overflow
-            moved = self._project(
-                run,
-                search.x[rows] - share * length[rows, np.newaxis] * unit,
-                search,
-                rows,
-                "step",
-            )
-            found = run.evaluate(moved, search.starts[rows])
-            search.x[rows], search.f[rows], search.g[rows] = moved, found.f, found.gradient
+            at: Any = slice(None) if rows.size == len(search.x) else rows  # a slice copies nothing
+            whose, g = search.starts[at], search.g[at]
+            norm = np.maximum(np.sqrt(np.add.reduce(g * g, axis=1)), TINY)
+            step_ = g / norm[:, np.newaxis]  # first: length / norm may overflow
+            step_ *= share * length[at, np.newaxis]
+            np.subtract(search.x[at], step_, out=step_)
+            moved = self._project(run, step_, search, rows, "step")
+            found = run.evaluate(moved, whose)
+            search.x[at], search.f[at], search.g[at] = moved, found.f, found.gradient
             for place in np.flatnonzero(~found.finite).tolist():
-                row = int(rows[place])
-                start = int(search.starts[row])
-                search.live[row] = False
-                if not search.live[search.starts == start].any():
-                    detail = run.name_non_finite(moved[place], found, place)
-                    run.end(start, search.best_x[row], Status.NON_FINITE, detail)
-            better = rows[found.finite & (found.f < search.best_f[rows])]
-            search.best_x[better] = search.x[better]
-            search.best_f[better], search.best_g[better] = search.f[better], search.g[better]
-            for place, row in enumerate(rows.tolist()):
-                start, violation = int(search.starts[row]), found.violation_of(place)
-                if found.finite[place] and not run.iterate(
-                    start, search.x[row], float(search.f[row]), violation
-                ):
-                    search.live[row] = False
+                self._lose(run, search, int(rows[place]), found, place)
+            better = found.finite & (found.f < search.best_f[at])
+            if better.any():
+                which = rows[better]
+                search.best_x[which], search.best_g[which] = moved[better], found.gradient[better]
+                search.best_f[which] = found.f[better]
+            search.live[at] &= run.iterate_rows(whose, moved, found)
             # A plateau inside the set: go on from the best point with the next, shorter step.
-            self._back_to_best(search, rows[search.live[rows] & ~search.g[rows].any(axis=1)])
+            flat = ~found.gradient.any(axis=1)
+            if flat.any():
+                self._back_to_best(search, rows[flat & search.live[at]])
             if step % tests == tests - 1 or step == steps - 1:
                 self._measure(run, search)
         return False
+
+    @staticmethod
+    def _lose(run: Run, search: Search, row: int, found: Evaluation, place: int) -> None:
+        """Give up a candidate where the network is not finite; its start, if it was the last."""
+        start = int(search.starts[row])
+        search.live[row] = False
+        if not search.live[search.starts == start].any():
+            detail = run.name_non_finite(search.x[row], found, place)
+            run.end(start, search.best_x[row], Status.NON_FINITE, detail)
 
     @staticmethod
     def _back_to_best(search: Search, rows: Indices) -> None:
@@ -343,7 +347,7 @@ class Annealed(Solver):
 
     def _reach(self, run: Run, search: Search) -> Vector:
         """Return how far the set goes along each first step."""
-        norm = np.maximum(np.linalg.norm(search.g, axis=1), np.finfo(np.float64).tiny)
+        norm = np.maximum(np.linalg.norm(search.g, axis=1), TINY)
         diameter = run.problem.set.diameter
         if not np.isfinite(diameter):
             size: Vector = np.maximum(1.0, np.linalg.norm(search.x, axis=1))

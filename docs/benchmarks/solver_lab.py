@@ -40,8 +40,9 @@ BEST_KNOWN = HERE / "solver_lab_best_known.json"
 BUDGETS = (100, 300, 1000)
 #: Total variation is projected on iteratively, some milliseconds each: one budget there.
 TV_BUDGETS = (300,)
-#: Rows that set the equal time, and runs of which the fastest counts.
-TIMED_ROWS, TIMED_RUNS = 300, 3
+#: Rows that set the equal time, runs of which the fastest counts, numbers of rows that are tried,
+#: and the share of the time that counts as equal.
+TIMED_ROWS, TIMED_RUNS, TIMED_SIZES, TIMED_SLACK = 300, 3, 6, 0.03
 #: Budgets of the study that decided "auto".
 STUDIED = (100, 300)
 SIZES = {"embedded": 28, "cnn": 28, "gelu": 28, "residual-relu": 14, "residual-swish": 14}
@@ -381,6 +382,7 @@ def candidates() -> list[Entrant]:
         ),
         Entrant("rungs, one per 16 rows", cax.Annealed(), planned=True),
         Entrant("rungs, one per 8 rows", cax.Annealed(rows_per_draw=8), planned=True),
+        Entrant("rungs, a third goes on", cax.Annealed(narrowing=3), planned=True),
         Entrant("spg alone", cax.SPG()),
     ]
 
@@ -540,7 +542,7 @@ def long_runs(lab: Lab, chosen: list[Instance]) -> dict[str, dict[str, Any]]:
     for one in chosen:
         tv = one.set == "Box ∩ TV"
         plans: list[tuple[Any, int, int]] = [
-            (cax.Annealed(most_draws=8), 4, 800 if tv else 8000),
+            (cax.Annealed(most_draws=8, narrowing=3), 4, 800 if tv else 8000),
             *([] if tv else [(cax.SPG(), 4, 2000)]),
         ]
 
@@ -646,36 +648,44 @@ def reported(lab: Lab, every: list[Instance]) -> Reported:
 # -- equal time and residuals --------------------------------------------------------------------
 
 
-def affordable_rows(lab: Lab, one: Instance, entrant: Entrant, seconds: float | None) -> Any:
-    """Return the rows that processor seconds pay for, of a run alone that is compiled before.
+def affordable_rows(lab: Lab, one: Instance, base: Entrant, entrant: Entrant) -> int:
+    """Return the rows that an entrant makes in the time of 300 rows of another, each run alone.
 
-    Without seconds: what 300 rows cost. The price of a row depends on how many there are where
-    candidates share model calls, so the answer is measured again with the rows that it said.
+    The two take turns, so that a machine whose speed drifts is the same for both; the fastest of
+    some runs counts. The price of a row depends on how many there are where candidates share model
+    calls, so it is measured again with the rows that it said, until these cost what they should;
+    the answer is the most rows that were seen to cost no more.
     """
     problem = one.problem(lab.models)
 
-    def cost(rows: int) -> float:
-        budget = cax.Budget(evaluations=rows)
-        found = []
-        for _ in range(TIMED_RUNS):
-            began = time.process_time()
-            run = cax.solve(problem, method=entrant.method, budget=budget, seed=0)
-            found.append((time.process_time() - began) / run.nfev)
-        return min(found)
+    def seconds(method: Any, rows: int) -> float:
+        began = time.process_time()
+        run = cax.solve(problem, method=method, budget=cax.Budget(evaluations=rows), seed=0)
+        return (time.process_time() - began) * rows / run.nfev
 
-    def compute() -> float:
-        cost(TIMED_ROWS)
-        price = cost(TIMED_ROWS)
-        if seconds is None:
-            return TIMED_ROWS * price
-        rows = TIMED_ROWS
-        for _ in range(2):
-            rows = int(np.clip(seconds / price, 20, 5000))
-            price = cost(rows)
-        return int(np.clip(seconds / price, 20, 5000))
+    def compute() -> int:
+        rows, most = TIMED_ROWS, 0
+        seconds(base.method, TIMED_ROWS)
+        for _ in range(TIMED_SIZES):
+            seconds(entrant.method, rows)
+            pairs = [
+                (seconds(base.method, TIMED_ROWS), seconds(entrant.method, rows))
+                for _ in range(TIMED_RUNS)
+            ]
+            allowed, taken = (min(times) for times in zip(*pairs, strict=True))
+            if taken <= allowed * (1.0 + TIMED_SLACK):
+                most = max(most, rows)
+            following = int(np.clip(rows * allowed / taken, 20, 5000))
+            if abs(following - rows) <= TIMED_SLACK * rows:
+                break
+            rows = following
+        return most or rows
 
-    what = "seconds" if seconds is None else "rows"
-    return lab.kept(f"time/{what}/{slug(entrant.label)}/{slug(one.model + one.set)}", compute)
+    if entrant.label == base.label:
+        return TIMED_ROWS
+    name = f"time/rows/{slug(entrant.label)}/{slug(one.model + one.set)}"
+    found: int = lab.kept(name, compute)
+    return found
 
 
 def equal_time(lab: Lab, half: Reported) -> dict[str, dict[str, float]]:
@@ -699,10 +709,9 @@ def time_of_group(
     """Fill in the values of instances of one model and set."""
     first, family = group[0], group[0].family
     base = half.settings["projected gradient", family]
-    allowed = affordable_rows(lab, first, base, None)
     for label in ("auto", *RIVALS):
         entrant = solvers()[0] if label == "auto" else half.settings[label, family]
-        rows = affordable_rows(lab, first, entrant, allowed)
+        rows = affordable_rows(lab, first, base, entrant)
         alone = Entrant(f"time {entrant.label}", entrant.method, planned=True)
         for key, part in grouped(group):
             name = f"{slug(alone.label)}/{slug(first.set)}/{slug(key)}"
@@ -1062,10 +1071,10 @@ def page(lab: Lab, every: list[Instance]) -> str:
         lines += compared(half, half.at[rows], f"After {rows} rows") + spread(half, rows)
     lines += ["## Equal time", ""]
     lines += [
-        "Without total variation, on one thread. The processor time of a row was measured for each "
-        f"method, network and set with runs alone, the fastest of {TIMED_RUNS}; each method then "
-        "got the rows that the time pays for. `auto` pays less for a row because it evaluates its "
-        "candidates in batches.",
+        "Without total variation, on one thread. For each network and set the processor time of "
+        f"runs alone was measured, in turns with {TIMED_ROWS} rows of the tuned projected "
+        f"gradient, the fastest of {TIMED_RUNS}; each method then got the rows that it makes in "
+        "that time. `auto` pays less for a row because it evaluates its candidates in batches.",
         "",
         *time_lines(half, timed),
     ]

@@ -126,10 +126,24 @@ def test_rungs_narrow_and_spend_what_there_is(
     rungs = solver.rungs(share)
     counts = [count for count, _ in rungs]
     assert sum(rows for _, rows in rungs) == share
-    assert counts[0] == min(max(1, share // per), most)
+    near = abs(np.log2(counts[0] * per / max(share, per))) <= 0.5 + 1e-12
+    assert counts[0] == min(most, share) or (counts[0].bit_count() == 1 and near)
+    assert counts[0] <= min(most, share)
     assert all(after == -(-before // narrowing) for before, after in itertools.pairwise(counts))
     assert all(rows % count == 0 for count, rows in rungs[:-1] if sum(counts) <= share)
     assert counts[-1] == 1 or rungs[-1][1] >= solver.last_steps * counts[-1]
+
+
+@pytest.mark.parametrize("starts", [1, 3])
+def test_the_history_is_the_same_whether_or_not_somebody_listens(starts: int) -> None:
+    problem, heard = hilly(smooth=False), []
+    settings = {"starts": starts, "seed": 1, "budget": cax.Budget(evaluations=200 * starts)}
+    alone = cax.solve(problem, **settings)
+    told = cax.solve(problem, callback=heard.append, **settings)
+    for name in ("start", "nit", "rows", "value", "violation"):
+        assert getattr(alone.history, name) == getattr(told.history, name), name
+    assert [one.value for one in heard] == alone.history.value
+    np.testing.assert_array_equal(alone.x, told.x)
 
 
 def test_draws_differ_in_more_than_noise() -> None:
