@@ -40,9 +40,9 @@ BEST_KNOWN = HERE / "solver_lab_best_known.json"
 BUDGETS = (100, 300, 1000)
 #: Total variation is projected on iteratively, some milliseconds each: one budget there.
 TV_BUDGETS = (300,)
-#: Rows that set the equal time, runs of which the fastest counts, numbers of rows that are tried,
-#: and the share of the time that counts as equal.
-TIMED_ROWS, TIMED_RUNS, TIMED_SIZES, TIMED_SLACK = 300, 3, 6, 0.03
+#: Rows that set the equal time, the first number that is tried, runs of which the fastest counts,
+#: numbers that are tried, and the share of the time that counts as equal.
+TIMED_ROWS, FIRST_TIMED, TIMED_RUNS, TIMED_SIZES, TIMED_SLACK = 300, 1200, 3, 6, 0.03
 #: Budgets of the study that decided "auto".
 STUDIED = (100, 300)
 SIZES = {"embedded": 28, "cnn": 28, "gelu": 28, "residual-relu": 14, "residual-swish": 14}
@@ -652,9 +652,10 @@ def affordable_rows(lab: Lab, one: Instance, base: Entrant, entrant: Entrant) ->
     """Return the rows that an entrant makes in the time of 300 rows of another, each run alone.
 
     The two take turns, so that a machine whose speed drifts is the same for both; the fastest of
-    some runs counts. The price of a row depends on how many there are where candidates share model
-    calls, so it is measured again with the rows that it said, until these cost what they should;
-    the answer is the most rows that were seen to cost no more.
+    some runs counts. Where candidates share model calls the price of a row depends on how many
+    there are, so it is measured again with the rows that it said, from more than the time can pay
+    downwards, until these cost what they should. The answer is the most rows that were seen to cost
+    no more.
     """
     problem = one.problem(lab.models)
 
@@ -664,19 +665,19 @@ def affordable_rows(lab: Lab, one: Instance, base: Entrant, entrant: Entrant) ->
         return (time.process_time() - began) * rows / run.nfev
 
     def compute() -> int:
-        rows, most = TIMED_ROWS, 0
+        rows, most = FIRST_TIMED, 0
         seconds(base.method, TIMED_ROWS)
-        for _ in range(TIMED_SIZES):
+        for size in range(TIMED_SIZES):
             seconds(entrant.method, rows)
             pairs = [
                 (seconds(base.method, TIMED_ROWS), seconds(entrant.method, rows))
-                for _ in range(TIMED_RUNS)
+                for _ in range(TIMED_RUNS if size else 1)
             ]
             allowed, taken = (min(times) for times in zip(*pairs, strict=True))
-            if taken <= allowed * (1.0 + TIMED_SLACK):
+            if size and taken <= allowed * (1.0 + TIMED_SLACK):
                 most = max(most, rows)
             following = int(np.clip(rows * allowed / taken, 20, 5000))
-            if abs(following - rows) <= TIMED_SLACK * rows:
+            if size and abs(following - rows) <= TIMED_SLACK * rows:
                 break
             rows = following
         return most or rows
