@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
@@ -67,6 +67,7 @@ class Evaluation:
     jacobian: np.ndarray
     finite: np.ndarray
     violation: Vector | None = None
+    _rows: dict[int, Evaluation] = field(default_factory=dict, init=False, repr=False)
 
     def violation_of(self, row: int) -> float | None:
         """Return the measured violation of one row, or None."""
@@ -97,15 +98,18 @@ class Evaluation:
         """Return one row, still with a batch axis; a copy, so that it does not hold the rest."""
         if len(self.f) == 1:
             return self
-        one = slice(row, row + 1)
-        return Evaluation(
-            self.f[one].copy(),
-            self.gradient[one].copy(),
-            self.c[one].copy(),
-            self.jacobian[one].copy(),
-            self.finite[one].copy(),
-            None if self.violation is None else self.violation[one].copy(),
-        )
+        found = self._rows.get(row)
+        if found is None:
+            one = slice(row, row + 1)
+            found = self._rows[row] = Evaluation(
+                self.f[one].copy(),
+                self.gradient[one].copy(),
+                self.c[one].copy(),
+                self.jacobian[one].copy(),
+                self.finite[one].copy(),
+                None if self.violation is None else self.violation[one].copy(),
+            )
+        return found
 
 
 class Limits:
