@@ -16,6 +16,7 @@ from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.result import Status
 from constrained_actmax.run import Run
 from constrained_actmax.solvers.base import Solver, needs_gradients
+from constrained_actmax.solvers.contraction import STEPS, can_contract, contracted
 from constrained_actmax.solvers.l_bfgs_b import LBFGSB
 from constrained_actmax.solvers.pgd import PGD
 from constrained_actmax.solvers.polishing import polish
@@ -80,13 +81,24 @@ class Augmented:
     .. math:: L(x) = f(x) + \tfrac{\rho}{2} \|w - P_{[l, u]}(w)\|^2, \qquad
               w = c(x) + \lambda / \rho
 
-    with a multiplier and a penalty for each start.
+    with a multiplier and a penalty for each path. To the inner solver a path is a start; several
+    may work for one start of the run.
+
+    Parameters
+    ----------
+    run : Run
+        Of the whole call.
+    whose : numpy.ndarray, shape (paths,)
+        The start that each path works for.
+    scale : numpy.ndarray, shape (paths, m)
+        ``1 / max(1, |grad c_i|_inf)`` where each begins.
     """
 
-    def __init__(self, run: Run, scale: Rows) -> None:
+    def __init__(self, run: Run, whose: Indices, scale: Rows) -> None:
         self.outer = run
         self.problem = Subproblem(run.problem)
-        self.scale = scale  # (starts, m): 1 / max(1, |grad c_i|_inf) at each start
+        self.whose = whose
+        self.scale = scale
         self._lower, self._upper = run.problem.lower * scale, run.problem.upper * scale
         count, m = scale.shape
         self.multipliers = np.zeros((count, m))
@@ -95,17 +107,27 @@ class Augmented:
         self.notes = run.notes
         self.tolerance = run.tolerance
         self.padded_rows = run.padded_rows
-        self.starts = run.starts
+        self.starts = count
         self.budget = run.budget
+        #: Lowest f of each path's points that keep all limits.
+        self.held = np.full(count, np.inf)
+        #: How each round of a path ended, and how each path did.
+        self.ended: dict[int, tuple[Vector, Status, str]] = {}
+        self.left: dict[int, tuple[Vector, Status, str]] = {}
+        self.iterations = np.zeros(count, dtype=int)
+        self.best_f = np.full(count, np.inf)
+        self.best_x: list[Vector | None] = [None] * count
+        self.last: dict[int, list[tuple[Vector, Evaluation]]] = {}
         self.begin(range(count))
 
     def begin(self, starts: Sequence[int] | Indices) -> None:
-        """Forget the last round of these starts."""
-        self.ended: dict[int, tuple[Vector, Status, str]] = {}
-        self.iterations = np.zeros(self.starts, dtype=int)
-        self.best_f = np.full(self.starts, np.inf)
-        self.best_x: list[Vector | None] = [None] * self.starts
-        self.last: dict[int, list[tuple[Vector, Evaluation]]] = {int(s): [] for s in starts}
+        """Forget the last round of these paths, and of these alone."""
+        for start in np.asarray(starts).tolist():
+            self.ended.pop(start, None)
+            self.iterations[start] = 0
+            self.best_f[start] = np.inf
+            self.best_x[start] = None
+            self.last[start] = []
 
     # -- what inner solvers call -----------------------------------------------------------------
 
@@ -129,8 +151,9 @@ class Augmented:
 
     def evaluate(self, x: Rows, starts: Sequence[int] | Indices) -> Evaluation:
         """Return L and its gradient; f and c are remembered for `iterate`."""
-        found = self.outer.evaluate(x, starts)
-        where: Any = slice(None) if self.starts == 1 else np.asarray(starts)
+        paths = np.asarray(starts)
+        found = self.outer.evaluate(x, self.whose[paths])
+        where: Any = slice(None) if self.starts == 1 else paths
         scale, rho = self.scale[where], self.penalty[where, np.newaxis]
         w = found.c * scale + self.multipliers[where] / rho
         nearest = np.maximum(w, self._lower[where])
@@ -147,30 +170,34 @@ class Augmented:
         if weights.any():
             gradient = gradient + np.matmul(weights[:, np.newaxis], found.jacobian)[:, 0]
         values = np.where(found.finite, value, np.inf).tolist()
-        for row, start in enumerate(np.asarray(starts).tolist()):
-            kept = self.last[start]
+        kept = found.finite & self.outer.problem.functionally_feasible(found.c, found.violation)
+        for row, path in enumerate(paths.tolist()):
+            last = self.last[path]
             point = x[row].copy()
-            kept.append((point, found.row(row)))
-            del kept[:-REMEMBERED]
-            if values[row] < self.best_f[start]:
-                self.best_f[start] = values[row]
-                self.best_x[start] = point
+            last.append((point, found.row(row)))
+            del last[:-REMEMBERED]
+            if kept[row] and found.f[row] < self.held[path]:
+                self.held[path] = found.f[row]
+            if values[row] < self.best_f[path]:
+                self.best_f[path] = values[row]
+                self.best_x[path] = point
         nothing = np.empty((len(x), 0))
         return Evaluation(value, gradient, nothing, np.empty((len(x), 0, x.shape[1])), found.finite)
 
     def project(self, x: Rows, starts: Sequence[int] | Indices, purpose: str = "step") -> Rows:
         """Project rows on C."""
-        return self.outer.project(x, starts, purpose)
+        return self.outer.project(x, self.whose[np.asarray(starts)], purpose)
 
     def projector(self, start: int) -> Callable[..., Vector]:
-        """Return the projection of one start's points."""
-        return self.outer.projector(start)
+        """Return the projection of one path's points."""
+        return self.outer.projector(int(self.whose[start]))
 
     def iterate(self, start: int, x: Vector, f: float, violation: float | None = None) -> bool:
         """Hand an accepted iterate on, with its own f and violation."""
         self.iterations[start] += 1
         found = self.known(start, x)
-        return self.outer.iterate(start, x, float(found.f[0]), found.violation_of(0))
+        whose = int(self.whose[start])
+        return self.outer.iterate(whose, x, float(found.f[0]), found.violation_of(0))
 
     def known(self, start: int, x: Vector) -> Evaluation:
         """Return f and c at a point that was just evaluated, or evaluate it."""
@@ -219,8 +246,10 @@ class AugmentedLagrangian(Solver):
     Each round minimises :math:`f + \tfrac{\rho}{2} \|w - P_{[l,u]}(w)\|^2`,
     :math:`w = c + \lambda / \rho`, over C by a projected method; then
     :math:`\lambda \leftarrow \rho (w - P_{[l,u]}(w))`, and rho grows tenfold unless the violation
-    halved. Memory is linear in n. A small smooth problem, with bounds and linear rows for C, is
-    finished by Newton's method on its active limits. Where the violation stays and its own gradient
+    halved. Memory is linear in n. On networks with kinks each start is followed twice, side by
+    side: from itself, and from where steps over a dilated set that contracts to C lead it; the
+    better end counts. A small smooth problem, with bounds and linear rows for C, is finished by
+    Newton's method on its active limits. Where the violation stays and its own gradient
     vanishes on C, or on networks with kinks a search for feasibility alone fails too, the problem
     is called infeasible there and the least violating point is returned.
 
@@ -232,6 +261,9 @@ class AugmentedLagrangian(Solver):
         ones L-BFGS-B under bounds alone, else pqn.
     max_rounds : int, default 50
         Updates of the multipliers.
+    beginnings : {2, 1}
+        With 1, every start is followed from itself alone. So it is on smooth problems, where C is
+        nothing but bounds, and where the budget has fewer than 700 evaluations for a start.
     autoscale : bool, default True
         Whether each constraint is divided by max(1, its largest slope) at the start; tolerances
         stay in the user's units.
@@ -248,10 +280,15 @@ class AugmentedLagrangian(Solver):
 
     inner: Solver | None = None
     max_rounds: int = 50
+    beginnings: int = 2
     autoscale: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.beginnings not in (1, 2):
+            raise SpecificationError(
+                f"augmented-lagrangian: beginnings must be 1 or 2, got {self.beginnings!r}."
+            )
         if self.inner is not None and not isinstance(self.inner, Solver):
             raise SpecificationError(
                 "augmented-lagrangian: inner must be a Solver such as SPG(), "
@@ -285,102 +322,121 @@ class AugmentedLagrangian(Solver):
 
     @override
     def _run(self, run: Run, x0: Rows, starts: Indices) -> None:
+        found = run.evaluate(x0, starts)
+        hopeful = self._hopeful(run, x0, found, starts)
+        ways = 2 if self._begins_twice(run, len(x0)) else 1
+        whose = np.tile(starts, ways)
+        if ways > 1:
+            run.carry(len(whose))
+        augmented = self._augmented(run, found, whose)
+        x, live = np.tile(x0, (ways, 1)), np.tile(hopeful, ways)
+        if ways > 1 and hopeful.any():
+            others = len(x0) + np.flatnonzero(hopeful)
+            x[others] = contracted(augmented, x[others], others)  # type: ignore[arg-type]
+        self._follow(run, augmented, x, live)
+        # A start ends as its better path did.
+        order = np.lexsort([np.arange(len(whose)), augmented.held])
+        for path in order.tolist():
+            if path in augmented.left:
+                run.end(int(whose[path]), *augmented.left[path])
+
+    def _begins_twice(self, run: Run, count: int) -> bool:
+        """Whether each start is followed from itself and from where a contracting set leads it."""
+        problem, left = run.problem, run.remaining
+        if self.beginnings == 1 or problem.smooth is not False or not problem.constraints:
+            return False
+        affordable = left is None or left // count >= 2 * (STEPS + CROSSING_STEPS)
+        return affordable and can_contract(problem.set)
+
+    def _follow(self, run: Run, augmented: Augmented, x: Rows, live: np.ndarray) -> None:
+        """Follow every path to its end."""
         problem, kinked = run.problem, run.problem.smooth is False
-        x = x0.copy()
-        found = run.evaluate(x, starts)
-        live = self._hopeful(run, x, found, starts)
-        augmented = self._augmented(run, found, starts)
-        worst = np.full(len(x), np.inf)
-        best_violation, best_value = np.full(len(x), np.inf), np.full(len(x), np.inf)
-        since = np.zeros(len(x), dtype=int)
-        restored = np.zeros(len(x), dtype=int)
+        count, whose, first = len(x), augmented.whose, x.copy()
+        worst = np.full(count, np.inf)
+        best_violation, best_value = np.full(count, np.inf), np.full(count, np.inf)
+        since = np.zeros(count, dtype=int)
+        restored = np.zeros(count, dtype=int)
         tolerance = max(FIRST_RESIDUAL, run.tolerance)
         wanted = min(problem.feasibility_tolerance, max(run.tolerance, FINEST_VIOLATION))
+
+        def leave(path: int, point: Vector, status: Status, detail: str = "") -> None:
+            augmented.left[path] = point, status, detail
+            live[path] = False
+
         for number in range(self.max_rounds):
-            rows = np.flatnonzero(live)
-            if not rows.size:
+            paths = np.flatnonzero(live)
+            if not paths.size:
                 return
-            augmented.begin(starts[rows])
+            augmented.begin(paths)
             augmented.tolerance = tolerance
             inner = self._inner(problem, number)
-            inner._run(augmented, x[rows], starts[rows])  # type: ignore[arg-type]
-            for row in rows.tolist():
-                start = int(starts[row])
-                if start in run.ended:
-                    live[row] = False
+            inner._run(augmented, x[paths], paths)  # type: ignore[arg-type]
+            for path in paths.tolist():
+                if int(whose[path]) in run.ended:
+                    live[path] = False
                     continue
-                point, status, detail = augmented.ended[start]
-                known = augmented.known(start, point)
+                point, status, detail = augmented.ended[path]
+                known = augmented.known(path, point)
                 f, c = float(known.f[0]), known.c[0]
                 violation = float(problem.imposed_violation(c[np.newaxis])[0])
                 small = violation <= problem.feasibility_tolerance
                 if status is Status.UNBOUNDED and not small:
                     # The penalty was too small to hold x, which stays where it was.
-                    augmented.penalty[start] *= PENALTY_GROWTH
-                    if augmented.penalty[start] <= LARGEST_PENALTY:
+                    augmented.penalty[path] *= PENALTY_GROWTH
+                    if augmented.penalty[path] <= LARGEST_PENALTY:
                         continue
                 if status in (Status.NON_FINITE, Status.UNBOUNDED):
-                    run.end(start, point, status, detail)
-                    live[row] = False
+                    leave(path, point, status, detail)
                     continue
-                x[row] = point
-                size = augmented.update(start, c)
-                if violation <= wanted and self._optimal(problem, x[row], known, run):
-                    run.end(start, x[row], Status.CONVERGED)
-                    live[row] = False
+                x[path] = point
+                size = augmented.update(path, c)
+                if violation <= wanted and self._optimal(problem, x[path], known, run):
+                    leave(path, x[path], Status.CONVERGED)
                     continue
                 if max(tolerance, violation) <= POLISHED_FROM:
-                    polished, reached = polish(run, start, x[row], run.tolerance)
+                    polished, reached = polish(run, int(whose[path]), x[path], run.tolerance)
                     if reached:
-                        run.end(start, polished, Status.CONVERGED)
-                        live[row] = False
+                        leave(path, polished, Status.CONVERGED)
                         continue
                 # Across kinks the end of a round says less than the best point that it saw.
-                held = float(run.best_f[start])
+                held = float(augmented.held[path])
                 value = held if kinked else (f if small else np.inf)
-                nearer = not small and violation < 0.9 * best_violation[row]
+                nearer = not small and violation < 0.9 * best_violation[path]
                 lead = GAIN[kinked] * max(1.0, abs(value)) if np.isfinite(value) else 0.0
-                gained = nearer or best_value[row] - value > lead
-                since[row] = 0 if gained else since[row] + 1
-                best_violation[row] = min(best_violation[row], violation)
-                best_value[row] = min(best_value[row], value)
-                exhausted = bool(since[row] >= PATIENCE[kinked])
+                gained = nearer or best_value[path] - value > lead
+                since[path] = 0 if gained else since[path] + 1
+                best_violation[path] = min(best_violation[path], violation)
+                best_value[path] = min(best_value[path], value)
+                exhausted = bool(since[path] >= PATIENCE[kinked])
                 stuck = not small and (
-                    (kinked and exhausted) or self._stuck_infeasible(problem, x[row], known, run)
+                    (kinked and exhausted) or self._stuck_infeasible(problem, x[path], known, run)
                 )
                 # Where a round has ended with all limits kept, no search for feasibility helps.
-                trapped = best_violation[row] > problem.feasibility_tolerance
-                if stuck and kinked and trapped and restored[row] < RESTORATIONS:
-                    found_one = self._restore(augmented, start, [x[row], x0[row]])
+                trapped = best_violation[path] > problem.feasibility_tolerance
+                if stuck and kinked and trapped and restored[path] < RESTORATIONS:
+                    found_one = self._restore(augmented, path, [x[path], first[path]])
                     if found_one is not None:
-                        x[row], worst[row], since[row] = found_one, np.inf, 0
-                        restored[row] += 1
+                        x[path], worst[path], since[path] = found_one, np.inf, 0
+                        restored[path] += 1
                         continue
                 if stuck and np.isfinite(held):
-                    run.end(start, x[row], Status.STALLED)
-                    live[row] = False
+                    leave(path, x[path], Status.STALLED)
                     continue
                 if stuck:
-                    run.end(
-                        start,
-                        x[row],
-                        Status.INFEASIBLE,
-                        "Where the search ended, no smaller violation is near.",
-                    )
-                    live[row] = False
+                    detail = "Where the search ended, no smaller violation is near."
+                    leave(path, x[path], Status.INFEASIBLE, detail)
                     continue
                 if small and exhausted and tolerance <= run.tolerance:
-                    run.end(start, x[row], Status.STALLED)
-                    live[row] = False
+                    leave(path, x[path], Status.STALLED)
                     continue
-                if size > SUFFICIENT_DECREASE * worst[row]:
-                    augmented.penalty[start] = min(
-                        PENALTY_GROWTH * augmented.penalty[start], LARGEST_PENALTY
+                if size > SUFFICIENT_DECREASE * worst[path]:
+                    augmented.penalty[path] = min(
+                        PENALTY_GROWTH * augmented.penalty[path], LARGEST_PENALTY
                     )
-                worst[row] = size
+                worst[path] = size
             tolerance = max(run.tolerance, RESIDUAL_DECREASE * tolerance)
-        for row in np.flatnonzero(live).tolist():
-            run.end(int(starts[row]), x[row], Status.STALLED, "max_rounds reached.")
+        for path in np.flatnonzero(live).tolist():
+            leave(path, x[path], Status.STALLED, "max_rounds reached.")
 
     @staticmethod
     def _hopeful(run: Run, x: Rows, found: Evaluation, starts: Indices) -> np.ndarray:
@@ -394,53 +450,54 @@ class AugmentedLagrangian(Solver):
         hopeful: np.ndarray = found.finite & ~flat
         return hopeful
 
-    def _augmented(self, run: Run, found: Evaluation, starts: Indices) -> Augmented:
+    def _augmented(self, run: Run, found: Evaluation, whose: Indices) -> Augmented:
         """Return the inner run, with the first penalties of Birgin and Martínez (2014), (12.1)."""
         problem = run.problem
-        scale = np.ones((run.starts, problem.constraints))
+        scale = np.ones_like(found.c)
         if self.autoscale and problem.constraints:
             steepest = np.max(np.abs(found.jacobian), axis=2)
-            scale[starts] = 1.0 / np.maximum(1.0, np.where(np.isfinite(steepest), steepest, 1.0))
-        augmented = Augmented(run, scale)
-        excess = (found.c - np.clip(found.c, problem.lower, problem.upper)) * scale[starts]
+            scale = 1.0 / np.maximum(1.0, np.where(np.isfinite(steepest), steepest, 1.0))
+        excess = (found.c - np.clip(found.c, problem.lower, problem.upper)) * scale
         squares = np.einsum("bm,bm->b", excess, excess)
         with np.errstate(all="ignore"):
             first = 10.0 * np.maximum(1.0, np.abs(found.f)) / np.maximum(1.0, 0.5 * squares)
-        augmented.penalty[starts] = np.clip(np.nan_to_num(first, nan=1.0), *FIRST_PENALTY)
+        ways = len(whose) // len(found.f)
+        augmented = Augmented(run, whose, np.tile(scale, (ways, 1)))
+        augmented.penalty = np.tile(np.clip(np.nan_to_num(first, nan=1.0), *FIRST_PENALTY), ways)
         return augmented
 
     @staticmethod
-    def _restore(augmented: Augmented, start: int, candidates: list[Vector]) -> Vector | None:
+    def _restore(augmented: Augmented, path: int, candidates: list[Vector]) -> Vector | None:
         """Seek a point that keeps all limits, by the violation alone, and go on from there.
 
         The search begins at each candidate in turn. A larger penalty then keeps the point from
         falling back; one more crossing follows.
         """
-        run, whose = augmented.outer, np.array([start])
-        stuck = augmented.known(start, candidates[0])
-        distance = augmented.distance(start, stuck.c[0])
-        penalty = PENALTY_GROWTH * augmented.penalty[start]
-        augmented.multipliers[start] = 0.0
+        run, whose = augmented.outer, np.array([path])
+        stuck = augmented.known(path, candidates[0])
+        distance = augmented.distance(path, stuck.c[0])
+        penalty = PENALTY_GROWTH * augmented.penalty[path]
+        augmented.multipliers[path] = 0.0
 
         def crossed(x: Vector, steps: int, weight: float, rho: float) -> Vector:
-            augmented.weight[start], augmented.penalty[start] = weight, rho
-            augmented.begin([start])
+            augmented.weight[path], augmented.penalty[path] = weight, rho
+            augmented.begin([path])
             crossing: Any = PGD(iterations=steps)
             crossing._run(augmented, x[np.newaxis], whose)
-            found: Vector = augmented.ended[start][0]
+            found: Vector = augmented.ended[path][0]
             return found
 
         restored = None
         for x in candidates:
             point = crossed(x, RESTORING_STEPS, 0.0, 1.0)
-            if run.problem.feasible(point[np.newaxis], augmented.known(start, point).c)[0]:
+            if run.problem.feasible(point[np.newaxis], augmented.known(path, point).c)[0]:
                 # At the point that it was stuck at L has to be larger than here.
-                lead = float(augmented.known(start, point).f[0] - stuck.f[0])
+                lead = float(augmented.known(path, point).f[0] - stuck.f[0])
                 penalty = max(penalty, 2.0 * PENALTY_GROWTH * lead / max(distance, TINY))
                 penalty = min(penalty, LARGEST_PENALTY)
                 restored = crossed(point, CROSSING_STEPS, 1.0, penalty)
                 break
-        augmented.weight[start], augmented.penalty[start] = 1.0, penalty
+        augmented.weight[path], augmented.penalty[path] = 1.0, penalty
         return restored
 
     @staticmethod

@@ -22,6 +22,10 @@ from constrained_actmax.run import MOST_ROWS, Run, Stopped
 from constrained_actmax.solvers.lockstep import LockStep
 from constrained_actmax.splitting import SplitRun
 
+#: A step this many diameters long lands where the set ends along the gradient.
+BEYOND = 1e3
+TINY = float(np.finfo(np.float64).tiny)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Solver(ABC):
@@ -189,6 +193,22 @@ def end_hopeless(run: Run, x: Rows, found: Evaluation, starts: Indices) -> np.nd
     for row in np.flatnonzero(flat):
         run.end(int(starts[row]), x[row], Status.ZERO_GRADIENT)
     return found.finite & ~flat
+
+
+def reach(problem: Problem, x: Rows, g: Rows, live: np.ndarray) -> Vector:
+    """Return how far the set goes from points of it (B, n) along the steepest descent, (B,).
+
+    The set's diameter where a point is at the end already; max(1, |x|) where the set has none.
+    """
+    diameter = problem.set.diameter
+    if not np.isfinite(diameter):
+        size: Vector = np.maximum(1.0, np.linalg.norm(x, axis=1))
+        return size
+    norm = np.maximum(np.linalg.norm(g, axis=1), TINY)
+    direction = np.where(live[:, np.newaxis], g / norm[:, np.newaxis], 0.0)
+    end = problem.set.project(x - BEYOND * diameter * direction)
+    length: Vector = np.linalg.norm(end - x, axis=1)
+    return np.where(length > 0, length, diameter)
 
 
 @cache

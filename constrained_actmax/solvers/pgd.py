@@ -13,7 +13,7 @@ from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
 from constrained_actmax.run import Run
-from constrained_actmax.solvers.base import Solver, end_hopeless
+from constrained_actmax.solvers.base import TINY, Solver, end_hopeless, reach
 from constrained_actmax.solvers.spg import needs_only_a_set
 
 # Constants of Croce and Hein (2020), section 3 and appendix A.
@@ -24,9 +24,6 @@ SHORTEST_CHECKPOINT = 0.06
 IMPROVED_SHARE = 0.75
 #: Iterations of a start where no budget says otherwise.
 DEFAULT_ITERATIONS = 300
-#: A step this many diameters long lands where the set ends along the gradient.
-BEYOND = 1e3
-TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,16 +171,7 @@ class PGD(Solver):
     def _first_length(self, run: Run, x: Rows, g: Rows, live: np.ndarray) -> Vector:
         if self.first_length is not None:
             return np.full(len(x), float(self.first_length))
-        norm = np.maximum(np.linalg.norm(g, axis=1), np.finfo(np.float64).tiny)
-        diameter = run.problem.set.diameter
-        if not np.isfinite(diameter):
-            size: Vector = np.maximum(1.0, np.linalg.norm(x, axis=1))
-            return size
-        direction = np.where(live[:, None], g / norm[:, None], 0.0)
-        end = run.problem.set.project(x - BEYOND * diameter * direction)
-        reach: Vector = np.linalg.norm(end - x, axis=1)
-        positive: Vector = np.where(reach > 0, reach, diameter)
-        return positive
+        return reach(run.problem, x, g, live)
 
     @staticmethod
     def _end_converged(run: Run, x: Rows, g: Rows, live: np.ndarray, starts: Indices) -> None:

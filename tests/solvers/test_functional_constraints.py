@@ -224,6 +224,42 @@ def test_a_search_that_ends_infeasible_keeps_the_feasible_point_that_it_saw(smoo
         assert result.x == pytest.approx(7.8, abs=1e-6)
 
 
+def test_a_start_that_searches_for_feasibility_leaves_the_others_alone() -> None:
+    # From 2.1 the valley at 2 holds the search, 8.1 is led there and back, 7.9 keeps the limit.
+    starts = np.array([[8.1], [2.1], [7.9]])
+    alone = [
+        cax.solve(two_valleys(0.1, smooth=False), x0=x, method="augmented-lagrangian").x
+        for x in starts
+    ]
+    result = cax.solve(two_valleys(0.1, smooth=False), starts=starts, method="augmented-lagrangian")
+    for together, x in zip(result.starts, alone, strict=True):
+        np.testing.assert_allclose(together.x, x, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("subject", "wanted", "rival"),
+    [("Coat", "Pullover", "Shirt"), ("T-shirt/top", "Shirt", "Dress")],
+)
+def test_a_second_beginning_from_outside_finds_what_the_first_misses(
+    subject: str, wanted: str, rival: str
+) -> None:
+    image = cax.examples.reference(subject)
+    caps = [cax.Probability(name) <= 0.1 for name in (subject, rival)]
+    ball = cax.L2Ball(2.5, center=image)
+    problem = cax.Problem(
+        cax.Oracle(cax.examples.load_model(), labels=list(cax.examples.CLASS_NAMES)),
+        cax.Logit(wanted),
+        [cax.Box(0, 1), ball, *caps],
+        x0=image,
+    )
+    one, two = (
+        cax.solve(problem, method=cax.AugmentedLagrangian(beginnings=count)) for count in (1, 2)
+    )
+    assert one.feasible
+    assert two.feasible
+    assert two.value > one.value + 0.1
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_redundant_and_duplicate_constraints_change_nothing(method: str) -> None:
     box = cax.Box(-3, 3)

@@ -1,0 +1,64 @@
+"""A beginning that comes from outside: steps over a dilated set that contracts to C."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from constrained_actmax.layout import Indices, Rows
+from constrained_actmax.run import Run
+from constrained_actmax.sets.intersection import Intersection
+from constrained_actmax.solvers.base import TINY, reach
+
+#: How much farther than C the dilated set goes at first, as a share of C, and the steps in which it
+#: contracts. Measured by docs/benchmarks/output_limits.py.
+DILATION, STEPS = 2.0, 50
+
+
+def can_contract(feasible: Intersection) -> bool:
+    """Whether there is anything between C and the bounds that it states."""
+    return bool(np.isfinite(feasible.diameter)) and not feasible.only_box
+
+
+def contracted(run: Run, x: Rows, starts: Indices, steps: int = STEPS) -> Rows:
+    r"""Take steps of full length over a dilated set while it contracts to C.
+
+    .. math:: x \leftarrow P_B(P_{C_s}(x - \eta\, g / \|g\|_2)), \qquad
+              C_s = a + s\,(C - a), \qquad P_{C_s}(z) = a + s\,(P_C(a + (z - a) / s) - a)
+
+    with a the start, B the bounds that C states, eta the reach of C along the first gradient, and
+    s falling linearly to 1. A local method that starts where this ends may find a maximum that
+    none that starts at a does: from inside, a ridge of the output lies before it that ends
+    outside C.
+
+    Parameters
+    ----------
+    run : Run
+        Evaluates, also outside C but always within B.
+    x : numpy.ndarray, shape (B, n)
+        Starts, in C.
+    starts : numpy.ndarray, shape (B,)
+        On whose behalf.
+    steps : int, default 50
+        Evaluations of each row, and one.
+
+    Returns
+    -------
+    numpy.ndarray, shape (B, n)
+        Points of C; the start itself where the model gives a number that is not finite.
+    """
+    feasible = run.problem.set
+    lower, upper = feasible.bounds()
+    found, y = run.evaluate(x, starts), x
+    sound = found.finite.copy()
+    length = reach(run.problem, x, found.gradient, sound)[:, np.newaxis]
+    for step in range(steps):
+        scale = 1.0 + DILATION * (1.0 - (step + 1) / steps)
+        g = np.where(sound[:, np.newaxis], found.gradient, 0.0)
+        norm = np.maximum(np.linalg.norm(g, axis=1), TINY)[:, np.newaxis]
+        target = x + (y - length * (g / norm) - x) / scale
+        inside = run.project(target, starts, "length")
+        y = inside if scale == 1.0 else np.clip(x + scale * (inside - x), lower, upper)
+        if step < steps - 1:
+            found = run.evaluate(y, starts)
+            sound &= found.finite
+    return np.where(sound[:, np.newaxis], y, x)
