@@ -43,11 +43,14 @@ POLISHED_FROM = 1e-3
 INNER_STEPS = 100
 #: On networks with kinks: steps of pgd in the first round, which crosses them, and of spg in the
 #: others, which put x on its limits. Measured by docs/benchmarks/output_limits.py.
-CROSSING_STEPS, SETTLING_STEPS = 300, 30
+CROSSING_STEPS, SETTLING_STEPS = 150, 30
 #: Rounds without a gain in feasibility or value after which a row is stuck at a kink, and the
 #: relative gain that counts; with kinks, and without.
 PATIENCE = {True: 3, False: 4}
 GAIN = {True: 1e-5, False: 1e-7}
+#: What a path has to promise beyond the best of its start's paths, relatively, and after how many
+#: rounds without it is left.
+LEAD, BEHIND = 1e-3, 2
 #: Steps of pgd on the violation alone where the rounds end at its local minimum, and how often.
 RESTORING_STEPS, RESTORATIONS = 100, 2
 
@@ -263,7 +266,7 @@ class AugmentedLagrangian(Solver):
         Updates of the multipliers.
     beginnings : {2, 1}
         With 1, every start is followed from itself alone. So it is on smooth problems, where C is
-        nothing but bounds, and where the budget has fewer than 700 evaluations for a start.
+        nothing but bounds, and where the budget has fewer than 400 evaluations for a start.
     autoscale : bool, default True
         Whether each constraint is divided by max(1, its largest slope) at the start; tolerances
         stay in the user's units.
@@ -355,7 +358,7 @@ class AugmentedLagrangian(Solver):
         worst = np.full(count, np.inf)
         best_violation, best_value = np.full(count, np.inf), np.full(count, np.inf)
         since = np.zeros(count, dtype=int)
-        restored = np.zeros(count, dtype=int)
+        restored, behind = np.zeros(count, dtype=int), np.zeros(count, dtype=int)
         tolerance = max(FIRST_RESIDUAL, run.tolerance)
         wanted = min(problem.feasibility_tolerance, max(run.tolerance, FINEST_VIOLATION))
 
@@ -429,6 +432,17 @@ class AugmentedLagrangian(Solver):
                 if small and exhausted and tolerance <= run.tolerance:
                     leave(path, x[path], Status.STALLED)
                     continue
+                # At best, a path gets what f is where it has still broken limits.
+                rivals = live & (whose == whose[path])
+                rivals[path] = False
+                if rivals.any():
+                    ahead = float(np.min(augmented.held[whose == whose[path]]))
+                    lead = LEAD * max(1.0, abs(ahead)) if np.isfinite(ahead) else 0.0
+                    promising = not np.isfinite(ahead) or min(f, held) < ahead - lead
+                    behind[path] = 0 if promising else behind[path] + 1
+                    if behind[path] == BEHIND:
+                        leave(path, x[path], Status.STALLED, "Another path of this start leads.")
+                        continue
                 if size > SUFFICIENT_DECREASE * worst[path]:
                     augmented.penalty[path] = min(
                         PENALTY_GROWTH * augmented.penalty[path], LARGEST_PENALTY
