@@ -19,7 +19,7 @@ from constrained_actmax.solvers.spg import SPG
 #: Where rows are left, the local method goes on to this share of tol.
 PRECISION = 1e-3
 #: Share of what is left that the search takes; the rest is for the local method on its best point.
-SEARCH_SHARE = 0.75
+SEARCH_SHARE = 0.9
 #: Steps of each candidate in the search's last rung; of 40 and 100 the one with better scores.
 LAST_STEPS = 40
 #: How a start ends that nothing can leave: no search either.
@@ -31,7 +31,7 @@ class ConvergeAndSearch(Solver):
     """For smooth objectives: a local method from the start, and the budget's rest for better hills.
 
     The local method runs from each start until it has converged. Where a budget of evaluations
-    leaves some, an annealed search from the start and from draws takes three quarters of them, and
+    leaves some, an annealed search from the start and from draws takes nine tenths of them, and
     the local method goes on from the best point, to a thousandth of the tolerance; this is repeated
     from there, with other draws, while the budget lasts. Without such a budget it is the local
     method alone.
