@@ -46,8 +46,8 @@ INNER_STEPS = 100
 CROSSING_STEPS, SETTLING_STEPS = 150, 30
 #: Rounds without a gain in feasibility or value after which a row is stuck at a kink, and the
 #: relative gain that counts; with kinks, and without.
-PATIENCE = {True: 3, False: 4}
-GAIN = {True: 1e-5, False: 1e-7}
+PATIENCE = {True: 2, False: 4}
+GAIN = {True: 1e-4, False: 1e-7}
 #: What a path has to promise beyond the best of its start's paths, relatively, and after how many
 #: rounds without it is left.
 LEAD, BEHIND = 1e-3, 2
@@ -173,7 +173,10 @@ class Augmented:
         if weights.any():
             gradient = gradient + np.matmul(weights[:, np.newaxis], found.jacobian)[:, 0]
         values = np.where(found.finite, value, np.inf).tolist()
-        kept = found.finite & self.outer.problem.functionally_feasible(found.c, found.violation)
+        problem, kept = self.outer.problem, np.zeros(len(x), dtype=bool)
+        assert found.violation is not None  # just measured
+        if (found.violation <= problem.feasibility_tolerance).any():
+            kept = found.finite & problem.functionally_feasible(found.c, found.violation)
         for row, path in enumerate(paths.tolist()):
             last = self.last[path]
             point = x[row].copy()
