@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Real
@@ -324,8 +324,18 @@ class Problem:
             extra = [function.evaluate(x) for function in self._functions]
             values = np.concatenate([values, *(one[0] for one in extra)], axis=1)
             jacobian = np.concatenate([jacobian, *(one[1] for one in extra)], axis=1)
-        f, gradient, c, slopes = values[:, 0], jacobian[:, 0], values[:, 1:], jacobian[:, 1:]
-        return Evaluation(f, gradient, c, slopes, _all_finite(values, jacobian))
+        return _evaluation(values, jacobian)
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether `begin` comes back before the model has computed."""
+        oracle = self.oracle
+        return oracle.overlaps and oracle.differentiable and not self._functions
+
+    def begin(self, x: Rows) -> Callable[[], Evaluation]:
+        """Begin `evaluate` and return a function that waits for its result; where it `overlaps`."""
+        finish = self.oracle.begin(x)
+        return lambda: _evaluation(*finish())
 
     def functional_violation(self, c: Rows) -> Vector:
         """Return, for each row, the largest violation of c, each relative to ``max(1, |bound|)``.
@@ -556,6 +566,11 @@ def _stated(one: Between, rows: slice) -> Imposed:
         _limits(one.upper, count, str(one)),
         None if same else one.objective,
     )
+
+
+def _evaluation(values: Rows, jacobian: np.ndarray) -> Evaluation:
+    f, gradient, c, slopes = values[:, 0], jacobian[:, 0], values[:, 1:], jacobian[:, 1:]
+    return Evaluation(f, gradient, c, slopes, _all_finite(values, jacobian))
 
 
 def _all_finite(values: Rows, jacobian: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
@@ -11,6 +12,8 @@ from greenlet import getcurrent, greenlet
 Ask: TypeAlias = Callable[[Any], Any]
 #: A job: asks until it ends.
 Job: TypeAlias = Callable[[Ask], None]
+#: Answers by key; one that is an exception is raised in the job.
+Answers: TypeAlias = dict[int, Any]
 
 
 class Rounds:
@@ -22,14 +25,19 @@ class Rounds:
     stopped wherever they ask. Threads would do the same with dearer switches and the caches of
     another core; and here nothing waits for anything, so nothing can hang or stay behind.
 
+    Where there are more jobs than one answer has room for, they take turns: while the answers of
+    some are computed elsewhere, others go on. Who is asked with whom, and in which order, follows
+    from the jobs alone, never from time.
+
     A job that ends is replaced by the next one. An exception in the server, Ctrl-C among them, ends
     all jobs before it is raised: each gets `dismissal` as its answer until it ends.
 
     Parameters
     ----------
     answer : callable
-        Takes a dict of requests by key, ascending, and returns a dict of answers; an answer that
-        is an exception is raised in the job.
+        Takes a dict of requests by key, ascending, and returns a dict of answers to all; or begins
+        to compute them and returns a function that waits for them. An answer that is an exception
+        is raised in the job.
     seats : int
         How many jobs are live at a time.
     dismissal : callable
@@ -37,19 +45,23 @@ class Rounds:
     expired : callable, optional
         Asked before a job goes on; what it returns in the place of None is raised in the job. A
         job may work long between two requests.
+    room : int, optional
+        How many requests are answered together; by default those of all seats.
     """
 
     def __init__(
         self,
-        answer: Callable[[dict[int, Any]], dict[int, Any]],
+        answer: Callable[[dict[int, Any]], Answers | Callable[[], Answers]],
         seats: int,
         dismissal: Callable[[], BaseException],
         expired: Callable[[], BaseException | None] = lambda: None,
+        room: int | None = None,
     ) -> None:
         self._answer = answer
         self._seats = max(1, seats)
         self._dismissal = dismissal
         self._expired = expired
+        self._room = max(1, min(self._seats, room or self._seats))
         self._live: dict[int, Any] = {}  # where each job goes on: it may have rounds of its own
         self._asked: dict[int, Any] = {}
         self._ended: list[tuple[int, BaseException | None]] = []
@@ -71,21 +83,35 @@ class Rounds:
         """
         queue = iter(jobs)
         following = next(queue, None)
+        begun: deque[Answers | Callable[[], Answers]] = deque()
         try:
             while following is not None or self._live:
-                while following is not None and len(self._live) < self._seats:
+                while (
+                    following is not None
+                    and len(self._live) < self._seats
+                    and len(self._asked) < self._room
+                ):
                     self._start(*following)
                     self._see_off(done)
                     following = next(queue, None)
-                if not self._asked:
+                # Whoever has room beside all others waits for them; the others take turns, and
+                # the next are in line before the answers of the last are taken.
+                if self._asked and (not begun or len(self._live) > self._room):
+                    asked, self._asked = dict(sorted(self._asked.items())), {}
+                    begun.append(self._answer(asked))
+                    if following is not None and len(self._live) < self._seats:
+                        continue
+                if not begun:
                     continue
-                answers = self._answer(dict(sorted(self._asked.items())))
+                first = begun.popleft()
+                answers = first() if callable(first) else first
+                del first
                 for key in sorted(answers):
                     word = self._expired()
-                    del self._asked[key]
                     self._live[key].switch(answers[key] if word is None else word)
                 self._see_off(done)
         except BaseException:
+            begun.clear()  # waits for what is being computed
             self._dismiss()
             raise
 

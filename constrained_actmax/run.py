@@ -195,11 +195,34 @@ class Run:
         Stopped
             If the budget does not cover these rows.
         """
-        if self._limit is not None and self.rows + len(x) > self._limit:
+        self._check_limits(len(x))
+        return self._evaluate(x, starts)
+
+    def begin(self, x: Rows, starts: Sequence[int] | np.ndarray) -> Callable[[], Evaluation]:
+        """Begin `evaluate` and return a function that waits for its result, to be called once.
+
+        For problems that overlap, and no more rows than one model call takes. The rows are counted
+        at once; what is best is known when their result is taken.
+
+        Raises
+        ------
+        Stopped
+            If the budget does not cover these rows.
+        """
+        self._check_limits(len(x))
+        problem, missing = self.problem, self.padded_rows - len(x)
+        before = problem.oracle.calls
+        padding = np.broadcast_to(x[-1], (missing, x.shape[1]))
+        finish = problem.begin(np.concatenate([x, padding]))
+        self.rows += len(x)
+        self.calls += problem.oracle.calls - before
+        return lambda: self._measured(x, finish().first(len(x)), starts)
+
+    def _check_limits(self, rows: int) -> None:
+        if self._limit is not None and self.rows + rows > self._limit:
             raise Stopped(Status.BUDGET)
         if self.out_of_time:
             raise Stopped(Status.BUDGET)
-        return self._evaluate(x, starts)
 
     def _evaluate(self, x: Rows, starts: Sequence[int] | np.ndarray) -> Evaluation:
         problem, size = self.problem, self.padded_rows
@@ -208,6 +231,13 @@ class Run:
         found = parts[0] if len(parts) == 1 else Evaluation.concatenated(parts)
         self.rows += len(x)
         self.calls += problem.oracle.calls - before
+        return self._measured(x, found, starts)
+
+    def _measured(
+        self, x: Rows, found: Evaluation, starts: Sequence[int] | np.ndarray
+    ) -> Evaluation:
+        """Measure the violation at rows and keep what is best."""
+        problem = self.problem
         inside = worst = problem.set.relative_violation(x)
         if problem.constraints:
             outside = problem.functional_violation(found.c)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, cast
 
 from constrained_actmax.errors import ModelError
@@ -270,6 +271,48 @@ def _straight(concrete: Any) -> Callable[..., Any]:
             return concrete._call_flat(list(arguments), captured)
 
     return call
+
+
+@cache
+def can_begin() -> bool:
+    """Return whether this TensorFlow has executors to begin calls with, which it never promised."""
+    try:
+        from tensorflow.python.eager import context, executor
+    except ImportError:
+        return False
+    return hasattr(context, "executor_scope") and hasattr(executor, "new_executor")
+
+
+class Line:
+    """Calls that TensorFlow computes one after the other while Python goes on.
+
+    They run in a thread of TensorFlow's own, which needs no lock of Python's to go from one call
+    to the next. What waits for a call holds the line: with the last of them it is gone, its thread
+    too, after the calls in it.
+    """
+
+    def __init__(self) -> None:
+        from tensorflow.python.eager import executor
+
+        self._executor = executor.new_executor(enable_async=True)
+
+    def begin(
+        self, function: Callable[..., Any], arguments: Sequence[Any]
+    ) -> Callable[[], list[Any]]:
+        """Put a call in line and return a function that waits for its results."""
+        from tensorflow.python.eager import context
+
+        with context.executor_scope(self._executor):
+            results = function(*arguments)
+
+        def wait() -> list[Any]:
+            try:
+                return [result.numpy() for result in results]
+            except Exception:  # the same call at once says it in the words of the model's code
+                self._executor.clear_error()
+                return [result.numpy() for result in function(*arguments)]
+
+        return wait
 
 
 def _joined(columns: Sequence[Tensor]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ class Negated(BaseOracle):
         self.smooth = oracle.smooth
         self.differentiable = oracle.differentiable
         self.batches = oracle.batches
+        self.overlaps = oracle.overlaps
 
     @override
     def describe(self) -> dict[str, Any]:
@@ -39,12 +41,15 @@ class Negated(BaseOracle):
         before = self.inner.calls
         values, jacobian = self.inner.evaluate(x)
         self.calls += self.inner.calls - before
-        if self.functions == 1:
-            return -values, -jacobian
-        values, jacobian = values.copy(), jacobian.copy()
-        for first in (values[:, 0], jacobian[:, 0]):
-            np.negative(first, out=first)
-        return values, jacobian
+        return _turned(values, jacobian)
+
+    @override
+    def begin(self, x: Rows) -> Callable[[], tuple[Rows, np.ndarray]]:
+        before = self.inner.calls
+        finish = self.inner.begin(x)
+        self.rows += len(x)
+        self.calls += self.inner.calls - before
+        return lambda: _turned(*finish())
 
     @override
     def _values(self, x: Rows) -> Rows:
@@ -73,3 +78,13 @@ class Negated(BaseOracle):
         product = self.inner.hessian_product(x, v, turned)
         self.calls += self.inner.calls - before
         return product
+
+
+def _turned(values: Rows, jacobian: np.ndarray) -> tuple[Rows, np.ndarray]:
+    """Return both with the first function's sign changed."""
+    if values.shape[1] == 1:
+        return -values, -jacobian
+    values, jacobian = values.copy(), jacobian.copy()
+    for first in (values[:, 0], jacobian[:, 0]):
+        np.negative(first, out=first)
+    return values, jacobian

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ from constrained_actmax.objectives.base import Objective, Score
 from constrained_actmax.objectives.bounded import Bounded
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.black_box import BlackBoxOracle
-from constrained_actmax.oracles.compiled import Compiled
+from constrained_actmax.oracles.compiled import Compiled, Line, can_begin
 from constrained_actmax.oracles.source import Source, chunks
 
 KEPT_STRUCTURES = 64  # compiled structures that one model keeps
@@ -175,6 +176,7 @@ class Oracle(BaseOracle):
         self._arguments: list[Any] | None = None
         self._compiled: Compiled | None = None
         self._ready: dict[tuple[str, int], Any] = {}
+        self._line: weakref.ref[Line] | None = None
 
     def with_objectives(self, objective: Objective | Sequence[Objective]) -> Oracle:
         """Return an oracle of other objectives on the same model, sharing what is compiled.
@@ -271,6 +273,33 @@ class Oracle(BaseOracle):
     def _evaluate(self, x: Rows) -> tuple[Rows, np.ndarray]:
         values, jacobian = self._call("jacobian", x)
         return values, jacobian
+
+    @property
+    def overlaps(self) -> bool:  # type: ignore[override]
+        """Whether TensorFlow computes what `begin` began while Python goes on."""
+        return self.source.rows is None and can_begin()
+
+    @override
+    def begin(self, x: Rows) -> Callable[[], tuple[Rows, np.ndarray]]:
+        import tensorflow as tf
+
+        if not self.overlaps:
+            return super().begin(x)
+        x = self._checked(x)
+        function, _ = self._callable("jacobian", [x])
+        self.rows += len(x)
+        self.calls += 1
+        line = None if self._line is None else self._line()
+        if line is None:
+            line = Line()
+            self._line = weakref.ref(line)
+        wait = line.begin(function, [tf.constant(x), *self._parameters()])
+
+        def finish() -> tuple[Rows, np.ndarray]:
+            values, jacobian = wait()
+            return values, jacobian
+
+        return finish
 
     @override
     def _values(self, x: Rows) -> Rows:

@@ -19,12 +19,15 @@ from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.result import Status, Termination
 from constrained_actmax.run import MOST_ROWS, Run, Stopped
-from constrained_actmax.solvers.lockstep import LockStep
+from constrained_actmax.solvers.lockstep import LockStep, overlaps
 from constrained_actmax.splitting import SplitRun
 
 #: A step this many diameters long lands where the set ends along the gradient.
 BEYOND = 1e3
 TINY = float(np.finfo(np.float64).tiny)
+#: Starts side by side from which on two halves take turns, one computed by the model while the
+#: other's solvers work.
+FEWEST_IN_HALVES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,8 +162,14 @@ class RowSolver(Solver):
     @override
     def _run(self, run: Run, x0: Rows, starts: Indices) -> None:
         if len(x0) > 1 and self.side_by_side:
-            seats = min(self.most_at_once(run.problem), run.padded_rows)
-            LockStep(self._run_row, run, seats).solve(x0, starts)
+            most = min(self.most_at_once(run.problem), len(x0))
+            if overlaps(run) and most >= FEWEST_IN_HALVES:
+                run.carry((most + 1) // 2)
+                seats = min(most, 2 * run.padded_rows)
+                room = (seats + 1) // 2
+            else:
+                seats = room = min(most, run.padded_rows)
+            LockStep(self._run_row, run, seats, room).solve(x0, starts)
             return
         for place, (start, point) in enumerate(zip(starts.tolist(), x0, strict=True)):
             run.share(len(x0) - place)

@@ -12,7 +12,7 @@ import numpy as np
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.result import Status
-from constrained_actmax.rounds import Ask, Rounds
+from constrained_actmax.rounds import Answers, Ask, Rounds
 from constrained_actmax.run import Run, Stopped
 
 #: What a worker does from its point: ``(run, start, x0)``, left by `Stopped`.
@@ -107,7 +107,7 @@ class Seat:
 class LockStep:
     """The starts of a one-start solver as jobs whose points are evaluated together.
 
-    The server alone touches the model. An error, Ctrl-C or the callback's stop in one
+    The server alone asks the model. An error, Ctrl-C or the callback's stop in one
     start ends all.
 
     Parameters
@@ -118,14 +118,18 @@ class LockStep:
         Of the whole call.
     seats : int
         How many starts are live at a time.
+    room : int
+        How many are evaluated in one model call. Where the problem `overlaps` and more are live,
+        the model computes some while the solvers of the others work.
     """
 
-    def __init__(self, runner: RowRunner, run: Run, seats: int) -> None:
+    def __init__(self, runner: RowRunner, run: Run, seats: int, room: int) -> None:
         self._runner = runner
         self._run = run
+        self._overlaps = overlaps(run)
         self._seats: dict[int, Seat] = {}
         self._rounds = Rounds(
-            self._answer, seats, lambda: Stopped(Status.INTERRUPTED), self._out_of_time
+            self._answer, seats, lambda: Stopped(Status.INTERRUPTED), self._out_of_time, room
         )
 
     def _out_of_time(self) -> BaseException | None:
@@ -162,8 +166,8 @@ class LockStep:
             self._run.end(seat.start, *seat.last_word)
         return going
 
-    def _answer(self, requests: dict[int, Request]) -> dict[int, Any]:
-        """Answer one request of every live start, evaluations in one batch."""
+    def _answer(self, requests: dict[int, Request]) -> Answers | Callable[[], Answers]:
+        """Answer one request of each start, evaluations in one batch; or begin to."""
         answers: dict[int, Any] = {}
         evaluated: list[int] = []
         for start, request in requests.items():
@@ -179,9 +183,20 @@ class LockStep:
         if not evaluated:
             return answers
         points = np.concatenate([requests[start].payload[0] for start in evaluated])
+
+        def taken(found: Evaluation) -> Answers:
+            return answers | {start: found.row(row) for row, start in enumerate(evaluated)}
+
         try:
-            found = self._run.evaluate(points, evaluated)
+            if self._overlaps:
+                finish = self._run.begin(points, evaluated)
+                return lambda: taken(finish())
+            return taken(self._run.evaluate(points, evaluated))
         except Stopped as reason:
             stops = {start: Stopped(reason.status, reason.detail) for start in evaluated}
             return answers | stops
-        return answers | {start: found.row(row) for row, start in enumerate(evaluated)}
+
+
+def overlaps(run: Any) -> bool:
+    """Return whether the model can compute while solvers work; a run in other variables waits."""
+    return isinstance(run, Run) and run.problem.overlaps

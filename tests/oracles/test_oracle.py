@@ -38,6 +38,7 @@ from constrained_actmax import (
 from constrained_actmax.conformance import check_oracle
 from constrained_actmax.errors import ModelError, NonFiniteError, SpecificationError
 from constrained_actmax.oracles import evaluate_together
+from constrained_actmax.oracles.compiled import Line
 
 L = keras.layers
 
@@ -475,3 +476,34 @@ def test_description() -> None:
     assert about["model"] == "dense_model"
     assert about["precision"] == "float64"
     assert about["versions"]["tensorflow"] == tf.__version__
+
+
+def test_what_was_begun_gives_the_same_bits_and_is_counted_once() -> None:
+    oracle = Oracle(convolutional("float32"), Logit(1))
+    x = np.random.default_rng(0).random((8, oracle.size))
+    values, jacobian = oracle.evaluate(x)
+    assert oracle.overlaps
+    first, second = oracle.begin(x), oracle.begin(x[::-1].copy())
+    assert (oracle.rows, oracle.calls) == (24, 3)
+    begun_values, begun_jacobian = second()
+    np.testing.assert_array_equal(begun_values[::-1], values)
+    np.testing.assert_array_equal(begun_jacobian[::-1], jacobian)
+    np.testing.assert_array_equal(first()[1], jacobian)
+
+
+def test_an_error_in_a_call_that_was_begun_concerns_no_later_call() -> None:
+    def halved(x: np.ndarray) -> np.ndarray:
+        if x[0] < 0:
+            raise ArithmeticError("below zero")
+        return x / 2
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float64)])
+    def function(x: Any) -> Any:
+        return tf.numpy_function(halved, [x], [tf.float64])
+
+    line, concrete = Line(), function.get_concrete_function()
+    bad = line.begin(concrete, [tf.constant([-1.0], tf.float64)])
+    with pytest.raises(Exception, match="below zero"):
+        bad()
+    good = line.begin(concrete, [tf.constant([1.0], tf.float64)])
+    np.testing.assert_array_equal(good()[0], [0.5])
