@@ -43,7 +43,7 @@ POLISHED_FROM = 1e-3
 INNER_STEPS = 100
 #: On networks with kinks: steps of pgd in the first round, which crosses them, and of spg in the
 #: others, which put x on its limits. Measured by docs/benchmarks/output_limits.py.
-CROSSING_STEPS, SETTLING_STEPS = 150, 30
+CROSSING_STEPS, SETTLING_STEPS = 300, 30
 #: Rounds without a gain in feasibility or value after which a row is stuck at a kink, and the
 #: relative gain that counts; with kinks, and without.
 PATIENCE = {True: 2, False: 4}
@@ -314,13 +314,13 @@ class AugmentedLagrangian(Solver):
         reason = inner.refusal(Subproblem(problem))  # type: ignore[arg-type]
         return None if reason is None else f"augmented-lagrangian's inner method: {reason}"
 
-    def _inner(self, problem: Problem, number: int = 0) -> Solver:
+    def _inner(self, problem: Problem, number: int = 0, ways: int = 1) -> Solver:
         """Return what minimises over C in a round."""
         if self.inner is not None:
             return self.inner
         if problem.smooth is False:
             if number == 0:
-                return PGD(iterations=CROSSING_STEPS)
+                return PGD(iterations=CROSSING_STEPS // ways)
             return SPG(max_iterations=SETTLING_STEPS)
         if problem.set.only_box:
             return LBFGSB(maxiter=INNER_STEPS)
@@ -339,7 +339,7 @@ class AugmentedLagrangian(Solver):
         if ways > 1 and hopeful.any():
             others = len(x0) + np.flatnonzero(hopeful)
             x[others] = contracted(augmented, x[others], others)  # type: ignore[arg-type]
-        self._follow(run, augmented, x, live)
+        self._follow(run, augmented, x, live, ways)
         # A start ends as its better path did.
         order = np.lexsort([np.arange(len(whose)), augmented.held])
         for path in order.tolist():
@@ -351,11 +351,11 @@ class AugmentedLagrangian(Solver):
         problem, left = run.problem, run.remaining
         if self.beginnings == 1 or problem.smooth is not False or not problem.constraints:
             return False
-        affordable = left is None or left // count >= 2 * (STEPS + CROSSING_STEPS)
+        affordable = left is None or left // count >= 2 * STEPS + CROSSING_STEPS
         return affordable and can_contract(problem.set)
 
-    def _follow(self, run: Run, augmented: Augmented, x: Rows, live: np.ndarray) -> None:
-        """Follow every path to its end."""
+    def _follow(self, run: Run, augmented: Augmented, x: Rows, live: np.ndarray, ways: int) -> None:
+        """Follow every path to its end, so many of each start."""
         problem, kinked = run.problem, run.problem.smooth is False
         count, whose, first = len(x), augmented.whose, x.copy()
         worst = np.full(count, np.inf)
@@ -375,7 +375,7 @@ class AugmentedLagrangian(Solver):
                 return
             augmented.begin(paths)
             augmented.tolerance = tolerance
-            inner = self._inner(problem, number)
+            inner = self._inner(problem, number, ways)
             inner._run(augmented, x[paths], paths)  # type: ignore[arg-type]
             for path in paths.tolist():
                 if int(whose[path]) in run.ended:
@@ -512,7 +512,7 @@ class AugmentedLagrangian(Solver):
                 lead = float(augmented.known(path, point).f[0] - stuck.f[0])
                 penalty = max(penalty, 2.0 * PENALTY_GROWTH * lead / max(distance, TINY))
                 penalty = min(penalty, LARGEST_PENALTY)
-                restored = crossed(point, CROSSING_STEPS, 1.0, penalty)
+                restored = crossed(point, CROSSING_STEPS // 2, 1.0, penalty)
                 break
         augmented.weight[path], augmented.penalty[path] = 1.0, penalty
         return restored
