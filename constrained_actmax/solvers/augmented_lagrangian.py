@@ -51,6 +51,9 @@ GAIN = {True: 1e-4, False: 1e-7}
 #: What a path has to promise beyond the best of its start's paths, relatively, and after how many
 #: rounds without it is left.
 LEAD, BEHIND = 1e-3, 2
+#: How near to its limit c is led against it, relative to max(1, |limit|), and how often that is
+#: tried.
+PRESSED_FROM, PRESSES = 1e-2, 3
 #: Steps of pgd on the violation alone where the rounds end at its local minimum, and how often.
 RESTORING_STEPS, RESTORATIONS = 100, 2
 
@@ -345,6 +348,37 @@ class AugmentedLagrangian(Solver):
         for path in order.tolist():
             if path in augmented.left:
                 run.end(int(whose[path]), *augmented.left[path])
+        if run.problem.smooth is False:
+            for start in starts.tolist():
+                self._press(run, start)
+
+    @staticmethod
+    def _press(run: Run, start: int) -> None:
+        """Lead the best point against the limits that it nearly reaches, downhill over C.
+
+        Across kinks a path ends a little before them, and then nothing shows what they cost.
+        """
+        problem = run.problem
+        for _ in range(PRESSES):
+            x = run.best_x[start]
+            if x is None:
+                return
+            found = run.evaluate(x[np.newaxis], [start])
+            length = float(np.linalg.norm(found.gradient[0]))
+            if not length > 0.0:
+                return
+            there = run.project(x[np.newaxis] - found.gradient / length, [start], "length")[0]
+            way = there - x
+            rate, c = found.jacobian[0] @ way, found.c[0]
+            limit = np.where(rate > 0.0, problem.upper, problem.lower)
+            gap = np.abs(limit - c)
+            near = (rate != 0.0) & (gap <= PRESSED_FROM * np.maximum(1.0, np.abs(limit)))
+            if not near.any():
+                return
+            step = float(np.min(gap[near] / np.abs(rate[near])))
+            shares = min(step, 1.0) * np.array([0.5, 0.9, 0.99, 1.0])
+            points = run.project(x + shares[:, np.newaxis] * way, [start] * len(shares), "length")
+            run.evaluate(points, [start] * len(shares))
 
     def _begins_twice(self, run: Run, count: int) -> bool:
         """Whether each start is followed from itself and from where a contracting set leads it."""
