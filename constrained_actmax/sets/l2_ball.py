@@ -158,7 +158,7 @@ class L2Ball(ConvexSet):
         d = (x if every else x[out]) - c
         a, b, squares, nearest = self._seen_from_center(lower, upper)
         if squares is not None:  # c lies in the box
-            floor, cap, m = None, np.where(d >= 0.0, squares[1], squares[0]), d * d
+            floor, cap, m = None, _by_sign(d, *squares), d * d
         else:
             positive = (a > 0.0) | ((d >= 0.0) & ~(b < 0.0))
             m = np.maximum(np.where(positive, d, -d), 0.0)
@@ -236,3 +236,16 @@ class L2Ball(ConvexSet):
         )
         free = ScipyForm.free(self.dimension)
         return ScipyForm(free.lower, free.upper, smooth=(half_square,))
+
+
+def _by_sign(d: Rows, low: Vector, high: Vector) -> Rows:
+    """Return high where d >= 0, else low; without branches, which signs at random make slow."""
+    if d.shape[1] < LONG_ROW:
+        return np.where(d >= 0.0, high, low)
+    with np.errstate(invalid="ignore"):
+        gap = high - low
+    if not np.isfinite(gap).all():
+        return np.where(d >= 0.0, high, low)
+    chosen: Rows = gap * (d >= 0.0)
+    chosen += low
+    return np.maximum(chosen, 0.0, out=chosen)
