@@ -249,6 +249,8 @@ class Problem:
                 f"got {feasibility_tolerance!r}."
             )
         self.feasibility_tolerance = float(feasibility_tolerance)
+        from constrained_actmax.oracles.oracle import Oracle
+
         sets, functional = _sorted_constraints(constraints)
         user_oracle = _oracle(model, objective, functional, model_options)
         self.user_oracle = user_oracle
@@ -264,6 +266,8 @@ class Problem:
         self.lower, self.upper, self.imposed, self._functions = _imposed(
             functional, user_oracle, self.layout
         )
+        #: Whether TensorFlow computes the objective and all constraints on functions.
+        self.compiled = not self._functions and isinstance(user_oracle, Oracle)
         self.objective_text = _objective_text(user_oracle)
         self.set.check_nonempty()
         self._refuse_unbounded()

@@ -19,11 +19,12 @@ Answers: TypeAlias = dict[int, Any]
 class Rounds:
     """A server, which is the caller, and one greenlet for each live job, all in one thread.
 
-    Every live job asks for one thing and waits. When all have asked, the server computes the
-    answers together and lets the jobs go on, each until it asks again, in the order of their keys.
-    A greenlet is a stack that a thread can leave and come back to: the jobs are ordinary functions,
-    stopped wherever they ask. Threads would do the same with dearer switches and the caches of
-    another core; and here nothing waits for anything, so nothing can hang or stay behind.
+    Every live job asks for one thing and waits. When all that fit into one answer have asked, the
+    server computes the answers together and lets the jobs go on, each until it asks again, in the
+    order of their keys. A greenlet is a stack that a thread can leave and come back to: the jobs
+    are ordinary functions, stopped wherever they ask. Threads would do the same with dearer
+    switches and the caches of another core; and no job waits for another, so none can hang or stay
+    behind.
 
     Where there are more jobs than one answer has room for, they take turns: while the answers of
     some are computed elsewhere, others go on. Who is asked with whom, and in which order, follows

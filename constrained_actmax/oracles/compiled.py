@@ -296,6 +296,12 @@ class Line:
 
         self._executor = executor.new_executor(enable_async=True)
 
+    def __del__(self) -> None:
+        try:
+            self._executor.wait()
+        except Exception:  # of a call that nobody waits for any more
+            self._executor.clear_error()
+
     def begin(
         self, function: Callable[..., Any], arguments: Sequence[Any]
     ) -> Callable[[], list[Any]]:

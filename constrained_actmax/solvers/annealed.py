@@ -16,11 +16,9 @@ from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.result import Status
 from constrained_actmax.run import EXACT, MOST_ROWS, Run
-from constrained_actmax.solvers.base import Solver
+from constrained_actmax.solvers.base import TINY, Solver, reach
 from constrained_actmax.solvers.spg import needs_only_a_set
 
-#: A step this many diameters long lands where the set ends along the gradient.
-BEYOND = 1e3
 #: Shares of a rung's steps after which a candidate that has lost this share of its gain goes on
 #: from its best point: long steps may have left that far behind, where an output saturates.
 TURNS, LOST = (0.5, 0.75, 0.9), 0.5
@@ -32,7 +30,6 @@ TIME_FOR_DRAWS = 0.1
 SMALLEST_SHARE = 20
 #: Slopes below this are taken for rounding.
 LEAST_SLOPE = 1e-6
-TINY = float(np.finfo(np.float64).tiny)
 #: Marks the seeds of these draws, so that they differ from a user's own of the same number.
 DRAWS = 20189
 
@@ -98,8 +95,8 @@ class Annealed(Solver):
 
     The objective is not concave, so one start is a lottery. By successive halving [3]_, the first
     rung runs a few steps from the start and from draws in C, side by side in one model call a
-    round, one candidate for each `rows_per_draw` rows of the budget: the nearest power of two, the
-    number of rows that a model call takes anyway. The best of each `narrowing` go on to the next
+    round, one candidate for each `rows_per_draw` rows of the budget: the power of two nearest in
+    ratio, as many rows as a model call takes anyway. The best of each `narrowing` go on to the next
     rung, which has the same rows for fewer candidates and so more steps, again from the full
     length; the last rung has the rest, for the best one or few. On the way a candidate that has
     lost most of its gain goes back to its best point. Deterministic: the draws depend on the number
@@ -207,7 +204,7 @@ class Annealed(Solver):
             rungs = self.rungs(share, 1)
         run.carry(count * rungs[0][0])
         search = self._begin(run, x0, first, starts, rungs[0][0], cycle)
-        length = self._reach(run, search)
+        length = reach(run.problem, search.x, search.g, search.live)
         timed, over = False, 0.0
         for place, (candidates, rows) in enumerate(rungs):
             if place:
@@ -344,19 +341,6 @@ class Annealed(Solver):
         """Let these candidates go on from their best points."""
         search.x[rows], search.f[rows] = search.best_x[rows], search.best_f[rows]
         search.g[rows] = search.best_g[rows]
-
-    def _reach(self, run: Run, search: Search) -> Vector:
-        """Return how far the set goes along each first step."""
-        norm = np.maximum(np.linalg.norm(search.g, axis=1), TINY)
-        diameter = run.problem.set.diameter
-        if not np.isfinite(diameter):
-            size: Vector = np.maximum(1.0, np.linalg.norm(search.x, axis=1))
-            return size
-        unit = np.where(search.live[:, np.newaxis], search.g / norm[:, np.newaxis], 0.0)
-        end = run.problem.set.project(search.x - BEYOND * diameter * unit)
-        reach: Vector = np.linalg.norm(end - search.x, axis=1)
-        positive: Vector = np.where(reach > 0, reach, diameter)
-        return positive
 
     def _measure(self, run: Run, search: Search) -> None:
         rows = np.flatnonzero(search.live)

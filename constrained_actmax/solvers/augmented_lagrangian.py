@@ -15,8 +15,10 @@ from constrained_actmax.optimality import measure
 from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.result import Status
 from constrained_actmax.run import Run
+from constrained_actmax.solvers.annealed import Annealed
 from constrained_actmax.solvers.base import Solver, needs_gradients
 from constrained_actmax.solvers.contraction import STEPS, can_contract, contracted
+from constrained_actmax.solvers.converge_and_search import ConvergeAndSearch
 from constrained_actmax.solvers.l_bfgs_b import LBFGSB
 from constrained_actmax.solvers.pgd import PGD
 from constrained_actmax.solvers.polishing import polish
@@ -257,10 +259,11 @@ class AugmentedLagrangian(Solver):
     :math:`\lambda \leftarrow \rho (w - P_{[l,u]}(w))`, and rho grows tenfold unless the violation
     halved. Memory is linear in n. On networks with kinks each start is followed twice, side by
     side: from itself, and from where steps over a dilated set that contracts to C lead it; the
-    better end counts. A small smooth problem, with bounds and linear rows for C, is finished by
-    Newton's method on its active limits. Where the violation stays and its own gradient
-    vanishes on C, or on networks with kinks a search for feasibility alone fails too, the problem
-    is called infeasible there and the least violating point is returned.
+    better end counts, led against the limits that it nearly reaches. A small smooth problem, with
+    bounds and linear rows for C, is finished by Newton's method on its active limits. Where the
+    violation stays and its own gradient vanishes on C, or on networks with kinks a search for
+    feasibility alone fails too, the problem is called infeasible there and the least violating
+    point is returned.
 
     Parameters
     ----------
@@ -271,8 +274,10 @@ class AugmentedLagrangian(Solver):
     max_rounds : int, default 50
         Updates of the multipliers.
     beginnings : {2, 1}
-        With 1, every start is followed from itself alone. So it is on smooth problems, where C is
-        nothing but bounds, and where the budget has fewer than 400 evaluations for a start.
+        With 1, every start is followed from itself alone. So it is on smooth problems, with
+        functions that TensorFlow does not compute, where C is nothing but bounds, and where the
+        budget has fewer than about 400 evaluations for a start. With 2, the model is evaluated
+        outside C too, always within the bounds that C states; answers lie in C.
     autoscale : bool, default True
         Whether each constraint is divided by max(1, its largest slope) at the start; tolerances
         stay in the user's units.
@@ -303,8 +308,11 @@ class AugmentedLagrangian(Solver):
                 "augmented-lagrangian: inner must be a Solver such as SPG(), "
                 f"got {type(self.inner).__name__}."
             )
-        if isinstance(self.inner, AugmentedLagrangian):
-            raise SpecificationError("augmented-lagrangian: inner must minimise over C alone.")
+        if isinstance(self.inner, AugmentedLagrangian | Annealed | ConvergeAndSearch):
+            raise SpecificationError(
+                "augmented-lagrangian: inner must be a local method over C alone, such as SPG(), "
+                f"got {type(self.inner).__name__}."
+            )
 
     @override
     def refusal(self, problem: Problem) -> str | None:
@@ -339,15 +347,17 @@ class AugmentedLagrangian(Solver):
             run.carry(len(whose))
         augmented = self._augmented(run, found, whose)
         x, live = np.tile(x0, (ways, 1)), np.tile(hopeful, ways)
-        if ways > 1 and hopeful.any():
-            others = len(x0) + np.flatnonzero(hopeful)
-            x[others] = contracted(augmented, x[others], others)  # type: ignore[arg-type]
-        self._follow(run, augmented, x, live, ways)
-        # A start ends as its better path did.
-        order = np.lexsort([np.arange(len(whose)), augmented.held])
-        for path in order.tolist():
-            if path in augmented.left:
-                run.end(int(whose[path]), *augmented.left[path])
+        try:
+            if ways > 1 and hopeful.any():
+                others = len(x0) + np.flatnonzero(hopeful)
+                x[others] = contracted(augmented, x[others], others)  # type: ignore[arg-type]
+            self._follow(run, augmented, x, live, ways)
+        finally:
+            # A start ends as its better path did, also where a limit stops the others.
+            going = set(whose[live].tolist())
+            for path in np.lexsort([np.arange(len(whose)), augmented.held]).tolist():
+                if path in augmented.left and int(whose[path]) not in going:
+                    run.end(int(whose[path]), *augmented.left[path])
         if run.problem.smooth is False:
             for start in starts.tolist():
                 self._press(run, start)
@@ -372,18 +382,27 @@ class AugmentedLagrangian(Solver):
             rate, c = found.jacobian[0] @ way, found.c[0]
             limit = np.where(rate > 0.0, problem.upper, problem.lower)
             gap = np.abs(limit - c)
-            near = (rate != 0.0) & (gap <= PRESSED_FROM * np.maximum(1.0, np.abs(limit)))
+            near = (
+                (rate != 0.0)
+                & np.isfinite(gap)
+                & (gap <= PRESSED_FROM * np.maximum(1.0, np.abs(limit)))
+            )
             if not near.any():
                 return
             step = float(np.min(gap[near] / np.abs(rate[near])))
             shares = min(step, 1.0) * np.array([0.5, 0.9, 0.99, 1.0])
             points = run.project(x + shares[:, np.newaxis] * way, [start] * len(shares), "length")
+            before = run.best_f[start]
             run.evaluate(points, [start] * len(shares))
+            if not run.best_f[start] < before:
+                return
 
     def _begins_twice(self, run: Run, count: int) -> bool:
         """Whether each start is followed from itself and from where a contracting set leads it."""
         problem, left = run.problem, run.remaining
         if self.beginnings == 1 or problem.smooth is not False or not problem.constraints:
+            return False
+        if not problem.compiled:  # a Python function may know C alone
             return False
         affordable = left is None or left // count >= 2 * STEPS + CROSSING_STEPS
         return affordable and can_contract(problem.set)
@@ -470,12 +489,11 @@ class AugmentedLagrangian(Solver):
                     leave(path, x[path], Status.STALLED)
                     continue
                 # At best, a path gets what f is where it has still broken limits.
-                rivals = live & (whose == whose[path])
-                rivals[path] = False
-                if rivals.any():
-                    ahead = float(np.min(augmented.held[whose == whose[path]]))
-                    lead = LEAD * max(1.0, abs(ahead)) if np.isfinite(ahead) else 0.0
-                    promising = not np.isfinite(ahead) or min(f, held) < ahead - lead
+                others = np.flatnonzero(whose == whose[path])
+                leader = int(others[np.argmin(augmented.held[others])])
+                ahead = float(augmented.held[leader])
+                if path != leader and np.isfinite(ahead):
+                    promising = f < ahead - LEAD * max(1.0, abs(ahead))
                     behind[path] = 0 if promising else behind[path] + 1
                     if behind[path] == BEHIND:
                         leave(path, x[path], Status.STALLED, "Another path of this start leads.")
@@ -529,11 +547,15 @@ class AugmentedLagrangian(Solver):
         distance = augmented.distance(path, stuck.c[0])
         penalty = PENALTY_GROWTH * augmented.penalty[path]
         augmented.multipliers[path] = 0.0
+        tolerance = augmented.tolerance
 
         def crossed(x: Vector, steps: int, weight: float, rho: float) -> Vector:
             augmented.weight[path], augmented.penalty[path] = weight, rho
+            augmented.tolerance = tolerance if weight else 0.1 * FINEST_VIOLATION
             augmented.begin([path])
-            crossing: Any = PGD(iterations=steps)
+            crossing: Any = (
+                PGD(iterations=steps) if steps > SETTLING_STEPS else SPG(max_iterations=steps)
+            )
             crossing._run(augmented, x[np.newaxis], whose)
             found: Vector = augmented.ended[path][0]
             return found
@@ -541,6 +563,7 @@ class AugmentedLagrangian(Solver):
         restored = None
         for x in candidates:
             point = crossed(x, RESTORING_STEPS, 0.0, 1.0)
+            point = crossed(point, SETTLING_STEPS, 0.0, 1.0)
             if run.problem.feasible(point[np.newaxis], augmented.known(path, point).c)[0]:
                 # At the point that it was stuck at L has to be larger than here.
                 lead = float(augmented.known(path, point).f[0] - stuck.f[0])
@@ -549,6 +572,7 @@ class AugmentedLagrangian(Solver):
                 restored = crossed(point, CROSSING_STEPS // 2, 1.0, penalty)
                 break
         augmented.weight[path], augmented.penalty[path] = 1.0, penalty
+        augmented.tolerance = tolerance
         return restored
 
     @staticmethod

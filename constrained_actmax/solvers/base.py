@@ -146,7 +146,7 @@ class Solver(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class RowSolver(Solver):
-    """A solver of one start at a time; several run side by side, one model call a round."""
+    """A solver of one start at a time; several run side by side, in common model calls."""
 
     #: Whether starts may run side by side; False for solvers that hold a lock.
     side_by_side: ClassVar[bool] = True

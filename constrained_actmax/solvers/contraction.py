@@ -39,7 +39,7 @@ def contracted(run: Run, x: Rows, starts: Indices, steps: int = STEPS) -> Rows:
     starts : numpy.ndarray, shape (B,)
         On whose behalf.
     steps : int, default 50
-        Evaluations of each row, and one.
+        Evaluations of each row.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Many starts of a one-start solver, side by side, with one model call a round."""
+"""Many starts of a one-start solver, side by side, their points evaluated together."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class LockStep:
     def __init__(self, runner: RowRunner, run: Run, seats: int, room: int) -> None:
         self._runner = runner
         self._run = run
-        self._overlaps = overlaps(run)
+        self._overlaps = room < seats and overlaps(run)
         self._seats: dict[int, Seat] = {}
         self._rounds = Rounds(
             self._answer, seats, lambda: Stopped(Status.INTERRUPTED), self._out_of_time, room

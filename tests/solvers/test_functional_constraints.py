@@ -236,6 +236,65 @@ def test_a_start_that_searches_for_feasibility_leaves_the_others_alone() -> None
         np.testing.assert_allclose(together.x, x, atol=1e-9)
 
 
+def test_a_limit_that_stops_the_others_does_not_unsay_how_a_start_ended() -> None:
+    starts = np.array([[8.1], [2.1], [7.9]])
+    result = cax.solve(
+        two_valleys(0.1, smooth=True),
+        starts=starts,
+        method="augmented-lagrangian",
+        budget=cax.Budget(evaluations=250),
+    )
+    assert [one.status for one in result.starts].count(cax.Status.BUDGET) == 2
+    assert result.starts[1].status is cax.Status.INFEASIBLE
+
+
+def test_an_equality_is_kept_on_a_function_with_kinks() -> None:
+    # |x|^2 = 0.5 and kinks in what is minimised: what is found to rounding only, is found.
+    def value(x: np.ndarray) -> tuple[float, np.ndarray]:
+        return float(np.abs(x - 0.3) @ np.arange(1.0, 4.0)), np.sign(x - 0.3) * np.arange(1.0, 4.0)
+
+    sphere = cax.Function(lambda x: x @ x, 0.5, 0.5, jacobian=lambda x: 2.0 * x, name="square")
+    row = cax.Linear(np.ones((1, 3)), None, 1.9)
+    for seed in range(4):
+        x0 = np.random.default_rng(seed).uniform(0.2, 0.9, size=3)
+        problem = cax.Problem(
+            cax.FunctionOracle(value, 3, smooth=False),
+            constraints=[cax.Box(0, 1), row, sphere],
+            sense="minimize",
+            x0=x0,
+        )
+        result = cax.solve(problem, method="augmented-lagrangian")
+        assert result.feasible, seed
+
+
+def test_what_is_defined_on_the_set_alone_is_not_asked_outside() -> None:
+    # The root is real where the entries add up to at most 2; the set ends at 1.9.
+    def root(x: np.ndarray) -> float:
+        return float(np.sqrt(2.0 - x.sum())) if x.sum() <= 2.0 else 1.0 / 0.0
+
+    limit = cax.Function(
+        root, 0.5, None, jacobian=lambda x: np.full(4, -0.5 / root(x)), name="root"
+    )
+    weights = np.array([1.0, 2.0, 3.0, 4.0])
+    pull = cax.FunctionOracle(lambda x: (-float(weights @ x), -weights), 4, smooth=False)
+    problem = cax.Problem(
+        pull,
+        constraints=[cax.Box(0, 1), cax.Linear(np.ones((1, 4)), None, 1.9), limit],
+        sense="minimize",
+        x0=np.full(4, 0.4),
+    )
+    result = cax.solve(problem, method="augmented-lagrangian")
+    assert result.feasible
+    # At most 1.75 in all, where the root is 0.5: the two dearest entries first.
+    assert result.fun == pytest.approx(-(4.0 + 0.75 * 3.0), abs=1e-4)
+
+
+@pytest.mark.parametrize("inner", [cax.Annealed(), cax.AugmentedLagrangian()])
+def test_the_inner_method_is_a_local_one(inner: Any) -> None:
+    with pytest.raises(cax.SpecificationError, match=r"local method over C alone.*got A"):
+        cax.AugmentedLagrangian(inner=inner)
+
+
 @pytest.mark.parametrize(
     ("subject", "wanted", "rival"),
     [("Coat", "Pullover", "Shirt"), ("T-shirt/top", "Shirt", "Dress")],

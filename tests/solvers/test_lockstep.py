@@ -463,3 +463,18 @@ def test_a_thousand_runs_do_not_grow() -> None:
     finally:
         tracemalloc.stop()
     assert held < 0.5  # MB, with NumPy's arrays; starts of the network alone are 0.9
+
+
+def test_an_oracle_that_overrides_its_evaluation_is_asked_by_it() -> None:
+    class Damped(cax.Oracle):
+        asked = 0
+
+        def _evaluate(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            Damped.asked += len(x)
+            return super()._evaluate(x)
+
+    problem = cax.Problem(
+        Damped(cax.examples.load_model(), cax.Logit(0)), constraints=[cax.Box(0, 1)]
+    )
+    result = cax.solve(problem, method="L-BFGS-B", starts=16, options={"maxiter": 3})
+    assert Damped.asked >= result.nfev
