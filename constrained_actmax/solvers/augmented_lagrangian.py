@@ -549,27 +549,24 @@ class AugmentedLagrangian(Solver):
         augmented.multipliers[path] = 0.0
         tolerance = augmented.tolerance
 
-        def crossed(x: Vector, steps: int, weight: float, rho: float) -> Vector:
+        def led(x: Vector, solver: Solver, weight: float, rho: float) -> Vector:
             augmented.weight[path], augmented.penalty[path] = weight, rho
             augmented.tolerance = tolerance if weight else 0.1 * FINEST_VIOLATION
             augmented.begin([path])
-            crossing: Any = (
-                PGD(iterations=steps) if steps > SETTLING_STEPS else SPG(max_iterations=steps)
-            )
-            crossing._run(augmented, x[np.newaxis], whose)
+            solver._run(augmented, x[np.newaxis], whose)  # type: ignore[arg-type]
             found: Vector = augmented.ended[path][0]
             return found
 
         restored = None
         for x in candidates:
-            point = crossed(x, RESTORING_STEPS, 0.0, 1.0)
-            point = crossed(point, SETTLING_STEPS, 0.0, 1.0)
+            point = led(x, PGD(iterations=RESTORING_STEPS), 0.0, 1.0)
+            point = led(point, SPG(max_iterations=SETTLING_STEPS), 0.0, 1.0)
             if run.problem.feasible(point[np.newaxis], augmented.known(path, point).c)[0]:
                 # At the point that it was stuck at L has to be larger than here.
                 lead = float(augmented.known(path, point).f[0] - stuck.f[0])
                 penalty = max(penalty, 2.0 * PENALTY_GROWTH * lead / max(distance, TINY))
                 penalty = min(penalty, LARGEST_PENALTY)
-                restored = crossed(point, CROSSING_STEPS // 2, 1.0, penalty)
+                restored = led(point, PGD(iterations=CROSSING_STEPS // 2), 1.0, penalty)
                 break
         augmented.weight[path], augmented.penalty[path] = 1.0, penalty
         augmented.tolerance = tolerance
