@@ -10,7 +10,7 @@ from constrained_actmax.sets.intersection import Intersection
 from constrained_actmax.solvers.base import TINY, reach
 
 #: How much farther than C the dilated set goes at first, as a share of C, and the steps in which it
-#: contracts. Measured by docs/benchmarks/output_limits.py.
+#: contracts. What that brings is in docs/benchmarks/output_limits.md.
 DILATION, STEPS = 2.0, 50
 
 
