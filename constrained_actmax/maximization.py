@@ -17,7 +17,7 @@ from constrained_actmax.errors import RefusedError, SpecificationError, suggest
 from constrained_actmax.layout import Rows, Structure, Vector, conform
 from constrained_actmax.optimality import measure
 from constrained_actmax.oracles.base import BaseOracle
-from constrained_actmax.problem import FEASIBILITY_TOLERANCE, MODEL_OPTIONS, Problem
+from constrained_actmax.problem import MODEL_OPTIONS, Problem
 from constrained_actmax.progress import Line
 from constrained_actmax.result import (
     Budget,
@@ -35,10 +35,10 @@ from constrained_actmax.solvers.selection import SOLVERS, select
 if TYPE_CHECKING:
     from constrained_actmax.objectives.base import Objective
 
-#: Default residual that counts as converged; at least the root of the model's machine epsilon,
-#: below which its gradient is noise.
+#: Default stationarity residual that counts as converged; at least the root of the model's machine
+#: epsilon, below which its values cannot tell a step from noise.
 TOLERANCE = 1e-6
-#: A start moved by more than this, relative to its size, is worth a note.
+#: A start moved by more than this, in units of the entries' sizes, is worth a note.
 MOVED = 1e-9
 
 Starts = int | Any
@@ -57,7 +57,7 @@ def maximize(
     seed: int | None = None,
     budget: Budget | None = None,
     tol: float | None = None,
-    feasibility_tolerance: float = FEASIBILITY_TOLERANCE,
+    feasibility_tolerance: float | None = None,
     options: Mapping[str, Any] | None = None,
     callback: Callback | None = None,
     progress: Callback | bool | None = None,
@@ -90,10 +90,13 @@ def maximize(
     budget : Budget, optional
         Limits of the whole call.
     tol : float, optional
-        Projected-gradient residual in input units that counts as converged; by default 1e-6, and
-        for a model that computes in less than float64 the root of its machine epsilon (3.5e-4).
-    feasibility_tolerance : float, default 1e-6
-        For constraints that are not projected on, relative to ``max(1, |bound|)``.
+        Stationarity residual that counts as converged, a pure number (`Optimality`); by default
+        1e-6, and for a model that computes in less than float64 the root of its machine epsilon
+        (3.5e-4).
+    feasibility_tolerance : float, optional
+        Largest violation of a constraint that is not projected on, in units of what its function
+        changes over the set, a pure number; by default 1e-6, or ten times the model's machine
+        epsilon where that is larger. An absolute ``tolerance=`` of a constraint wins.
     options : mapping, optional
         Settings of the method: SciPy's own keys for SciPy's methods, the fields of ours for ours.
     callback : callable, optional
@@ -148,7 +151,7 @@ def minimize(
     seed: int | None = None,
     budget: Budget | None = None,
     tol: float | None = None,
-    feasibility_tolerance: float = FEASIBILITY_TOLERANCE,
+    feasibility_tolerance: float | None = None,
     options: Mapping[str, Any] | None = None,
     callback: Callback | None = None,
     progress: Callback | bool | None = None,
@@ -212,8 +215,9 @@ def solve(
             f"budget: {budget.evaluations} evaluations are fewer than the {len(points)} starts."
         )
     with Line(problem, budget, listener, shown) as line:
+        own = problem.scaled
         run = Run(
-            problem,
+            own,
             len(points),
             budget=budget,
             callback=callback,
@@ -222,8 +226,8 @@ def solve(
             reserve=not solver.stays_inside,
         )
         run.notes.extend(notes)
-        ended = solver.solve(run, points)
-    return _result(run, solver, reason, points, ended, used_seed)
+        ended = solver.solve(run, own.point(points))
+    return _result(problem, run, solver, reason, points, ended, used_seed)
 
 
 @dataclass(frozen=True)
@@ -439,7 +443,7 @@ def _starting_points(
             raise SpecificationError("starts: an array gives them all; leave x0 out.")
         given = _rows(problem, starts)
         inside = project(given)
-        moved = [row for row in range(len(given)) if _moved(given[row], inside[row])]
+        moved = [row for row in range(len(given)) if _moved(problem, given[row], inside[row])]
         notes = []
         if moved:
             notes.append(f"{len(moved)} of {len(given)} starts were outside C and were projected.")
@@ -451,13 +455,14 @@ def _starting_points(
     notes = []
     if first is not None:
         inside = project(first)
-        if _moved(first, inside):
+        if _moved(problem, first, inside):
             distance = float(np.linalg.norm(inside - first))
             notes.append(f"x0 was outside C and was projected, {distance:.3g} away.")
         points.append(inside)
     draws = int(starts) - len(points)
     if draws:
-        points.extend(drawn(problem, draws, seed))
+        own = problem.scaled
+        points.extend(project(own.original(drawn(own, draws, seed))))
     return np.stack(points), notes, seed if draws else None
 
 
@@ -489,12 +494,14 @@ def _rows(problem: Problem, starts: Any) -> Rows:
     return np.stack([layout.flatten(one, "starts") for one in array])
 
 
-def _moved(given: Vector, inside: Vector) -> bool:
-    scale = max(1.0, float(np.max(np.abs(given), initial=0.0)))
-    return bool(np.max(np.abs(given - inside), initial=0.0) > MOVED * scale)
+def _moved(problem: Problem, given: Vector, inside: Vector) -> bool:
+    if np.array_equal(given, inside):
+        return False
+    return bool(np.max(np.abs(given - inside) / problem.scales.columns, initial=0.0) > MOVED)
 
 
 def _result(
+    problem: Problem,
     run: Run,
     solver: Solver,
     reason: str,
@@ -502,9 +509,8 @@ def _result(
     ended: list[Termination],
     seed: int | None,
 ) -> Result:
-    problem = run.problem
     measured = [
-        _measured(run, start, points[start], one, solver.measures_gap)
+        _measured(problem, run, start, points[start], one, solver.measures_gap)
         for start, one in enumerate(ended)
     ]
     feasible = [row for row, (one, _) in enumerate(measured) if one.feasible]
@@ -525,8 +531,11 @@ def _result(
     violations = [
         (str(member), float(member.violation(chosen.x))) for member in problem.set.members
     ]
+    tolerances: list[float | None] = [None] * len(violations)
     _, found = run.returned(best, ended[best].x)
-    violations.extend(_functional_violations(problem, found.c[0]))
+    c = found.c[0] * problem.scales.constraints if problem.constraints else found.c[0]
+    violations.extend(_functional_violations(problem, c))
+    tolerances.extend(problem.tolerances)
     return Result(
         x=problem.layout.unflatten(chosen.x),
         batch=problem.user_oracle.batch(chosen.x),
@@ -534,6 +543,7 @@ def _result(
         fun=problem.sign * chosen.value,
         feasible=chosen.feasible,
         violations=violations,
+        tolerances=tolerances,
         maxcv=chosen.violation,
         optimality=optimality,
         status=status,
@@ -557,25 +567,27 @@ def _result(
             "model": problem.user_oracle.describe(),
             "tol": run.tolerance,
             "feasibility_tolerance": problem.feasibility_tolerance,
+            "scales": problem.scales.to_dict(),
         },
         versions=versions(),
     )
 
 
 def _measured(
-    run: Run, start: int, x0: Vector, ended: Termination, gap: bool
+    problem: Problem, run: Run, start: int, x0: Vector, ended: Termination, gap: bool
 ) -> tuple[Start, Optimality]:
     """Measure the best point of one start again, projected on C once more."""
-    problem = run.problem
-    x, found = run.returned(start, ended.x)
+    y, found = run.returned(start, ended.x)
     if not problem.oracle.differentiable:
-        found = run.differenced(x)
+        found = run.differenced(y)
+    x = run.problem.original(y)
+    found = run.problem.unscaled(found)
     optimality = measure(problem, x, found, gap=gap)
     feasible = bool(problem.feasible(x[np.newaxis], found.c)[0]) and bool(found.finite[0])
     status, detail = ended.status, ended.detail
     if status is Status.INFEASIBLE and feasible:  # the search ended outside, and had been inside
         status = Status.STALLED
-    slack = problem.feasibility_tolerance * max(1.0, abs(float(found.f[0])))
+    slack = run.problem.feasibility_tolerance
     missed = []
     if optimality.stationarity > run.tolerance:
         missed.append(f"residual {optimality.stationarity:.2g} > tol {run.tolerance:.2g}")
@@ -588,9 +600,13 @@ def _measured(
         detail = f"{detail} {words[0].upper()}{words[1:]}."
     elif status in (Status.STALLED, Status.BUDGET) and stationary and feasible:
         status = Status.CONVERGED
+    scales = problem.scales
     steepest = float(np.max(np.abs(found.gradient[0]), initial=0.0))
-    stayed = float(np.max(np.abs(x - x0), initial=0.0)) <= run.tolerance
-    flat = stayed and steepest <= run.tolerance
+    stayed = float(np.max(np.abs(x - x0) / scales.columns, initial=0.0)) <= run.tolerance
+    slopes = np.abs(found.gradient[0]) * scales.columns
+    flat = stayed and float(np.max(slopes, initial=0.0)) <= run.tolerance * max(
+        scales.slope, abs(float(found.f[0]))
+    )
     if status is Status.CONVERGED and flat and _saturates(problem):
         # Every point passes the test of stationarity where the slopes are below tol.
         status = Status.ZERO_GRADIENT

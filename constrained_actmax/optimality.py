@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from constrained_actmax.layout import Vector
 from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.result import Optimality
 
+EPSILON = float(np.finfo(np.float64).eps)
 #: Steps of the dual ascent that estimates the multipliers of functional constraints.
 DUAL_STEPS = 60
 #: The projection's derivative is differenced along at most so many rows, with this step, where
@@ -17,9 +20,84 @@ DIFFERENCE = 1e-6
 EXACT_PROJECTION = 1e-8
 #: Share of the mean curvature that keeps the multipliers of dependent rows finite.
 RIDGE = 1e-12
-#: A bound counts as active within this share of max(1, |bound|); where the network has kinks
-#: searches end less near to it.
+#: A bound on a function counts as active within this share of the function's size; where the
+#: network is nonsmooth searches end less near to it.
 ACTIVE_TOLERANCE, KINKED_TOLERANCE = 1e-5, 1e-4
+#: An entry is at its bound within so many roundings of the bound, or this share of its width.
+BOUND_ROUNDINGS, AT_BOUND = 4.0, 1e-12
+
+
+@dataclass(frozen=True)
+class Residuals:
+    r"""The KKT residuals of a point in a problem's own units: pure numbers.
+
+    Parameters
+    ----------
+    stationarity : float
+        :math:`\|P_C(y - \nabla L) - y\|_\infty`; NaN where the evaluation is not finite.
+    violation : float
+        Largest violation of any constraint.
+    complementarity : float
+        :math:`\max_i |\mu_i| \min(c_i - l_i, u_i - c_i)`, over the range of the objective.
+    mu : numpy.ndarray, shape (m,)
+        Multipliers of the functional constraints.
+    slope : numpy.ndarray, shape (n,)
+        The gradient of the Lagrangian.
+    y : numpy.ndarray, shape (n,)
+        The point, its entries on the bounds that they are at.
+    """
+
+    stationarity: float
+    violation: float
+    complementarity: float
+    mu: Vector
+    slope: Vector
+    y: Vector
+
+
+def residuals(problem: Problem, y: Vector, found: Evaluation, row: int = 0) -> Residuals:
+    """Measure a point of a problem in its own units (`Problem.scaled`).
+
+    Parameters
+    ----------
+    problem : Problem
+        In its own units.
+    y : numpy.ndarray, shape (n,)
+        The point.
+    found : Evaluation
+        Of which row `row` is this point.
+    row : int, default 0
+        Which one.
+    """
+    if problem.split is not None:
+        z = problem.split.y(y[np.newaxis])
+        return residuals(problem.split, z[0], problem.split.lifted(found.row(row), z))
+    c, jacobian = found.c[row], found.jacobian[row]
+    violation = float(problem.violation(y[np.newaxis], found.c[row : row + 1])[0])
+    gradient = found.gradient[row]
+    if not found.finite[row]:
+        return Residuals(np.nan, violation, np.nan, np.zeros_like(c), gradient, y)
+    y = on_bounds(problem, y)
+    mu = multipliers(problem, y, gradient, c, jacobian)
+    slope = gradient + mu @ jacobian if mu.size else gradient
+    stationarity = float(np.max(np.abs(problem.set.project(y - slope) - y), initial=0.0))
+    complementarity = _complementarity(problem, c, mu) / problem.range
+    return Residuals(stationarity, violation, complementarity, mu, slope, y)
+
+
+def on_bounds(problem: Problem, y: Vector) -> Vector:
+    """Return the point with the entries that are a rounding off a bound on it.
+
+    Within ``max(4 eps |bound|, 1e-12 w)``, w the size of the entry.
+    """
+    lower, upper = problem.set.bounds()
+    moved = y
+    for bound in (lower, upper):
+        reach = np.maximum(BOUND_ROUNDINGS * EPSILON * np.abs(bound), AT_BOUND)
+        near = np.isfinite(bound) & (np.abs(y - bound) <= reach) & (lower < upper)
+        if near.any():
+            moved = np.where(near, bound, moved)
+    return moved
 
 
 def measure(
@@ -30,7 +108,7 @@ def measure(
     Parameters
     ----------
     problem : Problem
-        What is asked.
+        What is asked, in the user's units.
     x : numpy.ndarray, shape (n,)
         The point.
     found : Evaluation
@@ -43,39 +121,40 @@ def measure(
     Returns
     -------
     Optimality
-        Stationarity is NaN where a number of the evaluation is not finite.
+        Residuals are NaN where a number of the evaluation is not finite.
     """
-    if problem.split is not None:
-        y = problem.split.y(x[np.newaxis])
-        there = problem.split.lifted(found.row(row), y)
-        return measure(problem.split, y[0], there, gap=gap)
-    c, jacobian = found.c[row], found.jacobian[row]
-    violation = float(problem.violation(x[np.newaxis], found.c[row : row + 1])[0])
-    if not found.finite[row]:
-        return Optimality(np.nan, np.nan, violation)
-    gradient = found.gradient[row]
-    scale = max(1.0, float(np.max(np.abs(gradient), initial=0.0)))
-    mu = multipliers(problem, x, gradient, c, jacobian)
+    own, here = problem.scaled, found.row(row)
+    kkt = residuals(own, own.point(x), own.evaluation(here))
+    if not here.finite[0]:
+        return Optimality(np.nan, np.nan, kkt.violation)
+    c, jacobian, gradient = here.c[0], here.jacobian[0], here.gradient[0]
+    sizes = own.objective_unit / problem.scales.constraints
+    mu = kkt.mu * sizes
     slope = gradient + mu @ jacobian if mu.size else gradient
-    residual = float(np.max(np.abs(problem.set.project(x - slope) - x), initial=0.0))
     named: dict[str, float | list[float]] = {}
     for one in problem.imposed:
         part = one.stated_price(-problem.sign * mu[one.rows], c[one.rows])
         named[one.description] = float(part[0]) if part.size == 1 else [float(v) for v in part]
     couplings = [one for one in problem.set.members if not one.is_box]
     if len(couplings) == 1:
-        step = 1.0 / scale
-        _, dual = problem.set.project_with_dual(x - step * slope)
+        dual = _coupling_multiplier(own, kkt)
         if np.isfinite(dual):
-            named[str(couplings[0])] = -problem.sign * float(dual) / step
+            named[str(couplings[0])] = -problem.sign * own.objective_unit * dual
     return Optimality(
-        residual,
-        residual / scale,
-        violation,
-        _complementarity(problem, c, mu),
+        kkt.stationarity,
+        float(np.max(np.abs(problem.set.project(x - slope) - x), initial=0.0)),
+        kkt.violation,
+        kkt.complementarity,
         named,
         float(gradient @ (x - problem.set.linear_maximizer(-gradient))) if gap else None,
     )
+
+
+def _coupling_multiplier(problem: Problem, kkt: Residuals) -> float:
+    """Return the multiplier of the radius of the set's one coupling; NaN if it has none."""
+    step = 1.0 / max(1.0, float(np.max(np.abs(kkt.slope), initial=0.0)))
+    _, dual = problem.set.project_with_dual(kkt.y - step * kkt.slope)
+    return float(dual) / step
 
 
 def multipliers(
@@ -96,12 +175,12 @@ def multipliers(
     Parameters
     ----------
     problem : Problem
-        What is asked.
+        In its own units.
     x, gradient, c, jacobian : numpy.ndarray
         The point, and what the model says there: (n,), (n,), (m,), (m, n).
     active_tolerance : float, optional
-        A limit counts as active within this share of max(1, its size): by default 1e-5, and 1e-4
-        where the network has kinks.
+        A bound counts as active within this: by default 1e-5, and 1e-4 where the network is
+        nonsmooth.
 
     Returns
     -------
@@ -117,16 +196,19 @@ def multipliers(
     if problem.split is not None:
         split, y = problem.split, problem.split.y(x)
         slopes = split.both(jacobian)
-        return multipliers(split, y, np.ones_like(y), c, slopes, active_tolerance)
+        return multipliers(split, y, split.weights, c, slopes, active_tolerance)
     m = problem.constraints
     mu = np.zeros(m)
     if not m:
         return mu
     if active_tolerance is None:
         active_tolerance = KINKED_TOLERANCE if problem.smooth is False else ACTIVE_TOLERANCE
-    slack = max(problem.feasibility_tolerance, active_tolerance)
-    at_upper = c >= problem.upper - slack * np.maximum(1.0, np.abs(c))
-    at_lower = c <= problem.lower + slack * np.maximum(1.0, np.abs(c))
+    # Where more is allowed, a bound is active within that.
+    slack = np.maximum(
+        active_tolerance, problem.feasibility_tolerance * np.maximum(1.0, problem.imposed_sizes)
+    )
+    at_upper = c >= problem.upper - slack
+    at_lower = c <= problem.lower + slack
     lengths = np.linalg.norm(jacobian, axis=1)
     active = np.flatnonzero((at_upper | at_lower) & (lengths > 0))
     if not active.size:

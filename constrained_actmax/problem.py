@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -18,14 +18,17 @@ from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.negated import Negated
 from constrained_actmax.sets.base import ConvexSet
 from constrained_actmax.sets.intersection import Intersection
+from constrained_actmax.sets.scaled_set import ScaledSet
 
 if TYPE_CHECKING:
     from constrained_actmax.constraints.between import Between
     from constrained_actmax.objectives.base import Objective
+    from constrained_actmax.scales import Scales
     from constrained_actmax.splitting import Split
 
-#: Largest relative violation of a constraint that is not projected on.
-FEASIBILITY_TOLERANCE = 1e-6
+#: Default violation of a constraint that is not projected on, in units of what its function
+#: changes over the set; at least this many times the relative precision of the model.
+FEASIBILITY_TOLERANCE, NOISE = 1e-6, 10.0
 
 #: What belongs to the model and is handed to its `Oracle`.
 MODEL_OPTIONS = (
@@ -39,6 +42,9 @@ MODEL_OPTIONS = (
     "safe_mode",
     "signature",
 )
+
+#: C as solvers see it: in the user's units, or in the problem's own.
+FeasibleSet: TypeAlias = Intersection | ScaledSet
 
 
 @dataclass(slots=True)
@@ -58,7 +64,7 @@ class Evaluation:
     finite : numpy.ndarray of bool, shape (B,)
         Rows in which every number is finite.
     violation : numpy.ndarray or None, shape (B,)
-        Largest relative violation of any constraint, where a `Run` has measured it.
+        Largest violation of any constraint, a pure number, where a `Run` has measured it.
     """
 
     f: Vector
@@ -112,28 +118,31 @@ class Evaluation:
         return found
 
 
-class Limits:
-    """Limits of the rows of c, and by how much values break them, relative to max(1, |limit|).
+class Bounds:
+    """Bounds of the entries of c, and by how much values exceed them, in units of their sizes.
 
     Parameters
     ----------
     lower, upper : numpy.ndarray, shape (m,)
         Infinite where there is none.
+    sizes : numpy.ndarray, shape (m,)
+        What a violation of each entry is divided by; infinite for an entry that is not judged.
     """
 
-    def __init__(self, lower: Vector, upper: Vector) -> None:
+    def __init__(self, lower: Vector, upper: Vector, sizes: Vector) -> None:
+        self.sizes = sizes
         self._sides = [
-            (bound, upward, np.maximum(1.0, np.abs(np.where(finite, bound, 0.0))))
+            (bound, upward, sizes)
             for bound, upward in ((upper, True), (lower, False))
-            if (finite := np.isfinite(bound)).any()
+            if np.isfinite(bound).any()
         ]
 
-    def excess(self, values: Rows) -> Vector:
-        """Return the largest relative excess of each row of values (B, m), >= 0."""
+    def violation(self, values: Rows) -> Vector:
+        """Return the largest violation of each row of values (B, m), a pure number >= 0."""
         worst = np.zeros(len(values))
         with np.errstate(invalid="ignore"):  # what is not finite is told elsewhere
-            for bound, upward, size in self._sides:
-                over = (values - bound if upward else bound - values) / size
+            for bound, upward, sizes in self._sides:
+                over = (values - bound if upward else bound - values) / sizes
                 np.maximum(worst, over[:, 0] if over.shape[1] == 1 else over.max(axis=1), out=worst)
         return worst
 
@@ -149,10 +158,12 @@ class Imposed:
     rows : slice
         Where its rows stand in c.
     lower, upper : numpy.ndarray
-        Its limits in the user's units.
+        Its bounds in the user's units.
     objective : Objective, optional
-        What the user limits, where the rows of c are something else: a probability is imposed on
+        What the user bounds, where the rows of c are something else: a probability is imposed on
         its log-odds, a margin as one row for each rival.
+    tolerance : float, optional
+        The violation that the user allows, in the constraint's own units.
     """
 
     description: str
@@ -160,23 +171,20 @@ class Imposed:
     lower: Vector
     upper: Vector
     objective: Objective | None = None
+    tolerance: float | None = None
 
-    @cached_property
-    def _limits(self) -> Limits:
-        return Limits(self.lower, self.upper)
+    def written(self, c: Rows) -> Rows:
+        """Return the values that the user bounds (B, k) from the rows of c (B, m)."""
+        values = c[:, self.rows]
+        return values if self.objective is None else self.objective.stated(values)
 
     def violation(self, c: Rows) -> Rows:
-        """Return by how much rows of its values (B, k) break its limits, in the user's units."""
-        values = c if self.objective is None else self.objective.stated(c)
+        """Return by how much c (B, m) breaks its bounds, in the user's units."""
+        values = self.written(c)
         return np.maximum(0.0, np.maximum(self.lower - values, values - self.upper))
 
-    def relative_violation(self, c: Rows) -> Vector:
-        """Return the largest violation of each row of c, each over max(1, |limit|)."""
-        values = c if self.objective is None else self.objective.stated(c)
-        return self._limits.excess(values)
-
     def stated_price(self, price: Vector, c: Vector) -> Vector:
-        """Return rates for one more unit of the user's limits from those of the imposed ones."""
+        """Return rates for one more unit of the user's bounds from those of the imposed ones."""
         return price if self.objective is None else self.objective.stated_price(price, c)
 
 
@@ -198,8 +206,11 @@ class Problem:
         SciPy's form of a `Box`.
     x0 : array_like, optional
         A point in the model's structure: the default start, and what `Fixed` holds by default.
-    feasibility_tolerance : float, default 1e-6
-        Largest violation, relative to ``max(1, |bound|)``, of what is not projected on.
+    feasibility_tolerance : float, optional
+        Largest violation of a constraint on a function, in units of what that function changes
+        over the set (`scales`), a pure number; by default 1e-6, or ten times the relative
+        precision of the model where that is larger. 0 means ``l <= c <= u`` as the library
+        measures it.
     **model_options
         `preprocess`, `labels`, `feature_names`, `input_shape`, `precision`, `xla`,
         `custom_objects`, `safe_mode`, `signature`: see `Oracle`.
@@ -223,7 +234,7 @@ class Problem:
         sense: Literal["maximize", "minimize"] = "maximize",
         bounds: Any = None,
         x0: Structure | None = None,
-        feasibility_tolerance: float = FEASIBILITY_TOLERANCE,
+        feasibility_tolerance: float | None = None,
         **model_options: Any,
     ) -> None:
         if sense not in ("maximize", "minimize"):
@@ -242,13 +253,13 @@ class Problem:
             **model_options,
         }
         self.sense = sense
-        real = isinstance(feasibility_tolerance, Real)
-        if isinstance(feasibility_tolerance, bool) or not (real and feasibility_tolerance > 0):
+        asked = feasibility_tolerance
+        if asked is not None and (
+            isinstance(asked, bool) or not (isinstance(asked, Real) and 0 <= asked < np.inf)
+        ):
             raise SpecificationError(
-                f"Problem: feasibility_tolerance must be a number > 0, "
-                f"got {feasibility_tolerance!r}."
+                f"Problem: feasibility_tolerance must be a finite number >= 0, got {asked!r}."
             )
-        self.feasibility_tolerance = float(feasibility_tolerance)
         from constrained_actmax.oracles.oracle import Oracle
 
         sets, functional = _sorted_constraints(constraints)
@@ -261,8 +272,13 @@ class Problem:
 
             sets.insert(0, box_from_bounds(bounds, self.layout))
         sets = _without_repeats(sets)
-        self.set = Intersection(sets).bind(self.layout, self.x0)
+        self.set: FeasibleSet = Intersection(sets).bind(self.layout, self.x0)
         self.oracle: BaseOracle = Negated(user_oracle) if sense == "maximize" else user_oracle
+        self.feasibility_tolerance = (
+            max(FEASIBILITY_TOLERANCE, NOISE * self.oracle.epsilon)
+            if asked is None
+            else float(asked)
+        )
         self.lower, self.upper, self.imposed, self._functions = _imposed(
             functional, user_oracle, self.layout
         )
@@ -294,6 +310,62 @@ class Problem:
         """``value = sign * fun``."""
         return -1.0 if self.sense == "maximize" else 1.0
 
+    # -- units -----------------------------------------------------------------------------------
+
+    #: Sizes of the variables, a number or one for each; the common one, of a length in the input;
+    #: and of the number that is minimised: all 1 in the user's units.
+    units: Vector | float = 1.0
+    unit: float = 1.0
+    objective_unit: float = 1.0
+
+    @cached_property
+    def scales(self) -> Scales:
+        """The sizes of the problem's numbers, measured once, at seeded points of C."""
+        from constrained_actmax.scales import measured_scales
+
+        return measured_scales(self)
+
+    @cached_property
+    def range(self) -> float:
+        """What the objective changes over C, in units of what is minimised."""
+        return self.scales.range
+
+    @cached_property
+    def scaled(self) -> Problem:
+        """The problem in its own units, as solvers see it."""
+        from constrained_actmax.scaled import Scaled
+
+        return Scaled(self)
+
+    def point(self, x: Rows) -> Rows:
+        """Return a point or rows of the user's in the variables of this problem."""
+        return x
+
+    def original(self, x: Rows) -> Rows:
+        """Return a point or rows of this problem in the user's units."""
+        return x
+
+    def value(self, f: float) -> float:
+        """Return the objective as written from the number that is minimised."""
+        return self.sign * f
+
+    def evaluation(self, found: Evaluation) -> Evaluation:
+        """Return an evaluation that was made in the user's units in those of this problem."""
+        return found
+
+    def unscaled(self, found: Evaluation) -> Evaluation:
+        """Return an evaluation of this problem in the user's units."""
+        return found
+
+    @property
+    def tolerances(self) -> list[float]:
+        """The violation of each functional constraint that counts as none, in its own units."""
+        found = []
+        for one, bounds in zip(self.imposed, self._written, strict=True):
+            smallest = float(np.min(bounds.sizes)) * self.feasibility_tolerance
+            found.append(smallest if one.tolerance is None else one.tolerance)
+        return found
+
     @cached_property
     def split(self) -> Split | None:
         """The problem in split variables, where it asks for the nearest point in L1; else None."""
@@ -311,7 +383,7 @@ class Problem:
         if center.size < self.size:  # it speaks of one input of several
             return None
         smooth = oracle.with_objectives(limited).smooth if limited else True
-        return Split(self, center, smooth)
+        return Split(self, center / self.units, self.units / self.objective_unit, smooth)
 
     def evaluate(self, x: Rows, *, differences: bool = False) -> Evaluation:
         """Return f, its gradient, c and its Jacobian at rows x (B, n), in one model call.
@@ -341,45 +413,80 @@ class Problem:
         finish = self.oracle.begin(x)
         return lambda: _evaluation(*finish())
 
-    def functional_violation(self, c: Rows) -> Vector:
-        """Return, for each row, the largest violation of c, each relative to ``max(1, |bound|)``.
+    def hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
+        """Return the product of the weighted Hessian of f and c with v at one point."""
+        return self.oracle.hessian_product(x, v, weights)
 
-        Measured in the user's units: a probability is compared as a probability.
+    def functional_violation(self, c: Rows) -> Vector:
+        """Return, for each row, the largest violation of c in units of each function's size.
+
+        Measured as the user wrote them: a probability is compared as a probability.
         """
         if len(self.imposed) == 1:
-            return self.imposed[0].relative_violation(c)
+            return self._written[0].violation(self.imposed[0].written(c))
         worst = np.zeros(len(c))
-        for one in self.imposed:
-            np.maximum(worst, one.relative_violation(c[:, one.rows]), out=worst)
+        for one, bounds in zip(self.imposed, self._written, strict=True):
+            np.maximum(worst, bounds.violation(one.written(c)), out=worst)
         return worst
 
     def imposed_violation(self, c: Rows) -> Vector:
-        """Return the same for the limits as they are imposed, such as those on log-odds."""
-        return self._limits.excess(c)
+        """Return the same for the bounds as they are imposed, such as those on log-odds."""
+        return self._bounds.violation(c)
 
     @cached_property
-    def _limits(self) -> Limits:
-        return Limits(self.lower, self.upper)
+    def _written(self) -> list[Bounds]:
+        """The bounds of each constraint as written, with what their violations are divided by."""
+        return [
+            Bounds(one.lower, one.upper, self._judged(one, one.lower, one.upper, sizes))
+            for one, sizes in zip(self.imposed, self.scales.written, strict=True)
+        ]
+
+    @cached_property
+    def _bounds(self) -> Bounds:
+        return Bounds(self.lower, self.upper, self.imposed_sizes)
+
+    @cached_property
+    def imposed_sizes(self) -> Vector:
+        """What the violations of the entries of c (m,) are divided by."""
+        sizes = np.array(self.scales.constraints)
+        for one in self.imposed:
+            rows = one.rows
+            if one.objective is not None and one.tolerance is not None:
+                sizes[rows] = np.inf  # judged as it was written alone
+                continue
+            sizes[rows] = self._judged(one, self.lower[rows], self.upper[rows], sizes[rows])
+        return sizes
+
+    def _judged(self, one: Imposed, lower: Vector, upper: Vector, sizes: Vector) -> Vector:
+        """Return sizes such that the allowed violation is `feasibility_tolerance` of them."""
+        tolerance = self.feasibility_tolerance
+        if one.tolerance is not None and tolerance > 0:
+            return np.full(lower.size, one.tolerance / tolerance)
+        if tolerance == 0.0:
+            return sizes
+        largest = np.maximum(*(np.abs(np.where(np.isfinite(b), b, 0.0)) for b in (lower, upper)))
+        # A bound cannot be told from its neighbours within the precision of the model.
+        return np.maximum(sizes, self.oracle.epsilon * largest / tolerance)
 
     @cached_property
     def _restated(self) -> bool:
-        """Whether a limit is imposed in another form than the user's."""
+        """Whether a bound is imposed in another form than the user's."""
         return any(one.objective is not None for one in self.imposed)
 
-    def functionally_feasible(self, c: Rows, stated: Vector | None = None) -> np.ndarray:
-        """Return, for each row, whether c keeps its limits, both as written and as imposed.
+    def functionally_feasible(self, c: Rows, written: Vector | None = None) -> np.ndarray:
+        """Return, for each row, whether c keeps its bounds, both as written and as imposed.
 
-        A limit on a tiny probability would mean nothing within an absolute tolerance. `stated` is
+        A bound on a tiny probability would mean nothing within an absolute tolerance. `written` is
         the violation as written, where it has been measured.
         """
-        worst = self.functional_violation(c) if stated is None else stated
+        worst = self.functional_violation(c) if written is None else written
         if self._restated:
             worst = np.maximum(worst, self.imposed_violation(c))
         kept: np.ndarray = worst <= self.feasibility_tolerance
         return kept
 
     def violation(self, x: Rows, c: Rows) -> Vector:
-        """Return, for each row, the largest relative violation of any constraint."""
+        """Return, for each row, the largest violation of any constraint, a pure number."""
         worst: Vector = np.maximum(self.set.relative_violation(x), self.functional_violation(c))
         return worst
 
@@ -392,6 +499,8 @@ class Problem:
     def asking(self, oracle: BaseOracle) -> Problem:
         """Return the same problem with another oracle of the same functions."""
         other = copy.copy(self)
+        for name in ("scaled", "split"):  # they hold the oracle
+            other.__dict__.pop(name, None)
         other.user_oracle = oracle
         other.oracle = Negated(oracle) if self.sense == "maximize" else oracle
         return other
@@ -551,7 +660,7 @@ def _imposed(
         lower.append(_limits(function.lower, function.count, str(one)))
         upper.append(_limits(function.upper, function.count, str(one)))
         rows = slice(start, start + function.count)
-        imposed.append(Imposed(str(one), rows, lower[-1], upper[-1]))
+        imposed.append(Imposed(str(one), rows, lower[-1], upper[-1], tolerance=one.tolerance))
         start += function.count
     if not imposed:
         return np.empty(0), np.empty(0), [], []
@@ -566,9 +675,10 @@ def _stated(one: Between, rows: slice) -> Imposed:
     return Imposed(
         str(one),
         rows,
-        _limits(one.lower, count, str(one)),
-        _limits(one.upper, count, str(one)),
+        _limits(one.within[0], count, str(one)),
+        _limits(one.within[1], count, str(one)),
         None if same else one.objective,
+        one.tolerance,
     )
 
 

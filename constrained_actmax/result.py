@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
 
 #: Version of the saved form.
-FORMAT = 1
+FORMAT = 2
 #: How many starts `print(result)` lists.
 LISTED_STARTS = 6
 
@@ -121,7 +121,7 @@ class History:
     value : list of float
         The objective as written, at the iterate.
     violation : list of float
-        Largest relative violation of any constraint at the iterate.
+        Largest violation of any constraint at the iterate, a pure number.
     """
 
     start: list[int] = field(default_factory=list)
@@ -134,31 +134,40 @@ class History:
 
 @dataclass(frozen=True)
 class Optimality:
-    r"""First-order optimality of a point, measured with one projection.
+    r"""First-order optimality of a point, whichever method returned it.
+
+    With the problem's scales: w the sizes of the entries, s the largest, G the typical slope of
+    the objective over its set, F its range (`Scales`).
 
     Parameters
     ----------
     stationarity : float
+        The projected gradient of the Lagrangian in the problem's own units,
+        :math:`\|P_C(x - t\,\nabla L(x)) - x\|_\infty / s` with :math:`t = s^2 / G`, and the same
+        for each entry with its own w where the set is nothing but bounds. A pure number, of size
+        1 at a plain starting point in any units and for any number of entries; converged means at
+        most `tol`.
+    residual : float
         :math:`\|P_C(x - \nabla f(x) - J(x)^\top\mu) - x\|_\infty`, in input units.
-    relative_stationarity : float
-        The same, over :math:`\max(1, \|\nabla f(x)\|_\infty)`.
     violation : float
-        Largest relative violation of any constraint.
+        Largest violation of any constraint, a pure number: of a set relative to its own size, of a
+        function in units of what it changes over the set. Feasible means at most
+        `feasibility_tolerance`.
     complementarity : float
-        :math:`\max_i |\mu_i| \min(c_i - l_i, u_i - c_i)` over the functional constraints, in
-        units of the objective; 0 without any. Converged means at most `feasibility_tolerance`
-        times :math:`\max(1, |f|)`.
+        :math:`\max_i |\mu_i| \min(c_i - l_i, u_i - c_i) / F` over the functional constraints, a
+        pure number; 0 without any. Converged means at most `feasibility_tolerance`.
     multipliers : dict
-        By constraint, in the user's words: the rate at which the optimal value, as the objective
-        is written, changes as the bound or radius grows. Empty where no constraint has one.
+        By constraint, in the user's words and units: the rate at which the optimal value, as the
+        objective is written, changes as the bound or radius grows. Empty where no constraint has
+        one.
     gap : float or None
-        Frank-Wolfe's :math:`\max_{p \in C} \nabla f(x)^\top (x - p)`, measured after that method
-        alone: zero at stationary points, and where f is convex (a concave objective that is
-        maximised) a bound on the distance to the optimal value.
+        Frank-Wolfe's :math:`\max_{p \in C} \nabla f(x)^\top (x - p)`, in units of the objective,
+        measured after that method alone: zero at stationary points, and where f is convex (a
+        concave objective that is maximised) a bound on the distance to the optimal value.
     """
 
     stationarity: float
-    relative_stationarity: float
+    residual: float
     violation: float
     complementarity: float = 0.0
     multipliers: dict[str, float | list[float]] = field(default_factory=dict)
@@ -178,7 +187,7 @@ class Start:
     feasible : bool
         Whether every constraint holds to its tolerance.
     violation, stationarity : float
-        Largest relative violation, and projected-gradient residual in input units.
+        Largest violation and stationarity residual, pure numbers; see `Optimality`.
     status : Status
         Why it ended.
     nit : int
@@ -216,8 +225,11 @@ class Result:
         Whether every constraint holds to its tolerance; if not, `x` is the least violating point.
     violations : list of (str, float)
         Each constraint in the user's words, with its violation in its own units.
+    tolerances : list of float or None
+        For each of them the violation that counts as none, in the same units; None for a set,
+        which is kept by projection.
     maxcv : float
-        Largest relative violation.
+        Largest violation, a pure number; see `Optimality`.
     optimality : Optimality
         KKT residuals and multipliers.
     status, message, success : Status, str, bool
@@ -251,6 +263,7 @@ class Result:
     fun: float
     feasible: bool
     violations: list[tuple[str, float]]
+    tolerances: list[float | None]
     maxcv: float
     optimality: Optimality
     status: Status
@@ -308,7 +321,8 @@ class Result:
             self.message,
             f"  method        {self.method}" + (f" (auto: {self.reason})" if self.reason else ""),
         ]
-        for place, (name, excess) in enumerate(self.violations):
+        judged = zip(self.violations, self.tolerances, strict=True)
+        for place, ((name, excess), tolerance) in enumerate(judged):
             price = kkt.multipliers.get(name)
             bought = ""
             if isinstance(price, float) and abs(price) > 0:
@@ -316,11 +330,14 @@ class Result:
             label = "constraints " if place == 0 else "            "
             kept = "kept" if excess == 0 else f"violated by {excess:.3g}"
             if excess and self.feasible:
-                kept = f"kept within tolerance, over by {excess:.1g}"
+                allowed = "" if tolerance is None else f" of {tolerance:.2g}"
+                kept = f"kept within its tolerance{allowed}, over by {excess:.1g}"
+            elif excess and tolerance is not None:
+                kept += f", its tolerance is {tolerance:.2g}"
             lines.append(f"  {label}  {name}: {kept}{bought}")
         lines.append(
-            f"  KKT residual  {kkt.stationarity:.3g} in input units, relative "
-            f"{kkt.relative_stationarity:.3g}"
+            f"  KKT residual  {kkt.stationarity:.3g}, a pure number; "
+            f"{kkt.residual:.3g} in input units"
             + (f"; complementarity {kkt.complementarity:.3g}" if kkt.complementarity else "")
             + (f"; Frank-Wolfe gap {kkt.gap:.3g}" if kkt.gap is not None else "")
         )
@@ -447,6 +464,7 @@ _PLAIN = (
     "fun",
     "feasible",
     "violations",
+    "tolerances",
     "maxcv",
     "message",
     "nfev",
@@ -507,6 +525,8 @@ def load_result(folder: str | Path) -> Result:
             f"load_result: {str(place)!r} holds no result.json with arrays.npz."
         )
     data = _decoded(json.loads((place / "result.json").read_text(encoding="utf-8")))
+    if data.get("format") == 1:
+        _from_first_format(data)
     if data.get("format") != FORMAT:
         raise SpecificationError(
             f"load_result: format {data.get('format')!r} is not {FORMAT}; "
@@ -552,6 +572,15 @@ def load_result(folder: str | Path) -> Result:
         bounds=(arrays["lower"], arrays["upper"]),
         **plain,
     )
+
+
+def _from_first_format(data: dict[str, Any]) -> None:
+    """Bring what the first format saved into the present one: residuals had units."""
+    optimality = data["optimality"]
+    relative = optimality.pop("relative_stationarity")
+    optimality["residual"], optimality["stationarity"] = optimality["stationarity"], relative
+    data["tolerances"] = [None] * len(data["violations"])
+    data["format"] = FORMAT
 
 
 def _parts(structure: Structure) -> list[Any]:

@@ -61,7 +61,7 @@ class Intermediate:
     value, fun : float
         The objective as written, and the number that is minimised.
     violation : float
-        Largest relative violation of any constraint.
+        Largest violation of any constraint, a pure number.
     nit, start, nfev : int
         Iteration of this start, which start, and evaluations of the whole call so far.
     """
@@ -78,6 +78,9 @@ class Intermediate:
 class Run:
     """One call's evaluations of a problem: counts, budget, history and the best feasible points.
 
+    All points and values are in the units of its problem: solvers get one of a problem in its own
+    units (`Problem.scaled`). History and callbacks speak in the user's.
+
     Solvers see the problem through this. It never lets a limit pass: `evaluate` and `iterate`
     raise `Stopped` when the budget is used up or the user stops the run.
 
@@ -92,7 +95,7 @@ class Run:
     callback : callable, optional
         Called once an iteration with an `Intermediate`; StopIteration or a true value ends the run.
     tolerance : float
-        Projected-gradient residual, in input units, that counts as converged.
+        Stationarity residual that counts as converged, a pure number.
     progress : callable, optional
         The same for a display, called first.
     reserve : bool, default False
@@ -280,7 +283,7 @@ class Run:
             raise Stopped(Status.BUDGET)
         oracle = self.problem.oracle
         calls, rows = oracle.calls, oracle.rows
-        product = oracle.hessian_product(x, v, weights)
+        product = self.problem.hessian_product(x, v, weights)
         self.calls += oracle.calls - calls
         self.rows += oracle.rows - rows
         return product
@@ -477,7 +480,8 @@ class Run:
         self.iterations[start] += 1
         if violation is None:
             violation = float(self.problem.set.relative_violation(x))
-        value = self.problem.sign * f
+        problem = self.problem
+        value = problem.value(f)
         history = self.history
         history.start.append(start)
         history.nit.append(int(self.iterations[start]))
@@ -496,9 +500,9 @@ class Run:
             try:
                 stop = listener(
                     Intermediate(
-                        self.problem.layout.unflatten(x),
+                        problem.layout.unflatten(problem.original(x)),
                         value,
-                        f,
+                        problem.sign * value,
                         violation,
                         int(self.iterations[start]),
                         start,
@@ -535,14 +539,14 @@ class Run:
             ]
             return np.array(going, dtype=bool)
         assert found.violation is not None
-        history, sign, count = self.history, self.problem.sign, len(whose)
+        history, written, count = self.history, self.problem.value, len(whose)
         for start in whose:
             self.iterations[start] += 1
             history.nit.append(int(self.iterations[start]))
         history.start.extend(whose)
         history.rows.extend([self.rows] * count)
         history.seconds.extend([self.seconds] * count)
-        history.value.extend([sign * value for value in values])
+        history.value.extend([written(value) for value in values])
         history.violation.extend(found.violation.tolist())
         return np.ones(count, dtype=bool)
 
@@ -551,5 +555,6 @@ class Run:
         what = "value" if not np.isfinite(found.f[row]) else "gradient"
         if what == "gradient" and np.isfinite(found.gradient[row]).all():
             what = "constraint"
+        x = self.problem.original(x)
         low, high = float(np.min(x, initial=np.inf)), float(np.max(x, initial=-np.inf))
         return f"The {what} is not finite at a point with entries in [{low:g}, {high:g}]."

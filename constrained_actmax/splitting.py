@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from typing_extensions import override
@@ -14,6 +16,9 @@ from constrained_actmax.result import Budget, Status, Termination
 from constrained_actmax.run import Run
 from constrained_actmax.sets.box import Box
 from constrained_actmax.sets.intersection import Intersection
+
+if TYPE_CHECKING:
+    from constrained_actmax.scales import Scales
 
 
 class SplitOracle(BaseOracle):
@@ -48,25 +53,31 @@ class SplitOracle(BaseOracle):
 
 
 class Split(Problem):
-    r"""Minimise :math:`\sum_i (u_i + v_i)` with the limits of a problem at :math:`x = c + u - v`.
+    r"""Minimise :math:`\sum_i a_i (u_i + v_i)` with the bounds of a problem at x = c + u - v.
 
-    The epigraph form of :math:`\|x - c\|_1`, a kink along every axis, as linear programming
-    writes it.
+    The epigraph form of :math:`\sum_i a_i |x_i - c_i|`, nonsmooth along every axis, as linear
+    programming writes it.
 
     Parameters
     ----------
     problem : Problem
         Minimises the L1 distance from c under bounds and limits on functions.
     center : numpy.ndarray, shape (n,)
-        c.
+        c, in the problem's variables.
+    weights : numpy.ndarray, shape (n,), or float
+        a > 0.
     smooth : bool or None
-        Whether the limited functions are smooth.
+        Whether the bounded functions are smooth.
     """
 
-    def __init__(self, problem: Problem, center: Vector, smooth: bool | None) -> None:
-        self.__dict__.update(problem.__dict__)  # the same limits, names and tolerances
+    def __init__(
+        self, problem: Problem, center: Vector, weights: Vector | float, smooth: bool | None
+    ) -> None:
+        self.__dict__.update(problem.__dict__)  # the same bounds, names and tolerances
         self.split = None
+        self.scaled = self
         self.inner, self.center = problem, center
+        self.weights = np.tile(np.broadcast_to(weights, center.shape), 2)
         self.layout = Layout.of_array((2 * center.size,))
         lower, upper = problem.set.bounding_box()
         least = np.concatenate([np.maximum(lower - center, 0.0), np.maximum(center - upper, 0.0)])
@@ -85,11 +96,28 @@ class Split(Problem):
         d = x - self.center
         return np.concatenate([np.maximum(d, 0.0), np.maximum(-d, 0.0)], axis=-1)
 
+    @cached_property
+    @override
+    def scales(self) -> Scales:
+        return self.inner.scales
+
+    @override
+    def value(self, f: float) -> float:
+        return self.inner.value(f)
+
+    @override
+    def functional_violation(self, c: Rows) -> Vector:
+        return self.inner.functional_violation(c)
+
+    @override
+    def functionally_feasible(self, c: Rows, written: Vector | None = None) -> np.ndarray:
+        return self.inner.functionally_feasible(c, written)
+
     def lifted(self, found: Evaluation, y: Rows) -> Evaluation:
         """Return an evaluation made at x as one at y."""
         return Evaluation(
-            y.sum(axis=1),
-            np.ones_like(y),
+            (y * self.weights).sum(axis=1),
+            np.broadcast_to(self.weights, y.shape),
             found.c,
             self.both(found.jacobian),
             found.finite,

@@ -21,11 +21,18 @@ class Between:
         c: one number for each input, or several.
     upper : array_like or None
         u; equal to `lower` for an equality.
+    margin : float, default 0
+        How far inside its bounds the objective has to stay, in its own units:
+        :math:`l + m \le c(x) \le u - m`.
+    tolerance : float, optional
+        The violation that counts as none, in the objective's own units; by default the call's
+        `feasibility_tolerance` times what the objective changes over the set.
 
     Raises
     ------
     SpecificationError
-        If a limit is not a number, is NaN, or lower > upper.
+        If a bound is not a number, is NaN, or lower > upper; if the margin or the tolerance is
+        negative, or the margin leaves nothing between the bounds.
 
     Examples
     --------
@@ -39,13 +46,22 @@ class Between:
     __hash__ = object.__hash__
     __array_ufunc__ = None
 
-    def __init__(self, lower: Any, objective: Objective, upper: Any) -> None:
+    def __init__(
+        self,
+        lower: Any,
+        objective: Objective,
+        upper: Any,
+        *,
+        margin: float = 0.0,
+        tolerance: float | None = None,
+    ) -> None:
         if not isinstance(objective, Objective):
             raise SpecificationError(
                 "Between: expected lower, objective, upper with an objective such as Logit(7) in "
                 f"the middle, got {type(objective).__name__}."
             )
         self.objective = objective
+        self.margin = 0.0  # until the bounds are known to be sound
         self.lower = _limit(lower, -np.inf, objective)
         self.upper = _limit(upper, np.inf, objective)
         if (
@@ -63,6 +79,10 @@ class Between:
             )
         if np.any(np.asarray(self.lower) == np.inf) or np.any(np.asarray(self.upper) == -np.inf):
             raise SpecificationError(f"{objective}: a limit of that sign is never met: {self}.")
+        self.margin = _amount(margin, "margin", objective)
+        self.tolerance = None if tolerance is None else _amount(tolerance, "tolerance", objective)
+        if self.margin:
+            self._check_margin()
 
     def imposed(self) -> tuple[Objective, Any, Any]:
         """Return the objective and the limits that a solver gets: same points, better gradients.
@@ -70,7 +90,19 @@ class Between:
         A limit on a probability becomes one on its log-odds; ``Margin(k) >= m`` becomes one row for
         each rival.
         """
-        return self.objective.imposed(self.lower, self.upper)
+        return self.objective.imposed(*self.within)
+
+    @property
+    def within(self) -> tuple[Any, Any]:
+        """The bounds that have to be kept: those written, tightened by the margin."""
+        return self.lower + self.margin, self.upper - self.margin
+
+    def _check_margin(self) -> None:
+        low, high = self.within
+        if np.any(np.asarray(low) > np.asarray(high)):
+            raise SpecificationError(
+                f"{self}: nothing lies {self.margin:g} inside both bounds; take a smaller margin."
+            )
 
     @property
     def equality(self) -> bool:
@@ -86,6 +118,10 @@ class Between:
         )
 
     def __str__(self) -> str:
+        margin = f" with a margin of {self.margin:g}" if self.margin else ""
+        return f"{self._bounds_text()}{margin}"
+
+    def _bounds_text(self) -> str:
         if self.equality:
             return f"{self.objective} == {_text(self.lower)}"
         text = str(self.objective)
@@ -121,6 +157,19 @@ def _limit(value: Any, missing: float, objective: Objective) -> Any:
             f"{objective}: limits are a number or one for each row, got shape {array.shape}."
         )
     return float(array) if array.ndim == 0 else array
+
+
+def _amount(value: Any, name: str, objective: Objective) -> float:
+    """Return a finite number >= 0, or raise in the constraint's name."""
+    try:
+        if isinstance(value, bool | str):
+            raise TypeError
+        number = float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not 0.0 <= number < np.inf:
+        raise SpecificationError(f"{objective}: {name} must be a number >= 0, got {value!r}.")
+    return number
 
 
 def _text(limit: Any) -> str:

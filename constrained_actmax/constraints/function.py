@@ -34,6 +34,8 @@ class Function:
         flat.
     name : str, optional
         What results call it; by default the function's name.
+    margin, tolerance : float, optional
+        See `Between`.
 
     Raises
     ------
@@ -55,13 +57,16 @@ class Function:
         upper: Any = None,
         jacobian: Any = None,
         name: str | None = None,
+        *,
+        margin: float = 0.0,
+        tolerance: float | None = None,
     ) -> Any:
         if not callable(function):
             raise SpecificationError(
                 f"Function: function must be callable, got {type(function).__name__}."
             )
         if jacobian is None and cls is Function:
-            return Between(lower, Values(function, name), upper)
+            return Between(lower, Values(function, name), upper, margin=margin, tolerance=tolerance)
         return super().__new__(cls)
 
     def __init__(
@@ -71,6 +76,9 @@ class Function:
         upper: Any = None,
         jacobian: Any = None,
         name: str | None = None,
+        *,
+        margin: float = 0.0,
+        tolerance: float | None = None,
     ) -> None:
         if not callable(jacobian):
             raise SpecificationError(
@@ -79,8 +87,11 @@ class Function:
         self.function = function
         self.jacobian = jacobian
         self.name = name or str(getattr(function, "__name__", "function"))
-        limits = Between(lower, Values(function, self.name), upper)
-        self.lower, self.upper = limits.lower, limits.upper
+        limits = Between(
+            lower, Values(function, self.name), upper, margin=margin, tolerance=tolerance
+        )
+        self.lower, self.upper = limits.within
+        self.tolerance = limits.tolerance
         self._text = str(limits)
 
     @staticmethod

@@ -38,10 +38,10 @@ def result_page(result: Result, title: str | None = None) -> str:
                 else paragraph("There were no constraints."),
                 pairs(
                     {
-                        "largest relative violation": result.maxcv,
-                        "projected-gradient residual, input units": kkt.stationarity,
-                        "the same, relative to the gradient": kkt.relative_stationarity,
-                        "complementarity": kkt.complementarity,
+                        "stationarity residual, a pure number": kkt.stationarity,
+                        "the same in input units": kkt.residual,
+                        "largest violation, a pure number": result.maxcv,
+                        "complementarity, a pure number": kkt.complementarity,
                     }
                 ),
             ),

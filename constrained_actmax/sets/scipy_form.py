@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -73,3 +73,40 @@ class ScipyForm:
     def free(cls, n: int) -> ScipyForm:
         """Return the form of the whole space."""
         return cls(np.full(n, -np.inf), np.full(n, np.inf))
+
+
+def in_units(form: ScipyForm, units: Vector) -> ScipyForm:
+    """Return bounds, rows and smooth constraints of ``y / units``, y the variables of the form.
+
+    Parameters
+    ----------
+    form : ScipyForm
+        Its lift, if it has one, is left out.
+    units : numpy.ndarray, shape (N,)
+        One unit > 0 for each of its variables.
+    """
+    diagonal = sp.diags_array(units).tocsr()
+    rows = tuple(LinearRows(sp.csr_array(r.matrix @ diagonal), r.lower, r.upper) for r in form.rows)
+    smooth = tuple(_row_in_units(row, units) for row in form.smooth)
+    return ScipyForm(form.lower / units, form.upper / units, rows, smooth)
+
+
+def scaled_form(form: ScipyForm, unit: float) -> ScipyForm:
+    """Return the form of the set ``{x : unit x in C}``, its split variables scaled as well."""
+    scaled = in_units(form, np.full(form.lower.size, unit))
+    lift = form.lift
+    if lift is None:
+        return scaled
+    return replace(
+        scaled,
+        lift=Lift(lift.matrix, lift.offset / unit, lambda x: lift.lift(unit * x) / unit),
+    )
+
+
+def _row_in_units(row: SmoothRow, units: Vector) -> SmoothRow:
+    return SmoothRow(
+        lambda y: row.value(units * y),
+        lambda y: units * row.gradient(units * y),
+        lambda y, v: units * row.hessian_product(units * y, units * v),
+        row.upper,
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,19 +14,16 @@ from scipy.optimize import OptimizeResult
 from typing_extensions import override
 
 from constrained_actmax.layout import Vector
-from constrained_actmax.optimality import measure
-from constrained_actmax.problem import Evaluation, Problem
+from constrained_actmax.optimality import residuals
+from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
 from constrained_actmax.run import DIVERGENCE, MOST_ROWS, Run, Stopped
-from constrained_actmax.sets.scipy_form import Lift, LinearRows, ScipyForm, SmoothRow
+from constrained_actmax.scaled import FINEST_VIOLATION
+from constrained_actmax.sets.scipy_form import Lift, ScipyForm, in_units
 from constrained_actmax.solvers.base import RowSolver, needs_gradients
 
 #: Bytes that a method's dense workspace may take.
 MEMORY_LIMIT = 2 * 2**30
-#: Relative violation that is aimed at where `tol` is as small.
-FINEST_VIOLATION = 1e-9
-#: Units that variables are measured in: beyond, a box says nothing about the scale in it.
-UNIT_RANGE = (2.0**-30, 2.0**30)
 
 
 @dataclass
@@ -50,43 +47,34 @@ class Variables:
     run, start : Run, int
         Who asks, and on whose behalf.
     form : ScipyForm
-        The convex set as SciPy takes it.
-    autoscale : bool
-        Whether each variable is measured in units of its box (a power of two, so that nothing is
-        rounded) and each functional constraint in units of max(1, its largest slope at the first
-        point).
-    scale_objective : bool
-        Whether the objective is, too.
+        The convex set as SciPy takes it. Where its entries have unlike widths each variable is
+        measured in units of its own: SciPy does not project.
+    written_objective : bool
+        Whether SciPy sees the objective in the user's units, for tolerances that are in them.
     """
 
     def __init__(
-        self,
-        run: Run,
-        start: int,
-        form: ScipyForm,
-        *,
-        autoscale: bool = False,
-        scale_objective: bool = False,
+        self, run: Run, start: int, form: ScipyForm, *, written_objective: bool = False
     ) -> None:
         self.run, self.start, self.form = run, start, form
         self.unit = 1.0  # the smallest of the variables' units
-        if autoscale and form.lift is None:
+        if form.lift is None:
             self.form, self.unit = _in_units_of_the_box(form)
-        self._autoscale = autoscale
-        self._scale_objective = autoscale and scale_objective
-        self.objective_weight = 1.0
-        #: What each functional constraint is multiplied by, (m,), from the first point on.
-        self.weights: Vector = np.empty(0)
+        self.objective_weight = run.problem.objective_unit if written_objective else 1.0
         self._key: bytes | None = None
         self._first = True
         self._bounded = run.problem.set.bounded
         self.progress = Progress()
 
-    @property
-    def limits(self) -> tuple[Vector, Vector]:
-        """Limits of the weighted constraints."""
-        problem = self.run.problem
-        return problem.lower * self.weights, problem.upper * self.weights
+    def length(self, given: float) -> float:
+        """Return a length in input units in those of SciPy's variables, the shortest that it is."""
+        return given / (self.run.problem.unit * self.unit)
+
+    def slope(self, default: float, given: float | None) -> float:
+        """Return a slope by SciPy's variables: a pure number, or one in the user's units."""
+        if given is None:
+            return self.unit * default
+        return self.unit * float(np.min(self.run.problem.units)) * given
 
     def x(self, y: Vector) -> Vector:
         """Return the model's x for SciPy's y."""
@@ -129,24 +117,13 @@ class Variables:
             sloping = found.gradient.any() or not problem.oracle.differentiable
             if not sloping and not problem.constraints:
                 raise Stopped(Status.ZERO_GRADIENT)
-            self._choose_weights(g, found)
             self._first = False
         self._key, self._x, self.found, self._violation = key, x, found, found.violation
         self.f, self.g = float(found.f[0]), g
-        if self.weights.size:
-            self.c: Vector = found.c[0] * self.weights
-            self.jacobian = self._pull(found.jacobian[0]) * self.weights[:, np.newaxis]
+        if problem.constraints:
+            self.c: Vector = found.c[0]
+            self.jacobian = self._pull(found.jacobian[0])
         return self
-
-    def _choose_weights(self, g: Vector, found: Evaluation) -> None:
-        """Measure the objective and the constraints in units of their slopes."""
-        if self._scale_objective:
-            steepest = float(np.max(np.abs(g), initial=0.0))
-            self.objective_weight = float(_power_of_two(1.0 / max(1.0, steepest)))
-        jacobian = np.asarray(self._pull(found.jacobian[0]))
-        self.weights = np.ones(len(jacobian))
-        if self._autoscale and jacobian.size:
-            self.weights = _power_of_two(1.0 / np.maximum(1.0, np.abs(jacobian).max(axis=1)))
 
     def value(self, y: Vector) -> float:
         """Return f, weighted."""
@@ -179,7 +156,7 @@ class Variables:
         wanted = min(problem.feasibility_tolerance, max(self.run.tolerance, FINEST_VIOLATION))
         if self.violation > wanted:
             return False
-        kkt = measure(problem, self.x(y), self.found)
+        kkt = residuals(problem, self.x(y), self.found)
         return max(kkt.stationarity, kkt.complementarity) <= self.run.tolerance
 
     def hessian_product(self, y: Vector, v: Vector, weights: Vector) -> Vector:
@@ -190,38 +167,19 @@ class Variables:
         return np.asarray(self._pull(product))
 
 
-def _power_of_two(value: Any) -> Vector:
-    """Return the nearest powers of two."""
-    return np.asarray(np.exp2(np.round(np.log2(value))))
-
-
-def _row_in_units(row: SmoothRow, units: Vector) -> SmoothRow:
-    return SmoothRow(
-        lambda y: row.value(units * y),
-        lambda y: units * row.gradient(units * y),
-        lambda y, v: units * row.hessian_product(units * y, units * v),
-        row.upper,
-    )
-
-
 def _in_units_of_the_box(form: ScipyForm) -> tuple[ScipyForm, float]:
     """Return the form in y = x / width of the box, as a lift, and the smallest unit."""
     width = form.upper - form.lower
     finite = np.isfinite(width) & (width > 0)
     if not finite.any():
         return form, 1.0
-    # Relative to their mean: a common factor would only change the first step.
-    size = np.exp2(np.mean(np.log2(width[finite])))
+    # Relative to the largest: the set is measured in units of that already.
     units = np.ones(width.size)
-    units[finite] = np.clip(_power_of_two(width[finite] / size), *UNIT_RANGE)
+    units[finite] = width[finite] / width[finite].max()
     if np.all(units == 1.0):
         return form, 1.0
-    diagonal = sp.diags_array(units).tocsr()
-    rows = tuple(LinearRows(sp.csr_array(r.matrix @ diagonal), r.lower, r.upper) for r in form.rows)
-    smooth = tuple(_row_in_units(row, units) for row in form.smooth)
-    lift = Lift(diagonal, np.zeros(units.size), lambda x: x / units)
-    scaled = ScipyForm(form.lower / units, form.upper / units, rows, smooth, lift)
-    return scaled, float(units.min())
+    lift = Lift(sp.diags_array(units).tocsr(), np.zeros(units.size), lambda x: x / units)
+    return replace(in_units(form, units), lift=lift), float(units.min())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,21 +188,15 @@ class ScipySolver(RowSolver):
 
     #: Whether it takes linear rows and smooth constraints.
     takes_rows: ClassVar[bool] = True
-    #: Whether it does better with an objective of slope one.
-    scales_objective: ClassVar[bool] = False
     stays_inside: ClassVar[bool] = False
     #: Whether values alone are enough.
     derivative_free: ClassVar[bool] = False
 
     maxiter: int = 1000
-    #: Whether variables are measured in units of their box and constraints in units of their
-    #: slopes; tolerances stay in the user's units.
-    autoscale: bool = True
 
     def options(self) -> dict[str, Any]:
-        """Return SciPy's options: every setting that is not None, but for our own."""
+        """Return SciPy's options: every setting that is not None."""
         named = {one.name: getattr(self, one.name) for one in fields(self)}
-        del named["autoscale"]
         return {name: value for name, value in named.items() if value is not None}
 
     @override
@@ -276,13 +228,11 @@ class ScipySolver(RowSolver):
             )
         return None
 
-    def variables(self, run: Run, start: int) -> Variables:
+    def variables(self, run: Run, start: int, *, written_objective: bool = False) -> Variables:
         """Return what SciPy's callables see."""
         form = run.problem.set.to_scipy()
         assert form is not None  # refusal() asked
-        return Variables(
-            run, start, form, autoscale=self.autoscale, scale_objective=self.scales_objective
-        )
+        return Variables(run, start, form, written_objective=written_objective)
 
     def workspace(self, variables: int, problem: Problem) -> float:
         """Return the bytes of the method's dense workspace."""
@@ -395,7 +345,7 @@ def constraint_dicts(variables: Variables) -> list[dict[str, Any]]:
         equal = problem.lower == problem.upper
         low = ~equal & np.isfinite(problem.lower)
         high = ~equal & np.isfinite(problem.upper)
-        lower, upper = variables.limits
+        lower, upper = problem.lower, problem.upper
         for kind, chosen, sign, limit in (
             ("eq", equal, 1.0, lower),
             ("ineq", low, 1.0, lower),
@@ -438,7 +388,7 @@ def constraint_objects(variables: Variables, hessian: bool) -> list[Any]:
         outputs = problem.oracle.functions - 1
 
         def product(y: Vector, v: Vector) -> Any:
-            weights = np.concatenate([[0.0], (variables.weights * v)[:outputs]])
+            weights = np.concatenate([[0.0], v[:outputs]])
             return scipy.sparse.linalg.LinearOperator(
                 (size, size),
                 dtype=np.float64,
@@ -449,7 +399,8 @@ def constraint_objects(variables: Variables, hessian: bool) -> list[Any]:
         found.append(
             scipy.optimize.NonlinearConstraint(
                 lambda y: variables.at(y).c.copy(),
-                *variables.limits,
+                problem.lower,
+                problem.upper,
                 jac=lambda y: sp.csr_matrix(variables.at(y).jacobian),
                 hess=product if exact else scipy.optimize.BFGS(),
             )

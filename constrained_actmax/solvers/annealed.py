@@ -28,8 +28,6 @@ TESTS = 8
 TIME_FOR_DRAWS = 0.1
 #: Evaluations of a start for which another search is worth its while.
 SMALLEST_SHARE = 20
-#: Slopes below this are taken for rounding.
-LEAST_SLOPE = 1e-6
 #: Marks the seeds of these draws, so that they differ from a user's own of the same number.
 DRAWS = 20189
 
@@ -48,7 +46,7 @@ class Search:
         Which of its start's candidates it is; 0 is the start itself.
     live : numpy.ndarray of bool, shape (B,)
         Whether it goes on.
-    goal : numpy.ndarray, shape (B,)
+    goal : float
         Residual of its best point at which it stops.
     """
 
@@ -58,7 +56,7 @@ class Search:
     starts: Indices
     number: Indices
     live: np.ndarray
-    goal: Vector
+    goal: float
 
     def __post_init__(self) -> None:
         self.best_x, self.best_f, self.best_g = self.x.copy(), self.f.copy(), self.g.copy()
@@ -74,8 +72,8 @@ class Search:
             self.best_g[rows].copy(),
             self.starts[rows],
             self.number[rows],
-            np.isfinite(self.best_f[rows]) & (self.residual[rows] > self.goal[rows]),
-            self.goal[rows],
+            np.isfinite(self.best_f[rows]) & (self.residual[rows] > self.goal),
+            self.goal,
         )
         chosen.first_f = self.first_f[rows]
         chosen.residual = self.residual[rows]
@@ -251,9 +249,6 @@ class Annealed(Solver):
             g[:, 1:] = found.gradient.reshape(count, -1, n)
             finite[:, 1:] = found.finite.reshape(count, -1)
         usable = finite & g.any(axis=2)
-        # A network's slopes may all be far below tol, as those of a probability are.
-        steepest = np.max(np.abs(np.where(usable[:, :, np.newaxis], g, 0.0)), axis=(1, 2))
-        goal = run.tolerance * np.clip(steepest, LEAST_SLOPE, 1.0)
         for row in np.flatnonzero(~usable.any(axis=1)).tolist():
             if finite[row, 0]:
                 run.end(int(starts[row]), x0[row], Status.ZERO_GRADIENT)
@@ -267,7 +262,7 @@ class Annealed(Solver):
             np.repeat(starts, candidates),
             np.tile(np.arange(candidates), count),
             usable.ravel(),
-            np.repeat(goal, candidates),
+            run.tolerance,
         )
 
     @staticmethod
@@ -348,7 +343,7 @@ class Annealed(Solver):
             x = search.best_x[rows]
             back = self._project(run, x - search.best_g[rows], search, rows, "residual")
             search.residual[rows] = np.max(np.abs(back - x), axis=1)
-            search.live[rows[search.residual[rows] <= search.goal[rows]]] = False
+            search.live[rows[search.residual[rows] <= search.goal]] = False
 
     @staticmethod
     def _project(run: Run, y: Rows, search: Search, rows: Indices, purpose: str) -> Rows:

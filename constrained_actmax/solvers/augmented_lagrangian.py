@@ -11,10 +11,11 @@ from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.optimality import measure
+from constrained_actmax.optimality import residuals
 from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.result import Status
 from constrained_actmax.run import Run
+from constrained_actmax.scaled import FINEST_VIOLATION
 from constrained_actmax.solvers.annealed import Annealed
 from constrained_actmax.solvers.base import Solver, needs_gradients
 from constrained_actmax.solvers.contraction import STEPS, can_contract, contracted
@@ -32,9 +33,6 @@ LARGEST_MULTIPLIER = 1e20
 FIRST_PENALTY = (1e-8, 1e8)
 LARGEST_PENALTY = 1e12
 TINY = 1e-30
-#: Relative violation that it aims at where `tol` is as small; `feasibility_tolerance` is enough
-#: to count as feasible.
-FINEST_VIOLATION = 1e-9
 #: First residual asked of the inner solver, and its decrease a round.
 FIRST_RESIDUAL, RESIDUAL_DECREASE = 1e-2, 0.1
 #: Iterates of a start that are remembered, to report the one that the inner solver accepts.
@@ -47,14 +45,13 @@ INNER_STEPS = 100
 #: others, which put x on its limits. Measured by docs/benchmarks/output_limits.py.
 CROSSING_STEPS, SETTLING_STEPS = 300, 30
 #: Rounds without a gain in feasibility or value after which a row is stuck at a kink, and the
-#: relative gain that counts; with kinks, and without.
+#: gain that counts, over the objective's range; nonsmooth, and smooth.
 PATIENCE = {True: 2, False: 4}
 GAIN = {True: 1e-4, False: 1e-7}
-#: What a path has to promise beyond the best of its start's paths, relatively, and after how many
-#: rounds without it is left.
+#: What a path has to promise beyond the best of its start's paths, over the objective's range, and
+#: after how many rounds without it is left.
 LEAD, BEHIND = 1e-3, 2
-#: How near to its limit c is led against it, relative to max(1, |limit|), and how often that is
-#: tried.
+#: How near to its bound c is led against it, in units of its size, and how often that is tried.
 PRESSED_FROM, PRESSES = 1e-2, 3
 #: Steps of pgd on the violation alone where the rounds end at its local minimum, and how often.
 RESTORING_STEPS, RESTORATIONS = 100, 2
@@ -73,9 +70,16 @@ class Subproblem:
         self.sign = problem.sign
         self.size = problem.size
         self.sense = problem.sense
+        self.unit, self.objective_unit = problem.unit, problem.objective_unit
+        self._problem = problem
         self.imposed: list[Any] = []
         self.lower = self.upper = np.empty(0)
         self.feasibility_tolerance = problem.feasibility_tolerance
+
+    @property
+    def range(self) -> float:
+        """What the objective changes over C."""
+        return self._problem.range
 
     def violation(self, x: Rows, c: Rows) -> Vector:
         """Return the violation of C alone."""
@@ -98,18 +102,15 @@ class Augmented:
         Of the whole call.
     whose : numpy.ndarray, shape (paths,)
         The start that each path works for.
-    scale : numpy.ndarray, shape (paths, m)
-        ``1 / max(1, |grad c_i|_inf)`` where each begins.
     """
 
-    def __init__(self, run: Run, whose: Indices, scale: Rows) -> None:
+    def __init__(self, run: Run, whose: Indices) -> None:
         self.outer = run
         self.problem = Subproblem(run.problem)
         self.whose = whose
-        self.scale = scale
-        self._lower, self._upper = run.problem.lower * scale, run.problem.upper * scale
-        count, m = scale.shape
-        self.multipliers = np.zeros((count, m))
+        self._lower, self._upper = run.problem.lower, run.problem.upper
+        count = len(whose)
+        self.multipliers = np.zeros((count, run.problem.constraints))
         self.penalty = np.ones(count)
         self.weight = np.ones(count)  # of f: 0 where feasibility alone is sought
         self.notes = run.notes
@@ -162,12 +163,12 @@ class Augmented:
         paths = np.asarray(starts)
         found = self.outer.evaluate(x, self.whose[paths])
         where: Any = slice(None) if self.starts == 1 else paths
-        scale, rho = self.scale[where], self.penalty[where, np.newaxis]
-        w = found.c * scale + self.multipliers[where] / rho
-        nearest = np.maximum(w, self._lower[where])
-        excess = w - np.minimum(nearest, self._upper[where], out=nearest)
+        rho = self.penalty[where, np.newaxis]
+        w = found.c + self.multipliers[where] / rho
+        nearest = np.maximum(w, self._lower)
+        excess = w - np.minimum(nearest, self._upper, out=nearest)
         value = 0.5 * rho[:, 0] * np.einsum("bm,bm->b", excess, excess)
-        weights = rho * excess * scale
+        weights = rho * excess
         gradient = found.gradient
         weight = self.weight[where]
         if (weight == 1.0).all():
@@ -221,20 +222,18 @@ class Augmented:
     def update(self, start: int, c: Vector) -> float:
         """Update the multipliers of one start, lam <- rho (w - P(w)); return |V|.
 
-        V = c - P(w), scaled, is zero where the point is feasible and complementary.
+        V = c - P(w) is zero where the point is feasible and complementary.
         """
-        problem, scale, rho = self.outer.problem, self.scale[start], self.penalty[start]
-        w = c * scale + self.multipliers[start] / rho
-        nearest = np.clip(w, problem.lower * scale, problem.upper * scale)
+        rho = self.penalty[start]
+        w = c + self.multipliers[start] / rho
+        nearest = np.clip(w, self._lower, self._upper)
         new = rho * (w - nearest)
         self.multipliers[start] = np.clip(new, -LARGEST_MULTIPLIER, LARGEST_MULTIPLIER)
-        return float(np.max(np.abs(c * scale - nearest), initial=0.0))
+        return float(np.max(np.abs(c - nearest), initial=0.0))
 
-    def distance(self, start: int, c: Vector) -> float:
-        """Return the squared distance of c, scaled, to its limits."""
-        excess = (c - np.clip(c, self.outer.problem.lower, self.outer.problem.upper)) * (
-            self.scale[start]
-        )
+    def distance(self, c: Vector) -> float:
+        """Return the squared distance of c to its bounds."""
+        excess = c - np.clip(c, self._lower, self._upper)
         return float(excess @ excess)
 
     def end(self, start: int, x: Vector, status: Status, detail: str = "") -> None:
@@ -278,9 +277,6 @@ class AugmentedLagrangian(Solver):
         functions that TensorFlow does not compute, where C is nothing but bounds, and where the
         budget has fewer than about 400 evaluations for a start. With 2, the model is evaluated
         outside C too, always within the bounds that C states; answers lie in C.
-    autoscale : bool, default True
-        Whether each constraint is divided by max(1, its largest slope) at the start; tolerances
-        stay in the user's units.
 
     References
     ----------
@@ -295,7 +291,6 @@ class AugmentedLagrangian(Solver):
     inner: Solver | None = None
     max_rounds: int = 50
     beginnings: int = 2
-    autoscale: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -382,11 +377,7 @@ class AugmentedLagrangian(Solver):
             rate, c = found.jacobian[0] @ way, found.c[0]
             limit = np.where(rate > 0.0, problem.upper, problem.lower)
             gap = np.abs(limit - c)
-            near = (
-                (rate != 0.0)
-                & np.isfinite(gap)
-                & (gap <= PRESSED_FROM * np.maximum(1.0, np.abs(limit)))
-            )
+            near = (rate != 0.0) & (gap <= PRESSED_FROM)
             if not near.any():
                 return
             step = float(np.min(gap[near] / np.abs(rate[near])))
@@ -461,7 +452,7 @@ class AugmentedLagrangian(Solver):
                 held = float(augmented.held[path])
                 value = held if kinked else (f if small else np.inf)
                 nearer = not small and violation < 0.9 * best_violation[path]
-                lead = GAIN[kinked] * max(1.0, abs(value)) if np.isfinite(value) else 0.0
+                lead = GAIN[kinked] * problem.range
                 gained = nearer or best_value[path] - value > lead
                 since[path] = 0 if gained else since[path] + 1
                 best_violation[path] = min(best_violation[path], violation)
@@ -493,7 +484,7 @@ class AugmentedLagrangian(Solver):
                 leader = int(others[np.argmin(augmented.held[others])])
                 ahead = float(augmented.held[leader])
                 if path != leader and np.isfinite(ahead):
-                    promising = f < ahead - LEAD * max(1.0, abs(ahead))
+                    promising = f < ahead - LEAD * problem.range
                     behind[path] = 0 if promising else behind[path] + 1
                     if behind[path] == BEHIND:
                         leave(path, x[path], Status.STALLED, "Another path of this start leads.")
@@ -522,16 +513,12 @@ class AugmentedLagrangian(Solver):
     def _augmented(self, run: Run, found: Evaluation, whose: Indices) -> Augmented:
         """Return the inner run, with the first penalties of Birgin and Martínez (2014), (12.1)."""
         problem = run.problem
-        scale = np.ones_like(found.c)
-        if self.autoscale and problem.constraints:
-            steepest = np.max(np.abs(found.jacobian), axis=2)
-            scale = 1.0 / np.maximum(1.0, np.where(np.isfinite(steepest), steepest, 1.0))
-        excess = (found.c - np.clip(found.c, problem.lower, problem.upper)) * scale
+        excess = found.c - np.clip(found.c, problem.lower, problem.upper)
         squares = np.einsum("bm,bm->b", excess, excess)
         with np.errstate(all="ignore"):
-            first = 10.0 * np.maximum(1.0, np.abs(found.f)) / np.maximum(1.0, 0.5 * squares)
+            first = 10.0 * problem.range / np.maximum(1.0, 0.5 * squares)
         ways = len(whose) // len(found.f)
-        augmented = Augmented(run, whose, np.tile(scale, (ways, 1)))
+        augmented = Augmented(run, whose)
         augmented.penalty = np.tile(np.clip(np.nan_to_num(first, nan=1.0), *FIRST_PENALTY), ways)
         return augmented
 
@@ -544,7 +531,7 @@ class AugmentedLagrangian(Solver):
         """
         run, whose = augmented.outer, np.array([path])
         stuck = augmented.known(path, candidates[0])
-        distance = augmented.distance(path, stuck.c[0])
+        distance = augmented.distance(stuck.c[0])
         penalty = PENALTY_GROWTH * augmented.penalty[path]
         augmented.multipliers[path] = 0.0
         tolerance = augmented.tolerance
@@ -575,7 +562,7 @@ class AugmentedLagrangian(Solver):
     @staticmethod
     def _optimal(problem: Problem, x: Vector, found: Evaluation, run: Run) -> bool:
         """Whether the library's own measures call the point optimal."""
-        kkt = measure(problem, x, found)
+        kkt = residuals(problem, x, found)
         return (
             kkt.stationarity <= run.tolerance
             and kkt.complementarity <= problem.feasibility_tolerance

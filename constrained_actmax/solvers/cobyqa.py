@@ -47,10 +47,9 @@ class COBYQA(ScipySolver):
         Evaluations of one start; by default SciPy's 500 n.
     maxiter : int, default 1000
         Limit of iterations, at least of one for each evaluation of the default.
-    initial_tr_radius : float, optional
-        In units of the scaled variables; by default a tenth of the typical width of the box, or 1.
-    final_tr_radius : float, optional
-        By default 1e-2 of the call's `tol`.
+    initial_tr_radius, final_tr_radius : float, optional
+        In input units; by default a tenth of the typical width of the box, or 1, and 1e-2 of the
+        call's `tol`, in units of the entries' sizes.
 
     References
     ----------
@@ -93,6 +92,10 @@ class COBYQA(ScipySolver):
             "initial_tr_radius": typical,
             "final_tr_radius": LAST_RADIUS * variables.unit * run.tolerance,
         } | self.options()
+        for name in ("initial_tr_radius", "final_tr_radius"):
+            given = getattr(self, name)
+            if given is not None:
+                options[name] = variables.length(given)
         result = self.minimize(variables, y0, self._constraints(variables), options)
         end_by_code(run, start, variables.x(result.x), result, STATUSES)
 
@@ -112,7 +115,9 @@ class COBYQA(ScipySolver):
         if variables.run.problem.constraints:
             found.append(
                 scipy.optimize.NonlinearConstraint(
-                    lambda y: variables.at(y).c.copy(), *variables.limits
+                    lambda y: variables.at(y).c.copy(),
+                    variables.run.problem.lower,
+                    variables.run.problem.upper,
                 )
             )
         return found

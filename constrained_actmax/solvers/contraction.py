@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from constrained_actmax.layout import Indices, Rows
+from constrained_actmax.problem import FeasibleSet
 from constrained_actmax.run import Run
-from constrained_actmax.sets.intersection import Intersection
 from constrained_actmax.solvers.base import TINY, reach
 
 #: How much farther than C the dilated set goes at first, as a share of C, and the steps in which it
@@ -14,7 +14,7 @@ from constrained_actmax.solvers.base import TINY, reach
 DILATION, STEPS = 2.0, 50
 
 
-def can_contract(feasible: Intersection) -> bool:
+def can_contract(feasible: FeasibleSet) -> bool:
     """Whether there is anything between C and the bounds that it states."""
     return bool(np.isfinite(feasible.diameter)) and not feasible.only_box
 

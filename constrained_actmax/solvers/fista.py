@@ -39,7 +39,8 @@ class FISTA(StepwiseSolver):
     max_iterations : int, default 1000
         Accepted steps of each start.
     gradient_tolerance : float, optional
-        Stop when ``max |P_C(x - g) - x|`` is below, in input units; by default the call's `tol`.
+        Stop when ``max |P_C(x - g) - x|`` is below, in units of the problem's own: the
+        stationarity residual, a pure number; by default the call's `tol`.
 
     References
     ----------

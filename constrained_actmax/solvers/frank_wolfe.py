@@ -75,7 +75,8 @@ class FrankWolfe(StepwiseSolver):
     max_iterations : int, default 1000
         Accepted steps of each start.
     gap_tolerance : float, optional
-        Stop when the gap is below, in units of the objective; by default the call's `tol`.
+        Stop when the gap is below, in units of the objective; by default the call's `tol` times
+        what the objective changes over C.
 
     References
     ----------
@@ -111,7 +112,12 @@ class FrankWolfe(StepwiseSolver):
     def _steps(self, run: Run, start: int, x: Vector, first: Sample) -> Steps:
         feasible = run.problem.set
         epsilon = run.problem.oracle.epsilon
-        tolerance = run.tolerance if self.gap_tolerance is None else self.gap_tolerance
+        problem = run.problem
+        tolerance = (
+            run.tolerance * problem.range
+            if self.gap_tolerance is None
+            else self.gap_tolerance / problem.objective_unit
+        )
         form = feasible.to_scipy()
         polytope = form is not None and not form.smooth
         kind = self.steps if polytope else "plain"

@@ -37,9 +37,11 @@ class LBFGSB(ScipySolver):
     maxcor : int, default 10
         Stored pairs (s, y).
     ftol : float, optional
-        Relative decrease below which it stops; by default the model's machine epsilon.
+        SciPy's: the decrease, relative to ``max(1, |f|)`` in units of the objective, below which it
+        stops; by default the model's machine epsilon.
     gtol : float, optional
-        ``max |P_C(x - g) - x|`` below which it stops, in input units; by default the call's `tol`.
+        SciPy's: the projected gradient below which it stops, in units of the objective over those
+        of the input; by default the call's `tol`.
     maxfun, maxiter : int
         Limits of one start.
     maxls : int, default 40
@@ -63,7 +65,8 @@ class LBFGSB(ScipySolver):
 
     @override
     def _run_row(self, run: Run, start: int, x0: Vector) -> None:
-        variables = self.variables(run, start)
+        given = self.ftol is not None or self.gtol is not None
+        variables = self.variables(run, start, written_objective=given)
         result = self._attempt(variables, run, x0)
         if result.status == ABNORMAL:
             x = best_point(run, start, variables.x(result.x))
@@ -77,7 +80,7 @@ class LBFGSB(ScipySolver):
         epsilon = run.problem.oracle.epsilon
         options = self.options() | {
             "ftol": epsilon if self.ftol is None else self.ftol,
-            "gtol": variables.unit * run.tolerance if self.gtol is None else self.gtol,
+            "gtol": variables.slope(run.tolerance, self.gtol),
         }
         return self.minimize(variables, variables.y(x), [], options)
 

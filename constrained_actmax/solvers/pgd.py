@@ -24,6 +24,8 @@ SHORTEST_CHECKPOINT = 0.06
 IMPROVED_SHARE = 0.75
 #: Iterations of a start where no budget says otherwise.
 DEFAULT_ITERATIONS = 300
+#: Default length at the end of the geometric schedule, in units of the set's scale.
+LAST_LENGTH = 0.03
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +49,9 @@ class PGD(Solver):
         budget, or 300 without one.
     first_length : float, optional
         First step length, in input units (Euclidean); by default the reach of the set.
-    last_length : float, default 0.03
-        Length at the end of the geometric schedule.
+    last_length : float, optional
+        Length at the end of the geometric schedule, in input units; by default 0.03 times the
+        largest size of an entry.
     momentum : float, default 0.75
         Weight of the gradient step against the last move, for the halved schedule.
 
@@ -63,7 +66,7 @@ class PGD(Solver):
     schedule: Literal["halved", "geometric", "constant"] = "halved"
     iterations: int | None = None
     first_length: float | None = None
-    last_length: float = 0.03
+    last_length: float | None = None
     momentum: float = MOMENTUM
 
     def __post_init__(self) -> None:
@@ -94,7 +97,8 @@ class PGD(Solver):
         f, g = best_f, best_g = found.f, found.gradient
         live = end_hopeless(run, x, found, starts)
         length = self._first_length(run, x, g, live)
-        last = np.minimum(self.last_length, length)
+        shortest = LAST_LENGTH if self.last_length is None else self.last_length / run.problem.unit
+        last = np.minimum(shortest, length)
         factor = (last / length) ** (1.0 / max(1, total - 1))
         checkpoints = _checkpoints(total)
         improved, reduced = np.zeros(count, dtype=int), np.ones(count, dtype=bool)
@@ -170,7 +174,7 @@ class PGD(Solver):
 
     def _first_length(self, run: Run, x: Rows, g: Rows, live: np.ndarray) -> Vector:
         if self.first_length is not None:
-            return np.full(len(x), float(self.first_length))
+            return np.full(len(x), self.first_length / run.problem.unit)
         return reach(run.problem, x, g, live)
 
     @staticmethod

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from constrained_actmax.layout import Vector
-from constrained_actmax.optimality import measure, multipliers
+from constrained_actmax.optimality import multipliers, residuals
 from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.run import Run
 from constrained_actmax.sets.scipy_form import ScipyForm
@@ -16,14 +16,16 @@ from constrained_actmax.sets.scipy_form import ScipyForm
 LARGEST = 100
 #: Newton steps, and how much each has to gain.
 STEPS, GAIN = 12, 0.5
-#: A limit is taken for active within this share of max(1, its size): the estimate's sign decides.
+#: A bound is taken for active within this share of the function's size: the sign of the multiplier
+#: decides.
 NEAR = 1e-3
-#: The polished point stays within this share of max(1, |x|), and its value within this share of
-#: max(1, |f|), of the one that was handed in: Newton's method takes saddles for solutions too.
+#: The polished point stays within this share of max(1, |x|) of the given one, in units of the
+#: entries' sizes, and its value within this share of the objective's range: Newton's method takes
+#: saddles for solutions too.
 REACH, RISE = 0.1, 1e-3
 #: How much farther than to its limit a broken row is led, for the set's pull back.
 OVERSHOOT = 1.01
-#: A linear row of the set is at its limit within this share of max(1, its value).
+#: A linear row of the set is at its bound within this share of the numbers that it adds.
 TIGHT = 1e-10
 CENTRAL_STEP = float(np.finfo(np.float64).eps) ** (1 / 3)
 
@@ -38,7 +40,7 @@ class Quality:
 
 def quality(problem: Problem, x: Vector, found: Evaluation) -> Quality:
     """Measure the worst of stationarity, violation and complementarity at an evaluated point."""
-    kkt = measure(problem, x, found)
+    kkt = residuals(problem, x, found)
     violation = max(kkt.violation, float(problem.imposed_violation(found.c)[0]))
     residual = max(kkt.stationarity, violation, kkt.complementarity)
     mu = multipliers(problem, x, found.gradient[0], found.c[0], found.jacobian[0], NEAR)
@@ -98,7 +100,7 @@ def polish(run: Run, start: int, x: Vector, goal: float) -> tuple[Vector, bool]:
         if np.any(np.abs(x - origin) > REACH * np.maximum(1.0, np.abs(origin))):
             break
         found = run.evaluate(x[np.newaxis], [start])
-        if not found.finite[0] or found.f[0] - f > RISE * max(1.0, abs(f)):
+        if not found.finite[0] or found.f[0] - f > RISE * problem.range:
             break
         here = quality(problem, x, found)
         if here.residual > GAIN * best.residual:
@@ -177,7 +179,7 @@ def _tight_rows(form: ScipyForm, x: Vector, target: Vector) -> tuple[np.ndarray,
     for rows in form.rows:
         matrix = rows.matrix.toarray()
         there, here = matrix @ target, matrix @ x
-        size = TIGHT * np.maximum(1.0, np.abs(there))
+        size = TIGHT * np.abs(matrix) @ np.maximum(1.0, np.abs(target))
         for limit, close in (
             (rows.lower, there <= rows.lower + size),
             (rows.upper, (there >= rows.upper - size) & (rows.lower < rows.upper)),
@@ -190,6 +192,9 @@ def _tight_rows(form: ScipyForm, x: Vector, target: Vector) -> tuple[np.ndarray,
 def _hessian(run: Run, start: int, x: Vector, mu: Vector, free: np.ndarray) -> np.ndarray:
     """Return the Hessian of f + mu'c in the free entries, by products or by differences."""
     problem = run.problem
+    lower, upper = problem.set.bounding_box()
+    # A bounded entry has the size 1, wherever its bounds lie.
+    sizes = np.where(np.isfinite(upper - lower), 1.0, np.maximum(1.0, np.abs(x)))
     columns = []
     for i in free.tolist():
         along = np.zeros(x.size)
@@ -197,7 +202,7 @@ def _hessian(run: Run, start: int, x: Vector, mu: Vector, free: np.ndarray) -> n
             along[i] = 1.0
             columns.append(run.hessian_product(x, along, np.concatenate([[1.0], mu]))[free])
             continue
-        along[i] = CENTRAL_STEP * max(1.0, abs(float(x[i])))
+        along[i] = CENTRAL_STEP * sizes[i]
         slopes = []
         for point in (x + along, x - along):
             found = run.evaluate(point[np.newaxis], [start])

@@ -42,8 +42,8 @@ class SLSQP(ScipySolver):
     Parameters
     ----------
     ftol : float, optional
-        Precision of f at which it stops; by default 10 epsilon of the model, or less where `tol`
-        is smaller.
+        SciPy's: the precision of f at which it stops, in units of the objective; by default 10
+        epsilon of the model in units of the problem's own.
     maxiter : int, default 1000
         Limit of iterations.
 
@@ -54,7 +54,6 @@ class SLSQP(ScipySolver):
 
     name: ClassVar[str] = "SLSQP"
     takes_split: ClassVar[bool] = True
-    scales_objective: ClassVar[bool] = True
 
     ftol: float | None = None
 
@@ -64,7 +63,7 @@ class SLSQP(ScipySolver):
 
     @override
     def _run_row(self, run: Run, start: int, x0: Vector) -> None:
-        variables = self.variables(run, start)
+        variables = self.variables(run, start, written_objective=self.ftol is not None)
         precision = VALUE_PRECISION * run.problem.oracle.epsilon
         options = self.options() | {"ftol": precision if self.ftol is None else self.ftol}
         y0 = variables.y(x0)
@@ -82,12 +81,11 @@ class SLSQP(ScipySolver):
     @override
     def after_iteration(self, variables: Variables, y: Vector) -> None:
         progress = variables.progress
-        scale = max(1.0, abs(variables.f))
+        problem = variables.run.problem
+        noise = problem.oracle.epsilon * max(problem.range, abs(variables.f))
         gain = max(progress.f - variables.f, progress.violation - variables.violation)
-        still = abs(variables.f - progress.f) <= QUIET * scale
-        progress.since = (
-            0 if gain > variables.run.problem.oracle.epsilon * scale else (progress.since + 1)
-        )
+        still = abs(variables.f - progress.f) <= QUIET * max(problem.range, abs(variables.f))
+        progress.since = 0 if gain > noise else progress.since + 1
         progress.y, progress.f = y.copy(), variables.f
         progress.violation = variables.violation
         ended = self.ftol is None and still and variables.optimal(y)

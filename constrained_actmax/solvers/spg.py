@@ -50,7 +50,8 @@ class SPG(Solver):
     max_iterations : int, default 1000
         Accepted steps of each start.
     gradient_tolerance : float, optional
-        Stop when ``max |P_C(x - g) - x|`` is below, in input units; by default the call's ``tol``.
+        Stop when ``max |P_C(x - g) - x|`` is below, in units of the problem's own: the
+        stationarity residual, a pure number; by default the call's `tol`.
     memory : int, optional
         M: the line search compares with the worst of the last M values. By default 10, and 50 on
         networks with kinks.

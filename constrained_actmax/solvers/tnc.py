@@ -35,8 +35,9 @@ class TNC(ScipySolver):
     maxfun : int, default 15000
         Limit of evaluations of one start.
     ftol, xtol, gtol : float, optional
-        SciPy's stopping tests; `gtol` defaults to the call's `tol`, `xtol` to the model's machine
-        epsilon (SciPy's own, its root, ends far from `tol`), `ftol` to SciPy's.
+        SciPy's stopping tests, `ftol` and `gtol` in the user's units; `gtol` defaults to the
+        call's `tol`, `xtol` to the model's machine epsilon (SciPy's own, its root, ends far from
+        `tol`), `ftol` to SciPy's, both in units of the problem's own.
     scale, offset, maxCGit, eta, stepmx, accuracy, minfev, rescale : optional
         SciPy's own.
 
@@ -66,9 +67,10 @@ class TNC(ScipySolver):
 
     @override
     def _run_row(self, run: Run, start: int, x0: Vector) -> None:
-        variables = self.variables(run, start)
+        given = self.ftol is not None or self.gtol is not None
+        variables = self.variables(run, start, written_objective=given)
         options = self.options() | {
-            "gtol": variables.unit * run.tolerance if self.gtol is None else self.gtol,
+            "gtol": variables.slope(run.tolerance, self.gtol),
             "xtol": run.problem.oracle.epsilon if self.xtol is None else self.xtol,
         }
         result = self.minimize(variables, variables.y(x0), [], options)

@@ -45,10 +45,11 @@ class TrustConstr(ScipySolver):
     Parameters
     ----------
     gtol : float, optional
-        Norm of the barrier problem's gradient at which it stops. SciPy's test does not look at the
-        barrier parameter and ends far from the bounds, so the default is 1e-4 of the call's `tol`.
+        SciPy's: the norm of the barrier problem's gradient at which it stops, in units of the
+        objective over those of the input. SciPy's test does not look at the barrier parameter and
+        ends far from the bounds, so the default is 1e-4 of the call's `tol`.
     xtol : float, default 1e-9
-        Trust-region radius at which it stops.
+        Trust-region radius at which it stops, in units of the entries' sizes.
     barrier_tol : float, optional
         Barrier parameter at which it stops; by default the smaller of `tol` and 1e-8.
     maxiter : int, default 1000
@@ -57,7 +58,9 @@ class TrustConstr(ScipySolver):
         SciPy's own, 0.1; on networks with kinks 1e-3, because each barrier problem ends at a kink
         and the first ones keep x far from its bounds (on the embedded model under Box and
         L1Ball(60): 25.2 in the place of 22.4).
-    initial_tr_radius, initial_constr_penalty : float, optional
+    initial_tr_radius : float, optional
+        SciPy's own, in input units; by default 1 in units of the entries' sizes.
+    initial_constr_penalty : float, optional
         SciPy's own.
 
     References
@@ -84,10 +87,10 @@ class TrustConstr(ScipySolver):
     @override
     def _run_row(self, run: Run, start: int, x0: Vector) -> None:
         problem = run.problem
-        variables = self.variables(run, start)
+        variables = self.variables(run, start, written_objective=self.gtol is not None)
         size = variables.form.lower.size
         weights = np.zeros(problem.oracle.functions)
-        weights[0] = 1.0
+        weights[0] = variables.objective_weight
 
         def hessian(y: Vector) -> scipy.sparse.linalg.LinearOperator:
             return scipy.sparse.linalg.LinearOperator(
@@ -97,7 +100,7 @@ class TrustConstr(ScipySolver):
             )
 
         smooth = bool(problem.smooth)
-        gtol = BARRIER_SHARE * variables.unit * run.tolerance if self.gtol is None else self.gtol
+        gtol = variables.slope(BARRIER_SHARE * run.tolerance, self.gtol)
         first = (
             {}
             if smooth
@@ -116,6 +119,8 @@ class TrustConstr(ScipySolver):
                 else self.barrier_tol,
             }
         )
+        if self.initial_tr_radius is not None:
+            options["initial_tr_radius"] = variables.length(self.initial_tr_radius)
         y0 = variables.y(x0)
         variables.at(y0)
         result = self.minimize(

@@ -1,0 +1,140 @@
+"""The problem in its own units: what solvers see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from typing_extensions import override
+
+from constrained_actmax.layout import Layout, Rows, Vector
+from constrained_actmax.problem import Evaluation, FeasibleSet, Problem
+from constrained_actmax.sets.box import Box
+from constrained_actmax.sets.intersection import Intersection
+from constrained_actmax.sets.scaled_set import ScaledSet
+
+#: Violation, in units of each constraint, that solvers aim at where `tol` is as small; and how far
+#: inside its bounds they keep a function that may not leave them at all.
+FINEST_VIOLATION = 1e-9
+INSIDE = 2 * FINEST_VIOLATION
+
+
+class Scaled(Problem):
+    r"""Minimise f / G over y = x / w in C / w, subject to l / k <= c / k <= u / k.
+
+    With the problem's `Scales`: w the sizes of the entries where C is nothing but bounds, their
+    common size s elsewhere, so that the projection stays Euclidean; G the typical slope of f; k
+    the sizes of the functions that are bounded. Tolerances of solvers are then pure numbers.
+
+    Parameters
+    ----------
+    problem : Problem
+        In the user's units.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        derived = {"scaled", "split", "range", "_bounds", "imposed_sizes"}
+        self.__dict__.update(
+            (name, value) for name, value in problem.__dict__.items() if name not in derived
+        )
+        self.inner, self.scaled = problem, self
+        scales = problem.scales
+        self.objective_unit = scales.slope
+        self.range = scales.range / scales.slope
+        self.unit = scales.set
+        self.units, self.set = self._set_in_units(problem)
+        self._plain = bool(np.all(self.units == 1.0))
+        self._slopes = self.units / scales.slope
+        self._sizes = scales.constraints
+        self.lower, self.upper = problem.lower / self._sizes, problem.upper / self._sizes
+        self.imposed_sizes = problem.imposed_sizes / self._sizes
+        if problem.feasibility_tolerance == 0.0:
+            self.feasibility_tolerance = INSIDE
+            room = self.upper - self.lower > 2 * INSIDE
+            self.lower = np.where(room, self.lower + INSIDE, self.lower)
+            self.upper = np.where(room, self.upper - INSIDE, self.upper)
+        self._box = problem.set.bounds()
+
+    @staticmethod
+    def _set_in_units(problem: Problem) -> tuple[Vector | float, FeasibleSet]:
+        whole, scales = problem.set, problem.scales
+        assert isinstance(whole, Intersection)
+        if not whole.only_box:
+            return scales.set, whole if scales.set == 1.0 else ScaledSet(whole, scales.set)
+        if np.all(scales.columns == 1.0):
+            return scales.columns, whole
+        lower, upper = whole.bounds()
+        box = Box(lower / scales.columns, upper / scales.columns)
+        return scales.columns, Intersection([box]).bind(Layout.of_array((problem.size,)))
+
+    # -- between the user's units and these ------------------------------------------------------
+
+    @override
+    def point(self, x: Rows) -> Rows:
+        if self._plain:
+            return x
+        lower, upper = self.set.bounds()
+        return np.minimum(np.maximum(x / self.units, lower), upper)
+
+    @override
+    def original(self, x: Rows) -> Rows:
+        if self._plain:
+            return x
+        lower, upper = self._box  # a product may end a rounding outside
+        return np.minimum(np.maximum(x * self.units, lower), upper)
+
+    @override
+    def value(self, f: float) -> float:
+        return self.inner.value(f * self.objective_unit)
+
+    def evaluation(self, found: Evaluation) -> Evaluation:
+        """Return an evaluation that was made in the user's units in these."""
+        gradient, jacobian = found.gradient, found.jacobian
+        if not np.all(self._slopes == 1.0):
+            gradient = gradient * self._slopes
+        c = found.c
+        if c.shape[1]:
+            c = c / self._sizes
+            jacobian = jacobian / self._sizes[:, np.newaxis]
+            if not self._plain:
+                jacobian = jacobian * self.units
+        f = found.f / self.objective_unit
+        return Evaluation(f, gradient, c, jacobian, found.finite, found.violation)
+
+    @override
+    def unscaled(self, found: Evaluation) -> Evaluation:
+        gradient, jacobian, c = found.gradient, found.jacobian, found.c
+        if not np.all(self._slopes == 1.0):
+            gradient = gradient / self._slopes
+        if c.shape[1]:
+            c = c * self._sizes
+            jacobian = jacobian * self._sizes[:, np.newaxis]
+            if not self._plain:
+                jacobian = jacobian / self.units
+        f = found.f * self.objective_unit
+        return Evaluation(f, gradient, c, jacobian, found.finite, found.violation)
+
+    # -- what solvers ask ------------------------------------------------------------------------
+
+    @override
+    def evaluate(self, x: Rows, *, differences: bool = False) -> Evaluation:
+        return self.evaluation(self.inner.evaluate(self.original(x), differences=differences))
+
+    @override
+    def begin(self, x: Rows) -> Callable[[], Evaluation]:
+        finish = self.inner.begin(self.original(x))
+        return lambda: self.evaluation(finish())
+
+    @override
+    def hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
+        sizes = np.concatenate([[self.objective_unit], self._sizes[: len(weights) - 1]])
+        product = self.inner.hessian_product(self.original(x), v * self.units, weights / sizes)
+        return product * self.units
+
+    @override
+    def functional_violation(self, c: Rows) -> Vector:
+        return self.inner.functional_violation(c * self._sizes)
+
+    @override
+    def functionally_feasible(self, c: Rows, written: Vector | None = None) -> np.ndarray:
+        return self.inner.functionally_feasible(c * self._sizes, written)

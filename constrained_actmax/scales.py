@@ -1,0 +1,223 @@
+"""The sizes of a problem's numbers: what its tolerances are measured in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from constrained_actmax.draws import uniform_points
+from constrained_actmax.errors import ConstrainedActmaxError
+from constrained_actmax.layout import Indices, Rows, Vector
+
+if TYPE_CHECKING:
+    from constrained_actmax.problem import Evaluation, Problem
+
+#: Probes, where a projection is a closed form, and where it is not or there are no gradients.
+PROBES, FEW_PROBES = 16, 8
+#: Entries of the input that all probes hold together at most.
+LARGEST_PROBES = 2**21
+#: Seed of the probes: fixed, so that a problem has the same scales in every call.
+SEED = 3
+#: A bound of this size is no bound, as most solvers have it (IPOPT's nlp_lower_bound_inf is 1e19).
+INFINITE = 1e20
+#: Directions that an unwritten size of a bounded set is measured along.
+DIRECTIONS = 4
+#: Accuracy of a projection that costs as little as a closed form.
+CHEAP_PROJECTION = 1e-8
+
+
+@dataclass(frozen=True)
+class Scales:
+    r"""Sizes of a problem's numbers, in the user's units.
+
+    Tolerances are pure numbers against these, so that an answer does not depend on the units that
+    the question is asked in. They follow from the set and from evaluations at seeded points of it
+    (probes), never from a starting point alone.
+
+    Attributes
+    ----------
+    columns : numpy.ndarray, shape (n,)
+        w, the size of each entry of the input: the width of its bounds where they are finite; else
+        the larger of \|x0\| and of the centre, or 1 where both are 0.
+    set : float
+        s, the largest w of an entry that is not fixed.
+    slope : float
+        G, the median over the probes of the largest :math:`w_i |\partial_i f|`.
+    range : float
+        F, the largest minus the smallest value of f at the probes.
+    constraints : numpy.ndarray, shape (m,)
+        k, for each entry of c as the solvers see it: the larger of its spread over the probes and
+        of what it can change over C to first order.
+    written : tuple of numpy.ndarray
+        The same for each constraint on a function as the user wrote it.
+    unsized : numpy.ndarray of int
+        Entries to which nothing gives a size: they count as 1.
+    evaluations : int
+        Probes that were evaluated; they are no part of ``nfev`` and of no budget.
+    """
+
+    columns: Vector
+    set: float
+    slope: float
+    range: float
+    constraints: Vector
+    written: tuple[Vector, ...]
+    unsized: Indices
+    evaluations: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the scales as JSON-ready values; equal columns as one number."""
+        columns = self.columns.tolist()
+        return {
+            "columns": columns[0] if columns and min(columns) == max(columns) else columns,
+            "set": self.set,
+            "slope": self.slope,
+            "range": self.range,
+            "constraints": [sizes.tolist() for sizes in self.written],
+            "unsized": self.unsized.tolist(),
+            "evaluations": self.evaluations,
+        }
+
+
+def measured_scales(problem: Problem) -> Scales:
+    """Return the scales of a problem, from its set and from probes.
+
+    Parameters
+    ----------
+    problem : Problem
+        In the user's units.
+    """
+    columns, unsized = column_sizes(problem)
+    free = columns > 0
+    size = float(columns[free].max()) if free.any() else 1.0
+    columns = np.where(free, columns, size)
+    points = _probes(problem, columns)
+    found = _evaluated(problem, points)
+    finite = found.finite
+    f, c = found.f[finite], found.c[finite]
+    spread = float(np.ptp(f)) if f.size else 0.0
+    steepness = np.abs(found.gradient[finite] * columns).max(axis=1, initial=0.0)
+    slope = float(np.median(steepness[steepness > 0])) if steepness.any() else spread
+    noise = problem.oracle.epsilon * float(np.max(np.abs(f), initial=0.0))
+    if not spread > noise:
+        spread = max(noise, slope)
+    constraints, written = _constraint_sizes(problem, c, found.jacobian[finite], columns)
+    return Scales(
+        columns,
+        size,
+        slope if slope > 0 else max(spread, noise) or 1.0,
+        spread if spread > 0 else 1.0,
+        constraints,
+        written,
+        unsized,
+        len(points),
+    )
+
+
+def column_sizes(problem: Problem) -> tuple[Vector, Indices]:
+    """Return the size of each entry (n,), 0 where it is fixed, and the entries without any."""
+    lower, upper = problem.set.bounding_box()
+    finite = (lower > -INFINITE) & (upper < INFINITE)
+    width = np.where(finite, upper - lower, 0.0)
+    if finite.all():
+        return width, np.empty(0, dtype=int)
+    if problem.set.bounded:
+        rng = np.random.default_rng(SEED)
+        directions = rng.standard_normal((DIRECTIONS, problem.size))
+        ends = problem.set.linear_maximizer(np.concatenate([directions, -directions]))
+        # The set couples these entries: one size for all of them.
+        width[~finite] = float(np.ptp(ends[:, ~finite], axis=0).max())
+        return width, np.flatnonzero(~finite & (width == 0.0))
+    known = np.abs(problem.set.centre())
+    if problem.x0 is not None:
+        known = np.maximum(known, np.abs(problem.x0))
+    unsized = ~finite & (known == 0.0)
+    width[~finite] = np.where(unsized, 1.0, known)[~finite]
+    return width, np.flatnonzero(unsized)
+
+
+def _probes(problem: Problem, columns: Vector) -> Rows:
+    """Return seeded points of C, x0's projection first."""
+    few = problem.set.accuracy > CHEAP_PROJECTION or not problem.oracle.differentiable
+    count = FEW_PROBES if few else PROBES
+    count = max(2, min(count, LARGEST_PROBES // max(1, problem.size)))
+    centre = problem.set.centre()
+    if problem.x0 is not None:
+        centre = problem.x0
+    points = uniform_points(problem.set, count, SEED, centre, columns)
+    if problem.x0 is not None:
+        points[0] = problem.x0
+    inside: Rows = problem.set.project(points)
+    return inside
+
+
+def _evaluated(problem: Problem, points: Rows) -> Evaluation:
+    """Evaluate the probes; where a function fails there, it counts as not finite."""
+    from constrained_actmax.problem import Evaluation
+
+    try:
+        return problem.evaluate(points)
+    except ConstrainedActmaxError:
+        raise
+    except (ArithmeticError, ValueError):  # outside the domain of a user's function
+        parts = [_evaluated_alone(problem, one) for one in points]
+        return Evaluation.concatenated(parts)
+
+
+def _evaluated_alone(problem: Problem, point: Vector) -> Evaluation:
+    from constrained_actmax.problem import Evaluation
+
+    try:
+        return problem.evaluate(point[np.newaxis])
+    except ConstrainedActmaxError:
+        raise
+    except (ArithmeticError, ValueError):
+        m, n = problem.constraints, problem.size
+        nothing = np.full((1, m), np.nan), np.full((1, m, n), np.nan)
+        unknown = np.full(1, np.nan), np.full((1, n), np.nan)
+        return Evaluation(*unknown, *nothing, np.zeros(1, dtype=bool))
+
+
+def _constraint_sizes(
+    problem: Problem, c: Rows, jacobian: np.ndarray, columns: Vector
+) -> tuple[Vector, tuple[Vector, ...]]:
+    """Return k for the entries of c, and for each constraint as written."""
+    if not problem.constraints:
+        return np.empty(0), ()
+    if not len(c):
+        sizes = _or_bound(np.zeros(problem.constraints), problem.lower, problem.upper)
+        written = (
+            _or_bound(np.zeros(one.lower.size), one.lower, one.upper) for one in problem.imposed
+        )
+        return sizes, tuple(written)
+    change = np.median(np.abs(jacobian) @ columns, axis=0)
+    diameter = problem.set.diameter
+    if np.isfinite(diameter) and not problem.set.only_box:
+        reach = np.median(np.linalg.norm(jacobian, axis=2), axis=0) * diameter
+        change = np.minimum(change, reach)
+    sizes = _or_bound(np.maximum(np.ptp(c, axis=0), change), problem.lower, problem.upper)
+    written_sizes = []
+    for one in problem.imposed:
+        if one.objective is None:
+            written_sizes.append(sizes[one.rows])
+            continue
+        values = one.written(c)
+        middle = np.median(c[:, one.rows], axis=0)
+        half = 0.5 * sizes[one.rows]
+        ends = one.objective.stated(np.stack([middle - half, middle + half]))
+        size = np.maximum(np.ptp(values, axis=0), np.ptp(ends, axis=0))
+        written_sizes.append(_or_bound(size, one.lower, one.upper))
+    return sizes, tuple(written_sizes)
+
+
+def _or_bound(sizes: Vector, lower: Vector, upper: Vector) -> Vector:
+    """Return the sizes; of a function that does not vary, that of its bounds, or 1."""
+    bounds = _largest_bound(lower, upper)
+    return np.where(sizes > 0, sizes, np.where(bounds > 0, bounds, 1.0))
+
+
+def _largest_bound(lower: Vector, upper: Vector) -> Vector:
+    low, high = (np.abs(np.where(np.isfinite(one), one, 0.0)) for one in (lower, upper))
+    return np.maximum(low, high)
