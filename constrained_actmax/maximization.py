@@ -29,6 +29,7 @@ from constrained_actmax.result import (
     Termination,
 )
 from constrained_actmax.run import Intermediate, Run
+from constrained_actmax.scales import PROBES
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.solvers.selection import SOLVERS, select
 
@@ -206,6 +207,7 @@ def solve(
             raise SpecificationError(f"{who}: expected a function, got {type(listener).__name__}.")
     tolerance = _tolerance(problem, tol)
     solver, reason = select(problem, method, options, budget)
+    problem, interrupted = _probed(problem, budget)
     drawn_seed = _seed(seed)
     points, notes, used_seed = _starting_points(problem, x0, starts, drawn_seed)
     shown = progress if isinstance(progress, bool) else None
@@ -214,8 +216,8 @@ def solve(
         raise SpecificationError(
             f"budget: {budget.evaluations} evaluations are fewer than the {len(points)} starts."
         )
+    own = problem.scaled
     with Line(problem, budget, listener, shown) as line:
-        own = problem.scaled
         run = Run(
             own,
             len(points),
@@ -226,7 +228,12 @@ def solve(
             reserve=not solver.stays_inside,
         )
         run.notes.extend(notes)
-        ended = solver.solve(run, own.point(points))
+        if interrupted:
+            for start, point in enumerate(own.point(points)):
+                run.end(start, point, Status.INTERRUPTED, "Ctrl-C.")
+            ended = [run.ended[start] for start in range(len(points))]
+        else:
+            ended = solver.solve(run, own.point(points))
     return _result(problem, run, solver, reason, points, ended, used_seed)
 
 
@@ -492,6 +499,27 @@ def _rows(problem: Problem, starts: Any) -> Rows:
             f"got {type(starts).__name__}."
         )
     return np.stack([layout.flatten(one, "starts") for one in array])
+
+
+def _probed(problem: Problem, budget: Budget | None) -> tuple[Problem, bool]:
+    """Measure the problem's scales; without probes where the budget or the user does not let them.
+
+    Returns
+    -------
+    problem : Problem
+        With its scales.
+    interrupted : bool
+        Whether Ctrl-C ended the probes.
+    """
+    if "scales" in vars(problem):
+        return problem, False
+    if budget is not None and (budget.evaluations or PROBES) < PROBES:
+        return problem.unprobed(), False
+    try:
+        problem.scales  # noqa: B018 - measured here, where an interruption can be answered
+    except KeyboardInterrupt:
+        return problem.unprobed(), True
+    return problem, False
 
 
 def _moved(problem: Problem, given: Vector, inside: Vector) -> bool:

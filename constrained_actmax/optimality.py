@@ -130,7 +130,6 @@ def measure(
     c, jacobian, gradient = here.c[0], here.jacobian[0], here.gradient[0]
     sizes = own.objective_unit / problem.scales.constraints
     mu = kkt.mu * sizes
-    slope = gradient + mu @ jacobian if mu.size else gradient
     named: dict[str, float | list[float]] = {}
     for one in problem.imposed:
         part = one.stated_price(-problem.sign * mu[one.rows], c[one.rows])
@@ -142,12 +141,23 @@ def measure(
             named[str(couplings[0])] = -problem.sign * own.objective_unit * dual
     return Optimality(
         kkt.stationarity,
-        float(np.max(np.abs(problem.set.project(x - slope) - x), initial=0.0)),
+        _residual(problem, x, gradient, mu, jacobian),
         kkt.violation,
         kkt.complementarity,
         named,
         float(gradient @ (x - problem.set.linear_maximizer(-gradient))) if gap else None,
     )
+
+
+def _residual(
+    problem: Problem, x: Vector, gradient: Vector, mu: Vector, jacobian: np.ndarray
+) -> float:
+    """Return the projected gradient of the Lagrangian in the user's units."""
+    if problem.split is not None:
+        split = problem.split
+        x, gradient, jacobian, problem = split.y(x), split.weights, split.both(jacobian), split
+    slope = gradient + mu @ jacobian if mu.size else gradient
+    return float(np.max(np.abs(problem.set.project(x - slope) - x), initial=0.0))
 
 
 def _coupling_multiplier(problem: Problem, kkt: Residuals) -> float:

@@ -325,6 +325,14 @@ class Problem:
 
         return measured_scales(self)
 
+    def unprobed(self) -> Problem:
+        """Return the same problem with scales from its set alone, without an evaluation."""
+        from constrained_actmax.scales import measured_scales
+
+        other = self.asking(self.user_oracle)
+        other.scales = measured_scales(self, probing=False)
+        return other
+
     @cached_property
     def range(self) -> float:
         """What the objective changes over C, in units of what is minimised."""
@@ -499,7 +507,7 @@ class Problem:
     def asking(self, oracle: BaseOracle) -> Problem:
         """Return the same problem with another oracle of the same functions."""
         other = copy.copy(self)
-        for name in ("scaled", "split"):  # they hold the oracle
+        for name in ("scaled", "split", "_written", "_bounds", "imposed_sizes"):  # made of others
             other.__dict__.pop(name, None)
         other.user_oracle = oracle
         other.oracle = Negated(oracle) if self.sense == "maximize" else oracle

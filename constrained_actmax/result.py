@@ -344,7 +344,7 @@ class Result:
         lines.append(
             f"  evaluations   {_counted(self.nfev, 'row')} in "
             f"{_counted(self.calls, 'model call')}, {_counted(self.nit, 'iteration')}, "
-            f"{self.seconds:.2f} s"
+            f"{self.seconds:.2f} s{self._probes()}"
         )
         if len(self.starts) > 1:
             values = sorted((one.value for one in self.starts), reverse=self.sense == "maximize")
@@ -355,6 +355,10 @@ class Result:
             lines.append(f"  seed          {self.seed}")
         lines.extend(f"  note          {note}" for note in self.notes)
         return lines
+
+    def _probes(self) -> str:
+        probes = self.settings.get("scales", {}).get("evaluations", 0)
+        return f"; {_counted(probes, 'probe')} for the scales" if probes else ""
 
     def _repr_html_(self) -> str:
         """Show a small picture beside the printed lines, in a notebook."""

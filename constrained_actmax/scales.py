@@ -81,19 +81,21 @@ class Scales:
         }
 
 
-def measured_scales(problem: Problem) -> Scales:
+def measured_scales(problem: Problem, *, probing: bool = True) -> Scales:
     """Return the scales of a problem, from its set and from probes.
 
     Parameters
     ----------
     problem : Problem
         In the user's units.
+    probing : bool, default True
+        Whether functions are evaluated; if not, their sizes are those of their bounds, or 1.
     """
     columns, unsized = column_sizes(problem)
     free = columns > 0
     size = float(columns[free].max()) if free.any() else 1.0
     columns = np.where(free, columns, size)
-    points = _probes(problem, columns)
+    points = _probes(problem, columns) if probing else np.empty((0, problem.size))
     found = _evaluated(problem, points)
     finite = found.finite
     f, c = found.f[finite], found.c[finite]
@@ -157,6 +159,10 @@ def _evaluated(problem: Problem, points: Rows) -> Evaluation:
     """Evaluate the probes; where a function fails there, it counts as not finite."""
     from constrained_actmax.problem import Evaluation
 
+    if not len(points):
+        m, n = problem.constraints, problem.size
+        nothing = np.empty((0, m)), np.empty((0, m, n)), np.empty(0, dtype=bool)
+        return Evaluation(np.empty(0), np.empty((0, n)), *nothing)
     try:
         return problem.evaluate(points)
     except ConstrainedActmaxError:

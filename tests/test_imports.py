@@ -21,7 +21,17 @@ RANKS = [
     {"errors", "layout", "rounds", "plotting", "report", "result", "examples"},
     {"constraints", "objectives", "oracles"},
     {"sets"},
-    {"conformance", "draws", "optimality", "problem", "progress", "run", "splitting"},
+    {
+        "conformance",
+        "draws",
+        "optimality",
+        "problem",
+        "progress",
+        "run",
+        "scaled",
+        "scales",
+        "splitting",
+    },
     {"baselines", "solvers"},
     {
         "cli",

@@ -72,8 +72,8 @@ def test_the_printed_residual_equals_one_by_hand(model: Any) -> None:
     if projected(0.0).sum() > 60:
         t = scipy.optimize.brentq(lambda t: projected(t).sum() - 60, 0, 10, xtol=1e-14)
     by_hand = np.abs(projected(t) - x).max()
-    assert result.optimality.stationarity == pytest.approx(by_hand, rel=1e-4)
-    assert f"KKT residual  {by_hand:.3g}" in str(result)
+    assert result.optimality.residual == pytest.approx(by_hand, rel=1e-4)
+    assert f"{by_hand:.3g} in input units" in str(result)
 
 
 def test_projected_methods_agree_on_the_embedded_model(model: Any) -> None:
@@ -146,7 +146,8 @@ def test_bounds_alone_take_l_bfgs_b_and_agree_with_scipy(model: Any) -> None:
         bounds=[(0, 1)] * 784,
         options={"gtol": 1e-6, "ftol": 1e-15, "maxls": 40},
     )
-    assert result.value == pytest.approx(-theirs.fun, abs=1e-8)
+    # The value is within 1e-5 of its largest, 0, at which it is flat.
+    assert -theirs.fun - 1e-8 <= result.value <= 0
     assert oracle.unflatten(theirs.x).shape == (28, 28)
 
 
@@ -293,7 +294,7 @@ def test_bad_input_is_told(model: Any, objective: Any, constraints: Any, message
         (lambda m: cax.maximize(m, [], BUDGETED), "maximize: the list of objectives is empty"),
         (
             lambda m: cax.maximize(m, cax.Logit(7), BUDGETED, feasibility_tolerance="a"),
-            "feasibility_tolerance must be a number > 0, got 'a'",
+            "feasibility_tolerance must be a finite number >= 0, got 'a'",
         ),
         (
             lambda m: cax.maximize(

@@ -95,7 +95,7 @@ def test_loading_nothing_is_a_clear_error(tmp_path: Path) -> None:
         cax.load_result(tmp_path)
     (tmp_path / "result.json").write_text('{"format": 99}')
     np.savez(tmp_path / "arrays.npz", x=np.zeros(1))
-    with pytest.raises(SpecificationError, match="format 99 is not 1"):
+    with pytest.raises(SpecificationError, match="format 99 is not 2"):
         cax.load_result(tmp_path)
 
 

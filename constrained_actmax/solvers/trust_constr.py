@@ -27,7 +27,7 @@ from constrained_actmax.solvers.spg import SPG
 STATUSES = {0: Status.BUDGET, 1: Status.CONVERGED, 2: Status.STALLED, 4: Status.INFEASIBLE}
 
 #: Default `gtol` over the call's `tol`.
-BARRIER_SHARE = 1e-4
+BARRIER_SHARE = 1e-8
 #: Steps of spg that a smooth problem under sets alone is finished by.
 LAST_STEPS = 200
 #: First barrier parameter and tolerance on networks with kinks.
@@ -47,7 +47,7 @@ class TrustConstr(ScipySolver):
     gtol : float, optional
         SciPy's: the norm of the barrier problem's gradient at which it stops, in units of the
         objective over those of the input. SciPy's test does not look at the barrier parameter and
-        ends far from the bounds, so the default is 1e-4 of the call's `tol`.
+        ends far from the bounds, so the default is 1e-8 of the call's `tol`.
     xtol : float, default 1e-9
         Trust-region radius at which it stops, in units of the entries' sizes.
     barrier_tol : float, optional
