@@ -421,9 +421,11 @@ class Problem:
         finish = self.oracle.begin(x)
         return lambda: _evaluation(*finish())
 
-    def hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
+    def hessian_product(
+        self, x: Vector, v: Vector, weights: Vector, reach: float | None = None
+    ) -> Vector:
         """Return the product of the weighted Hessian of f and c with v at one point."""
-        return self.oracle.hessian_product(x, v, weights)
+        return self.oracle.hessian_product(x, v, weights, reach=reach)
 
     def functional_violation(self, c: Rows) -> Vector:
         """Return, for each row, the largest violation of c in units of each function's size.

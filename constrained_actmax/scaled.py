@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 from typing_extensions import override
@@ -126,10 +127,25 @@ class Scaled(Problem):
         return lambda: self.evaluation(finish())
 
     @override
-    def hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
+    def hessian_product(
+        self, x: Vector, v: Vector, weights: Vector, reach: float | None = None
+    ) -> Vector:
         sizes = np.concatenate([[self.objective_unit], self._sizes[: len(weights) - 1]])
-        product = self.inner.hessian_product(self.original(x), v * self.units, weights / sizes)
+        way, length = v * self.units, float(np.linalg.norm(v))
+        if reach is None:
+            # One size of a bounded entry, wherever its bounds lie; of others as far as they are.
+            open_ = ~np.isfinite(self.scaled_width)
+            reach = max(1.0, float(np.linalg.norm(x[open_])))
+        if length > 0.0:
+            reach *= float(np.linalg.norm(way)) / length
+        product = self.inner.hessian_product(self.original(x), way, weights / sizes, reach)
         return product * self.units
+
+    @cached_property
+    def scaled_width(self) -> Vector:
+        """The widths of the set's bounding box, infinite where it has none."""
+        lower, upper = self.set.bounding_box()
+        return upper - lower
 
     @override
     def functional_violation(self, c: Rows) -> Vector:

@@ -85,14 +85,16 @@ class BaseOracle(ABC):
         self.rows += len(x)
         return self._vjp(x, np.asarray(weights, dtype=np.float64))
 
-    def hessian_product(self, x: Vector, v: Vector, weights: Vector | None = None) -> Vector:
+    def hessian_product(
+        self, x: Vector, v: Vector, weights: Vector | None = None, *, reach: float | None = None
+    ) -> Vector:
         r"""Return :math:`\sum_k w_k \nabla^2 f_k(x)\, v` (n,); by default of the first function."""
         rows = self._checked(np.asarray(x, dtype=np.float64)[np.newaxis])
         if weights is None:
             weights = np.zeros(self.functions)
             weights[0] = 1.0
         self.rows += 1
-        return self._hessian_product(rows[0], np.asarray(v, dtype=np.float64), weights)
+        return self._hessian_product(rows[0], np.asarray(v, dtype=np.float64), weights, reach)
 
     # -- asked by people who drive SciPy themselves ----------------------------------------------
 
@@ -156,12 +158,16 @@ class BaseOracle(ABC):
         values, jacobian = self._evaluate(x)
         return values, np.einsum("bk,bkn->bn", weights, jacobian)
 
-    def _hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
+    def _hessian_product(
+        self, x: Vector, v: Vector, weights: Vector, reach: float | None
+    ) -> Vector:
         """Central difference of the gradient along v, where nothing better is written."""
         length = float(np.linalg.norm(v))
         if length == 0.0:
             return np.zeros_like(x)
-        step = self.epsilon ** (1 / 3) * max(1.0, float(np.linalg.norm(x))) / length
+        if reach is None:
+            reach = max(1.0, float(np.linalg.norm(x)))
+        step = self.epsilon ** (1 / 3) * reach / length
         pair = np.stack([x + step * v, x - step * v])
         self.rows += 1
         _, jacobian = self._evaluate(pair)

@@ -71,11 +71,13 @@ class Negated(BaseOracle):
         return values, product
 
     @override
-    def _hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
+    def _hessian_product(
+        self, x: Vector, v: Vector, weights: Vector, reach: float | None
+    ) -> Vector:
         before = self.inner.calls
         turned = weights.copy()
         turned[0] *= -1.0
-        product = self.inner.hessian_product(x, v, turned)
+        product = self.inner.hessian_product(x, v, turned, reach=reach)
         self.calls += self.inner.calls - before
         return product
 

@@ -103,6 +103,33 @@ def scaled_form(form: ScipyForm, unit: float) -> ScipyForm:
     )
 
 
+def normalised(form: ScipyForm) -> ScipyForm:
+    """Return the form with rows and smooth constraints whose numbers are of size 1."""
+    rows = tuple(_normalised_rows(one) for one in form.rows)
+    smooth = tuple(
+        _weighted(one, 1.0 / abs(one.upper)) if one.upper else one for one in form.smooth
+    )
+    return replace(form, rows=rows, smooth=smooth)
+
+
+def _normalised_rows(rows: LinearRows) -> LinearRows:
+    largest = np.asarray(abs(rows.matrix).max(axis=1).todense()).ravel()
+    largest[largest == 0.0] = 1.0
+    if np.all(largest == 1.0):
+        return rows
+    matrix = sp.csr_array(sp.diags_array(1.0 / largest) @ rows.matrix)
+    return LinearRows(matrix, rows.lower / largest, rows.upper / largest)
+
+
+def _weighted(row: SmoothRow, weight: float) -> SmoothRow:
+    return SmoothRow(
+        lambda y: weight * row.value(y),
+        lambda y: weight * row.gradient(y),
+        lambda y, v: weight * row.hessian_product(y, v),
+        weight * row.upper,
+    )
+
+
 def _row_in_units(row: SmoothRow, units: Vector) -> SmoothRow:
     return SmoothRow(
         lambda y: row.value(units * y),

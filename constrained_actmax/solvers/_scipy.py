@@ -19,7 +19,7 @@ from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
 from constrained_actmax.run import DIVERGENCE, MOST_ROWS, Run, Stopped
 from constrained_actmax.scaled import FINEST_VIOLATION
-from constrained_actmax.sets.scipy_form import Lift, ScipyForm, in_units
+from constrained_actmax.sets.scipy_form import Lift, ScipyForm, in_units, normalised
 from constrained_actmax.solvers.base import RowSolver, needs_gradients
 
 #: Bytes that a method's dense workspace may take.
@@ -60,6 +60,7 @@ class Variables:
         self.unit = 1.0  # the smallest of the variables' units
         if form.lift is None:
             self.form, self.unit = _in_units_of_the_box(form)
+        self.form = normalised(self.form)
         self.objective_weight = run.problem.objective_unit if written_objective else 1.0
         self._key: bytes | None = None
         self._first = True
