@@ -29,7 +29,7 @@ from constrained_actmax.result import (
     Termination,
 )
 from constrained_actmax.run import Intermediate, Run
-from constrained_actmax.scales import PROBES
+from constrained_actmax.scales import PROBES, Scales
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.solvers.selection import SOLVERS, select
 
@@ -265,6 +265,10 @@ class Check:
         One evaluation of one row, median.
     smooth : bool or None
         False where the network has kinks.
+    scales : Scales
+        The sizes that tolerances are measured in.
+    tolerances : dict of str to float
+        For each constraint on a function the violation that counts as none, in its own units.
     """
 
     problem: str
@@ -280,6 +284,8 @@ class Check:
     gradient_size: float
     milliseconds: float
     smooth: bool | None
+    scales: Scales
+    tolerances: dict[str, float]
 
     def __str__(self) -> str:
         kinks = {True: "smooth", False: "with kinks (ReLU, max)", None: "unknown"}[self.smooth]
@@ -291,6 +297,13 @@ class Check:
             f"  gradient      differs from a central difference by {self.gradient_error:.1e}",
             f"  projection    {self.projection}",
             f"  feasibility   violation {self.start_violation:.1e} at that start",
+            f"  scales        entries {self.scales.describe_columns()}; objective "
+            f"{self.scales.range:.3g} over {self.scales.evaluations} probes, typical slope "
+            f"{self.scales.slope:.3g} over an entry's size",
+            *(
+                f"  tolerance     {name}: {allowed:.3g}"
+                for name, allowed in self.tolerances.items()
+            ),
             f"  auto takes    {self.method}",
             f"  one row       {self.milliseconds:.2f} ms",
         ]
@@ -358,6 +371,10 @@ def check(problem: Problem, *, x0: Structure | None = None, seed: int = 0) -> Ch
         gradient_size=float(np.max(np.abs(found.gradient[0]), initial=0.0)),
         milliseconds=1e3 * float(np.median(seconds)),
         smooth=problem.smooth,
+        scales=problem.scales,
+        tolerances=dict(
+            zip((one.description for one in problem.imposed), problem.tolerances, strict=True)
+        ),
     )
 
 

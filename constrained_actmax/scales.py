@@ -67,6 +67,14 @@ class Scales:
     unsized: Indices
     evaluations: int
 
+    def describe_columns(self) -> str:
+        """Return the sizes of the entries in a few words."""
+        low, high = float(self.columns.min(initial=np.inf)), float(self.columns.max(initial=0.0))
+        sizes = f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
+        if not self.unsized.size:
+            return sizes
+        return f"{sizes}; nothing gives a size to {self.unsized.size} of them, which count as 1"
+
     def to_dict(self) -> dict[str, Any]:
         """Return the scales as JSON-ready values; equal columns as one number."""
         columns = self.columns.tolist()

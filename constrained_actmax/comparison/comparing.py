@@ -240,7 +240,9 @@ def _starts(problem: Problem, starts: Any, seed: int) -> Rows:
         points = [] if problem.x0 is None else [project(problem.x0)]
         draws = int(starts) - len(points)
         if draws:
-            points.extend(problem.set.sample(np.random.default_rng(seed), draws))
+            own = problem.scaled
+            rng = np.random.default_rng(seed)
+            points.extend(project(own.original(own.set.sample(rng, draws))))
         return np.stack(points[: int(starts)])
     given = np.asarray(starts, dtype=np.float64)
     if given.ndim < 2 or not len(given) or given[0].size != problem.size:

@@ -204,7 +204,7 @@ class Comparison:
             for start in range(len(problem.starts)):
                 column = np.array([table[name][start] for name in self.labels])
                 worth = -problem.sign * column
-                scale = TIE * max(1.0, float(np.nanmax(np.abs(np.append(column, 0.0)))))
+                scale = TIE * problem.range
                 order = scipy.stats.rankdata(np.nan_to_num(np.round(worth / scale), nan=np.inf))
                 for name, rank in zip(self.labels, order, strict=True):
                     ranks[name].append(float(rank))
@@ -526,7 +526,7 @@ class Comparison:
             if not np.isfinite(column).any():
                 continue
             top = np.nanmax(column)
-            near = np.flatnonzero(column >= top - TIE * max(1.0, abs(top)))
+            near = np.flatnonzero(column >= top - TIE * problem.range)
             for row in near:
                 (wins if len(near) == 1 else ties)[self.labels[row]] += 1
         return wins, ties

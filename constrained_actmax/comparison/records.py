@@ -33,7 +33,7 @@ class ProblemRecord:
     size : int
         n.
     tolerance : float
-        Largest relative violation that counts as feasible.
+        Largest violation that counts as feasible, a pure number.
     layout : Layout
         Names and shapes of the inputs.
     lower, upper : numpy.ndarray
@@ -44,6 +44,8 @@ class ProblemRecord:
         The objective there.
     options : dict
         Of the model, as far as text can say them: labels.
+    range : float
+        What the objective changes over C: values nearer than a share of it are ties.
     """
 
     label: str
@@ -59,6 +61,7 @@ class ProblemRecord:
     starts: np.ndarray
     start_values: Vector
     options: dict[str, Any] = field(default_factory=dict)
+    range: float = 1.0
 
     @classmethod
     def of(cls, label: str, problem: Problem, starts: np.ndarray) -> ProblemRecord:
@@ -82,6 +85,7 @@ class ProblemRecord:
             starts=starts,
             start_values=problem.sign * np.asarray(values),
             options=_options(problem),
+            range=problem.range,
         )
 
     @property

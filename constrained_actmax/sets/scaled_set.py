@@ -110,5 +110,11 @@ class ScaledSet:
         return None if form is None else scaled_form(form, self.unit)
 
     def sample(self, rng: np.random.Generator, n: int) -> Rows:
-        """Return n points of the set."""
-        return self.inner.sample(rng, n) / self.unit
+        """Return n points of the set: uniform in finite bounds, else normal; projected."""
+        lower, upper = self.bounding_box()
+        finite = np.isfinite(lower) & np.isfinite(upper)
+        drawn = rng.standard_normal((n, lower.size)) + self.centre()
+        uniform = rng.uniform(size=(n, lower.size))
+        low, high = np.where(finite, lower, 0.0), np.where(finite, upper, 1.0)
+        inside: Rows = self.project(np.where(finite, low + uniform * (high - low), drawn))
+        return inside
