@@ -298,6 +298,7 @@ class Problem:
     def split(self) -> Split | None:
         """The problem in split variables, where it asks for the nearest point in L1; else None."""
         from constrained_actmax.objectives.norm import Norm
+        from constrained_actmax.objectives.squared_distance import SquaredDistance
         from constrained_actmax.oracles.oracle import Oracle
         from constrained_actmax.splitting import Split
 
@@ -310,7 +311,8 @@ class Problem:
         center = distance.flat_center(self.layout)
         if center.size < self.size:  # it speaks of one input of several
             return None
-        smooth = oracle.with_objectives(limited).smooth if limited else True
+        # In split variables the distance is linear; here a smooth one stands for it.
+        smooth = oracle.with_objectives([SquaredDistance(), *limited]).smooth
         return Split(self, center, smooth)
 
     def evaluate(self, x: Rows, *, differences: bool = False) -> Evaluation:
