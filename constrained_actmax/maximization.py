@@ -14,7 +14,7 @@ import numpy as np
 
 from constrained_actmax.draws import drawn
 from constrained_actmax.errors import RefusedError, SpecificationError, suggest
-from constrained_actmax.layout import Rows, Structure, Vector, conform
+from constrained_actmax.layout import Rows, Structure, Vector
 from constrained_actmax.optimality import measure
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.problem import FEASIBILITY_TOLERANCE, MODEL_OPTIONS, Problem
@@ -437,7 +437,7 @@ def _starting_points(
     if not isinstance(starts, int | np.integer):
         if x0 is not None:
             raise SpecificationError("starts: an array gives them all; leave x0 out.")
-        given = _rows(problem, starts)
+        given = problem.layout.rows(starts, "starts")
         inside = project(given)
         moved = [row for row in range(len(given)) if _moved(given[row], inside[row])]
         notes = []
@@ -459,34 +459,6 @@ def _starting_points(
     if draws:
         points.extend(drawn(problem, draws, seed))
     return np.stack(points), notes, seed if draws else None
-
-
-def _rows(problem: Problem, starts: Any) -> Rows:
-    """Return an array of starts as rows: one a row, flat or in the input's shape, or a dict."""
-    layout = problem.layout
-    if isinstance(starts, Mapping):
-        counts = {len(np.asarray(part)) for part in starts.values()}
-        if len(counts) != 1:
-            raise SpecificationError("starts: every input needs the same number of rows.")
-        return np.stack(
-            [
-                layout.flatten(
-                    {name: np.asarray(part)[row] for name, part in starts.items()}, "starts"
-                )
-                for row in range(counts.pop())
-            ]
-        )
-    if isinstance(starts, list) and starts and isinstance(starts[0], Mapping):
-        return np.stack([layout.flatten(one, "starts") for one in starts])
-    array = np.asarray(starts)
-    if array.ndim == 2 and array.shape[1] == layout.size and len(array):
-        return conform(array, (len(array), layout.size), "starts")
-    if array.ndim == 0 or not len(array) or layout.structure != "array":
-        raise SpecificationError(
-            "starts: expected a number, or an array with one start a row, "
-            f"got {type(starts).__name__}."
-        )
-    return np.stack([layout.flatten(one, "starts") for one in array])
 
 
 def _moved(given: Vector, inside: Vector) -> bool:
