@@ -29,6 +29,7 @@ from constrained_actmax.result import (
     Termination,
 )
 from constrained_actmax.run import Intermediate, Run
+from constrained_actmax.sets.conversion import kept
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.solvers.selection import SOLVERS, select
 
@@ -78,8 +79,10 @@ def maximize(
         What is allowed, such as ``[Box(0, 1), L1Ball(60)]``. SciPy's constraint objects too.
     x0 : array_like or structure of them, optional
         Where to start, in the model's structure; projected on C. Without it, a seeded draw.
-    bounds : sequence of pairs or scipy.optimize.Bounds, optional
-        SciPy's form of a `Box`.
+    bounds : scipy.optimize.Bounds, (low, high), iterable of n pairs, or (lower, upper), optional
+        SciPy's form of a `Box`: two numbers are one pair for every entry, n pairs one for each
+        entry of the flat input, two arrays lower and upper bounds. With n = 2 two arrays are
+        refused, as they may be two pairs; write ``Box(lower, upper)`` or ``[(low, high), ...]``.
     method : str or Solver, default "auto"
         A name, such as "annealed", "spg", "L-BFGS-B" or "SLSQP", or a configured solver.
     starts : int or array_like, default 1
@@ -391,7 +394,7 @@ def _each(
             raise SpecificationError(
                 f"{who}: several objectives run side by side; give it to a call with one objective."
             )
-    named = dict(building)
+    named = {**building, "bounds": kept(building["bounds"])}
     if not isinstance(model, BaseOracle):
         ours = {name: named.pop(name) for name in list(named) if name in MODEL_OPTIONS}
         model = Oracle(model, **ours)

@@ -17,6 +17,7 @@ from constrained_actmax.layout import Layout, Rows, Structure, Vector
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.negated import Negated
 from constrained_actmax.sets.base import ConvexSet
+from constrained_actmax.sets.conversion import box_from_bounds, from_scipy, kept
 from constrained_actmax.sets.intersection import Intersection
 
 if TYPE_CHECKING:
@@ -194,8 +195,8 @@ class Problem:
         ``NonlinearConstraint`` and constraint dicts; one needs no list.
     sense : {"maximize", "minimize"}
         Which way `solve` takes the objective.
-    bounds : sequence of pairs or scipy.optimize.Bounds, optional
-        SciPy's form of a `Box`.
+    bounds : scipy.optimize.Bounds, (low, high), iterable of n pairs, or (lower, upper), optional
+        SciPy's form of a `Box`, as `maximize` takes it.
     x0 : array_like, optional
         A point in the model's structure: the default start, and what `Fixed` holds by default.
     feasibility_tolerance : float, default 1e-6
@@ -230,6 +231,7 @@ class Problem:
             raise SpecificationError(
                 f"Problem: sense must be 'maximize' or 'minimize', got {sense!r}."
             )
+        bounds = kept(bounds)
         #: The call that built this problem, to build it again elsewhere.
         self.recipe: dict[str, Any] = {
             "model": model,
@@ -257,8 +259,6 @@ class Problem:
         self.layout: Layout = user_oracle.layout
         self.x0 = None if x0 is None else self.layout.flatten(x0, "x0")
         if bounds is not None:
-            from constrained_actmax.sets.conversion import box_from_bounds
-
             sets.insert(0, box_from_bounds(bounds, self.layout))
         sets = _without_repeats(sets)
         self.set = Intersection(sets).bind(self.layout, self.x0)
@@ -438,7 +438,6 @@ def _sorted_constraints(constraints: Any) -> tuple[list[ConvexSet], list[Any]]:
     """Split what the user wrote into convex sets and functional constraints."""
     from constrained_actmax.constraints.between import Between
     from constrained_actmax.constraints.function import Function
-    from constrained_actmax.sets.conversion import from_scipy
 
     if constraints is None:
         constraints = ()
