@@ -65,7 +65,7 @@ def labels_of(value: Any, axis: int = -1) -> tuple[str, ...] | None:
     if not is_table(value):
         return None
     index = value.axes[axis]
-    if index.equals(sys.modules["pandas"].RangeIndex(len(index))):
+    if not len(index) or index.equals(sys.modules["pandas"].RangeIndex(len(index))):
         return None
     return tuple(str(one) for one in index)
 
