@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,8 @@ Rows: TypeAlias = npt.NDArray[np.float64]  # shape (B, n)
 Indices: TypeAlias = npt.NDArray[np.intp]
 Structure: TypeAlias = Any  # an array, a list of arrays or a dict of arrays, as the model takes it
 ArrayLike: TypeAlias = npt.ArrayLike
+
+INPUT = "the input"  # what labels are aligned to, unless said otherwise
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,106 @@ class Input:
         return math.prod(self.shape)
 
 
+def is_table(value: Any) -> bool:
+    """Whether the value is a pandas Series or DataFrame; pandas itself is not loaded."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(value, pandas.Series | pandas.DataFrame)
+
+
+def labels_of(value: Any, axis: int = -1) -> tuple[str, ...] | None:
+    """Return the labels along an axis of a pandas object; None for any other value.
+
+    A default index, the whole numbers 0, 1, ... in order, is no labels.
+    """
+    if not is_table(value):
+        return None
+    index = value.axes[axis]
+    if not len(index) or index.equals(sys.modules["pandas"].RangeIndex(len(index))):
+        return None
+    return tuple(str(one) for one in index)
+
+
+def aligned(value: Any, names: Sequence[str] | None, who: str, whose: str = INPUT) -> Any:
+    """Return the numbers of a pandas object with its last axis in the order of `names`.
+
+    Parameters
+    ----------
+    value : object
+        A Series, whose index is its labels; a DataFrame, whose columns are; a list of such. A
+        table without labels, like any other value, keeps its order.
+    names, who, whose
+        See `order_of`.
+
+    Raises
+    ------
+    SpecificationError
+        If the labels are not these names.
+    """
+    if isinstance(value, list | tuple) and any(is_table(one) for one in value):
+        return [aligned(one, names, who, whose) for one in value]
+    if not is_table(value):
+        return value
+    labels, array = labels_of(value), np.asarray(value)
+    return array if labels is None else array[..., order_of(labels, names, who, whose)]
+
+
+def order_of(
+    labels: Sequence[str], names: Sequence[str] | None, who: str, whose: str = INPUT
+) -> list[int]:
+    """Return where each of `names` stands in `labels`.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Of what the user gave.
+    names : sequence of str or None
+        The names to align to; None where there are none.
+    who : str
+        Who asks, for the error message.
+    whose : str
+        What has the names, for the error message.
+
+    Raises
+    ------
+    SpecificationError
+        If a label is unknown, missing or given twice, or there are no names to align to.
+    """
+    if names is None:
+        way = "pass feature_names=, or " if whose == INPUT else ""
+        raise SpecificationError(
+            f"{who}: the label {labels[0]!r} cannot be aligned, as {whose} has no names; {way}give "
+            "plain numbers in its order, such as .to_numpy()."
+        )
+    place = {label: at for at, label in enumerate(labels)}
+    if len(place) < len(labels):
+        twice = next(label for at, label in enumerate(labels) if place[label] != at)
+        raise SpecificationError(f"{who}: the label {twice!r} is given more than once.")
+    known = set(names)
+    unknown = [label for label in labels if label not in known]
+    if unknown:
+        raise SpecificationError(
+            f"{who}: {whose} has nothing named {unknown[0]!r}. {suggest(unknown[0], names)}"
+        )
+    missing = [name for name in names if name not in place]
+    if missing:
+        raise SpecificationError(
+            f"{who}: the labels lack {', '.join(map(repr, missing))}; give a number for each name "
+            f"of {whose}."
+        )
+    return [place[name] for name in names]
+
+
+def flat(x: Any, who: str) -> Vector:
+    """Return a flat vector, or rows of such, as float64; there, labels have no names to align to.
+
+    Raises
+    ------
+    SpecificationError
+        If it has labels.
+    """
+    return np.asarray(aligned(x, None, who, "a flat vector"), dtype=np.float64)
+
+
 def conform(value: Any, shape: tuple[int, ...], who: str) -> npt.NDArray[np.float64]:
     """Bring a user's array to `shape`, forgiving a batch axis and a last axis of one.
 
@@ -68,8 +171,10 @@ def conform(value: Any, shape: tuple[int, ...], who: str) -> npt.NDArray[np.floa
     Raises
     ------
     SpecificationError
-        If the value is not numeric, holds NaN, or does not fit.
+        If the value is not numeric, holds NaN, does not fit, or has labels: those are `aligned`
+        before, where it is known to what.
     """
+    value = aligned(value, None, who, "it")
     try:
         array = np.asarray(value)
         if array.dtype == object or array.dtype.kind not in "fiub":
@@ -138,18 +243,41 @@ class Region:
         """Whether the region is the whole vector."""
         return self.dimension == self.size
 
+    def aligned(self, value: Any, who: str) -> Any:
+        """Return a table's numbers in the order of the input's columns, or of the entries picked.
+
+        Anything else, and a table without labels, comes back in its own order.
+        """
+        names, labels = self.columns, labels_of(value)
+        if labels and names and self.shape is None and self.whole == (len(names),):
+            picked = tuple(names[place] for place in self.positions)
+            names = picked if set(labels) <= set(picked) else names
+        return aligned(value, names, who)
+
+    def aligned_square(self, value: Any, who: str) -> Any:
+        """Return a table's numbers (n, n) with both axes so; labels of one axis are for both."""
+        if not is_table(value):
+            return value
+        if labels_of(value, 0) is None:
+            value = value.set_axis(value.columns, axis=0)
+        elif labels_of(value) is None:
+            value = value.set_axis(value.index, axis=1)
+        half = type(value)(self.aligned(value, who), index=value.index)
+        return self.aligned(half.T, who).T
+
     def flatten(self, value: Any, who: str) -> Vector:
-        """Bring a user's number or array to one float64 value for each entry of the region."""
-        array = np.asarray(value)
-        if array.ndim == 0:
-            return np.array(conform(array, (self.dimension,), who))
-        if self.whole is None:
+        """Bring a user's number, array or table to one float64 value for each entry."""
+        whole = () if np.ndim(value) == 0 else self.whole
+        if whole is None:
             raise SpecificationError(
                 f'{who}: an array needs on="input name" on a model of several inputs.'
             )
+        array = np.asarray(self.aligned(value, who))
+        if array.ndim == 0:
+            return np.array(conform(array, (self.dimension,), who))
         if self.shape is None and array.shape == (self.dimension,):
             return conform(array, (self.dimension,), who)
-        return conform(array, self.whole, who).ravel()[self.positions]
+        return conform(array, whole, who).ravel()[self.positions]
 
 
 @dataclass(frozen=True)
@@ -217,14 +345,14 @@ class Layout:
         value : array_like, list or dict of array_like
             With or without a batch axis of one; (28, 28) does for (28, 28, 1); NumPy's
             broadcasting otherwise. Several inputs: a dict by name (or the list that a model with a
-            list of inputs takes).
+            list of inputs takes). A pandas Series or DataFrame is aligned by its labels.
         who : str, default "x0"
             Who asks, for the error message.
         """
         if self.structure == "array":
             if isinstance(value, Mapping):
                 value = self._by_name(value, who)[self.inputs[0].name]
-            return conform(value, self.inputs[0].shape, who).ravel()
+            return self._part(value, self.inputs[0], who)
         if isinstance(value, Mapping):
             parts = self._by_name(value, who)
         elif self.structure == "list" and isinstance(value, list | tuple):
@@ -242,11 +370,52 @@ class Layout:
                 f"give a dict with the keys {list(self.names)}."
             )
         return np.concatenate(
-            [
-                conform(parts[one.name], one.shape, f"{who}[{one.name!r}]").ravel()
-                for one in self.inputs
-            ]
+            [self._part(parts[one.name], one, f"{who}[{one.name!r}]") for one in self.inputs]
         )
+
+    @staticmethod
+    def _part(value: Any, one: Input, who: str) -> Vector:
+        return conform(aligned(value, one.feature_names, who), one.shape, who).ravel()
+
+    def rows(self, value: Any, who: str) -> Rows:
+        """Return several inputs as rows (B, n).
+
+        Parameters
+        ----------
+        value : array_like, list or dict of array_like
+            One input a row, flat or in the input's shape; a DataFrame is aligned by its columns.
+            Several inputs: a dict of such by name, or a list of dicts.
+        who : str
+            Who asks, for the error message.
+        """
+        if isinstance(value, Mapping):
+            parts = {
+                name: np.asarray(aligned(part, self.input(name, who).feature_names, who))
+                for name, part in value.items()
+            }
+            counts = {len(part) for part in parts.values()}
+            if len(counts) != 1:
+                raise SpecificationError(f"{who}: every input needs the same number of rows.")
+            return np.stack(
+                [
+                    self.flatten({name: part[row] for name, part in parts.items()}, who)
+                    for row in range(counts.pop())
+                ]
+            )
+        if isinstance(value, list) and value and isinstance(value[0], Mapping):
+            return np.stack([self.flatten(one, who) for one in value])
+        if self.structure == "array":
+            array = np.asarray(aligned(value, self.inputs[0].feature_names, who))
+        else:
+            array = np.asarray(aligned(value, None, who, "a vector of all inputs"))
+        if array.ndim == 2 and array.shape[1] == self.size and len(array):
+            return conform(array, (len(array), self.size), who)
+        if array.ndim == 0 or not len(array) or self.structure != "array":
+            raise SpecificationError(
+                f"{who}: expected a number, or an array with one start a row, "
+                f"got {type(value).__name__}."
+            )
+        return np.stack([self.flatten(one, who) for one in array])
 
     def _by_name(self, value: Mapping[str, Any], who: str) -> Mapping[str, Any]:
         for name in value:
@@ -258,7 +427,7 @@ class Layout:
 
     def unflatten(self, x: Vector) -> Structure:
         """Return a flat vector in the model's own structure, float64, without a batch axis."""
-        x = np.asarray(x, dtype=np.float64)
+        x = flat(x, "unflatten")
         if x.shape != (self.size,):
             raise SpecificationError(
                 f"unflatten: expected a flat vector of length {self.size}, got shape {x.shape}."
@@ -340,7 +509,7 @@ class Layout:
                     )
                 mask[..., names.index(name)] = True
             return np.flatnonzero(mask)
-        array = np.asarray(where)
+        array = np.asarray(aligned(where, one.feature_names, f"{who}: where"))
         if array.dtype == bool:
             if array.ndim == len(one.shape) + 1 and array.shape[0] == 1:
                 array = array[0]

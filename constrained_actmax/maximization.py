@@ -14,7 +14,7 @@ import numpy as np
 
 from constrained_actmax.draws import drawn
 from constrained_actmax.errors import RefusedError, SpecificationError, suggest
-from constrained_actmax.layout import Rows, Structure, Vector, conform
+from constrained_actmax.layout import Rows, Structure, Vector
 from constrained_actmax.optimality import measure
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.problem import MODEL_OPTIONS, Problem
@@ -30,6 +30,7 @@ from constrained_actmax.result import (
 )
 from constrained_actmax.run import Intermediate, Run
 from constrained_actmax.scales import PROBES, Scales
+from constrained_actmax.sets.conversion import kept
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.solvers.selection import SOLVERS, select
 
@@ -79,8 +80,10 @@ def maximize(
         What is allowed, such as ``[Box(0, 1), L1Ball(60)]``. SciPy's constraint objects too.
     x0 : array_like or structure of them, optional
         Where to start, in the model's structure; projected on C. Without it, a seeded draw.
-    bounds : sequence of pairs or scipy.optimize.Bounds, optional
-        SciPy's form of a `Box`.
+    bounds : scipy.optimize.Bounds, (low, high), iterable of n pairs, or (lower, upper), optional
+        SciPy's form of a `Box`: two numbers are one pair for every entry, n pairs one for each
+        entry of the flat input, two arrays lower and upper bounds. With n = 2 two arrays are
+        refused, as they may be two pairs; write ``Box(lower, upper)`` or ``[(low, high), ...]``.
     method : str or Solver, default "auto"
         A name, such as "annealed", "spg", "L-BFGS-B" or "SLSQP", or a configured solver.
     starts : int or array_like, default 1
@@ -419,7 +422,7 @@ def _each(
             raise SpecificationError(
                 f"{who}: several objectives run side by side; give it to a call with one objective."
             )
-    named = dict(building)
+    named = {**building, "bounds": kept(building["bounds"])}
     if not isinstance(model, BaseOracle):
         ours = {name: named.pop(name) for name in list(named) if name in MODEL_OPTIONS}
         model = Oracle(model, **ours)
@@ -465,7 +468,7 @@ def _starting_points(
     if not isinstance(starts, int | np.integer):
         if x0 is not None:
             raise SpecificationError("starts: an array gives them all; leave x0 out.")
-        given = _rows(problem, starts)
+        given = problem.layout.rows(starts, "starts")
         inside = project(given)
         moved = [row for row in range(len(given)) if _moved(problem, given[row], inside[row])]
         notes = []
@@ -488,34 +491,6 @@ def _starting_points(
         own = problem.scaled
         points.extend(project(own.original(drawn(own, draws, seed))))
     return np.stack(points), notes, seed if draws else None
-
-
-def _rows(problem: Problem, starts: Any) -> Rows:
-    """Return an array of starts as rows: one a row, flat or in the input's shape, or a dict."""
-    layout = problem.layout
-    if isinstance(starts, Mapping):
-        counts = {len(np.asarray(part)) for part in starts.values()}
-        if len(counts) != 1:
-            raise SpecificationError("starts: every input needs the same number of rows.")
-        return np.stack(
-            [
-                layout.flatten(
-                    {name: np.asarray(part)[row] for name, part in starts.items()}, "starts"
-                )
-                for row in range(counts.pop())
-            ]
-        )
-    if isinstance(starts, list) and starts and isinstance(starts[0], Mapping):
-        return np.stack([layout.flatten(one, "starts") for one in starts])
-    array = np.asarray(starts)
-    if array.ndim == 2 and array.shape[1] == layout.size and len(array):
-        return conform(array, (len(array), layout.size), "starts")
-    if array.ndim == 0 or not len(array) or layout.structure != "array":
-        raise SpecificationError(
-            "starts: expected a number, or an array with one start a row, "
-            f"got {type(starts).__name__}."
-        )
-    return np.stack([layout.flatten(one, "starts") for one in array])
 
 
 def _probed(problem: Problem, budget: Budget | None) -> tuple[Problem, bool]:

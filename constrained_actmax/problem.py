@@ -17,6 +17,7 @@ from constrained_actmax.layout import Layout, Rows, Structure, Vector
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.negated import Negated
 from constrained_actmax.sets.base import ConvexSet
+from constrained_actmax.sets.conversion import box_from_bounds, from_scipy, kept
 from constrained_actmax.sets.intersection import Intersection
 from constrained_actmax.sets.scaled_set import ScaledSet
 
@@ -202,8 +203,8 @@ class Problem:
         ``NonlinearConstraint`` and constraint dicts; one needs no list.
     sense : {"maximize", "minimize"}
         Which way `solve` takes the objective.
-    bounds : sequence of pairs or scipy.optimize.Bounds, optional
-        SciPy's form of a `Box`.
+    bounds : scipy.optimize.Bounds, (low, high), iterable of n pairs, or (lower, upper), optional
+        SciPy's form of a `Box`, as `maximize` takes it.
     x0 : array_like, optional
         A point in the model's structure: the default start, and what `Fixed` holds by default.
     feasibility_tolerance : float, optional
@@ -241,6 +242,7 @@ class Problem:
             raise SpecificationError(
                 f"Problem: sense must be 'maximize' or 'minimize', got {sense!r}."
             )
+        bounds = kept(bounds)
         #: The call that built this problem, to build it again elsewhere.
         self.recipe: dict[str, Any] = {
             "model": model,
@@ -268,8 +270,6 @@ class Problem:
         self.layout: Layout = user_oracle.layout
         self.x0 = None if x0 is None else self.layout.flatten(x0, "x0")
         if bounds is not None:
-            from constrained_actmax.sets.conversion import box_from_bounds
-
             sets.insert(0, box_from_bounds(bounds, self.layout))
         sets = _without_repeats(sets)
         self.set: FeasibleSet = Intersection(sets).bind(self.layout, self.x0)
@@ -378,6 +378,7 @@ class Problem:
     def split(self) -> Split | None:
         """The problem in split variables, where it asks for the nearest point in L1; else None."""
         from constrained_actmax.objectives.norm import Norm
+        from constrained_actmax.objectives.squared_distance import SquaredDistance
         from constrained_actmax.oracles.oracle import Oracle
         from constrained_actmax.splitting import Split
 
@@ -390,7 +391,8 @@ class Problem:
         center = distance.flat_center(self.layout)
         if center.size < self.size:  # it speaks of one input of several
             return None
-        smooth = oracle.with_objectives(limited).smooth if limited else True
+        # In split variables the distance is linear; here a smooth one stands for it.
+        smooth = oracle.with_objectives([SquaredDistance(), *limited]).smooth
         return Split(self, center / self.units, self.units / self.objective_unit, smooth)
 
     def evaluate(self, x: Rows, *, differences: bool = False) -> Evaluation:
@@ -555,7 +557,6 @@ def _sorted_constraints(constraints: Any) -> tuple[list[ConvexSet], list[Any]]:
     """Split what the user wrote into convex sets and functional constraints."""
     from constrained_actmax.constraints.between import Between
     from constrained_actmax.constraints.function import Function
-    from constrained_actmax.sets.conversion import from_scipy
 
     if constraints is None:
         constraints = ()

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from constrained_actmax.baselines.base import Baseline, affordable, charge, out_of_time
 from constrained_actmax.errors import SpecificationError
-from constrained_actmax.layout import Rows, Vector
+from constrained_actmax.layout import Layout, Rows, Vector, labels_of
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
 from constrained_actmax.run import Run
@@ -24,6 +24,7 @@ class Samples:
     """Inputs of a data set, one a row; printed by their number, never copied."""
 
     def __init__(self, array: npt.ArrayLike) -> None:
+        self._table = array if labels_of(array) else None
         self.array = np.asarray(array, dtype=np.float64)
         if self.array.ndim < 2 or not len(self.array):
             raise SpecificationError(
@@ -31,14 +32,17 @@ class Samples:
                 f"got shape {self.array.shape}."
             )
 
-    def rows(self, n: int) -> Rows:
-        """Return them flat, (N, n).
+    def rows(self, layout: Layout) -> Rows:
+        """Return them flat, (N, n); columns with labels in the order of the model's.
 
         Raises
         ------
         SpecificationError
-            If a sample has another size.
+            If a sample has another size, or a label does not fit.
         """
+        if self._table is not None:
+            return layout.rows(self._table, "dataset-search: samples")
+        n = layout.size
         if self.array[0].size != n:
             raise SpecificationError(
                 f"dataset-search: a sample has {self.array[0].size} entries, the input has {n}."
@@ -115,7 +119,7 @@ class DatasetSearch(Baseline):
     @override
     def _search(self, run: Run, start: int, x0: Vector) -> tuple[Vector, Status, str]:
         problem = run.problem
-        samples = self.samples.rows(problem.size)
+        samples = self.samples.rows(problem.layout)
         count = affordable(run, len(samples))
         best, best_key, looked = x0, (True, np.inf), 0
         for first in range(0, count, BATCH):

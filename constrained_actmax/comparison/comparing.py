@@ -244,13 +244,7 @@ def _starts(problem: Problem, starts: Any, seed: int) -> Rows:
             rng = np.random.default_rng(seed)
             points.extend(project(own.original(own.set.sample(rng, draws))))
         return np.stack(points[: int(starts)])
-    given = np.asarray(starts, dtype=np.float64)
-    if given.ndim < 2 or not len(given) or given[0].size != problem.size:
-        raise SpecificationError(
-            f"starts: expected a number, or an array with one start of {problem.size} entries a "
-            f"row, got shape {given.shape}."
-        )
-    inside: Rows = project(given.reshape(len(given), problem.size))
+    inside: Rows = project(problem.layout.rows(starts, "starts"))
     return inside
 
 

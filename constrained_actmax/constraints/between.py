@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from constrained_actmax.errors import SpecificationError
+from constrained_actmax.layout import aligned
 from constrained_actmax.objectives.base import Objective
 
 
@@ -146,6 +147,7 @@ class Between:
 def _limit(value: Any, missing: float, objective: Objective) -> Any:
     if value is None:
         return missing
+    value = aligned(value, None, f"{objective}: limits", "the objective")
     try:
         array = np.array(value, dtype=np.float64)
     except (TypeError, ValueError):

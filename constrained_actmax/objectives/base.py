@@ -12,7 +12,7 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
-from constrained_actmax.layout import Rows, Vector
+from constrained_actmax.layout import Rows, Vector, is_table
 from constrained_actmax.objectives.bounded import BOTH, UNKNOWN, Bounded
 from constrained_actmax.objectives.signature import Signature, Tensor, Tensors
 
@@ -353,8 +353,8 @@ def as_number(value: Any) -> float | None:
 
 
 def is_numeric(value: Any) -> bool:
-    """Whether the value is a number or an array or list of numbers."""
-    if isinstance(value, int | float | np.generic | np.ndarray | list | tuple):
+    """Whether the value is a number or an array, list or table of numbers."""
+    if isinstance(value, int | float | np.generic | np.ndarray | list | tuple) or is_table(value):
         try:
             return np.asarray(value).dtype.kind in "fiub"
         except ValueError:

@@ -9,7 +9,7 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
-from constrained_actmax.layout import conform
+from constrained_actmax.layout import aligned, conform
 from constrained_actmax.objectives.base import Objective, Score
 from constrained_actmax.objectives.bounded import BOTH, Bounded
 from constrained_actmax.objectives.norm import GUARD, guarded_root
@@ -47,7 +47,7 @@ class Direction(Objective):
     cosine: bool = False
 
     def __post_init__(self) -> None:
-        array = np.asarray(self.vector)
+        array = np.asarray(aligned(self.vector, None, "Direction: vector", "a layer's output"))
         if array.dtype.kind not in "fiu" or not np.isfinite(array).all() or not array.any():
             raise SpecificationError(
                 "Direction: vector must hold finite numbers that are not all zero."

@@ -55,7 +55,7 @@ class Margin(ClassObjective):
     Notes
     -----
     The largest of several logits has kinks where two rivals tie. ``Margin(k) >= m`` is therefore
-    imposed as one smooth row for each rival.
+    imposed as one smooth row for each rival. With two classes there is one rival and no kink.
     """
 
     over: int | str | None = None
@@ -82,6 +82,8 @@ class Margin(ClassObjective):
     def _extra(self, head: Head, link: Link | None, target: int) -> tuple[Hashable, Parameters]:
         if self.over is None:
             refuse_without_rivals(self, head, link)
+            if head.units == 2:  # the only rival is the strongest, and the lead over it is smooth
+                return "one", (index_parameter(1 - target),)
             return "strongest", ()
         over = head.class_index(self.over, link, "Margin: over")
         if over == target:
@@ -146,7 +148,7 @@ class RivalMargins(Objective):
         single = given[-1] if isinstance(given, tuple) else given
         head = signature.head_of(margin.head, single, "Margin")
         link = head.linked(margin.link, "Margin")
-        if head.is_binary(link):
+        if head.classes(link) == 2:  # one rival, which is what the margin is over
             return plain
         units, name = head.units, head.name
 

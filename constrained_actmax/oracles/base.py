@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from constrained_actmax.errors import SpecificationError
-from constrained_actmax.layout import Layout, Rows, Structure, Vector
+from constrained_actmax.layout import Layout, Rows, Structure, Vector, flat
 
 
 class BaseOracle(ABC):
@@ -89,7 +89,7 @@ class BaseOracle(ABC):
         self, x: Vector, v: Vector, weights: Vector | None = None, *, reach: float | None = None
     ) -> Vector:
         r"""Return :math:`\sum_k w_k \nabla^2 f_k(x)\, v` (n,); by default of the first function."""
-        rows = self._checked(np.asarray(x, dtype=np.float64)[np.newaxis])
+        rows = self._checked(flat(x, "hessian_product")[np.newaxis])
         if weights is None:
             weights = np.zeros(self.functions)
             weights[0] = 1.0
@@ -103,7 +103,7 @@ class BaseOracle(ABC):
 
         The last point is remembered: asking for it again costs no model call.
         """
-        x = np.asarray(x, dtype=np.float64)
+        x = flat(x, type(self).__name__)
         if self._memo is None or not np.array_equal(self._memo[0], x):
             values, jacobian = self.evaluate(x[np.newaxis])
             self._memo = (x.copy(), float(values[0, 0]), jacobian[0, 0].copy())
@@ -175,7 +175,7 @@ class BaseOracle(ABC):
         return np.asarray(difference / (2 * step), dtype=np.float64)
 
     def _checked(self, x: Rows) -> Rows:
-        array = np.ascontiguousarray(x, dtype=np.float64)
+        array = np.ascontiguousarray(flat(x, type(self).__name__))
         if array.ndim != 2 or array.shape[1] != self.size:
             raise SpecificationError(
                 f"{type(self).__name__}: expected rows of shape (B, {self.size}), "

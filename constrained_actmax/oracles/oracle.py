@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.errors import NonFiniteError, SpecificationError
-from constrained_actmax.layout import Layout, Rows, Structure, Vector
+from constrained_actmax.layout import Layout, Rows, Structure, Vector, flat
 from constrained_actmax.objectives.base import Objective, Score
 from constrained_actmax.objectives.bounded import Bounded
 from constrained_actmax.oracles.base import BaseOracle
@@ -38,7 +38,8 @@ class Oracle(BaseOracle):
     labels : sequence of str, or dict of such by head, optional
         Names of the output's units.
     feature_names : sequence of str, or dict of such by input, optional
-        Names of the input's columns.
+        Names of the input's columns. Wherever a pandas object gives numbers for these, its labels
+        are aligned to them.
     input_shape : tuple of int, or dict of tuples by input, optional
         Shape of the input without the batch axis, where the model leaves it open; with
         `preprocess`, the shape in front of it.
@@ -232,7 +233,7 @@ class Oracle(BaseOracle):
 
     @override
     def batch(self, x: Vector) -> Structure:
-        rows = self._checked(np.asarray(x, dtype=np.float64)[np.newaxis])
+        rows = self._checked(flat(x, "batch")[np.newaxis])
         if self.source.preprocess is None:
             return super().batch(rows[0])
         parts = self.source.preprocessed(rows)
@@ -250,7 +251,7 @@ class Oracle(BaseOracle):
         numpy.ndarray or dict of numpy.ndarray by head
             As `predict` returns it, with the batch axis; not counted.
         """
-        rows = self._checked(np.atleast_2d(np.asarray(x, dtype=np.float64)))
+        rows = self._checked(np.atleast_2d(flat(x, "outputs")))
         found = self.source.run(rows)
         return next(iter(found.values())) if len(found) == 1 else found
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from constrained_actmax.errors import SpecificationError
+from constrained_actmax.layout import is_table, labels_of, order_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +22,8 @@ class Scaling:
     Parameters
     ----------
     mean, std : array_like
-        Of the training data; numbers, or arrays that broadcast to one input.
+        Of the training data; numbers, or arrays that broadcast to one input. Series, such as a
+        table's ``mean()``, are aligned to `feature_names` by their labels.
 
     Raises
     ------
@@ -36,6 +39,7 @@ class Scaling:
 
     mean: Any
     std: Any
+    _labels: dict[str, tuple[str, ...]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("mean", "std"):
@@ -45,6 +49,9 @@ class Scaling:
                 raise SpecificationError(
                     f"Scaling: {name} must hold numbers, got {getattr(self, name)!r}."
                 ) from None
+            labels = labels_of(getattr(self, name))
+            if labels is not None:
+                self._labels[name] = labels
             if not np.isfinite(array).all():
                 raise SpecificationError(f"Scaling: {name} must be finite, got {array}.")
             object.__setattr__(self, name, array)
@@ -54,12 +61,30 @@ class Scaling:
                 "leave constant columns at std=1."
             )
 
+    def aligned(self, names: Sequence[str] | None) -> Scaling:
+        """Return the same map for columns of these names, as far as mean and std have labels.
+
+        Raises
+        ------
+        SpecificationError
+            If labels are not these names.
+        """
+        if not self._labels:
+            return self
+        return Scaling(self._ordered("mean", names), self._ordered("std", names))
+
+    def _ordered(self, which: str, names: Sequence[str] | None) -> Any:
+        array, labels = getattr(self, which), self._labels.get(which)
+        return array if labels is None else array[..., order_of(labels, names, f"Scaling: {which}")]
+
     def __call__(self, x: Any) -> Any:
-        """Return x in the model's units; a tensor gives a tensor."""
+        """Return x in the model's units; a tensor gives a tensor, a table a table."""
+        own = self.aligned(labels_of(x))
         if isinstance(x, np.ndarray | float | int | list | tuple):
-            return (np.asarray(x, dtype=np.float64) - self.mean) / self.std
-        self._fit(tuple(x.shape)[1:])
-        return (x - self.mean) / self.std
+            return (np.asarray(x, dtype=np.float64) - own.mean) / own.std
+        if not is_table(x):
+            own._fit(tuple(x.shape)[1:])
+        return (x - own.mean) / own.std
 
     def _fit(self, shape: tuple[int | None, ...]) -> None:
         """Raise unless both arrays broadcast to one input of this shape."""
@@ -80,6 +105,7 @@ class Scaling:
 
     def inverse(self, z: Any) -> Any:
         """Return z, given in the model's units, in the user's: z times std, plus mean."""
+        own = self.aligned(labels_of(z))
         if isinstance(z, np.ndarray | float | int | list | tuple):
-            return np.asarray(z, dtype=np.float64) * self.std + self.mean
-        return z * self.std + self.mean
+            return np.asarray(z, dtype=np.float64) * own.std + own.mean
+        return z * own.std + own.mean

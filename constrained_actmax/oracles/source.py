@@ -181,7 +181,6 @@ class Source(Signature):
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         precision = checked_precision(precision)
         shapes = checked_shapes(input_shape)
-        self.preprocess = preprocess
         self.network, self.key = _network(
             model,
             None if preprocess is not None else shapes,
@@ -192,6 +191,7 @@ class Source(Signature):
         )
         self.name = self.network.name
         self.layout = self._layout(feature_names, shapes)
+        self.preprocess = _aligned(preprocess, self.layout)
         finite_weights(self.network)
         dtypes = self.network.dtypes
         if precision is None:
@@ -733,6 +733,20 @@ def _columns(feature_names: Any, name: str, network: Network) -> tuple[str, ...]
             f"{[port.name for port in network.ports]}."
         )
     return tuple(str(one) for one in feature_names)
+
+
+def _aligned(preprocess: Any, layout: Layout) -> Any:
+    """Return the preprocessing with every `Scaling` in the order of its input's columns."""
+    if isinstance(preprocess, Mapping):
+        return {
+            name: function.aligned(layout.input(name, "preprocess").feature_names)
+            if isinstance(function, Scaling)
+            else function
+            for name, function in preprocess.items()
+        }
+    if isinstance(preprocess, Scaling):
+        return preprocess.aligned(layout.inputs[0].feature_names)
+    return preprocess
 
 
 def _checked_labels(labels: Any, head: Head) -> tuple[str, ...] | None:

@@ -10,9 +10,9 @@ import scipy.sparse as sp
 from typing_extensions import override
 
 from constrained_actmax.errors import InfeasibleError, SpecificationError
-from constrained_actmax.layout import Region, Rows, Vector, conform
+from constrained_actmax.layout import Region, Rows, Vector
 from constrained_actmax.sets.base import short
-from constrained_actmax.sets.linear import row_matrix
+from constrained_actmax.sets.linear import row_matrix, row_values
 from constrained_actmax.sets.scipy_form import LinearRows, ScipyForm
 from constrained_actmax.sets.subspace import Subspace
 
@@ -32,7 +32,7 @@ class AffineSubspace(Subspace):
     A : array_like, scipy.sparse array, or dict of str to float
         Rows over the flat input, as `Linear` takes them.
     b : array_like, default 0
-        Their values, a number or one for each row.
+        Their values, a number or one for each row. A Series is aligned to the index of A.
     on, where
         See `ConvexSet`.
 
@@ -59,7 +59,7 @@ class AffineSubspace(Subspace):
     @override
     def _bound(self, region: Region) -> AffineSubspace:
         matrix = row_matrix(self.A, region, "AffineSubspace")
-        b = conform(self.b, (matrix.shape[0],), "AffineSubspace: b")
+        b = row_values(self.b, 0.0, self.A, matrix.shape[0], "AffineSubspace: b")
         if not np.isfinite(b).all():
             raise SpecificationError("AffineSubspace: b must be finite.")
         dense = matrix.toarray()

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from constrained_actmax.errors import SpecificationError
-from constrained_actmax.layout import Indices, Layout, Region, Rows, Vector
+from constrained_actmax.layout import (
+    Indices,
+    Layout,
+    Region,
+    Rows,
+    Vector,
+    aligned,
+    is_table,
+    labels_of,
+)
 from constrained_actmax.sets.scipy_form import ScipyForm
 
 POLISHED = 1e-5  # an accuracy that cvxpy cannot better
@@ -47,6 +56,9 @@ class ConvexSet(ABC):
     A new set writes `_bound`, `_project`, `_violation`, `_to_cvxpy` and `describe`, with its
     parameters already flat, on rows X of shape (B, n) that it must not write to. The laws that it
     has to keep are `constrained_actmax.conformance.check_convex_set`.
+
+    A parameter with one number for each column may be a pandas Series or DataFrame: its labels are
+    aligned to the model's `feature_names`, and have to be these. A default index is no labels.
     """
 
     on: str | None = field(default=None, kw_only=True)
@@ -218,7 +230,7 @@ class ConvexSet(ABC):
             If the maximum is not attained because the set is unbounded along g.
         """
         if not self.bound:
-            array = np.asarray(g, dtype=np.float64)
+            array = numbers(g, type(self).__name__)
             flat = self.bind(Layout.of_array(array.shape)).linear_maximizer(array.ravel())
             return flat.reshape(array.shape)
         rows, single = self._rows(g, "linear_maximizer")
@@ -447,6 +459,7 @@ class HeuristicSet(ConvexSet):
 
 def numbers(x: Any, who: str) -> Vector:
     """Return a contiguous float64 array, or raise with who was asked."""
+    x = aligned(x, None, who, "a flat vector")
     try:
         return np.ascontiguousarray(x, dtype=np.float64).reshape(np.shape(x))
     except (TypeError, ValueError):
@@ -454,7 +467,15 @@ def numbers(x: Any, who: str) -> Vector:
 
 
 def jsonable(value: Any) -> Any:
-    """Return arrays as lists, NumPy numbers as Python's, infinities as strings for float."""
+    """Return arrays as lists, NumPy numbers as Python's, infinities as strings for float.
+
+    Raises
+    ------
+    SpecificationError
+        If a table has labels, which mean nothing without the model's names.
+    """
+    if is_table(value):
+        return jsonable(np.asarray(aligned(value, None, "to_dict", "a set that is not bound")))
     if isinstance(value, np.ndarray):
         return jsonable(value.tolist())
     if isinstance(value, np.generic):
@@ -487,6 +508,9 @@ def short(value: Any) -> str:
     if value is None:
         return "None"
     array = np.asarray(value)
+    labels = labels_of(value)
+    if labels and array.ndim == 1 and array.size <= MOST_SHOWN:
+        return f"{{{', '.join(f'{n}: {v:g}' for n, v in zip(labels, array, strict=True))}}}"
     if array.ndim == 0:
         return f"{float(array):g}"
     if array.dtype.kind in "fiub" and array.size:

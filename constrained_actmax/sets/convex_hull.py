@@ -57,8 +57,9 @@ class ConvexHull(ConvexSet):
 
     @override
     def _bound(self, region: Region) -> ConvexHull:
+        given = region.aligned(self.points, "ConvexHull: points")
         try:
-            given = np.asarray(self.points)
+            given = np.asarray(given)
         except ValueError:
             raise SpecificationError("ConvexHull: the points must have one shape.") from None
         if given.ndim < 1 or len(given) == 0:

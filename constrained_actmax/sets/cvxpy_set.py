@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,10 @@ class CvxpySet(ConvexSet):
     -----
     Projected on by one cvxpy problem, compiled once [1]_; some 5 ms for ten entries, 20 ms for 784.
 
+    The domains of the functions in the constraints belong to the set: ``cp.geo_mean(x) >= 1`` asks
+    for x >= 0 too, and a matrix function for a symmetric matrix. Outside them, and where a value is
+    not finite, a constraint cannot be evaluated, and the violation is the distance to the set.
+
     References
     ----------
     .. [1] Agrawal, Verschueren, Diamond, Boyd (2018), A rewriting system for convex optimization
@@ -54,7 +58,9 @@ class CvxpySet(ConvexSet):
     shape: tuple[int, ...] | None = None
     _lock: Any = field(default_factory=threading.Lock, init=False, repr=False)
 
-    violation_norm = "largest violation of one of its constraints"
+    violation_norm = (
+        "largest violation of one of its constraints; outside their domain, distance to the set"
+    )
     closed = False
 
     def __post_init__(self) -> None:
@@ -97,6 +103,12 @@ class CvxpySet(ConvexSet):
 
     @override
     def _to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+        rows = self._stated(variable)
+        # Not DCP is g >= 0 of power(g, p) with a convex g: cvxpy takes max(g, 0), unlimited.
+        return [*rows, *(one for one in domain(rows) if one.is_dcp())]
+
+    def _stated(self, variable: cp.Variable) -> list[cp.Constraint]:
+        """Return the function's own constraints, checked."""
         import cvxpy as cp
 
         shaped = variable
@@ -134,27 +146,44 @@ class CvxpySet(ConvexSet):
                 )
         return rows
 
+    # cvxpy evaluates quantum_rel_entr of X / trace(X), but solves with X: a problem measures it, as
+    # it does constraints with variables of their own.
     @cached_property
-    def _meter(self) -> tuple[Any, list[Any], bool]:
+    def _meter(self) -> tuple[Any, list[Any], list[Any], bool]:
         import cvxpy as cp
 
         variable = cp.Variable(self.dimension)
-        rows = self._to_cvxpy(variable)
+        rows = self._stated(variable)
         auxiliary = any(one.id != variable.id for row in rows for one in row.variables())
-        return variable, rows, auxiliary
+        misvalued = any(one is cp.quantum_rel_entr for row in rows for one in row.atoms())
+        return variable, rows, domain(rows), auxiliary or misvalued
 
     def _measured(self, x: Vector) -> tuple[float, float]:
+        if not np.isfinite(x).all():
+            return np.nan, 1.0
         with self._lock:
-            variable, rows, auxiliary = self._meter
-            if auxiliary:
+            if self._meter[-1]:
                 return self._elastic(x), 1.0
-            variable.value = x
-            excess, scale = 0.0, 1.0
-            for row in rows:
-                excess = max(excess, float(np.max(row.violation(), initial=0.0)))
-                for one in row.args:
-                    scale = max(scale, float(np.max(np.abs(one.value), initial=0.0)))
-            return excess, scale
+            excess, scale = self._evaluated(x)
+            if np.isfinite(excess) and np.isfinite(scale):
+                return excess, scale
+            return self._distance(x), max(1.0, float(np.max(np.abs(x))))
+
+    def _evaluated(self, x: Vector) -> tuple[float, float]:
+        """Return the largest violation and number of the constraints; NaN off their domain."""
+        variable, rows, limits, _ = self._meter
+        variable.value = x
+        excess, scale = [0.0], [1.0]
+        try:
+            with np.errstate(all="ignore"):
+                if not all(np.all(one.violation() <= 0.0) for one in limits):
+                    return np.nan, np.nan
+                for row in rows:
+                    excess.append(float(np.max(row.violation(), initial=0.0)))
+                    scale += [float(np.max(np.abs(one.value), initial=0.0)) for one in row.args]
+        except (ArithmeticError, ValueError):  # on the domain's boundary, such as a singular matrix
+            return np.nan, np.nan
+        return float(np.max(excess)), float(np.max(scale))  # NaN, if one is
 
     @cached_property
     def _elastic_problem(self) -> tuple[Any, Any]:
@@ -162,7 +191,7 @@ class CvxpySet(ConvexSet):
 
         from constrained_actmax.sets.convex_program import relaxed
 
-        variable, rows, _ = self._meter
+        variable, rows, _, _ = self._meter
         point, slack = cp.Parameter(self.dimension), cp.Variable(nonneg=True)
         return cp.Problem(cp.Minimize(slack), [*relaxed(rows, slack), variable == point]), point
 
@@ -172,9 +201,32 @@ class CvxpySet(ConvexSet):
         problem, point = self._elastic_problem
         point.value = x
         if not solved(problem):
-            raise ProjectionError(f"{self}: violation: cvxpy reports {problem.status}.")
+            return self._distance(x)  # no slack helps outside a domain
         found = float(problem.value)
         return found if found > SOLVED_TO else 0.0
+
+    @cached_property
+    def _distance_problem(self) -> tuple[Any, Any]:
+        import cvxpy as cp
+
+        nearest, point = cp.Variable(self.dimension), cp.Parameter(self.dimension)
+        apart = cp.norm_inf(nearest - point)
+        return cp.Problem(cp.Minimize(apart), self._to_cvxpy(nearest)), point
+
+    def _distance(self, x: Vector) -> float:
+        """Return the distance to the set in the largest entry; infinite if it is empty."""
+        import cvxpy as cp
+
+        from constrained_actmax.sets.convex_program import solved
+
+        problem, point = self._distance_problem
+        point.value = x
+        if solved(problem):
+            found = float(problem.value)
+            return found if found > SOLVED_TO * max(1.0, float(np.max(np.abs(x)))) else 0.0
+        if problem.status in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
+            return np.inf
+        raise ProjectionError(f"{self}: violation: cvxpy reports {problem.status}.")
 
     @override
     def _violation(self, x: Rows) -> Vector:
@@ -183,3 +235,23 @@ class CvxpySet(ConvexSet):
     @override
     def _scale(self, x: Rows) -> Vector:
         return np.array([self._measured(row)[1] for row in x])
+
+
+def domain(rows: Sequence[cp.Constraint]) -> list[cp.Constraint]:
+    """Return the constraints that keep the functions in others inside their domains.
+
+    Parameters
+    ----------
+    rows : sequence of cvxpy.Constraint
+        Their expressions are searched to the leaves.
+    """
+    import cvxpy as cp
+
+    found = []
+    for one in (limit for row in rows for part in row.args for limit in part.domain):
+        if one.variables():
+            found.append(one)
+            matrix = one.args[0]
+            if isinstance(one, cp.constraints.PSD) and not matrix.is_hermitian():
+                found.append(matrix == matrix.T)
+    return found

@@ -70,14 +70,14 @@ class Ellipsoid(ConvexSet):
         n = region.dimension
         axes = None
         if np.ndim(self.covariance) == 2 and np.shape(self.covariance) == (n, n) and n > 1:
-            matrix = conform(self.covariance, (n, n), "Ellipsoid: covariance")
+            who = "Ellipsoid: covariance"
+            matrix = conform(region.aligned_square(self.covariance, who), (n, n), who)
             if not np.allclose(matrix, matrix.T, rtol=1e-10, atol=0.0):
                 raise SpecificationError("Ellipsoid: covariance must be symmetric.")
             variances, axes = np.linalg.eigh(matrix)
         else:
-            variances = region.flatten(
-                np.squeeze(np.asarray(self.covariance)), "Ellipsoid: covariance"
-            )
+            given = region.aligned(self.covariance, "Ellipsoid: covariance")
+            variances = region.flatten(np.squeeze(np.asarray(given)), "Ellipsoid: covariance")
         if not (np.isfinite(variances).all() and (variances > 0).all()):
             raise SpecificationError(
                 "Ellipsoid: covariance must be positive definite, its smallest eigenvalue is "

@@ -12,7 +12,15 @@ import scipy.sparse as sp
 from typing_extensions import override
 
 from constrained_actmax.errors import InfeasibleError, SpecificationError, suggest
-from constrained_actmax.layout import Indices, Region, Rows, Vector, conform
+from constrained_actmax.layout import (
+    Indices,
+    Region,
+    Rows,
+    Vector,
+    aligned,
+    conform,
+    labels_of,
+)
 from constrained_actmax.sets.base import ConvexSet, jsonable, short
 from constrained_actmax.sets.dual_root import clipped_line_root
 from constrained_actmax.sets.part import Part
@@ -35,7 +43,8 @@ class Linear(ConvexSet):
         Rows over the flat input, (m, n) or (m, \*shape), one row also as (n,) or of the input's
         shape; or the coefficients of one row by feature name.
     lower, upper : array_like, optional
-        l and u, a number or one for each row; None means no bound, equal ones an equality.
+        l and u, a number or one for each row; None means no bound, equal ones an equality. A
+        Series is aligned to the index of A.
     on, where
         See `ConvexSet`.
 
@@ -78,8 +87,8 @@ class Linear(ConvexSet):
     def _bound(self, region: Region) -> Linear:
         matrix = row_matrix(self.A, region, "Linear")
         m = matrix.shape[0]
-        lower = _row_bounds(self.lower, -np.inf, m, "Linear: lower")
-        upper = _row_bounds(self.upper, np.inf, m, "Linear: upper")
+        lower = row_values(self.lower, -np.inf, self.A, m, "Linear: lower")
+        upper = row_values(self.upper, np.inf, self.A, m, "Linear: upper")
         for row in np.flatnonzero(~(lower <= upper)):
             raise SpecificationError(
                 f"{self.describe()}: lower must be <= upper, got {lower[row]:g} > {upper[row]:g} "
@@ -291,7 +300,7 @@ def row_matrix(given: Any, region: Region, who: str) -> sp.csr_array:
     if sp.issparse(given):
         matrix = sp.csr_array(given, dtype=np.float64)
     else:
-        array = np.asarray(given)
+        array = np.asarray(region.aligned(given, f"{who}: A"))
         if array.size == 0:
             raise SpecificationError(
                 f"{who}: A has no coefficient, its shape is {array.shape}; leave the set out."
@@ -320,8 +329,10 @@ def row_matrix(given: Any, region: Region, who: str) -> sp.csr_array:
     return matrix
 
 
-def _row_bounds(value: Any, missing: float, m: int, who: str) -> Vector:
-    return conform(missing if value is None else value, (m,), who)
+def row_values(value: Any, missing: float, A: Any, m: int, who: str) -> Vector:
+    """Return one number for each of the m rows of A, a Series by their labels in a DataFrame."""
+    names = labels_of(A, 0) if np.ndim(A) == 2 else None
+    return conform(aligned(missing if value is None else value, names, who, "A"), (m,), who)
 
 
 def _sum(coefficients: Mapping[str, float]) -> str:
