@@ -17,6 +17,7 @@ from constrained_actmax.errors import RefusedError, SpecificationError, suggest
 from constrained_actmax.layout import Rows, Structure, Vector, conform
 from constrained_actmax.optimality import measure
 from constrained_actmax.oracles.base import BaseOracle
+from constrained_actmax.oracles.finite_differences import central_pair
 from constrained_actmax.problem import FEASIBILITY_TOLERANCE, MODEL_OPTIONS, Problem
 from constrained_actmax.progress import Line
 from constrained_actmax.result import (
@@ -307,6 +308,7 @@ def check(problem: Problem, *, x0: Structure | None = None, seed: int = 0) -> Ch
     _need_problem("check", problem)
     rng = np.random.default_rng(seed)
     points, _, _ = _starting_points(problem, x0, 1, seed)
+    points = np.clip(points, *problem.set.bounds())  # projections may be off by rounding
     x = points[0]
     found = problem.evaluate(points)
     seconds = []
@@ -319,10 +321,12 @@ def check(problem: Problem, *, x0: Structure | None = None, seed: int = 0) -> Ch
     width = np.where(np.isfinite(upper - lower), upper - lower, 2 * np.maximum(1.0, np.abs(x)))
     unit = rng.standard_normal(x.size)
     direction = unit / max(float(np.linalg.norm(unit)), np.finfo(np.float64).tiny) * width / 2
-    step = problem.oracle.epsilon ** (1 / 3)
-    pair = problem.evaluate(np.stack([x + step * direction, x - step * direction]))
-    difference = float(pair.f[0] - pair.f[1]) / (2 * step)
-    slope = float(found.gradient[0] @ direction)
+    bounds, step = problem.set.bounds(), problem.oracle.epsilon ** (1 / 3)
+    direction[bounds[0] == bounds[1]] = 0.0
+    trio, step = central_pair(x, direction, bounds, step)
+    there = problem.evaluate(trio)
+    difference = float(there.f[1] - there.f[2]) / (2 * step)
+    slope = float(there.gradient[0] @ direction)
     refused = {}
     for name, kind in SOLVERS.items():
         reason = kind().refusal(problem)

@@ -14,6 +14,7 @@ import numpy as np
 
 from constrained_actmax.errors import SpecificationError, suggest
 from constrained_actmax.layout import Layout, Rows, Structure, Vector
+from constrained_actmax.oracles import finite_differences
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.negated import Negated
 from constrained_actmax.sets.base import ConvexSet
@@ -263,13 +264,13 @@ class Problem:
         sets = _without_repeats(sets)
         self.set = Intersection(sets).bind(self.layout, self.x0)
         self.oracle: BaseOracle = Negated(user_oracle) if sense == "maximize" else user_oracle
+        self.set.check_nonempty()
         self.lower, self.upper, self.imposed, self._functions = _imposed(
-            functional, user_oracle, self.layout
+            functional, user_oracle, self.layout, self.set, self.x0
         )
         #: Whether TensorFlow computes the objective and all constraints on functions.
         self.compiled = not self._functions and isinstance(user_oracle, Oracle)
         self.objective_text = _objective_text(user_oracle)
-        self.set.check_nonempty()
         self._refuse_unbounded()
 
     # -- what solvers ask ------------------------------------------------------------------------
@@ -319,11 +320,21 @@ class Problem:
         A function without gradients leaves them zero, unless differences are asked for at their
         price.
         """
-        if self.oracle.differentiable or differences:
+        if self.oracle.differentiable:
             values, jacobian = self.oracle.evaluate(x)
         else:
             values = self.oracle.values(x)
             jacobian = np.zeros((*values.shape, self.size))
+            if differences:
+                for row, point in enumerate(x):
+                    jacobian[row] = finite_differences.jacobian(
+                        lambda y: self.oracle.values(y[np.newaxis]),
+                        point,
+                        values[row],
+                        self.set.bounds(),
+                        central=True,
+                        epsilon=self.oracle.epsilon,
+                    )
         if self._functions:
             extra = [function.evaluate(x) for function in self._functions]
             values = np.concatenate([values, *(one[0] for one in extra)], axis=1)
@@ -525,7 +536,11 @@ def _oracle(
 
 
 def _imposed(
-    functional: Sequence[Any], oracle: BaseOracle, layout: Layout
+    functional: Sequence[Any],
+    oracle: BaseOracle,
+    layout: Layout,
+    feasible: Intersection,
+    x0: Vector | None,
 ) -> tuple[Vector, Vector, list[Imposed], list[Any]]:
     """Lay the functional constraints' rows one after the other: outputs first, then functions."""
     from constrained_actmax.constraints.between import Between
@@ -534,6 +549,7 @@ def _imposed(
     upper: list[Vector] = []
     imposed: list[Imposed] = []
     functions: list[Any] = []
+    point: Vector | None = None
     start = 0
     outputs = [one for one in functional if isinstance(one, Between)]
     counts = list(getattr(oracle, "counts", [1] * (1 + len(outputs))))[1:]
@@ -546,7 +562,10 @@ def _imposed(
     for one in functional:
         if isinstance(one, Between):
             continue
-        function = one.bind(layout)
+        if point is None:
+            bounds = feasible.bounds()
+            point = np.clip(feasible.project(feasible.centre() if x0 is None else x0), *bounds)
+        function = one.bind(layout, bounds, point)
         functions.append(function)
         lower.append(_limits(function.lower, function.count, str(one)))
         upper.append(_limits(function.upper, function.count, str(one)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,7 @@ from constrained_actmax.constraints.between import Between
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Layout, Rows, Vector
 from constrained_actmax.objectives.values import Values
-
-FORWARD_STEP = float(np.finfo(np.float64).eps) ** 0.5
-CENTRAL_STEP = float(np.finfo(np.float64).eps) ** (1 / 3)
+from constrained_actmax.oracles import finite_differences
 
 
 class Function:
@@ -91,28 +90,42 @@ class Function:
         ----------
         constraint : NonlinearConstraint or dict
             Functions of the flat vector. Without a callable Jacobian it is estimated by finite
-            differences (forward, or central for "3-point"), n or 2n calls a point.
+            differences within the bounds (forward, or central for "3-point"), n or 2n calls a
+            point; `finite_diff_rel_step` sets their relative step.
         """
         from scipy.optimize import NonlinearConstraint
 
         if isinstance(constraint, NonlinearConstraint):
+            relative = constraint.finite_diff_rel_step
             return _FlatFunction(
-                constraint.fun, constraint.lb, constraint.ub, constraint.jac, _name(constraint.fun)
+                constraint.fun,
+                constraint.lb,
+                constraint.ub,
+                _derivative(constraint.fun, constraint.jac, relative),
+                _name(constraint.fun),
             )
         if isinstance(constraint, Mapping):
             return _from_dict(constraint)
         return None
 
-    def bind(self, layout: Layout) -> BoundFunction:
-        """Return the function of flat rows; it is called once, at zero, to count its values."""
-        return BoundFunction(self, layout)
+    def bind(
+        self,
+        layout: Layout,
+        bounds: tuple[Vector, Vector] | None = None,
+        point: Vector | None = None,
+    ) -> BoundFunction:
+        """Return the function of flat rows; see `BoundFunction`."""
+        return BoundFunction(self, layout, bounds, point)
 
     def value_at(self, x: Vector, layout: Layout) -> Vector:
         """Return the m values at one flat point."""
         return _flat(self.function(layout.unflatten(x)))
 
-    def jacobian_at(self, x: Vector, layout: Layout, count: int) -> Rows:
-        """Return the Jacobian (m, n) at one flat point."""
+    def jacobian_at(
+        self, x: Vector, layout: Layout, here: Vector, bounds: tuple[Vector, Vector]
+    ) -> Rows:
+        """Return the Jacobian (m, n) at one flat point, where the values are `here`."""
+        count = here.size
         given = self.jacobian(layout.unflatten(x))
         if isinstance(given, Mapping):
             given = [given[name] for name in layout.names]
@@ -139,24 +152,15 @@ class Function:
 
 
 class _FlatFunction(Function):
-    """A function of the flat vector, in SciPy's convention."""
-
-    def __init__(self, function: Any, lower: Any, upper: Any, jacobian: Any, name: str) -> None:
-        central = jacobian == "3-point" if isinstance(jacobian, str) else False
-        if callable(jacobian):
-            derivative = jacobian
-        else:
-
-            def derivative(x: Vector) -> Rows:
-                return _differences(function, x, central=central)
-
-        super().__init__(function, lower, upper, derivative, name)
+    """A function of the flat vector, in SciPy's convention; its Jacobian is a `_derivative`."""
 
     def value_at(self, x: Vector, layout: Layout) -> Vector:
         return _flat(self.function(x.copy()))
 
-    def jacobian_at(self, x: Vector, layout: Layout, count: int) -> Rows:
-        return self._shaped(self.jacobian(x.copy()), count, layout)
+    def jacobian_at(
+        self, x: Vector, layout: Layout, here: Vector, bounds: tuple[Vector, Vector]
+    ) -> Rows:
+        return self._shaped(self.jacobian(x.copy(), here, bounds), here.size, layout)
 
 
 class BoundFunction:
@@ -168,6 +172,11 @@ class BoundFunction:
         The one to bind.
     layout : Layout
         Of the model.
+    bounds : (numpy.ndarray, numpy.ndarray), optional
+        Lower and upper bounds of the flat vector, which differences do not leave; by default none.
+    point : numpy.ndarray, shape (n,), optional
+        Where the function is called once to count its values, unless a limit is an array; by
+        default the point of the bounds that is nearest to zero.
 
     Attributes
     ----------
@@ -177,21 +186,33 @@ class BoundFunction:
         m, its number of values.
     """
 
-    def __init__(self, function: Function, layout: Layout) -> None:
+    def __init__(
+        self,
+        function: Function,
+        layout: Layout,
+        bounds: tuple[Vector, Vector] | None = None,
+        point: Vector | None = None,
+    ) -> None:
         self._function = function
         self._layout = layout
+        if bounds is None:
+            bounds = np.full(layout.size, -np.inf), np.full(layout.size, np.inf)
+        self._bounds = bounds
         self.lower, self.upper = function.lower, function.upper
         lengths = {np.size(one) for one in (self.lower, self.upper) if np.ndim(one)}
         if lengths:
             self.count = int(lengths.pop())
             return
+        if point is None:
+            point = np.clip(np.zeros(layout.size), *bounds)
         try:
             with np.errstate(all="ignore"):
-                self.count = int(function.value_at(np.zeros(layout.size), layout).size)
+                self.count = int(function.value_at(point, layout).size)
         except Exception as error:
             raise SpecificationError(
-                f"{function.name}: it fails at zero, where its values are counted "
-                f"({type(error).__name__}: {error}); give lower= as an array of one limit for each."
+                f"{function.name}: it fails at a point of C, where its values are counted "
+                f"({type(error).__name__}: {error}); give an x0 where it is defined, or its lower "
+                "bounds as an array, one for each value."
             ) from error
 
     def evaluate(self, x: Rows) -> tuple[Rows, np.ndarray]:
@@ -205,7 +226,7 @@ class BoundFunction:
                     f"{self._function.name}: expected {self.count} values, got {found.size}."
                 )
             values[row] = found
-            jacobian[row] = self._function.jacobian_at(point, self._layout, self.count)
+            jacobian[row] = self._function.jacobian_at(point, self._layout, found, self._bounds)
         return values, jacobian
 
     def __str__(self) -> str:
@@ -238,25 +259,13 @@ def _from_dict(constraint: Mapping[str, Any]) -> Function:
         return jacobian(x, *arguments)
 
     upper = 0.0 if kind == "eq" else None
-    return _FlatFunction(
-        value, 0.0, upper, derivative if callable(jacobian) else jacobian, _name(function)
-    )
+    slopes = _derivative(value, derivative if callable(jacobian) else jacobian)
+    return _FlatFunction(value, 0.0, upper, slopes, _name(function))
 
 
-def _differences(function: Any, x: Vector, *, central: bool) -> Rows:
-    """Return the Jacobian (m, n) by finite differences."""
-    here = _flat(function(x.copy()))
-    found = np.empty((here.size, x.size))
-    for i in range(x.size):
-        step = (CENTRAL_STEP if central else FORWARD_STEP) * max(1.0, abs(float(x[i])))
-        ahead = x.copy()
-        ahead[i] += step
-        if central:
-            behind = x.copy()
-            behind[i] -= step
-            found[:, i] = (_flat(function(ahead)) - _flat(function(behind))) / (
-                ahead[i] - behind[i]
-            )
-        else:
-            found[:, i] = (_flat(function(ahead)) - here) / (ahead[i] - x[i])
-    return found
+def _derivative(function: Any, jacobian: Any, relative: Any = None) -> Callable[..., Any]:
+    """Return the Jacobian at x from x, the values there and the bounds: given or by differences."""
+    if callable(jacobian):
+        return lambda x, here, bounds: jacobian(x)
+    central = isinstance(jacobian, str) and jacobian == "3-point"
+    return partial(finite_differences.jacobian, function, central=central, relative=relative)

@@ -71,12 +71,15 @@ class Negated(BaseOracle):
         return values, product
 
     @override
-    def _hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
-        before = self.inner.calls
+    def _hessian_product(
+        self, x: Vector, v: Vector, weights: Vector, bounds: tuple[Vector, Vector]
+    ) -> Vector:
+        calls, rows = self.inner.calls, self.inner.rows
         turned = weights.copy()
         turned[0] *= -1.0
-        product = self.inner.hessian_product(x, v, turned)
-        self.calls += self.inner.calls - before
+        product = self.inner.hessian_product(x, v, turned, bounds)
+        self.calls += self.inner.calls - calls
+        self.rows += self.inner.rows - rows - 1
         return product
 
 

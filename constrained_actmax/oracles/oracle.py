@@ -316,7 +316,9 @@ class Oracle(BaseOracle):
         return values, product
 
     @override
-    def _hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
+    def _hessian_product(
+        self, x: Vector, v: Vector, weights: Vector, bounds: tuple[Vector, Vector]
+    ) -> Vector:
         compiled = self._functions()
         if compiled.second_order is None:
             try:
@@ -325,7 +327,7 @@ class Oracle(BaseOracle):
             except (LookupError, NotImplementedError, TypeError):  # an operation lacks it
                 compiled.second_order = False
         if not compiled.second_order:
-            return super()._hessian_product(x, v, weights)
+            return super()._hessian_product(x, v, weights, bounds)
         (product,) = self._call(
             "hessian", x[np.newaxis], v[np.newaxis], np.asarray(weights)[np.newaxis]
         )

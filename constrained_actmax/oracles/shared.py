@@ -77,9 +77,11 @@ class SharedOracle(BaseOracle):
         return values, product
 
     @override
-    def _hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
+    def _hessian_product(
+        self, x: Vector, v: Vector, weights: Vector, bounds: tuple[Vector, Vector]
+    ) -> Vector:
         before = self.inner.rows
-        product: Vector = self._asked(lambda: self.inner.hessian_product(x, v, weights))
+        product: Vector = self._asked(lambda: self.inner.hessian_product(x, v, weights, bounds))
         self.rows += self.inner.rows - before - 1
         return product
 

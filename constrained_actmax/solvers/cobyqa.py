@@ -100,6 +100,14 @@ class COBYQA(ScipySolver):
     def _constraints(variables: Variables) -> list[Any]:
         """Return rows, smooth and functional constraints, values alone."""
         form = variables.form
+        narrowest = np.argsort(form.upper - form.lower, kind="stable")
+
+        def whole(y: Vector) -> Vector:
+            # Where a box leaves no room SciPy drops variables, here without putting them back.
+            complete = form.lower.copy()
+            complete[np.sort(narrowest[form.lower.size - y.size :])] = y
+            return complete
+
         found: list[Any] = [
             scipy.optimize.LinearConstraint(
                 sp.csr_array(rows.matrix).toarray(), rows.lower, rows.upper
@@ -107,12 +115,15 @@ class COBYQA(ScipySolver):
             for rows in form.rows
         ]
         found.extend(
-            scipy.optimize.NonlinearConstraint(row.value, -np.inf, row.upper) for row in form.smooth
+            scipy.optimize.NonlinearConstraint(
+                lambda y, r=row: r.value(whole(y)), -np.inf, row.upper
+            )
+            for row in form.smooth
         )
         if variables.run.problem.constraints:
             found.append(
                 scipy.optimize.NonlinearConstraint(
-                    lambda y: variables.at(y).c.copy(), *variables.limits
+                    lambda y: variables.at(whole(y)).c.copy(), *variables.limits
                 )
             )
         return found
