@@ -31,7 +31,7 @@ from constrained_actmax.result import (
 )
 from constrained_actmax.run import Intermediate, Run
 from constrained_actmax.solvers.base import Solver
-from constrained_actmax.solvers.selection import SOLVERS, select
+from constrained_actmax.solvers.selection import SOLVERS, refusal, select
 
 if TYPE_CHECKING:
     from constrained_actmax.objectives.base import Objective
@@ -76,11 +76,12 @@ def maximize(
         What should be large, such as ``Logit(7)``; left out for an oracle that has one. Several
         are solved side by side, sharing the calls of one compiled model.
     constraints : set, comparison or sequence of them, optional
-        What is allowed, such as ``[Box(0, 1), L1Ball(60)]``. SciPy's constraint objects too.
+        What is allowed, such as ``[Box(0, 1), L1Ball(60)]``. SciPy's constraint objects too; with
+        `keep_feasible`, methods whose iterates break the constraint refuse.
     x0 : array_like or structure of them, optional
         Where to start, in the model's structure; projected on C. Without it, a seeded draw.
     bounds : sequence of pairs or scipy.optimize.Bounds, optional
-        SciPy's form of a `Box`.
+        SciPy's form of a `Box`. As within a `Box`, no method calls a function outside.
     method : str or Solver, default "auto"
         A name, such as "annealed", "spg", "L-BFGS-B" or "SLSQP", or a configured solver.
     starts : int or array_like, default 1
@@ -329,7 +330,7 @@ def check(problem: Problem, *, x0: Structure | None = None, seed: int = 0) -> Ch
     slope = float(there.gradient[0] @ direction)
     refused = {}
     for name, kind in SOLVERS.items():
-        reason = kind().refusal(problem)
+        reason = refusal(kind(), problem)
         if reason is not None:
             refused[name] = reason
     try:

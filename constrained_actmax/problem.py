@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Largest relative violation of a constraint that is not projected on.
 FEASIBILITY_TOLERANCE = 1e-6
+#: The same of an answer where `keep_feasible` asks for more: rounding alone.
+KEPT_TOLERANCE = 1e-12
 
 #: What belongs to the model and is handed to its `Oracle`.
 MODEL_OPTIONS = (
@@ -154,6 +156,8 @@ class Imposed:
     objective : Objective, optional
         What the user limits, where the rows of c are something else: a probability is imposed on
         its log-odds, a margin as one row for each rival.
+    kept : numpy.ndarray of bool, optional
+        Its inequalities that every iterate has to keep: SciPy's `keep_feasible`.
     """
 
     description: str
@@ -161,6 +165,7 @@ class Imposed:
     lower: Vector
     upper: Vector
     objective: Objective | None = None
+    kept: np.ndarray | None = None
 
     @cached_property
     def _limits(self) -> Limits:
@@ -251,8 +256,13 @@ class Problem:
             )
         self.feasibility_tolerance = float(feasibility_tolerance)
         from constrained_actmax.oracles.oracle import Oracle
+        from constrained_actmax.sets.conversion import keeps_feasible
 
         sets, functional = _sorted_constraints(constraints)
+        #: Whether every iterate has to lie in C: SciPy's `keep_feasible` of linear constraints.
+        self.keeps_set = any(
+            keeps_feasible(one) for one in _listed(constraints) if not isinstance(one, ConvexSet)
+        )
         user_oracle = _oracle(model, objective, functional, model_options)
         self.user_oracle = user_oracle
         self.layout: Layout = user_oracle.layout
@@ -387,7 +397,27 @@ class Problem:
         if self._restated:
             worst = np.maximum(worst, self.imposed_violation(c))
         kept: np.ndarray = worst <= self.feasibility_tolerance
+        rows = self.kept_rows
+        if rows.any():
+            limits = Limits(self.lower[rows], self.upper[rows])
+            kept &= limits.excess(c[:, rows]) <= KEPT_TOLERANCE
         return kept
+
+    @cached_property
+    def kept_rows(self) -> np.ndarray:
+        """The rows of c, (m,), that every iterate has to keep, and the answer up to rounding."""
+        kept = np.zeros(self.constraints, dtype=bool)
+        for one in self.imposed:
+            if one.kept is not None:
+                kept[one.rows] = one.kept
+        return kept
+
+    def may_be_iterate(self, x: Vector, c: Vector) -> bool:
+        """Return whether a point keeps what SciPy's `keep_feasible` asks of every iterate."""
+        if self.keeps_set and self.set.relative_violation(x) > self.set.tolerance:
+            return False
+        rows = self.kept_rows
+        return bool(np.all((c >= self.lower)[rows]) and np.all((c <= self.upper)[rows]))
 
     def violation(self, x: Rows, c: Rows) -> Vector:
         """Return, for each row, the largest relative violation of any constraint."""
@@ -443,22 +473,21 @@ def _without_repeats(sets: list[ConvexSet]) -> list[ConvexSet]:
     return kept
 
 
+def _listed(constraints: Any) -> Sequence[Any]:
+    if constraints is None:
+        return ()
+    return constraints if isinstance(constraints, list | tuple) else [constraints]
+
+
 def _sorted_constraints(constraints: Any) -> tuple[list[ConvexSet], list[Any]]:
     """Split what the user wrote into convex sets and functional constraints."""
     from constrained_actmax.constraints.between import Between
     from constrained_actmax.constraints.function import Function
     from constrained_actmax.sets.conversion import from_scipy
 
-    if constraints is None:
-        constraints = ()
-    listed: Sequence[Any]
-    if isinstance(constraints, list | tuple):
-        listed = constraints
-    else:
-        listed = [constraints]
     sets: list[ConvexSet] = []
     functional: list[Any] = []
-    for one in listed:
+    for one in _listed(constraints):
         if isinstance(one, ConvexSet):
             sets.append(one)
         elif isinstance(one, Between | Function):
@@ -570,7 +599,7 @@ def _imposed(
         lower.append(_limits(function.lower, function.count, str(one)))
         upper.append(_limits(function.upper, function.count, str(one)))
         rows = slice(start, start + function.count)
-        imposed.append(Imposed(str(one), rows, lower[-1], upper[-1]))
+        imposed.append(Imposed(str(one), rows, lower[-1], upper[-1], kept=function.kept))
         start += function.count
     if not imposed:
         return np.empty(0), np.empty(0), [], []

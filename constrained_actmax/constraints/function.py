@@ -81,6 +81,8 @@ class Function:
         limits = Between(lower, Values(function, self.name), upper)
         self.lower, self.upper = limits.lower, limits.upper
         self._text = str(limits)
+        #: SciPy's field: whether every iterate has to keep the inequality, or which of its values.
+        self.keep_feasible: Any = False
 
     @staticmethod
     def from_scipy(constraint: Any) -> Function | None:
@@ -91,19 +93,22 @@ class Function:
         constraint : NonlinearConstraint or dict
             Functions of the flat vector. Without a callable Jacobian it is estimated by finite
             differences within the bounds (forward, or central for "3-point"), n or 2n calls a
-            point; `finite_diff_rel_step` sets their relative step.
+            point; `finite_diff_rel_step` sets their relative step. `keep_feasible` asks for
+            iterates that keep the inequalities, which trust-constr gives.
         """
         from scipy.optimize import NonlinearConstraint
 
         if isinstance(constraint, NonlinearConstraint):
             relative = constraint.finite_diff_rel_step
-            return _FlatFunction(
+            function = _FlatFunction(
                 constraint.fun,
                 constraint.lb,
                 constraint.ub,
                 _derivative(constraint.fun, constraint.jac, relative),
                 _name(constraint.fun),
             )
+            function.keep_feasible = constraint.keep_feasible
+            return function
         if isinstance(constraint, Mapping):
             return _from_dict(constraint)
         return None
@@ -184,6 +189,8 @@ class BoundFunction:
         Its limits.
     count : int
         m, its number of values.
+    kept : numpy.ndarray of bool, shape (m,)
+        The inequalities that every iterate has to keep.
     """
 
     def __init__(
@@ -214,6 +221,18 @@ class BoundFunction:
                 f"({type(error).__name__}: {error}); give an x0 where it is defined, or its lower "
                 "bounds as an array, one for each value."
             ) from error
+
+    @property
+    def kept(self) -> np.ndarray:  # noqa: D102
+        try:
+            asked = np.broadcast_to(np.asarray(self._function.keep_feasible, bool), (self.count,))
+        except ValueError:
+            raise SpecificationError(
+                f"{self._function.name}: keep_feasible must be one bool or {self.count}, "
+                f"got {self._function.keep_feasible!r}."
+            ) from None
+        kept: np.ndarray = asked & np.not_equal(self.lower, self.upper)
+        return kept
 
     def evaluate(self, x: Rows) -> tuple[Rows, np.ndarray]:
         """Return values (B, m) and Jacobian (B, m, n) at rows (B, n)."""

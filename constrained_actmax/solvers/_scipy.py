@@ -81,6 +81,8 @@ class Variables:
         self._first = True
         self._bounded = run.problem.set.bounded
         self._bounds = run.problem.set.bounds()
+        #: Whether points that no iterate may be have an infinite objective.
+        self.guards = False
         self.progress = Progress()
 
     @property
@@ -145,6 +147,8 @@ class Variables:
         if beyond.any():
             self.f += float(found.gradient[0] @ beyond)
             c = c + found.jacobian[0] @ beyond
+        if self.guards and not problem.may_be_iterate(self._unbounded(y), c):
+            self.f = np.inf
         if self.weights.size:
             self.c: Vector = c * self.weights
             self.jacobian = self._pull(found.jacobian[0]) * self.weights[:, np.newaxis]

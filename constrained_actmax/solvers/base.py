@@ -45,6 +45,10 @@ class Solver(ABC):
     stays_inside: ClassVar[bool] = True
     #: Whether it never asks outside the bounds that C states, where functions may be undefined.
     keeps_bounds: ClassVar[bool] = True
+    #: Whether every iterate lies in C, and whether it keeps constraints on functions too where
+    #: SciPy's `keep_feasible` asks for that.
+    iterates_in_set: ClassVar[bool] = True
+    iterates_keep_functions: ClassVar[bool] = False
     #: Whether the nearest point in L1 is sought in split variables.
     takes_split: ClassVar[bool] = False
     #: Whether results carry Frank-Wolfe's gap.

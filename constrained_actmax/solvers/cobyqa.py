@@ -59,6 +59,7 @@ class COBYQA(ScipySolver):
     """
 
     name: ClassVar[str] = "COBYQA"
+    iterates_in_set: ClassVar[bool] = False
     side_by_side: ClassVar[bool] = False  # it holds a lock of its own
     derivative_free: ClassVar[bool] = True
 
