@@ -17,6 +17,7 @@ from constrained_actmax.errors import RefusedError, SpecificationError, suggest
 from constrained_actmax.layout import Rows, Structure, Vector
 from constrained_actmax.optimality import measure
 from constrained_actmax.oracles.base import BaseOracle
+from constrained_actmax.oracles.finite_differences import central_pair
 from constrained_actmax.problem import MODEL_OPTIONS, Problem
 from constrained_actmax.progress import Line
 from constrained_actmax.result import (
@@ -32,7 +33,7 @@ from constrained_actmax.run import Intermediate, Run
 from constrained_actmax.scales import PROBES, Scales
 from constrained_actmax.sets.conversion import kept
 from constrained_actmax.solvers.base import Solver
-from constrained_actmax.solvers.selection import SOLVERS, select
+from constrained_actmax.solvers.selection import SOLVERS, refusal, select
 
 if TYPE_CHECKING:
     from constrained_actmax.objectives.base import Objective
@@ -77,13 +78,15 @@ def maximize(
         What should be large, such as ``Logit(7)``; left out for an oracle that has one. Several
         are solved side by side, sharing the calls of one compiled model.
     constraints : set, comparison or sequence of them, optional
-        What is allowed, such as ``[Box(0, 1), L1Ball(60)]``. SciPy's constraint objects too.
+        What is allowed, such as ``[Box(0, 1), L1Ball(60)]``. SciPy's constraint objects too; with
+        `keep_feasible`, methods whose iterates break the constraint refuse.
     x0 : array_like or structure of them, optional
         Where to start, in the model's structure; projected on C. Without it, a seeded draw.
     bounds : scipy.optimize.Bounds, (low, high), iterable of n pairs, or (lower, upper), optional
         SciPy's form of a `Box`: two numbers are one pair for every entry, n pairs one for each
         entry of the flat input, two arrays lower and upper bounds. With n = 2 two arrays are
         refused, as they may be two pairs; write ``Box(lower, upper)`` or ``[(low, high), ...]``.
+        As within a `Box`, no method calls a function outside.
     method : str or Solver, default "auto"
         A name, such as "annealed", "spg", "L-BFGS-B" or "SLSQP", or a configured solver.
     starts : int or array_like, default 1
@@ -334,6 +337,7 @@ def check(problem: Problem, *, x0: Structure | None = None, seed: int = 0) -> Ch
     _need_problem("check", problem)
     rng = np.random.default_rng(seed)
     points, _, _ = _starting_points(problem, x0, 1, seed)
+    points = np.clip(points, *problem.set.bounds())  # projections may be off by rounding
     x = points[0]
     found = problem.evaluate(points)
     seconds = []
@@ -346,13 +350,15 @@ def check(problem: Problem, *, x0: Structure | None = None, seed: int = 0) -> Ch
     width = np.where(np.isfinite(upper - lower), upper - lower, 2 * np.maximum(1.0, np.abs(x)))
     unit = rng.standard_normal(x.size)
     direction = unit / max(float(np.linalg.norm(unit)), np.finfo(np.float64).tiny) * width / 2
-    step = problem.oracle.epsilon ** (1 / 3)
-    pair = problem.evaluate(np.stack([x + step * direction, x - step * direction]))
-    difference = float(pair.f[0] - pair.f[1]) / (2 * step)
-    slope = float(found.gradient[0] @ direction)
+    bounds, step = problem.set.bounds(), problem.oracle.epsilon ** (1 / 3)
+    direction[bounds[0] == bounds[1]] = 0.0
+    trio, step = central_pair(x, direction, bounds, step)
+    there = problem.evaluate(trio)
+    difference = float(there.f[1] - there.f[2]) / (2 * step)
+    slope = float(there.gradient[0] @ direction)
     refused = {}
     for name, kind in SOLVERS.items():
-        reason = kind().refusal(problem)
+        reason = refusal(kind(), problem)
         if reason is not None:
             refused[name] = reason
     try:

@@ -14,7 +14,9 @@ import numpy as np
 
 from constrained_actmax.errors import SpecificationError, suggest
 from constrained_actmax.layout import Layout, Rows, Structure, Vector
+from constrained_actmax.oracles import finite_differences
 from constrained_actmax.oracles.base import BaseOracle
+from constrained_actmax.oracles.finite_differences import Domain
 from constrained_actmax.oracles.negated import Negated
 from constrained_actmax.sets.base import ConvexSet
 from constrained_actmax.sets.conversion import box_from_bounds, from_scipy, kept
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 #: Default violation of a constraint that is not projected on, in units of what its function
 #: changes over the set; at least this many times the relative precision of the model.
 FEASIBILITY_TOLERANCE, NOISE = 1e-6, 10.0
+#: Violation of an answer where `keep_feasible` asks for more: rounding alone.
+KEPT_TOLERANCE = 1e-12
 
 #: What belongs to the model and is handed to its `Oracle`.
 MODEL_OPTIONS = (
@@ -165,6 +169,8 @@ class Imposed:
         its log-odds, a margin as one row for each rival.
     tolerance : float, optional
         The violation that the user allows, in the constraint's own units.
+    kept : numpy.ndarray of bool, optional
+        Its inequalities that every iterate has to keep: SciPy's `keep_feasible`.
     """
 
     description: str
@@ -173,6 +179,7 @@ class Imposed:
     upper: Vector
     objective: Objective | None = None
     tolerance: float | None = None
+    kept: np.ndarray | None = None
 
     def written(self, c: Rows) -> Rows:
         """Return the values that the user bounds (B, k) from the rows of c (B, m)."""
@@ -263,8 +270,13 @@ class Problem:
                 f"Problem: feasibility_tolerance must be a finite number >= 0, got {asked!r}."
             )
         from constrained_actmax.oracles.oracle import Oracle
+        from constrained_actmax.sets.conversion import keeps_feasible
 
         sets, functional = _sorted_constraints(constraints)
+        #: Whether every iterate has to lie in C: SciPy's `keep_feasible` of linear constraints.
+        self.keeps_set = any(
+            keeps_feasible(one) for one in _listed(constraints) if not isinstance(one, ConvexSet)
+        )
         user_oracle = _oracle(model, objective, functional, model_options)
         self.user_oracle = user_oracle
         self.layout: Layout = user_oracle.layout
@@ -279,13 +291,13 @@ class Problem:
             if asked is None
             else float(asked)
         )
+        self.set.check_nonempty()
         self.lower, self.upper, self.imposed, self._functions = _imposed(
-            functional, user_oracle, self.layout
+            functional, user_oracle, self.layout, self.set, self.x0, self.domain
         )
         #: Whether TensorFlow computes the objective and all constraints on functions.
         self.compiled = not self._functions and isinstance(user_oracle, Oracle)
         self.objective_text = _objective_text(user_oracle)
-        self.set.check_nonempty()
         self._refuse_unbounded()
 
     # -- what solvers ask ------------------------------------------------------------------------
@@ -317,6 +329,15 @@ class Problem:
     units: Vector | float = 1.0
     unit: float = 1.0
     objective_unit: float = 1.0
+
+    @cached_property
+    def domain(self) -> Domain:
+        """The bounds that differences stay within, and the usual size of each entry."""
+        lower, upper = self.set.bounding_box()
+        usual = np.where(np.isfinite(upper - lower), upper - lower, np.abs(self.set.centre()))
+        if self.x0 is not None:
+            usual = np.where(self.x0 != 0.0, np.abs(self.x0), usual)
+        return Domain(*self.set.bounds(), np.where(usual > 0, usual, 1.0))
 
     @cached_property
     def scales(self) -> Scales:
@@ -401,11 +422,21 @@ class Problem:
         A function without gradients leaves them zero, unless differences are asked for at their
         price.
         """
-        if self.oracle.differentiable or differences:
+        if self.oracle.differentiable:
             values, jacobian = self.oracle.evaluate(x)
         else:
             values = self.oracle.values(x)
             jacobian = np.zeros((*values.shape, self.size))
+            if differences:
+                for row, point in enumerate(x):
+                    jacobian[row] = finite_differences.jacobian(
+                        lambda y: self.oracle.values(y[np.newaxis]),
+                        point,
+                        values[row],
+                        self.domain,
+                        central=True,
+                        epsilon=self.oracle.epsilon,
+                    )
         if self._functions:
             extra = [function.evaluate(x) for function in self._functions]
             values = np.concatenate([values, *(one[0] for one in extra)], axis=1)
@@ -427,7 +458,7 @@ class Problem:
         self, x: Vector, v: Vector, weights: Vector, reach: float | None = None
     ) -> Vector:
         """Return the product of the weighted Hessian of f and c with v at one point."""
-        return self.oracle.hessian_product(x, v, weights, reach=reach)
+        return self.oracle.hessian_product(x, v, weights, self.set.bounds(), reach)
 
     def functional_violation(self, c: Rows) -> Vector:
         """Return, for each row, the largest violation of c in units of each function's size.
@@ -495,7 +526,31 @@ class Problem:
         if self._restated:
             worst = np.maximum(worst, self.imposed_violation(c))
         kept: np.ndarray = worst <= self.feasibility_tolerance
+        rows = self.kept_rows
+        if rows.any():
+            kept &= self._kept_bounds.violation(c[:, rows]) <= KEPT_TOLERANCE
         return kept
+
+    @cached_property
+    def _kept_bounds(self) -> Bounds:
+        rows = self.kept_rows
+        return Bounds(self.lower[rows], self.upper[rows], self.scales.constraints[rows])
+
+    @cached_property
+    def kept_rows(self) -> np.ndarray:
+        """The rows of c, (m,), that every iterate has to keep, and the answer up to rounding."""
+        kept = np.zeros(self.constraints, dtype=bool)
+        for one in self.imposed:
+            if one.kept is not None:
+                kept[one.rows] = one.kept
+        return kept
+
+    def may_be_iterate(self, x: Vector, c: Vector) -> bool:
+        """Return whether a point keeps what SciPy's `keep_feasible` asks of every iterate."""
+        if self.keeps_set and self.set.relative_violation(x) > self.set.tolerance:
+            return False
+        rows = self.kept_rows
+        return bool(np.all((c >= self.lower)[rows]) and np.all((c <= self.upper)[rows]))
 
     def violation(self, x: Rows, c: Rows) -> Vector:
         """Return, for each row, the largest violation of any constraint, a pure number."""
@@ -511,7 +566,14 @@ class Problem:
     def asking(self, oracle: BaseOracle) -> Problem:
         """Return the same problem with another oracle of the same functions."""
         other = copy.copy(self)
-        for name in ("scaled", "split", "_written", "_bounds", "imposed_sizes"):  # made of others
+        for name in (
+            "scaled",
+            "split",
+            "_written",
+            "_bounds",
+            "_kept_bounds",
+            "imposed_sizes",
+        ):  # made of others
             other.__dict__.pop(name, None)
         other.user_oracle = oracle
         other.oracle = Negated(oracle) if self.sense == "maximize" else oracle
@@ -553,21 +615,20 @@ def _without_repeats(sets: list[ConvexSet]) -> list[ConvexSet]:
     return kept
 
 
+def _listed(constraints: Any) -> Sequence[Any]:
+    if constraints is None:
+        return ()
+    return constraints if isinstance(constraints, list | tuple) else [constraints]
+
+
 def _sorted_constraints(constraints: Any) -> tuple[list[ConvexSet], list[Any]]:
     """Split what the user wrote into convex sets and functional constraints."""
     from constrained_actmax.constraints.between import Between
     from constrained_actmax.constraints.function import Function
 
-    if constraints is None:
-        constraints = ()
-    listed: Sequence[Any]
-    if isinstance(constraints, list | tuple):
-        listed = constraints
-    else:
-        listed = [constraints]
     sets: list[ConvexSet] = []
     functional: list[Any] = []
-    for one in listed:
+    for one in _listed(constraints):
         if isinstance(one, ConvexSet):
             sets.append(one)
         elif isinstance(one, Between | Function):
@@ -645,7 +706,12 @@ def _oracle(
 
 
 def _imposed(
-    functional: Sequence[Any], oracle: BaseOracle, layout: Layout
+    functional: Sequence[Any],
+    oracle: BaseOracle,
+    layout: Layout,
+    feasible: FeasibleSet,
+    x0: Vector | None,
+    domain: Domain,
 ) -> tuple[Vector, Vector, list[Imposed], list[Any]]:
     """Lay the functional constraints' rows one after the other: outputs first, then functions."""
     from constrained_actmax.constraints.between import Between
@@ -654,6 +720,7 @@ def _imposed(
     upper: list[Vector] = []
     imposed: list[Imposed] = []
     functions: list[Any] = []
+    point: Vector | None = None
     start = 0
     outputs = [one for one in functional if isinstance(one, Between)]
     counts = list(getattr(oracle, "counts", [1] * (1 + len(outputs))))[1:]
@@ -666,12 +733,24 @@ def _imposed(
     for one in functional:
         if isinstance(one, Between):
             continue
-        function = one.bind(layout)
+        if point is None:
+            point = feasible.project(feasible.centre() if x0 is None else x0)
+            point = np.clip(point, domain.lower, domain.upper)
+        function = one.bind(layout, domain, point)
         functions.append(function)
         lower.append(_limits(function.lower, function.count, str(one)))
         upper.append(_limits(function.upper, function.count, str(one)))
         rows = slice(start, start + function.count)
-        imposed.append(Imposed(str(one), rows, lower[-1], upper[-1], tolerance=one.tolerance))
+        imposed.append(
+            Imposed(
+                str(one),
+                rows,
+                lower[-1],
+                upper[-1],
+                tolerance=one.tolerance,
+                kept=function.kept,
+            )
+        )
         start += function.count
     if not imposed:
         return np.empty(0), np.empty(0), [], []

@@ -146,6 +146,9 @@ class Run:
         self._reserved = 2 * starts if reserve else 0
         self._limit = self._affordable(self.budget.evaluations)
         self._scale = np.ones(starts)
+        #: Whether points are moved into the bounds that C states before they are evaluated.
+        self.keeps_bounds = True
+        self._lower, self._upper = problem.set.bounds()
 
     # -- limits ----------------------------------------------------------------------------------
 
@@ -213,6 +216,7 @@ class Run:
             If the budget does not cover these rows.
         """
         self._check_limits(len(x))
+        x = self._within_bounds(x)
         problem, missing = self.problem, self.padded_rows - len(x)
         before = problem.oracle.calls
         padding = np.broadcast_to(x[-1], (missing, x.shape[1]))
@@ -228,6 +232,7 @@ class Run:
             raise Stopped(Status.BUDGET)
 
     def _evaluate(self, x: Rows, starts: Sequence[int] | np.ndarray) -> Evaluation:
+        x = self._within_bounds(x)
         problem, size = self.problem, self.padded_rows
         before = problem.oracle.calls
         parts = [self._padded(x[first : first + size]) for first in range(0, len(x), size)]
@@ -235,6 +240,12 @@ class Run:
         self.rows += len(x)
         self.calls += problem.oracle.calls - before
         return self._measured(x, found, starts)
+
+    def _within_bounds(self, x: Rows) -> Rows:
+        """Return the nearest points of the bounds: steps may leave them by rounding."""
+        if not self.keeps_bounds or ((x >= self._lower) & (x <= self._upper)).all():
+            return x
+        return np.clip(x, self._lower, self._upper)
 
     def _measured(
         self, x: Rows, found: Evaluation, starts: Sequence[int] | np.ndarray
@@ -262,13 +273,13 @@ class Run:
     def differenced(self, x: Vector) -> Evaluation:
         """Return the evaluation of a point with derivatives by differences, counted.
 
-        For functions without gradients: 2n + 1 evaluations, beyond any budget.
+        For functions without gradients: at most 2n + 1 evaluations, beyond any budget.
         """
         oracle = self.problem.oracle
-        calls = oracle.calls
+        calls, rows = oracle.calls, oracle.rows
         found = self.problem.evaluate(x[np.newaxis], differences=True)
         self.calls += oracle.calls - calls
-        self.rows += 2 * x.size + 1
+        self.rows += oracle.rows - rows
         return found
 
     def hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
@@ -283,6 +294,7 @@ class Run:
             raise Stopped(Status.BUDGET)
         oracle = self.problem.oracle
         calls, rows = oracle.calls, oracle.rows
+        x = self._within_bounds(x[np.newaxis])[0]
         product = self.problem.hessian_product(x, v, weights)
         self.calls += oracle.calls - calls
         self.rows += oracle.rows - rows
@@ -392,7 +404,7 @@ class Run:
         feasible = self.problem.set
         if known is not None and feasible.relative_violation(x) <= feasible.tolerance:
             return x, known
-        inside = feasible.project(x)
+        inside = self._within_bounds(feasible.project(x)[np.newaxis])[0]
         return inside, self._evaluate(inside[np.newaxis], [start])
 
     def project(self, x: Rows, starts: Sequence[int] | np.ndarray, purpose: str = "step") -> Rows:

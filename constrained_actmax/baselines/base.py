@@ -30,6 +30,7 @@ class Baseline(Solver):
     """
 
     stays_inside: ClassVar[bool] = False
+    keeps_bounds: ClassVar[bool] = False
     #: What the method cannot do, in one sentence.
     limits: ClassVar[str]
 

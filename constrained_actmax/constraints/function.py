@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,8 @@ from constrained_actmax.constraints.between import Between
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Layout, Rows, Vector
 from constrained_actmax.objectives.values import Values
-
-FORWARD_STEP = float(np.finfo(np.float64).eps) ** 0.5
-CENTRAL_STEP = float(np.finfo(np.float64).eps) ** (1 / 3)
+from constrained_actmax.oracles import finite_differences
+from constrained_actmax.oracles.finite_differences import Domain
 
 
 class Function:
@@ -93,6 +93,8 @@ class Function:
         self.lower, self.upper = limits.within
         self.tolerance = limits.tolerance
         self._text = str(limits)
+        #: SciPy's field: whether every iterate has to keep the inequality, or which of its values.
+        self.keep_feasible: Any = False
 
     @staticmethod
     def from_scipy(constraint: Any) -> Function | None:
@@ -102,28 +104,43 @@ class Function:
         ----------
         constraint : NonlinearConstraint or dict
             Functions of the flat vector. Without a callable Jacobian it is estimated by finite
-            differences (forward, or central for "3-point"), n or 2n calls a point.
+            differences within the bounds (forward, or central for "3-point"), n or 2n calls a
+            point; `finite_diff_rel_step` sets their relative step. `keep_feasible` asks for
+            iterates that keep the inequalities, which trust-constr gives.
         """
         from scipy.optimize import NonlinearConstraint
 
         if isinstance(constraint, NonlinearConstraint):
-            return _FlatFunction(
-                constraint.fun, constraint.lb, constraint.ub, constraint.jac, _name(constraint.fun)
+            relative = constraint.finite_diff_rel_step
+            function = _FlatFunction(
+                constraint.fun,
+                constraint.lb,
+                constraint.ub,
+                _derivative(constraint.fun, constraint.jac, relative),
+                _name(constraint.fun),
             )
+            function.keep_feasible = constraint.keep_feasible
+            return function
         if isinstance(constraint, Mapping):
             return _from_dict(constraint)
         return None
 
-    def bind(self, layout: Layout) -> BoundFunction:
-        """Return the function of flat rows; it is called once, at zero, to count its values."""
-        return BoundFunction(self, layout)
+    def bind(
+        self,
+        layout: Layout,
+        domain: Domain | None = None,
+        point: Vector | None = None,
+    ) -> BoundFunction:
+        """Return the function of flat rows; see `BoundFunction`."""
+        return BoundFunction(self, layout, domain, point)
 
     def value_at(self, x: Vector, layout: Layout) -> Vector:
         """Return the m values at one flat point."""
         return _flat(self.function(layout.unflatten(x)))
 
-    def jacobian_at(self, x: Vector, layout: Layout, count: int) -> Rows:
-        """Return the Jacobian (m, n) at one flat point."""
+    def jacobian_at(self, x: Vector, layout: Layout, here: Vector, domain: Domain) -> Rows:
+        """Return the Jacobian (m, n) at one flat point, where the values are `here`."""
+        count = here.size
         given = self.jacobian(layout.unflatten(x))
         if isinstance(given, Mapping):
             given = [given[name] for name in layout.names]
@@ -150,24 +167,13 @@ class Function:
 
 
 class _FlatFunction(Function):
-    """A function of the flat vector, in SciPy's convention."""
-
-    def __init__(self, function: Any, lower: Any, upper: Any, jacobian: Any, name: str) -> None:
-        central = jacobian == "3-point" if isinstance(jacobian, str) else False
-        if callable(jacobian):
-            derivative = jacobian
-        else:
-
-            def derivative(x: Vector) -> Rows:
-                return _differences(function, x, central=central)
-
-        super().__init__(function, lower, upper, derivative, name)
+    """A function of the flat vector, in SciPy's convention; its Jacobian is a `_derivative`."""
 
     def value_at(self, x: Vector, layout: Layout) -> Vector:
         return _flat(self.function(x.copy()))
 
-    def jacobian_at(self, x: Vector, layout: Layout, count: int) -> Rows:
-        return self._shaped(self.jacobian(x.copy()), count, layout)
+    def jacobian_at(self, x: Vector, layout: Layout, here: Vector, domain: Domain) -> Rows:
+        return self._shaped(self.jacobian(x.copy(), here, domain), here.size, layout)
 
 
 class BoundFunction:
@@ -179,6 +185,12 @@ class BoundFunction:
         The one to bind.
     layout : Layout
         Of the model.
+    domain : Domain, optional
+        Bounds of the flat vector, which differences do not leave, and the usual sizes of its
+        entries; by default everywhere, and 1.
+    point : numpy.ndarray, shape (n,), optional
+        Where the function is called once to count its values, unless a limit is an array; by
+        default the point of the bounds that is nearest to zero.
 
     Attributes
     ----------
@@ -186,24 +198,48 @@ class BoundFunction:
         Its limits.
     count : int
         m, its number of values.
+    kept : numpy.ndarray of bool, shape (m,)
+        The inequalities that every iterate has to keep.
     """
 
-    def __init__(self, function: Function, layout: Layout) -> None:
+    def __init__(
+        self,
+        function: Function,
+        layout: Layout,
+        domain: Domain | None = None,
+        point: Vector | None = None,
+    ) -> None:
         self._function = function
         self._layout = layout
+        self._domain = domain or Domain.everywhere(layout.size)
         self.lower, self.upper = function.lower, function.upper
         lengths = {np.size(one) for one in (self.lower, self.upper) if np.ndim(one)}
         if lengths:
             self.count = int(lengths.pop())
             return
+        if point is None:
+            point = np.clip(np.zeros(layout.size), self._domain.lower, self._domain.upper)
         try:
             with np.errstate(all="ignore"):
-                self.count = int(function.value_at(np.zeros(layout.size), layout).size)
+                self.count = int(function.value_at(point, layout).size)
         except Exception as error:
             raise SpecificationError(
-                f"{function.name}: it fails at zero, where its values are counted "
-                f"({type(error).__name__}: {error}); give lower= as an array of one limit for each."
+                f"{function.name}: it fails at a point of C, where its values are counted "
+                f"({type(error).__name__}: {error}); give an x0 where it is defined, or its lower "
+                "bounds as an array, one for each value."
             ) from error
+
+    @property
+    def kept(self) -> np.ndarray:  # noqa: D102
+        try:
+            asked = np.broadcast_to(np.asarray(self._function.keep_feasible, bool), (self.count,))
+        except ValueError:
+            raise SpecificationError(
+                f"{self._function.name}: keep_feasible must be one bool or {self.count}, "
+                f"got {self._function.keep_feasible!r}."
+            ) from None
+        kept: np.ndarray = asked & np.not_equal(self.lower, self.upper)
+        return kept
 
     def evaluate(self, x: Rows) -> tuple[Rows, np.ndarray]:
         """Return values (B, m) and Jacobian (B, m, n) at rows (B, n)."""
@@ -216,7 +252,7 @@ class BoundFunction:
                     f"{self._function.name}: expected {self.count} values, got {found.size}."
                 )
             values[row] = found
-            jacobian[row] = self._function.jacobian_at(point, self._layout, self.count)
+            jacobian[row] = self._function.jacobian_at(point, self._layout, found, self._domain)
         return values, jacobian
 
     def __str__(self) -> str:
@@ -249,25 +285,13 @@ def _from_dict(constraint: Mapping[str, Any]) -> Function:
         return jacobian(x, *arguments)
 
     upper = 0.0 if kind == "eq" else None
-    return _FlatFunction(
-        value, 0.0, upper, derivative if callable(jacobian) else jacobian, _name(function)
-    )
+    slopes = _derivative(value, derivative if callable(jacobian) else jacobian)
+    return _FlatFunction(value, 0.0, upper, slopes, _name(function))
 
 
-def _differences(function: Any, x: Vector, *, central: bool) -> Rows:
-    """Return the Jacobian (m, n) by finite differences."""
-    here = _flat(function(x.copy()))
-    found = np.empty((here.size, x.size))
-    for i in range(x.size):
-        step = (CENTRAL_STEP if central else FORWARD_STEP) * max(1.0, abs(float(x[i])))
-        ahead = x.copy()
-        ahead[i] += step
-        if central:
-            behind = x.copy()
-            behind[i] -= step
-            found[:, i] = (_flat(function(ahead)) - _flat(function(behind))) / (
-                ahead[i] - behind[i]
-            )
-        else:
-            found[:, i] = (_flat(function(ahead)) - here) / (ahead[i] - x[i])
-    return found
+def _derivative(function: Any, jacobian: Any, relative: Any = None) -> Callable[..., Any]:
+    """Return the Jacobian at x from x, the values there and the domain: given or by differences."""
+    if callable(jacobian):
+        return lambda x, here, domain: jacobian(x)
+    central = isinstance(jacobian, str) and jacobian == "3-point"
+    return partial(finite_differences.jacobian, function, central=central, relative=relative)

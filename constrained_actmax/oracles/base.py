@@ -10,6 +10,7 @@ import numpy as np
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Layout, Rows, Structure, Vector, flat
+from constrained_actmax.oracles.finite_differences import central_pair
 
 
 class BaseOracle(ABC):
@@ -86,15 +87,30 @@ class BaseOracle(ABC):
         return self._vjp(x, np.asarray(weights, dtype=np.float64))
 
     def hessian_product(
-        self, x: Vector, v: Vector, weights: Vector | None = None, *, reach: float | None = None
+        self,
+        x: Vector,
+        v: Vector,
+        weights: Vector | None = None,
+        bounds: tuple[Vector, Vector] | None = None,
+        reach: float | None = None,
     ) -> Vector:
-        r"""Return :math:`\sum_k w_k \nabla^2 f_k(x)\, v` (n,); by default of the first function."""
+        r"""Return :math:`\sum_k w_k \nabla^2 f_k(x)\, v` (n,); by default of the first function.
+
+        Where it takes differences of the gradient, they stay within the bounds (l, u), if given,
+        and go as far as suits a function that varies over the length `reach`, by default
+        max(1, \|x\|).
+        """
         rows = self._checked(flat(x, "hessian_product")[np.newaxis])
         if weights is None:
             weights = np.zeros(self.functions)
             weights[0] = 1.0
         self.rows += 1
-        return self._hessian_product(rows[0], np.asarray(v, dtype=np.float64), weights, reach)
+        if bounds is None:
+            bounds = np.full(self.size, -np.inf), np.full(self.size, np.inf)
+        direction = np.asarray(v, dtype=np.float64)
+        if reach is None:
+            reach = max(1.0, float(np.linalg.norm(rows[0])))
+        return self._hessian_product(rows[0], direction, weights, bounds, reach)
 
     # -- asked by people who drive SciPy themselves ----------------------------------------------
 
@@ -159,18 +175,21 @@ class BaseOracle(ABC):
         return values, np.einsum("bk,bkn->bn", weights, jacobian)
 
     def _hessian_product(
-        self, x: Vector, v: Vector, weights: Vector, reach: float | None
+        self,
+        x: Vector,
+        v: Vector,
+        weights: Vector,
+        bounds: tuple[Vector, Vector],
+        reach: float,
     ) -> Vector:
-        """Central difference of the gradient along v, where nothing better is written."""
+        """Difference of the gradient along v, where nothing better is written."""
         length = float(np.linalg.norm(v))
         if length == 0.0:
             return np.zeros_like(x)
-        if reach is None:
-            reach = max(1.0, float(np.linalg.norm(x)))
         step = self.epsilon ** (1 / 3) * reach / length
-        pair = np.stack([x + step * v, x - step * v])
+        points, step = central_pair(x, v, bounds, step)
         self.rows += 1
-        _, jacobian = self._evaluate(pair)
+        _, jacobian = self._evaluate(points[1:])
         difference = np.tensordot(weights, jacobian[0] - jacobian[1], axes=1)
         return np.asarray(difference / (2 * step), dtype=np.float64)
 

@@ -12,18 +12,16 @@ from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Layout, Rows
 from constrained_actmax.objectives.base import LinearCombination, Objective
 from constrained_actmax.objectives.output import Output
+from constrained_actmax.oracles import finite_differences
 from constrained_actmax.oracles.base import BaseOracle
-
-#: Relative step of the central differences that judge a returned point.
-DIFFERENCE = float(np.finfo(np.float64).eps) ** (1 / 3)
 
 
 class BlackBoxOracle(BaseOracle):
     """A callable of one input that gives one number or several, and no derivatives.
 
     ``Oracle(function, differentiable=False, input_shape=...)`` makes one. Solvers get values alone;
-    where derivatives are needed to judge a point, `evaluate` takes central differences at 2n + 1
-    calls.
+    where derivatives are needed to judge a point, a problem takes differences of second order
+    within its bounds, at 2n + 1 calls. `evaluate` knows no bounds and takes central ones.
 
     Parameters
     ----------
@@ -114,12 +112,11 @@ class BlackBoxOracle(BaseOracle):
         """Return values and Jacobian, the latter by central differences."""
         values = self._values(x)
         jacobian = np.empty((len(x), self.functions, self.size))
+        everywhere = finite_differences.Domain.everywhere(self.size)
         for row, point in enumerate(x):
-            steps = DIFFERENCE * np.maximum(1.0, np.abs(point))
-            along = np.diag(steps)
-            self.rows += 2 * self.size
-            difference = self._values(point + along) - self._values(point - along)
-            jacobian[row] = (difference / (2 * steps[:, np.newaxis])).T
+            jacobian[row] = finite_differences.jacobian(
+                lambda x: self.values(x[np.newaxis]), point, values[row], everywhere, central=True
+            )
         return values, jacobian
 
     def _weights(self, objective: Objective) -> tuple[dict[int, float], float]:

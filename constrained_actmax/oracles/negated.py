@@ -72,13 +72,19 @@ class Negated(BaseOracle):
 
     @override
     def _hessian_product(
-        self, x: Vector, v: Vector, weights: Vector, reach: float | None
+        self,
+        x: Vector,
+        v: Vector,
+        weights: Vector,
+        bounds: tuple[Vector, Vector],
+        reach: float,
     ) -> Vector:
-        before = self.inner.calls
+        calls, rows = self.inner.calls, self.inner.rows
         turned = weights.copy()
         turned[0] *= -1.0
-        product = self.inner.hessian_product(x, v, turned, reach=reach)
-        self.calls += self.inner.calls - before
+        product = self.inner.hessian_product(x, v, turned, bounds, reach)
+        self.calls += self.inner.calls - calls
+        self.rows += self.inner.rows - rows - 1
         return product
 
 

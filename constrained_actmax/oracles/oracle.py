@@ -318,7 +318,12 @@ class Oracle(BaseOracle):
 
     @override
     def _hessian_product(
-        self, x: Vector, v: Vector, weights: Vector, reach: float | None
+        self,
+        x: Vector,
+        v: Vector,
+        weights: Vector,
+        bounds: tuple[Vector, Vector],
+        reach: float,
     ) -> Vector:
         compiled = self._functions()
         if compiled.second_order is None:
@@ -328,7 +333,7 @@ class Oracle(BaseOracle):
             except (LookupError, NotImplementedError, TypeError):  # an operation lacks it
                 compiled.second_order = False
         if not compiled.second_order:
-            return super()._hessian_product(x, v, weights, reach)
+            return super()._hessian_product(x, v, weights, bounds, reach)
         (product,) = self._call(
             "hessian", x[np.newaxis], v[np.newaxis], np.asarray(weights)[np.newaxis]
         )

@@ -78,11 +78,16 @@ class SharedOracle(BaseOracle):
 
     @override
     def _hessian_product(
-        self, x: Vector, v: Vector, weights: Vector, reach: float | None
+        self,
+        x: Vector,
+        v: Vector,
+        weights: Vector,
+        bounds: tuple[Vector, Vector],
+        reach: float,
     ) -> Vector:
         before = self.inner.rows
         product: Vector = self._asked(
-            lambda: self.inner.hessian_product(x, v, weights, reach=reach)
+            lambda: self.inner.hessian_product(x, v, weights, bounds, reach)
         )
         self.rows += self.inner.rows - before - 1
         return product

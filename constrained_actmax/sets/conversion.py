@@ -47,6 +47,16 @@ def from_scipy(value: Any) -> ConvexSet | None:
     return None
 
 
+def keeps_feasible(constraint: Any) -> bool:
+    """Return whether this is SciPy's LinearConstraint with ``keep_feasible`` on an inequality."""
+    import scipy.optimize
+
+    if not isinstance(constraint, scipy.optimize.LinearConstraint):
+        return False
+    kept = np.asarray(constraint.keep_feasible) & (constraint.lb != constraint.ub)
+    return bool(np.any(kept))
+
+
 def box_from_bounds(bounds: Any, layout: Layout) -> Box:
     """Return SciPy's ``bounds=`` forms as a Box bound to nothing yet.
 

@@ -65,6 +65,9 @@ class Variables:
         self._key: bytes | None = None
         self._first = True
         self._bounded = run.problem.set.bounded
+        self._bounds = run.problem.set.bounds()
+        #: Whether points that no iterate may be have an infinite objective.
+        self.guards = False
         self.progress = Progress()
 
     def length(self, given: float) -> float:
@@ -78,7 +81,10 @@ class Variables:
         return self.unit * float(np.min(self.run.problem.units)) * given
 
     def x(self, y: Vector) -> Vector:
-        """Return the model's x for SciPy's y."""
+        """Return the model's x for SciPy's y, moved into the bounds that C states."""
+        return np.clip(self._unbounded(y), *self._bounds)
+
+    def _unbounded(self, y: Vector) -> Vector:
         lift = self.form.lift
         return np.array(y) if lift is None else lift.offset + lift.matrix @ y
 
@@ -94,6 +100,9 @@ class Variables:
 
     def at(self, y: Vector) -> Variables:
         """Evaluate the point unless it is the last one.
+
+        Outside the bounds, where functions may be undefined, each goes on as its tangent at the
+        nearest point of them: trust-constr asks there on its way.
 
         Raises
         ------
@@ -121,8 +130,15 @@ class Variables:
             self._first = False
         self._key, self._x, self.found, self._violation = key, x, found, found.violation
         self.f, self.g = float(found.f[0]), g
+        c = found.c[0]
+        beyond = self._unbounded(y) - x
+        if beyond.any():
+            self.f += float(found.gradient[0] @ beyond)
+            c = c + found.jacobian[0] @ beyond
+        if self.guards and not problem.may_be_iterate(self._unbounded(y), c):
+            self.f = np.inf
         if problem.constraints:
-            self.c: Vector = found.c[0]
+            self.c: Vector = c
             self.jacobian = self._pull(found.jacobian[0])
         return self
 

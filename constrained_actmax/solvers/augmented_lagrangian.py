@@ -61,6 +61,8 @@ class Subproblem:
     """The problem that the inner solver sees: minimise the augmented Lagrangian over C."""
 
     constraints = 0
+    keeps_set = False  # its inner methods project
+    kept_rows = np.zeros(0, dtype=bool)
 
     def __init__(self, problem: Problem) -> None:
         self.set = problem.set

@@ -43,6 +43,12 @@ class Solver(ABC):
     name: ClassVar[str]
     #: Whether every point that it evaluates is a projection on C, or between two.
     stays_inside: ClassVar[bool] = True
+    #: Whether it never asks outside the bounds that C states, where functions may be undefined.
+    keeps_bounds: ClassVar[bool] = True
+    #: Whether every iterate lies in C, and whether it keeps constraints on functions too where
+    #: SciPy's `keep_feasible` asks for that.
+    iterates_in_set: ClassVar[bool] = True
+    iterates_keep_functions: ClassVar[bool] = False
     #: Whether the nearest point in L1 is sought in split variables.
     takes_split: ClassVar[bool] = False
     #: Whether results carry Frank-Wolfe's gap.
@@ -119,6 +125,7 @@ class Solver(ABC):
         list of Termination
             One for each row.
         """
+        run.keeps_bounds = self.keeps_bounds
         status, detail = Status.SOLVER_ERROR, "The solver left this start without a word."
         with _blas().limit(limits=1, user_api="blas"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what SciPy warns of becomes a status

@@ -58,6 +58,7 @@ class COBYQA(ScipySolver):
     """
 
     name: ClassVar[str] = "COBYQA"
+    iterates_in_set: ClassVar[bool] = False
     side_by_side: ClassVar[bool] = False  # it holds a lock of its own
     derivative_free: ClassVar[bool] = True
 
@@ -103,6 +104,14 @@ class COBYQA(ScipySolver):
     def _constraints(variables: Variables) -> list[Any]:
         """Return rows, smooth and functional constraints, values alone."""
         form = variables.form
+        narrowest = np.argsort(form.upper - form.lower, kind="stable")
+
+        def whole(y: Vector) -> Vector:
+            # Where a box leaves no room SciPy drops variables, here without putting them back.
+            complete = form.lower.copy()
+            complete[np.sort(narrowest[form.lower.size - y.size :])] = y
+            return complete
+
         found: list[Any] = [
             scipy.optimize.LinearConstraint(
                 sp.csr_array(rows.matrix).toarray(), rows.lower, rows.upper
@@ -110,12 +119,15 @@ class COBYQA(ScipySolver):
             for rows in form.rows
         ]
         found.extend(
-            scipy.optimize.NonlinearConstraint(row.value, -np.inf, row.upper) for row in form.smooth
+            scipy.optimize.NonlinearConstraint(
+                lambda y, r=row: r.value(whole(y)), -np.inf, row.upper
+            )
+            for row in form.smooth
         )
         if variables.run.problem.constraints:
             found.append(
                 scipy.optimize.NonlinearConstraint(
-                    lambda y: variables.at(y).c.copy(),
+                    lambda y: variables.at(whole(y)).c.copy(),
                     variables.run.problem.lower,
                     variables.run.problem.upper,
                 )

@@ -31,8 +31,8 @@ class FISTA(StepwiseSolver):
 
     L is found by backtracking on the quadratic bound. Momentum restarts where it points uphill.
     Where z does not decrease f enough, a plain projected gradient step from x is taken instead, so
-    limit points are stationary without convexity. The extrapolated y may lie outside C; every
-    iterate x lies in C.
+    limit points are stationary without convexity. The extrapolated y may lie outside C, never
+    outside the bounds that C states; every iterate x lies in C.
 
     Parameters
     ----------
@@ -64,6 +64,7 @@ class FISTA(StepwiseSolver):
     @override
     def _steps(self, run: Run, start: int, x: Vector, first: Sample) -> Steps:
         project = run.projector(start)
+        lower, upper = run.problem.set.bounds()
         epsilon = run.problem.oracle.epsilon
         tolerance = run.tolerance if self.gradient_tolerance is None else self.gradient_tolerance
         f, g = first
@@ -120,6 +121,6 @@ class FISTA(StepwiseSolver):
             if momentum == 0.0:
                 y, f_y, g_y = x, f, g
             else:
-                y = x + momentum * (x - x_before)
+                y = np.clip(x + momentum * (x - x_before), lower, upper)
                 f_y, g_y = yield y
         run.end(start, x, Status.BUDGET, "max_iterations reached.")

@@ -8,6 +8,7 @@ import numpy as np
 
 from constrained_actmax.layout import Vector
 from constrained_actmax.optimality import multipliers, residuals
+from constrained_actmax.oracles.finite_differences import Domain, jacobian
 from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.run import Run
 from constrained_actmax.sets.scipy_form import ScipyForm
@@ -27,7 +28,6 @@ REACH, RISE = 0.1, 1e-3
 OVERSHOOT = 1.01
 #: A linear row of the set is at its bound within this share of the numbers that it adds.
 TIGHT = 1e-10
-CENTRAL_STEP = float(np.finfo(np.float64).eps) ** (1 / 3)
 
 
 @dataclass(frozen=True)
@@ -150,8 +150,8 @@ def _newton_step(
 ) -> Vector:
     problem = run.problem
     lower, upper = problem.set.bounding_box()
-    g, c, jacobian = found.gradient[0], found.c[0], found.jacobian[0]
-    slope = g + mu @ jacobian
+    g, c, slopes = found.gradient[0], found.c[0], found.jacobian[0]
+    slope = g + mu @ slopes
     target = problem.set.project(x - slope)
     free = np.flatnonzero((target > lower) & (target < upper))
     step: Vector = target - x
@@ -162,9 +162,9 @@ def _newton_step(
     limit = np.where((mu > 0) | (c > problem.upper), problem.upper, problem.lower)[active]
     if not free.size:
         return step
-    hessian = _hessian(run, start, x, mu, free)
+    hessian = _hessian(run, start, x, found, mu, free)
     linear, gap = _tight_rows(form, x, target)
-    rows = np.concatenate([jacobian[active], linear])
+    rows = np.concatenate([slopes[active], linear])
     right = np.concatenate([-g[free], [*(limit - c[active]), *gap] - rows @ step])
     rows = rows[:, free]
     matrix = np.block([[hessian, rows.T], [rows, np.zeros((len(rows), len(rows)))]])
@@ -189,26 +189,26 @@ def _tight_rows(form: ScipyForm, x: Vector, target: Vector) -> tuple[np.ndarray,
     return np.concatenate(matrices), np.concatenate(gaps)
 
 
-def _hessian(run: Run, start: int, x: Vector, mu: Vector, free: np.ndarray) -> np.ndarray:
+def _hessian(
+    run: Run, start: int, x: Vector, found: Evaluation, mu: Vector, free: np.ndarray
+) -> np.ndarray:
     """Return the Hessian of f + mu'c in the free entries, by products or by differences."""
     problem = run.problem
-    lower, upper = problem.set.bounding_box()
-    # A bounded entry has the size 1, wherever its bounds lie.
-    sizes = np.where(np.isfinite(upper - lower), 1.0, np.maximum(1.0, np.abs(x)))
-    columns = []
-    for i in free.tolist():
-        along = np.zeros(x.size)
-        if problem.oracle.functions == 1 + problem.constraints:
-            along[i] = 1.0
-            columns.append(run.hessian_product(x, along, np.concatenate([[1.0], mu]))[free])
-            continue
-        along[i] = CENTRAL_STEP * sizes[i]
-        slopes = []
-        for point in (x + along, x - along):
-            found = run.evaluate(point[np.newaxis], [start])
-            slopes.append(found.gradient[0] + mu @ found.jacobian[0])
-        columns.append((slopes[0] - slopes[1])[free] / (2 * along[i]))
-    dense = np.stack(columns, axis=1)
+    if problem.oracle.functions == 1 + problem.constraints:
+        weights = np.concatenate([[1.0], mu])
+        units = np.eye(x.size)[free]
+        dense = np.stack([run.hessian_product(x, unit, weights)[free] for unit in units], axis=1)
+    else:
+
+        def slope(point: Vector) -> Vector:
+            there = run.evaluate(point[np.newaxis], [start])
+            slope: Vector = there.gradient[0] + mu @ there.jacobian[0]
+            return slope
+
+        here = found.gradient[0] + mu @ found.jacobian[0]
+        domain = Domain(*problem.set.bounds(), np.ones(x.size))
+        columns = free.tolist()
+        dense = jacobian(slope, x, here, domain, central=True, columns=columns)[np.ix_(free, free)]
     symmetric: np.ndarray = 0.5 * (dense + dense.T)
     symmetric[~np.isfinite(symmetric)] = 0.0
     return symmetric

@@ -100,10 +100,27 @@ def select(
         )
     if options:
         solver = solver.with_options(options)
-    refusal = solver.refusal(problem)
-    if refusal is not None:
-        raise RefusedError(refusal)
+    refused = refusal(solver, problem)
+    if refused is not None:
+        raise RefusedError(refused)
     return solver, reason
+
+
+def refusal(solver: Solver, problem: Problem) -> str | None:
+    """Return why a solver cannot take the problem, or cannot keep what its iterates have to."""
+    broken: str | None = None
+    if problem.kept_rows.any() and not solver.iterates_keep_functions:
+        broken = next(
+            one.description for one in problem.imposed if one.kept is not None and one.kept.any()
+        )
+    elif problem.keeps_set and not solver.iterates_in_set:
+        broken = "the linear constraints"
+    if broken is None:
+        return solver.refusal(problem)
+    way = "use method='trust-constr'"
+    if not problem.oracle.differentiable:
+        way = "leave keep_feasible out, or give a function with its gradient to 'trust-constr'"
+    return f"{solver.name} has iterates that break {broken}, which keep_feasible forbids; {way}."
 
 
 def by_rule(problem: Problem, budget: Budget | None = None) -> tuple[Solver, str]:
@@ -116,9 +133,11 @@ def by_rule(problem: Problem, budget: Budget | None = None) -> tuple[Solver, str
     problem = problem.split or problem
     if not problem.oracle.differentiable:
         return COBYQA(), "a function without gradients"
+    if problem.kept_rows.any():
+        return TrustConstr(), "constraints on functions that every iterate keeps"
     if problem.constraints:
         small = SLSQP()
-        if problem.size <= SMALL and problem.smooth and small.refusal(problem) is None:
+        if problem.size <= SMALL and problem.smooth and refusal(small, problem) is None:
             return small, "few variables, smooth constraints on functions"
         return AugmentedLagrangian(), "constraints on functions"
     if problem.smooth is False:

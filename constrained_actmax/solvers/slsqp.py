@@ -53,6 +53,7 @@ class SLSQP(ScipySolver):
     """
 
     name: ClassVar[str] = "SLSQP"
+    iterates_in_set: ClassVar[bool] = False
     takes_split: ClassVar[bool] = True
 
     ftol: float | None = None

@@ -11,7 +11,7 @@ import scipy.sparse.linalg
 from typing_extensions import override
 
 from constrained_actmax.layout import Vector
-from constrained_actmax.problem import Problem
+from constrained_actmax.problem import KEPT_TOLERANCE, Problem
 from constrained_actmax.result import Status
 from constrained_actmax.run import Run
 from constrained_actmax.solvers._scipy import (
@@ -40,7 +40,8 @@ class TrustConstr(ScipySolver):
 
     All Jacobians reach it sparse. The Hessian of the Lagrangian comes as products from the model
     where the network is smooth, as a BFGS approximation where it has kinks (its own is zero
-    there almost everywhere).
+    there almost everywhere). Trial points that break what SciPy's `keep_feasible` protects have an
+    infinite objective, so that no iterate does.
 
     Parameters
     ----------
@@ -71,6 +72,7 @@ class TrustConstr(ScipySolver):
 
     name: ClassVar[str] = "trust-constr"
     takes_split: ClassVar[bool] = True
+    iterates_keep_functions: ClassVar[bool] = True
 
     gtol: float | None = None
     xtol: float = 1e-9
@@ -88,6 +90,7 @@ class TrustConstr(ScipySolver):
     def _run_row(self, run: Run, start: int, x0: Vector) -> None:
         problem = run.problem
         variables = self.variables(run, start, written_objective=self.gtol is not None)
+        variables.guards = problem.keeps_set or bool(problem.kept_rows.any())
         size = variables.form.lower.size
         weights = np.zeros(problem.oracle.functions)
         weights[0] = variables.objective_weight
@@ -123,6 +126,10 @@ class TrustConstr(ScipySolver):
             options["initial_tr_radius"] = variables.length(self.initial_tr_radius)
         y0 = variables.y(x0)
         variables.at(y0)
+        if variables.f == np.inf:
+            detail = "keep_feasible needs a starting point that keeps the constraint: give an x0."
+            run.end(start, x0, Status.INFEASIBLE, detail)
+            return
         result = self.minimize(
             variables,
             y0,
@@ -131,7 +138,9 @@ class TrustConstr(ScipySolver):
             hess=hessian if smooth else scipy.optimize.BFGS(),
         )
         x = variables.x(result.x)
-        polished, reached = polish(run, start, x, run.tolerance)
+        # What `keep_feasible` protects leaves an answer no violation but rounding.
+        goal = KEPT_TOLERANCE if problem.kept_rows.any() else run.tolerance
+        polished, reached = polish(run, start, x, goal)
         if reached:
             run.end(start, polished, Status.CONVERGED)
         elif problem.smooth and not problem.constraints and result.status in (1, 2):

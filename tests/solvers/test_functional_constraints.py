@@ -161,9 +161,9 @@ def test_products_with_the_hessian_of_the_lagrangian_reach_trust_constr() -> Non
     asked: list[np.ndarray] = []
     product = problem.oracle.hessian_product
 
-    def counted(x: np.ndarray, v: np.ndarray, weights: Any = None) -> np.ndarray:
+    def counted(x: np.ndarray, v: np.ndarray, weights: Any, bounds: Any) -> np.ndarray:
         asked.append(np.array(weights))
-        return product(x, v, weights)
+        return product(x, v, weights, bounds)
 
     problem.oracle.hessian_product = counted  # type: ignore[method-assign]
     named("trust-constr").solve(Run(problem, 1), np.full((1, 6), 0.1))
