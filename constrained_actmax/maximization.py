@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from constrained_actmax.draws import drawn
+from constrained_actmax.draws import uniform_points
 from constrained_actmax.errors import RefusedError, SpecificationError, suggest
 from constrained_actmax.layout import Rows, Structure, Vector
 from constrained_actmax.optimality import measure
@@ -213,7 +213,6 @@ def solve(
             raise SpecificationError(f"{who}: expected a function, got {type(listener).__name__}.")
     tolerance = _tolerance(problem, tol)
     solver, reason = select(problem, method, options, budget)
-    problem, interrupted = _probed(problem, budget)
     drawn_seed = _seed(seed)
     points, notes, used_seed = _starting_points(problem, x0, starts, drawn_seed)
     shown = progress if isinstance(progress, bool) else None
@@ -222,6 +221,7 @@ def solve(
         raise SpecificationError(
             f"budget: {budget.evaluations} evaluations are fewer than the {len(points)} starts."
         )
+    problem, interrupted = _probed(problem, budget)
     own = problem.scaled
     with Line(problem, budget, listener, shown) as line:
         run = Run(
@@ -494,8 +494,8 @@ def _starting_points(
         points.append(inside)
     draws = int(starts) - len(points)
     if draws:
-        own = problem.scaled
-        points.extend(project(own.original(drawn(own, draws, seed))))
+        feasible, (sizes, _) = problem.set, problem.column_sizes
+        points.extend(project(uniform_points(feasible, draws, seed, feasible.centre(), sizes)))
     return np.stack(points), notes, seed if draws else None
 
 
@@ -523,7 +523,9 @@ def _probed(problem: Problem, budget: Budget | None) -> tuple[Problem, bool]:
 def _moved(problem: Problem, given: Vector, inside: Vector) -> bool:
     if np.array_equal(given, inside):
         return False
-    return bool(np.max(np.abs(given - inside) / problem.scales.columns, initial=0.0) > MOVED)
+    sizes, _ = problem.column_sizes
+    far = np.abs(given - inside) > MOVED * np.where(sizes > 0, sizes, np.abs(inside))
+    return bool(far.any())
 
 
 def _result(

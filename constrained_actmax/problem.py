@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from constrained_actmax.errors import SpecificationError, suggest
-from constrained_actmax.layout import Layout, Rows, Structure, Vector
+from constrained_actmax.layout import Indices, Layout, Rows, Structure, Vector
 from constrained_actmax.oracles import finite_differences
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.finite_differences import Domain
@@ -70,6 +70,8 @@ class Evaluation:
         Rows in which every number is finite.
     violation : numpy.ndarray or None, shape (B,)
         Largest violation of any constraint, a pure number, where a `Run` has measured it.
+    written : numpy.ndarray or None, shape (B,)
+        f in the user's units, to the last bit, where this is in others.
     """
 
     f: Vector
@@ -78,6 +80,7 @@ class Evaluation:
     jacobian: np.ndarray
     finite: np.ndarray
     violation: Vector | None = None
+    written: Vector | None = None
     _rows: dict[int, Evaluation] = field(default_factory=dict, init=False, repr=False)
 
     def violation_of(self, row: int) -> float | None:
@@ -92,6 +95,7 @@ class Evaluation:
             self.c[:count],
             self.jacobian[:count],
             self.finite[:count],
+            written=None if self.written is None else self.written[:count],
         )
 
     @staticmethod
@@ -103,6 +107,11 @@ class Evaluation:
             np.concatenate([one.c for one in parts]),
             np.concatenate([one.jacobian for one in parts]),
             np.concatenate([one.finite for one in parts]),
+            written=(
+                None
+                if any(one.written is None for one in parts)
+                else np.concatenate([one.written for one in parts if one.written is not None])
+            ),
         )
 
     def row(self, row: int) -> Evaluation:
@@ -119,6 +128,7 @@ class Evaluation:
                 self.jacobian[one].copy(),
                 self.finite[one].copy(),
                 None if self.violation is None else self.violation[one].copy(),
+                None if self.written is None else self.written[one].copy(),
             )
         return found
 
@@ -340,11 +350,23 @@ class Problem:
         return Domain(*self.set.bounds(), np.where(usual > 0, usual, 1.0))
 
     @cached_property
+    def column_sizes(self) -> tuple[Vector, Indices]:
+        """The size of each entry, 0 where it is fixed, and the entries without a known one."""
+        from constrained_actmax.scales import column_sizes
+
+        return column_sizes(self)
+
+    @cached_property
     def scales(self) -> Scales:
         """The sizes of the problem's numbers, measured once, at seeded points of C."""
         from constrained_actmax.scales import measured_scales
 
         return measured_scales(self)
+
+    @property
+    def best_probe(self) -> tuple[Vector, Evaluation] | None:
+        """The best feasible point that was evaluated for the scales."""
+        return self.scales.best
 
     def unprobed(self) -> Problem:
         """Return the same problem with scales from its set alone, without an evaluation."""

@@ -100,7 +100,7 @@ class Scaled(Problem):
             if not self._plain:
                 jacobian = jacobian * self.units
         f = found.f / self.objective_unit
-        return Evaluation(f, gradient, c, jacobian, found.finite, found.violation)
+        return Evaluation(f, gradient, c, jacobian, found.finite, found.violation, found.f)
 
     @override
     def unscaled(self, found: Evaluation) -> Evaluation:
@@ -112,8 +112,14 @@ class Scaled(Problem):
             jacobian = jacobian * self._sizes[:, np.newaxis]
             if not self._plain:
                 jacobian = jacobian / self.units
-        f = found.f * self.objective_unit
+        f = found.f * self.objective_unit if found.written is None else found.written
         return Evaluation(f, gradient, c, jacobian, found.finite, found.violation)
+
+    @property
+    @override
+    def best_probe(self) -> tuple[Vector, Evaluation] | None:
+        best = self.inner.best_probe
+        return None if best is None else (self.point(best[0]), self.evaluation(best[1]))
 
     # -- what solvers ask ------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,10 +20,10 @@ PROBES, FEW_PROBES = 16, 8
 LARGEST_PROBES = 2**21
 #: Seed of the probes: fixed, so that a problem has the same scales in every call.
 SEED = 3
-#: A bound of this size is no bound, as most solvers have it (IPOPT's nlp_lower_bound_inf is 1e19).
-INFINITE = 1e20
 #: Directions that an unwritten size of a bounded set is measured along.
 DIRECTIONS = 4
+#: Of so many probes one is near a bound.
+NEAREST = 4
 #: Accuracy of a projection that costs as little as a closed form.
 CHEAP_PROJECTION = 1e-8
 
@@ -46,16 +46,18 @@ class Scales:
     slope : float
         G, the median over the probes of the largest :math:`w_i |\partial_i f|`.
     range : float
-        F, the largest minus the smallest value of f at the probes.
+        F, twice the range of the middle half of the values of f at the probes.
     constraints : numpy.ndarray, shape (m,)
-        k, for each entry of c as the solvers see it: the larger of its spread over the probes and
-        of what it can change over C to first order.
+        k, for each entry of c as the solvers see it: what it can change over C to first order, at
+        the probes that are nearest to its bounds.
     written : tuple of numpy.ndarray
         The same for each constraint on a function as the user wrote it.
     unsized : numpy.ndarray of int
         Entries to which nothing gives a size: they count as 1.
     evaluations : int
         Probes that were evaluated; they are no part of ``nfev`` and of no budget.
+    best : (numpy.ndarray, Evaluation) or None
+        The best feasible probe, for runs that find no feasible point.
     """
 
     columns: Vector
@@ -66,6 +68,7 @@ class Scales:
     written: tuple[Vector, ...]
     unsized: Indices
     evaluations: int
+    best: tuple[Vector, Evaluation] | None = field(default=None, repr=False)
 
     def describe_columns(self) -> str:
         """Return the sizes of the entries in a few words."""
@@ -99,7 +102,7 @@ def measured_scales(problem: Problem, *, probing: bool = True) -> Scales:
     probing : bool, default True
         Whether functions are evaluated; if not, their sizes are those of their bounds, or 1.
     """
-    columns, unsized = column_sizes(problem)
+    columns, unsized = problem.column_sizes
     free = columns > 0
     size = float(columns[free].max()) if free.any() else 1.0
     columns = np.where(free, columns, size)
@@ -107,14 +110,14 @@ def measured_scales(problem: Problem, *, probing: bool = True) -> Scales:
     found = _evaluated(problem, points)
     finite = found.finite
     f, c = found.f[finite], found.c[finite]
-    spread = float(np.ptp(f)) if f.size else 0.0
+    spread = _spread(f)
     steepness = np.abs(found.gradient[finite] * columns).max(axis=1, initial=0.0)
     slope = float(np.median(steepness[steepness > 0])) if steepness.any() else spread
     noise = problem.oracle.epsilon * float(np.max(np.abs(f), initial=0.0))
     if not spread > noise:
         spread = max(noise, slope)
     constraints, written = _constraint_sizes(problem, c, found.jacobian[finite], columns)
-    return Scales(
+    scales = Scales(
         columns,
         size,
         slope if slope > 0 else max(spread, noise) or 1.0,
@@ -124,12 +127,30 @@ def measured_scales(problem: Problem, *, probing: bool = True) -> Scales:
         unsized,
         len(points),
     )
+    problem.scales = scales  # what a violation is measured in
+    if not finite.any():
+        return scales
+    worst = problem.violation(points, found.c)
+    kept = finite & problem.feasible(points, found.c)
+    if not kept.any():
+        return scales
+    row = int(np.argmin(np.where(kept, found.f, np.inf)))
+    found.violation = worst
+    return replace(scales, best=(points[row].copy(), found.row(row)))
+
+
+def _spread(values: Vector) -> float:
+    """Return twice the range of the middle half of the values, or the whole range if that is 0."""
+    if not values.size:
+        return 0.0
+    low, high = np.percentile(values, (25.0, 75.0))
+    return 2.0 * float(high - low) or float(np.ptp(values))
 
 
 def column_sizes(problem: Problem) -> tuple[Vector, Indices]:
     """Return the size of each entry (n,), 0 where it is fixed, and the entries without any."""
     lower, upper = problem.set.bounding_box()
-    finite = (lower > -INFINITE) & (upper < INFINITE)
+    finite = np.isfinite(upper - lower)
     width = np.where(finite, upper - lower, 0.0)
     if finite.all():
         return width, np.empty(0, dtype=int)
@@ -206,12 +227,17 @@ def _constraint_sizes(
             _or_bound(np.zeros(one.lower.size), one.lower, one.upper) for one in problem.imposed
         )
         return sizes, tuple(written)
-    change = np.median(np.abs(jacobian) @ columns, axis=0)
+    change = np.abs(jacobian) @ columns
     diameter = problem.set.diameter
     if np.isfinite(diameter) and not problem.set.only_box:
-        reach = np.median(np.linalg.norm(jacobian, axis=2), axis=0) * diameter
-        change = np.minimum(change, reach)
-    sizes = _or_bound(np.maximum(np.ptp(c, axis=0), change), problem.lower, problem.upper)
+        change = np.minimum(change, np.linalg.norm(jacobian, axis=2) * diameter)
+    sizes = np.array(
+        [
+            _nearest_change(*one)
+            for one in zip(c.T, change.T, problem.lower, problem.upper, strict=True)
+        ]
+    )
+    sizes = _or_bound(sizes, problem.lower, problem.upper)
     written_sizes = []
     for one in problem.imposed:
         if one.objective is None:
@@ -224,6 +250,21 @@ def _constraint_sizes(
         size = np.maximum(np.ptp(values, axis=0), np.ptp(ends, axis=0))
         written_sizes.append(_or_bound(size, one.lower, one.upper))
     return sizes, tuple(written_sizes)
+
+
+def _nearest_change(values: Vector, change: Vector, lower: float, upper: float) -> float:
+    """Return what a function can change over C, to first order, where it is near its bounds.
+
+    The median over the quarter of the probes that are nearest to a bound, of those where it has a
+    slope: an exponential that is bounded by 1 may be 1e40 elsewhere, and that is no scale. Of a
+    function without slopes, its spread.
+    """
+    sloping = np.flatnonzero(change > 0)
+    if not sloping.size:
+        return float(np.ptp(values))
+    distance = np.minimum(np.abs(values - lower), np.abs(values - upper))[sloping]
+    nearest = np.argsort(distance, kind="stable")[: max(1, -(-sloping.size // NEAREST))]
+    return float(np.median(change[sloping][nearest]))
 
 
 def _or_bound(sizes: Vector, lower: Vector, upper: Vector) -> Vector:

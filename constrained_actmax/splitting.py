@@ -122,6 +122,7 @@ class Split(Problem):
             self.both(found.jacobian),
             found.finite,
             found.violation,
+            found.written,
         )
 
     @staticmethod

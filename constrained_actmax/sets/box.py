@@ -16,6 +16,9 @@ from constrained_actmax.sets.scipy_form import ScipyForm
 if TYPE_CHECKING:
     import cvxpy as cp
 
+#: A bound of this size is none, as most solvers have it (IPOPT's nlp_upper_bound_inf is 1e19).
+INFINITE = 1e20
+
 
 @dataclass(frozen=True, eq=False)
 class Box(ConvexSet):
@@ -24,8 +27,8 @@ class Box(ConvexSet):
     Parameters
     ----------
     lower, upper : array_like or None, default None
-        l and u, in the units of the model's input, numbers or arrays of its shape; None and
-        infinities mean no bound.
+        l and u, in the units of the model's input, numbers or arrays of its shape; None,
+        infinities and numbers from 1e20 on mean no bound.
     on, where
         See `ConvexSet`.
 
@@ -83,6 +86,8 @@ class Box(ConvexSet):
             )
         if np.any(lower == np.inf) or np.any(upper == -np.inf):
             raise SpecificationError(f"{self.describe()}: no number lies above inf or below -inf.")
+        lower = np.where(lower <= -INFINITE, -np.inf, lower)
+        upper = np.where(upper >= INFINITE, np.inf, upper)
         return replace(self, lower=lower, upper=upper)
 
     @override

@@ -31,6 +31,8 @@ PENALTY_GROWTH = 10.0
 SUFFICIENT_DECREASE = 0.5
 LARGEST_MULTIPLIER = 1e20
 FIRST_PENALTY = (1e-8, 1e8)
+#: First penalty over the range of the objective, where nothing is violated.
+FIRST_SHARE = 100.0
 LARGEST_PENALTY = 1e12
 TINY = 1e-30
 #: First residual asked of the inner solver, and its decrease a round.
@@ -518,7 +520,7 @@ class AugmentedLagrangian(Solver):
         excess = found.c - np.clip(found.c, problem.lower, problem.upper)
         squares = np.einsum("bm,bm->b", excess, excess)
         with np.errstate(all="ignore"):
-            first = 10.0 * problem.range / np.maximum(1.0, 0.5 * squares)
+            first = FIRST_SHARE * problem.range / np.maximum(1.0, 0.5 * squares)
         ways = len(whose) // len(found.f)
         augmented = Augmented(run, whose)
         augmented.penalty = np.tile(np.clip(np.nan_to_num(first, nan=1.0), *FIRST_PENALTY), ways)

@@ -37,7 +37,8 @@ class TNC(ScipySolver):
     ftol, xtol, gtol : float, optional
         SciPy's stopping tests, `ftol` and `gtol` in the user's units; `gtol` defaults to the
         call's `tol`, `xtol` to the model's machine epsilon (SciPy's own, its root, ends far from
-        `tol`), `ftol` to SciPy's, both in units of the problem's own.
+        `tol`), `ftol` to the model's
+        machine epsilon, both in units of the problem's own.
     scale, offset, maxCGit, eta, stepmx, accuracy, minfev, rescale : optional
         SciPy's own.
 
@@ -70,6 +71,7 @@ class TNC(ScipySolver):
         given = self.ftol is not None or self.gtol is not None
         variables = self.variables(run, start, written_objective=given)
         options = self.options() | {
+            "ftol": run.problem.oracle.epsilon if self.ftol is None else self.ftol,
             "gtol": variables.slope(run.tolerance, self.gtol),
             "xtol": run.problem.oracle.epsilon if self.xtol is None else self.xtol,
         }

@@ -26,8 +26,10 @@ from constrained_actmax.solvers.spg import SPG
 #: 4 (SciPy >= 1.16) constraint violation that does not fall.
 STATUSES = {0: Status.BUDGET, 1: Status.CONVERGED, 2: Status.STALLED, 4: Status.INFEASIBLE}
 
-#: Default `gtol` over the call's `tol`.
-BARRIER_SHARE = 1e-8
+AT_GTOL = 1
+#: Default `gtol` over the call's `tol`; and of a second run from where the first ended, if the
+#: library's own residual is not below `tol` there.
+BARRIER_SHARE, SECOND_SHARE = 1e-4, 1e-8
 #: Steps of spg that a smooth problem under sets alone is finished by.
 LAST_STEPS = 200
 #: First barrier parameter and tolerance on networks with kinks.
@@ -48,7 +50,7 @@ class TrustConstr(ScipySolver):
     gtol : float, optional
         SciPy's: the norm of the barrier problem's gradient at which it stops, in units of the
         objective over those of the input. SciPy's test does not look at the barrier parameter and
-        ends far from the bounds, so the default is 1e-8 of the call's `tol`.
+        ends far from the bounds, so the default is 1e-4 of the call's `tol`.
     xtol : float, default 1e-9
         Trust-region radius at which it stops, in units of the entries' sizes.
     barrier_tol : float, optional
@@ -141,6 +143,13 @@ class TrustConstr(ScipySolver):
         # What `keep_feasible` protects leaves an answer no violation but rounding.
         goal = KEPT_TOLERANCE if problem.kept_rows.any() else run.tolerance
         polished, reached = polish(run, start, x, goal)
+        if not reached and smooth and self.gtol is None and result.status == AT_GTOL:
+            options["gtol"] = variables.slope(SECOND_SHARE * run.tolerance, None)
+            result = self.minimize(
+                variables, result.x, constraint_objects(variables, smooth), options, hess=hessian
+            )
+            x = variables.x(result.x)
+            polished, reached = polish(run, start, x, goal)
         if reached:
             run.end(start, polished, Status.CONVERGED)
         elif problem.smooth and not problem.constraints and result.status in (1, 2):

@@ -8,7 +8,7 @@ import scipy.optimize
 from hypothesis import given
 from hypothesis import strategies as st
 
-from constrained_actmax.oracles.finite_differences import central_pair, jacobian, units
+from constrained_actmax.oracles.finite_differences import Domain, central_pair, jacobian, units
 
 EPSILON = np.finfo(np.float64).eps
 #: Where a box begins, its width (0: fixed, infinite: none), and where in it the point lies.
@@ -40,14 +40,16 @@ def test_derivatives_are_right_and_no_call_leaves_the_bounds(
     # f = sin((x - m) / L) has the derivative cos((x - m) / L) / L.
     lower, upper, x = boxed(columns)
     free = lower < upper
-    length = units(x, lower, upper)
+    length = units(x, lower, upper, np.ones(x.size))
 
     def function(y: np.ndarray) -> np.ndarray:
         assert np.all(y >= lower)
         assert np.all(y <= upper)
         return np.append(np.sin((y - x) / length + 1.0), float(np.sum((y - x) / length)))
 
-    slopes = jacobian(function, x, function(x), (lower, upper), central=central)
+    slopes = jacobian(
+        function, x, function(x), Domain(lower, upper, np.ones(x.size)), central=central
+    )
     expected = np.vstack([np.diag(np.cos(1.0) / length), 1.0 / length])
     expected[:, ~free] = 0.0  # fixed columns
     # Truncation is of order h / L, or its square; rounding of order eps |x| / h.
@@ -64,12 +66,13 @@ def test_fixed_columns_cost_no_call_and_central_ones_two() -> None:
         calls.append(y)
         return float(y @ y)
 
-    x, bounds = np.array([1.0, 0.0, 2.0]), (np.array([1.0, 0.0, -5.0]), np.array([1.0, 1.0, 5.0]))
-    found = jacobian(function, x, np.array([5.0]), bounds, central=True)
+    x = np.array([1.0, 0.0, 2.0])
+    domain = Domain(np.array([1.0, 0.0, -5.0]), np.array([1.0, 1.0, 5.0]), np.ones(3))
+    found = jacobian(function, x, np.array([5.0]), domain, central=True)
     assert len(calls) == 4
     np.testing.assert_allclose(found, [[0.0, 0.0, 4.0]], atol=1e-8)
     calls.clear()
-    found = jacobian(function, x, np.array([5.0]), bounds, columns=[2])
+    found = jacobian(function, x, np.array([5.0]), domain, columns=[2])
     assert len(calls) == 1
     np.testing.assert_allclose(found, [[0.0, 0.0, 4.0]], atol=1e-6)
 
@@ -87,8 +90,8 @@ def test_units_of_a_box_change_nothing() -> None:
             calls.append(y / factor)
             return float(np.sum(np.sin(y / factor)))
 
-        bounds = factor * lower, factor * (lower + width)
-        found = jacobian(function, factor * x, np.array([np.sin(x).sum()]), bounds)
+        domain = Domain(factor * lower, factor * (lower + width), factor * width)
+        found = jacobian(function, factor * x, np.array([np.sin(x).sum()]), domain)
         np.testing.assert_allclose(factor * found[0], np.cos(x), atol=1e-5)
         places.append(np.array(calls))
     np.testing.assert_array_equal(places[0], places[1])
@@ -96,9 +99,9 @@ def test_units_of_a_box_change_nothing() -> None:
 
 def test_a_bound_that_is_as_good_as_none_says_nothing() -> None:
     # SciPy's step, 1.5e-8 max(1, |x|), for bounds of 1e20.
-    x, bounds = np.array([2.0]), (np.array([0.0]), np.array([1e20]))
+    x, domain = np.array([2.0]), Domain(np.array([0.0]), np.array([1e20]), np.ones(1))
     calls: list[float] = []
-    jacobian(lambda y: calls.append(float(y[0])) or 0.0, x, np.array([0.0]), bounds)
+    jacobian(lambda y: calls.append(float(y[0])) or 0.0, x, np.array([0.0]), domain)
     assert calls[0] - 2.0 == pytest.approx(2.0 * EPSILON**0.5, rel=1e-6)
 
 
@@ -119,7 +122,7 @@ def test_the_relative_step_is_scipys(relative: object, scheme: str) -> None:
         lambda y: recorded(y, ours),
         x,
         np.array([14.25]),
-        (bounds.lb, bounds.ub),
+        Domain(bounds.lb, bounds.ub, np.ones(4)),
         central=scheme == "3-point",
         relative=relative,
     )

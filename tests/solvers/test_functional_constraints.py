@@ -161,9 +161,9 @@ def test_products_with_the_hessian_of_the_lagrangian_reach_trust_constr() -> Non
     asked: list[np.ndarray] = []
     product = problem.oracle.hessian_product
 
-    def counted(x: np.ndarray, v: np.ndarray, weights: Any, bounds: Any) -> np.ndarray:
+    def counted(x: np.ndarray, v: np.ndarray, weights: Any, *others: Any) -> np.ndarray:
         asked.append(np.array(weights))
-        return product(x, v, weights, bounds)
+        return product(x, v, weights, *others)
 
     problem.oracle.hessian_product = counted  # type: ignore[method-assign]
     named("trust-constr").solve(Run(problem, 1), np.full((1, 6), 0.1))
@@ -375,7 +375,7 @@ def test_a_zero_gradient_at_the_start_is_no_success_unless_optimal(method: str) 
 def test_other_starts_end_at_the_same_optimum(method: str, start: float) -> None:
     a, b = bowl(4)
     problem = bowl_problem([cax.Box(-50, 50), total(-8)])
-    result = cax.solve(problem, method=method, x0=np.full(4, start), tol=1e-9)
+    result = cax.solve(problem, method=method, x0=np.full(4, start), tol=1e-8)
     # One active linear row: its KKT system by hand.
     inverse = np.linalg.inv(a)
     ones = np.ones(4)
@@ -510,8 +510,9 @@ def test_nearest_input_in_l1_is_the_one_that_cvxpy_finds(method: str, half_width
     assert result.success
     assert result.value == pytest.approx(best, rel=1e-6)
     assert result.value == pytest.approx(np.abs(result.x - center).sum(), rel=1e-12)
-    # Entries stay exactly where they were: that is what the L1 distance is for.
-    assert np.sum(np.abs(result.x - center) <= 1e-9) >= 4
+    # Entries stay where they were: that is what the L1 distance is for. A barrier keeps off bounds.
+    near = 1e-6 if method == "trust-constr" else 1e-9
+    assert np.sum(np.abs(result.x - center) <= near) >= 4
     price = result.optimality.multipliers["Probability(1) >= 0.9"]
     assert price > 0
     assert result.optimality.stationarity <= 1e-6

@@ -102,15 +102,6 @@ def test_multipliers_are_slopes_of_the_optimal_value(name: str, row: int, method
     assert rates(optimum(0.0))[row] == pytest.approx(slope, rel=1e-4)
 
 
-@pytest.mark.parametrize("method", GENERAL)
-def test_answers_do_not_depend_on_automatic_scaling(method: str) -> None:
-    one = BY_NAME["HS71"]
-    problem = one.problem(x0=one.start)
-    for autoscale in (True, False):
-        result = cax.solve(problem, method=method, tol=1e-9, options={"autoscale": autoscale})
-        assert not misses(one, result)
-
-
 def test_slsqp_ends_where_it_has_converged() -> None:
     # Its own test, a decrease below 10 eps, kept it going for 10,904 evaluations.
     one = BY_NAME["HS7"]
