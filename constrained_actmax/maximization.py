@@ -6,7 +6,7 @@ import importlib.metadata
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,7 +18,7 @@ from constrained_actmax.layout import Rows, Structure, Vector
 from constrained_actmax.optimality import measure
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.finite_differences import central_pair
-from constrained_actmax.problem import MODEL_OPTIONS, Problem
+from constrained_actmax.problem import MODEL_OPTIONS, Evaluation, Problem
 from constrained_actmax.progress import Line
 from constrained_actmax.result import (
     Budget,
@@ -546,6 +546,10 @@ def _result(
         best = min(feasible, key=lambda row: problem.sign * measured[row][0].value)
     else:
         best = min(range(len(measured)), key=lambda row: measured[row][0].violation)
+    _, found = run.returned(best, ended[best].x)
+    found = run.problem.unscaled(found)
+    if not feasible and problem.scales.best is not None:
+        measured[best], found = _probe(problem, measured[best][0], solver.measures_gap)
     chosen, optimality = measured[best]
     status = chosen.status if chosen.feasible else Status.INFEASIBLE
     if chosen.status is Status.NON_FINITE and not chosen.feasible:
@@ -560,9 +564,7 @@ def _result(
         (str(member), float(member.violation(chosen.x))) for member in problem.set.members
     ]
     tolerances: list[float | None] = [None] * len(violations)
-    _, found = run.returned(best, ended[best].x)
-    c = found.c[0] * problem.scales.constraints if problem.constraints else found.c[0]
-    violations.extend(_functional_violations(problem, c))
+    violations.extend(_functional_violations(problem, found.c[0]))
     tolerances.extend(problem.tolerances)
     return Result(
         x=problem.layout.unflatten(chosen.x),
@@ -615,7 +617,7 @@ def _measured(
     status, detail = ended.status, ended.detail
     if status is Status.INFEASIBLE and feasible:  # the search ended outside, and had been inside
         status = Status.STALLED
-    slack = run.problem.feasibility_tolerance
+    slack = max(run.problem.feasibility_tolerance, run.tolerance)
     missed = []
     if optimality.stationarity > run.tolerance:
         missed.append(f"residual {optimality.stationarity:.2g} > tol {run.tolerance:.2g}")
@@ -656,6 +658,28 @@ def _measured(
         ),
         optimality,
     )
+
+
+def _probe(
+    problem: Problem, start: Start, gap: bool
+) -> tuple[tuple[Start, Optimality], Evaluation]:
+    """Return the best feasible probe as the end of a start that found no feasible point."""
+    assert problem.scales.best is not None
+    x, found = problem.scales.best
+    optimality = measure(problem, x, found, gap=gap)
+    infeasible = start.status is Status.INFEASIBLE
+    note = "The method found no feasible point; this is the best of the probes for the scales."
+    ended = replace(
+        start,
+        x=x,
+        value=problem.sign * float(found.f[0]),
+        feasible=True,
+        violation=optimality.violation,
+        stationarity=optimality.stationarity,
+        status=Status.STALLED if infeasible else start.status,
+        detail=f"{start.detail} {note}".strip(),
+    )
+    return (ended, optimality), found
 
 
 def _saturates(problem: Problem) -> bool:

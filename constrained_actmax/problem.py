@@ -363,11 +363,6 @@ class Problem:
 
         return measured_scales(self)
 
-    @property
-    def best_probe(self) -> tuple[Vector, Evaluation] | None:
-        """The best feasible point that was evaluated for the scales."""
-        return self.scales.best
-
     def unprobed(self) -> Problem:
         """Return the same problem with scales from its set alone, without an evaluation."""
         from constrained_actmax.scales import measured_scales

@@ -373,8 +373,6 @@ class Run:
             known_worse = not problem.constraints and best is not None
             if not known_worse or problem.set.relative_violation(point) > problem.set.tolerance:
                 candidates.append(self._on_set(point, None, start))
-        if best is None and not self._holds_feasible(candidates) and problem.best_probe is not None:
-            candidates.append(problem.best_probe)
         prices = self._prices(candidates)
 
         def rank(one: tuple[Vector, Evaluation]) -> tuple[bool, bool, float]:
@@ -388,12 +386,6 @@ class Run:
 
         self._returned[start] = min(candidates, key=rank)
         return self._returned[start]
-
-    def _holds_feasible(self, candidates: list[tuple[Vector, Evaluation]]) -> bool:
-        return any(
-            bool(found.finite[0]) and bool(self.problem.feasible(x[np.newaxis], found.c)[0])
-            for x, found in candidates
-        )
 
     def _prices(self, candidates: list[tuple[Vector, Evaluation]]) -> Vector:
         """Return the largest multiplier of each functional constraint at any candidate."""

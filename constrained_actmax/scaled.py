@@ -17,7 +17,7 @@ from constrained_actmax.sets.scaled_set import ScaledSet
 #: Violation, in units of each constraint, that solvers aim at where `tol` is as small; and how far
 #: inside its bounds they keep a function that may not leave them at all.
 FINEST_VIOLATION = 1e-9
-INSIDE = 2 * FINEST_VIOLATION
+INSIDE = 4 * FINEST_VIOLATION
 
 
 class Scaled(Problem):
@@ -50,7 +50,7 @@ class Scaled(Problem):
         self.lower, self.upper = problem.lower / self._sizes, problem.upper / self._sizes
         self.imposed_sizes = problem.imposed_sizes / self._sizes
         if problem.feasibility_tolerance == 0.0:
-            self.feasibility_tolerance = INSIDE
+            self.feasibility_tolerance = 0.5 * INSIDE
             room = self.upper - self.lower > 2 * INSIDE
             self.lower = np.where(room, self.lower + INSIDE, self.lower)
             self.upper = np.where(room, self.upper - INSIDE, self.upper)
@@ -114,12 +114,6 @@ class Scaled(Problem):
                 jacobian = jacobian / self.units
         f = found.f * self.objective_unit if found.written is None else found.written
         return Evaluation(f, gradient, c, jacobian, found.finite, found.violation)
-
-    @property
-    @override
-    def best_probe(self) -> tuple[Vector, Evaluation] | None:
-        best = self.inner.best_probe
-        return None if best is None else (self.point(best[0]), self.evaluation(best[1]))
 
     # -- what solvers ask ------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import constrained_actmax as cax
@@ -114,10 +114,15 @@ LOOSE = {
     "converge-and-search": 1e-4,
 }
 
+#: Without shrinking: an example is a whole run of a solver.
+QUICK = settings(
+    max_examples=8, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate)
+)
+
 powers = st.integers(-30, 30).map(lambda p: 2.0**p)
 
 
-@settings(max_examples=8, deadline=None)
+@QUICK
 @given(a=powers, s=powers, k=powers)
 @pytest.mark.parametrize(("kind", "method"), SAMPLE)
 def test_powers_of_two_leave_every_bit(
@@ -153,7 +158,7 @@ def agree(kind: str, method: str, units: Units) -> None:
 scales = st.floats(-9.0, 9.0).map(lambda p: 10.0**p)
 
 
-@settings(max_examples=10, deadline=None)
+@QUICK
 @given(
     a=scales,
     b=st.floats(-1e4, 1e4),
@@ -169,7 +174,7 @@ def test_other_units_give_the_same_answer(
     agree(kind, method, Units(a, b * a, s, t * s, k, d * k))
 
 
-@settings(max_examples=10, deadline=None)
+@QUICK
 @given(
     a=st.lists(scales, min_size=N, max_size=N),
     b=st.lists(st.floats(-1e2, 1e2), min_size=N, max_size=N),
