@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 #: Largest relative violation of a constraint that is not projected on.
 FEASIBILITY_TOLERANCE = 1e-6
 
+#: Points of C at which a model is tried before it is solved, and the seed of their draw.
+PROBES, PROBE_SEED = 32, 20260
 #: What belongs to the model and is handed to its `Oracle`.
 MODEL_OPTIONS = (
     "preprocess",
@@ -271,6 +273,8 @@ class Problem:
         self.objective_text = _objective_text(user_oracle)
         self.set.check_nonempty()
         self._refuse_unbounded()
+        if isinstance(user_oracle, Oracle) and user_oracle.source.copied:
+            user_oracle.source.compare_precision(self._probes(), "points of the allowed set")
 
     # -- what solvers ask ------------------------------------------------------------------------
 
@@ -399,6 +403,12 @@ class Problem:
     def __repr__(self) -> str:
         parts = [str(one) for one in self.set.members] + [one.description for one in self.imposed]
         return f"{self.sense} {self.objective_text} subject to {', '.join(parts) or 'nothing'}"
+
+    def _probes(self) -> Rows:
+        """Return seeded points of C at which the model is tried."""
+        from constrained_actmax.draws import drawn
+
+        return drawn(self, PROBES, PROBE_SEED, varied=True)
 
     def _refuse_unbounded(self) -> None:
         bounded = getattr(self.user_oracle, "bounded", ())

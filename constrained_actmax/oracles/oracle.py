@@ -43,7 +43,8 @@ class Oracle(BaseOracle):
         Shape of the input without the batch axis, where the model leaves it open; with
         `preprocess`, the shape in front of it.
     precision : {"float32", "float64"}, optional
-        Work on a copy of the model in this precision. By default the model's own.
+        Work on a copy of the model in this precision, compared with the model layer by layer. By
+        default the model's own.
     xla : {"auto", True, False}, default "auto"
         Whether XLA compiles the function. "auto" measures it once for a model and batch size.
     custom_objects : dict, optional
@@ -72,7 +73,8 @@ class Oracle(BaseOracle):
     Raises
     ------
     ModelError
-        If the model is not a deterministic, differentiable function of each row of its input.
+        If the model is not a deterministic, differentiable function of each row of its input, or
+        its copy in another precision computes another function.
     SpecificationError
         If a name, an index or a shape does not fit the model.
 
