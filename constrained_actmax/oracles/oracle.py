@@ -46,7 +46,9 @@ class Oracle(BaseOracle):
         Work on a copy of the model in this precision, compared with the model layer by layer. By
         default the model's own.
     xla : {"auto", True, False}, default "auto"
-        Whether XLA compiles the function. "auto" measures it once for a model and batch size.
+        Whether XLA compiles the function. "auto" measures it once for a model and batch size. Its
+        numbers are compared with TensorFlow's first: where they differ, "auto" leaves it out and
+        True raises ModelError.
     custom_objects : dict, optional
         Keras's own, for loading.
     safe_mode : bool, default True
