@@ -35,7 +35,7 @@ from constrained_actmax.solvers.selection import SOLVERS, select
 if TYPE_CHECKING:
     from constrained_actmax.objectives.base import Objective
 
-#: Default residual that counts as converged; at least the root of the model's machine epsilon,
+#: Default residual that counts as converged; at least the root of the model's relative noise,
 #: below which its gradient is noise.
 TOLERANCE = 1e-6
 #: A start moved by more than this, relative to its size, is worth a note.
@@ -91,7 +91,7 @@ def maximize(
         Limits of the whole call.
     tol : float, optional
         Projected-gradient residual in input units that counts as converged; by default 1e-6, and
-        for a model that computes in less than float64 the root of its machine epsilon (3.5e-4).
+        for a model that computes in less than float64 the root of its noise (float32: 3.5e-4).
     feasibility_tolerance : float, default 1e-6
         For constraints that are not projected on, relative to ``max(1, |bound|)``.
     options : mapping, optional
@@ -254,6 +254,9 @@ class Check:
         One evaluation of one row, median.
     smooth : bool or None
         False where the network has kinks.
+    noise : float
+        Relative noise of the objective's value: the machine epsilon of the model's arithmetic, or
+        more where that was measured.
     """
 
     problem: str
@@ -269,6 +272,7 @@ class Check:
     gradient_size: float
     milliseconds: float
     smooth: bool | None
+    noise: float
 
     def __str__(self) -> str:
         kinks = {True: "smooth", False: "with kinks (ReLU, max)", None: "unknown"}[self.smooth]
@@ -278,6 +282,7 @@ class Check:
             f"  objective     {kinks}; at a drawn start {self.start_value:.6g}, largest slope "
             f"{self.gradient_size:.3g}",
             f"  gradient      differs from a central difference by {self.gradient_error:.1e}",
+            f"  noise         {self.noise:.1e} of the value; digits below are rounding",
             f"  projection    {self.projection}",
             f"  feasibility   violation {self.start_violation:.1e} at that start",
             f"  auto takes    {self.method}",
@@ -347,6 +352,7 @@ def check(problem: Problem, *, x0: Structure | None = None, seed: int = 0) -> Ch
         gradient_size=float(np.max(np.abs(found.gradient[0]), initial=0.0)),
         milliseconds=1e3 * float(np.median(seconds)),
         smooth=problem.smooth,
+        noise=problem.oracle.epsilon,
     )
 
 

@@ -15,6 +15,7 @@ from constrained_actmax.objectives.base import Score
 from constrained_actmax.objectives.signature import Tensor
 from constrained_actmax.oracles.choices import fingerprint, recall, remember
 from constrained_actmax.oracles.graph import has_kinks, operations_between
+from constrained_actmax.oracles.precision import tolerance_of
 from constrained_actmax.oracles.source import XLA_CHOICES, Source
 
 UNROLLED = 16  # functions whose backward passes stand one after the other in the graph
@@ -57,6 +58,7 @@ class Compiled:
         self._agreed: dict[tuple[str, int], float] = {}
         self._smooth: bool | None = None
         self.second_order: bool | None = None
+        self.noise: float | None = None  # relative, of the first function; where it was measured
 
     # -- what is compiled ------------------------------------------------------------------------
 
@@ -278,7 +280,7 @@ class Compiled:
         ours, theirs = ([np.concatenate(part) for part in zip(*one, strict=True)] for one in found)
         for expected, given_by_xla in zip(ours, theirs, strict=True):
             relative = _relative(expected, given_by_xla, kind == "product", epsilon)
-            odd = relative > np.sqrt(epsilon)
+            odd = relative > tolerance_of(self.source.precision)
             if odd.mean() > XLA_ODD_ROWS or (relative > 1.0).any():
                 largest = max(largest, float(relative.max()))
         return largest

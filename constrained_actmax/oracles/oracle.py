@@ -9,16 +9,21 @@ from typing import Any, Literal
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.errors import NonFiniteError, SpecificationError
+from constrained_actmax.errors import ModelError, NonFiniteError, SpecificationError
 from constrained_actmax.layout import Layout, Rows, Structure, Vector
 from constrained_actmax.objectives.base import Objective, Score
 from constrained_actmax.objectives.bounded import Bounded
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.black_box import BlackBoxOracle
 from constrained_actmax.oracles.compiled import Compiled, Line, can_begin
+from constrained_actmax.oracles.precision import rounds_products
 from constrained_actmax.oracles.source import Source, chunks
 
 KEPT_STRUCTURES = 64  # compiled structures that one model keeps
+#: Points at which noise is measured, rows of the batch in which they stand, seed of both.
+NOISE_POINTS, NOISE_BATCH, NOISE_SEED = 5, 8, 20260
+#: Measured noise below so many machine epsilons is that of ordinary rounding.
+ORDINARY_NOISE = 4.0
 
 
 class Oracle(BaseOracle):
@@ -165,7 +170,6 @@ class Oracle(BaseOracle):
         BaseOracle.__init__(self)
         self.source = source
         self.layout: Layout = source.layout
-        self.epsilon = source.epsilon
         self.xla = xla
         self.objectives: tuple[Objective, ...] = _objectives(objective)
         self._scores: tuple[Score, ...] = tuple(one.bind(source) for one in self.objectives)
@@ -211,6 +215,49 @@ class Oracle(BaseOracle):
         if not self._scores:
             return not self.source.kinked
         return self._functions().smooth
+
+    @property
+    def epsilon(self) -> float:  # type: ignore[override]
+        """Relative noise of the objective's value: the machine epsilon, or more where measured.
+
+        Measured once for a compiled function, at seeded points of the unit cube: the median of
+        what changes when a point is evaluated alone and in a batch and, where TensorFlow may round
+        products to TensorFloat-32, of what differs from a copy in float64.
+        """
+        if not self._scores:
+            return self.source.epsilon
+        compiled = self._functions()
+        if compiled.noise is None:
+            measured = self._measured_noise()
+            ordinary = measured < ORDINARY_NOISE * self.source.epsilon
+            compiled.noise = self.source.epsilon if ordinary else measured
+        return compiled.noise
+
+    def _measured_noise(self) -> float:
+        """Return the median relative change of the objective's value, 0 where it is not finite."""
+        if self.source.rows is not None:  # there is one size of batch
+            return 0.0
+        x = np.random.default_rng(NOISE_SEED).uniform(size=(NOISE_BATCH, self.size))
+        beside = self._uncounted(x)[0][:NOISE_POINTS, 0]
+        alone = np.array([self._uncounted(row[np.newaxis])[0][0, 0] for row in x[:NOISE_POINTS]])
+        others = [alone]
+        if self.source.precision == "float32" and rounds_products():
+            options = {**self.options, "precision": "float64", "xla": False}
+            try:
+                exact = Oracle(self.model, self.objectives, **options)
+            except ModelError:  # there is no copy
+                pass
+            else:
+                others.append(exact.values(x[:NOISE_POINTS])[:, 0])
+        return max(_median_change(one, beside) for one in others)
+
+    def _uncounted(self, x: Rows) -> tuple[Rows, np.ndarray]:
+        """Return values and Jacobian at rows, without XLA, for the library's own questions."""
+        import tensorflow as tf
+
+        function = self._functions().concrete("jacobian")
+        values, jacobian = function(tf.constant(x), *self._parameters())
+        return values.numpy(), jacobian.numpy()
 
     @override
     def describe(self) -> dict[str, Any]:
@@ -484,6 +531,15 @@ def evaluate_together(oracles: Sequence[Oracle], x: Rows) -> tuple[Rows, np.ndar
         one.rows += 1
     values, jacobian = function(tf.constant(rows), *stacked)
     return values.numpy(), jacobian.numpy()
+
+
+def _median_change(values: Vector, others: Vector) -> float:
+    """Return the median relative difference, where finite; relative to 1 where values are small."""
+    finite = np.isfinite(values) & np.isfinite(others)
+    if not finite.any():
+        return 0.0
+    change = np.abs(values - others)[finite] / np.maximum(1.0, np.abs(others[finite]))
+    return float(np.median(change))
 
 
 def _objectives(objective: Any) -> tuple[Objective, ...]:

@@ -15,6 +15,8 @@ from constrained_actmax.oracles.recording import recording, sublayers
 
 PRECISIONS = ("float32", "float64")
 HALVES = ("float16", "bfloat16")
+#: Spacing of TensorFloat-32, to whose 10 bits a GPU may round what is multiplied in float32.
+TENSOR_FLOAT_32 = 2.0**-10
 STATISTICS_ROWS = 4  # inputs drawn at the statistics of each layer that has them
 
 
@@ -161,12 +163,12 @@ def compare_copy(
     ------
     ModelError
         If the outputs of a layer differ, in Euclidean norm over all inputs and relative to their
-        size, by more than the root of the coarser machine epsilon: half of its digits.
+        size, by more than half of the digits of the coarser arithmetic.
     """
     import tensorflow as tf
 
     coarsest = max((*original.dtypes, *copied.dtypes), key=epsilon_of)
-    tolerance = float(np.sqrt(epsilon_of(coarsest)))
+    tolerance = tolerance_of(coarsest)
     rounded = [tf.cast(tf.cast(part, coarsest), tf.float64) for part in inputs]
     names: dict[str, str] = {}
     for (path, _), (theirs, _) in zip(
@@ -240,6 +242,22 @@ def epsilon_of(dtype: str) -> float:
     if dtype == "bfloat16":
         return 2.0**-7
     return float(np.finfo(dtype).eps)
+
+
+def rounds_products() -> bool:
+    """Return whether TensorFlow may compute products of float32 in TensorFloat-32."""
+    import tensorflow as tf
+
+    on = bool(tf.config.experimental.tensor_float_32_execution_enabled())
+    return on and bool(tf.config.list_physical_devices("GPU"))
+
+
+def tolerance_of(dtype: str) -> float:
+    """Return what rounding may change, relative: the root of epsilon, half of the digits."""
+    epsilon = epsilon_of(dtype)
+    if dtype == "float32" and rounds_products():
+        epsilon = TENSOR_FLOAT_32
+    return float(np.sqrt(epsilon))
 
 
 def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:

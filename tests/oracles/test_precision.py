@@ -1,4 +1,4 @@
-"""A copy in another precision is the same function, or is refused by the name of a layer."""
+"""Copies in another precision are the same function or are refused; noise is measured."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import keras
 import numpy as np
 import pytest
 import sample_models
+import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
 import constrained_actmax as cax
 from constrained_actmax.errors import ModelError
+from constrained_actmax.oracles import oracle as oracles_oracle
+from constrained_actmax.oracles import precision
 
 L = keras.layers
 
@@ -160,3 +163,58 @@ def test_rounding_alone_is_no_other_function(policy: str) -> None:
     oracle = cax.Oracle(model, cax.Output(0), precision="float64", custom_objects=CUSTOM, xla=False)
     assert cax.Problem(oracle, constraints=cax.Box(0, 255)).size == 192
     assert oracle.epsilon == np.finfo(float).eps
+
+
+class Uneven(L.Layer):
+    """Computes something else, relatively, when several rows are asked together."""
+
+    def call(self, x: Any) -> Any:
+        several = tf.cast(tf.shape(x)[0] > 1, x.dtype)
+        return x * (1 + 2e-5 * several)
+
+
+class Coarse(L.Layer):
+    """Rounds float32 to the 10 bits of TensorFloat-32, as some GPUs do in products."""
+
+    def call(self, x: Any) -> Any:
+        if x.dtype != "float32":
+            return x
+        bits = tf.bitwise.bitwise_and(tf.bitcast(x + 0.0, tf.int32), -(2**13))
+        return x + tf.stop_gradient(tf.bitcast(bits, tf.float32) - x)
+
+
+def test_noise_of_batches_is_measured() -> None:
+    model = keras.Sequential([keras.Input((3,)), Uneven(), L.Dense(1)])
+    model.layers[1].set_weights([np.full((3, 1), 10.0), np.zeros(1)])
+    oracle = cax.Oracle(model, cax.Output(0), xla=False)
+    assert oracle.epsilon == pytest.approx(2e-5, rel=0.05)  # what the layer adds
+    rows, calls = oracle.rows, oracle.calls
+    assert (rows, calls) == (0, 0)  # the library's own questions are not the user's evaluations
+    problem = cax.Problem(oracle, constraints=cax.Box(0, 1))
+    assert problem.oracle.epsilon == oracle.epsilon
+    report = cax.check(problem)
+    assert report.noise == oracle.epsilon
+    assert "noise         2.0e-05 of the value" in str(report)
+    result = cax.solve(problem, seed=0)
+    assert result.settings["tol"] == pytest.approx(np.sqrt(oracle.epsilon))
+
+
+def test_noise_of_rounded_products_is_measured_on_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (precision, oracles_oracle):
+        monkeypatch.setattr(module, "rounds_products", lambda: True)
+    model = keras.Sequential([keras.Input((3,)), Coarse(), L.Dense(1)])
+    model.layers[1].set_weights([np.full((3, 1), 10.0), np.zeros(1)])
+    measured = cax.Oracle(model, cax.Output(0), custom_objects={"Coarse": Coarse}, xla=False)
+    assert 2.0**-13 < measured.epsilon < 2.0**-10  # the largest relative error of truncated entries
+    assert cax.Oracle(model, cax.Output(0), xla=False).epsilon == np.finfo("float32").eps  # no copy
+
+
+def test_ordinary_networks_keep_the_epsilon_of_their_arithmetic() -> None:
+    single, half = float(np.finfo("float32").eps), float(np.finfo("float16").eps)
+    assert cax.Oracle(cax.examples.load_model(), cax.Logit(7)).epsilon == single
+    for make in (sample_models.dense, sample_models.convolutional):
+        assert cax.Oracle(make(dtype="float32"), cax.Logit(1)).epsilon == single
+        assert cax.Oracle(make(), cax.Logit(1)).epsilon == np.finfo("float64").eps
+    mixed = keras.Sequential([keras.Input((3,)), L.Dense(2, dtype="mixed_float16")])
+    with pytest.warns(UserWarning, match="float16"):
+        assert cax.Oracle(mixed, cax.Output(0)).epsilon == half
