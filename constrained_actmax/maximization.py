@@ -29,6 +29,7 @@ from constrained_actmax.result import (
     Termination,
 )
 from constrained_actmax.run import Intermediate, Run
+from constrained_actmax.solvers.across_steps import solve_across_steps
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.solvers.selection import SOLVERS, select
 
@@ -222,7 +223,11 @@ def solve(
             reserve=not solver.stays_inside,
         )
         run.notes.extend(notes)
-        ended = solver.solve(run, points)
+        if problem.stepped.any():
+            run.notes.append(_of_steps(problem))
+            ended = solve_across_steps(run, solver, points)
+        else:
+            ended = solver.solve(run, points)
     return _result(run, solver, reason, points, ended, used_seed)
 
 
@@ -257,6 +262,9 @@ class Check:
     noise : float
         Relative noise of the objective's value: the machine epsilon of the model's arithmetic, or
         more where that was measured.
+    stepped : str
+        Inputs that reach the output only through steps, along which gradients are zero and points
+        are compared by value; empty without any.
     """
 
     problem: str
@@ -273,9 +281,11 @@ class Check:
     milliseconds: float
     smooth: bool | None
     noise: float
+    stepped: str
 
     def __str__(self) -> str:
-        kinks = {True: "smooth", False: "with kinks (ReLU, max)", None: "unknown"}[self.smooth]
+        words = {True: "smooth", False: "with kinks (ReLU, max) or steps", None: "unknown"}
+        kinks = words[self.smooth]
         lines = [
             self.problem,
             f"  inputs        {', '.join(self.inputs)}: {self.variables:,} variables",
@@ -288,6 +298,8 @@ class Check:
             f"  auto takes    {self.method}",
             f"  one row       {self.milliseconds:.2f} ms",
         ]
+        if self.stepped:
+            lines.append(f"  steps         no gradient along {self.stepped}: compared by value")
         lines.extend(f"  refused       {reason}" for reason in self.refused.values())
         return "\n".join(lines)
 
@@ -353,6 +365,7 @@ def check(problem: Problem, *, x0: Structure | None = None, seed: int = 0) -> Ch
         milliseconds=1e3 * float(np.median(seconds)),
         smooth=problem.smooth,
         noise=problem.oracle.epsilon,
+        stepped=problem.stepped_names,
     )
 
 
@@ -594,6 +607,8 @@ def _measured(
         detail = f"{detail} {words[0].upper()}{words[1:]}."
     elif status in (Status.STALLED, Status.BUDGET) and stationary and feasible:
         status = Status.CONVERGED
+    if status is Status.CONVERGED and problem.stepped.any():
+        status, detail = Status.STALLED, _of_steps(problem)
     steepest = float(np.max(np.abs(found.gradient[0]), initial=0.0))
     stayed = float(np.max(np.abs(x - x0), initial=0.0)) <= run.tolerance
     flat = stayed and steepest <= run.tolerance
@@ -617,6 +632,14 @@ def _measured(
             detail=detail.strip(),
         ),
         optimality,
+    )
+
+
+def _of_steps(problem: Problem) -> str:
+    """Say along which inputs gradients are zero though the value changes."""
+    return (
+        f"Along {problem.stepped_names} values change in steps, which no gradient shows; they were "
+        "compared by value where bounds are finite."
     )
 
 

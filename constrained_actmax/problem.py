@@ -29,6 +29,7 @@ FEASIBILITY_TOLERANCE = 1e-6
 
 #: Points of C at which a model is tried before it is solved, and the seed of their draw.
 PROBES, PROBE_SEED = 32, 20260
+NAMED = 5  # entries that a message names
 #: What belongs to the model and is handed to its `Oracle`.
 MODEL_OPTIONS = (
     "preprocess",
@@ -273,6 +274,10 @@ class Problem:
         self.objective_text = _objective_text(user_oracle)
         self.set.check_nonempty()
         self._refuse_unbounded()
+        #: Entries that C leaves free and that reach a function through steps only, (n,) of bool.
+        self.stepped: np.ndarray = np.zeros(self.size, dtype=bool)
+        if isinstance(user_oracle, Oracle) and user_oracle.steps:
+            self.stepped = user_oracle.stepped(self._probes())
         if isinstance(user_oracle, Oracle) and user_oracle.source.copied:
             user_oracle.source.compare_precision(self._probes(), "points of the allowed set")
 
@@ -403,6 +408,13 @@ class Problem:
     def __repr__(self) -> str:
         parts = [str(one) for one in self.set.members] + [one.description for one in self.imposed]
         return f"{self.sense} {self.objective_text} subject to {', '.join(parts) or 'nothing'}"
+
+    @property
+    def stepped_names(self) -> str:
+        """The stepped entries in the user's words; empty without any."""
+        places = np.flatnonzero(self.stepped).tolist()
+        names = [self.layout.describe(place) for place in places[:NAMED]]
+        return ", ".join(names) + (f" and {len(places) - NAMED} more" * (len(places) > NAMED))
 
     def _probes(self) -> Rows:
         """Return seeded points of C at which the model is tried."""

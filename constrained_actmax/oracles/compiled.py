@@ -14,7 +14,12 @@ from constrained_actmax.errors import ModelError
 from constrained_actmax.objectives.base import Score
 from constrained_actmax.objectives.signature import Tensor
 from constrained_actmax.oracles.choices import fingerprint, recall, remember
-from constrained_actmax.oracles.graph import has_kinks, operations_between
+from constrained_actmax.oracles.graph import (
+    has_kinks,
+    has_steps,
+    is_rounding,
+    operations_between,
+)
 from constrained_actmax.oracles.precision import tolerance_of
 from constrained_actmax.oracles.source import XLA_CHOICES, Source
 
@@ -29,7 +34,6 @@ XLA_COMPARED = 8  # rows at least, of two kinds, at which XLA's numbers are comp
 XLA_SPREAD = 0.05  # of the noise on the first kind, relative to an entry and absolute
 XLA_SEED = 20260
 XLA_ODD_ROWS = 0.25  # share of rows that rounding may put on the other side of a kink
-FLAT = frozenset(["Floor", "Ceil", "Round", "Rint", "FloorDiv", "Bucketize"])  # constant pieces
 
 
 class Compiled:
@@ -57,6 +61,7 @@ class Compiled:
         self._callers: dict[tuple[str, bool], Callable[..., Any]] = {}
         self._agreed: dict[tuple[str, int], float] = {}
         self._smooth: bool | None = None
+        self._steps: bool | None = None
         self.second_order: bool | None = None
         self.noise: float | None = None  # relative, of the first function; where it was measured
 
@@ -198,8 +203,16 @@ class Compiled:
         if self._smooth is None:
             graph = self.concrete("jacobian").graph  # which will be needed anyway
             operations = operations_between([graph.inputs[0]], [graph.outputs[0]])
-            self._smooth = not has_kinks(operations)
+            self._smooth = not has_kinks(operations) and not self.steps
         return self._smooth
+
+    @property
+    def steps(self) -> bool:
+        """Whether something between input and functions is constant between jumps."""
+        if self._steps is None:
+            graph = self.concrete("jacobian").graph
+            self._steps = has_steps(graph.inputs[0], [graph.outputs[0]])
+        return self._steps
 
     # -- XLA -------------------------------------------------------------------------------------
 
@@ -414,7 +427,7 @@ def _without_gradient(x: Tensor, end: Tensor) -> str | None:
     for op in operations_between([x], [end]):
         if op.type in ("ZerosLike", "OnesLike", "Fill", "BroadcastTo", "Greater", "Equal"):
             continue  # our own masks and guards
-        if op.type in FLAT or (op.type == "Cast" and not op.outputs[0].dtype.is_floating):
+        if is_rounding(op) or op.type == "Bucketize":
             return str(op.type)
         try:
             if ops.get_gradient_function(op) is None:

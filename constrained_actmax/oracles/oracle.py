@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -24,6 +25,8 @@ KEPT_STRUCTURES = 64  # compiled structures that one model keeps
 NOISE_POINTS, NOISE_BATCH, NOISE_SEED = 5, 8, 20260
 #: Measured noise below so many machine epsilons is that of ordinary rounding.
 ORDINARY_NOISE = 4.0
+#: Calls that tell entries with steps from those without effect; what they leave open has steps.
+MOST_TRIALS = 512
 
 
 class Oracle(BaseOracle):
@@ -211,10 +214,73 @@ class Oracle(BaseOracle):
 
     @property
     def smooth(self) -> bool | None:  # type: ignore[override]
-        """Whether the functions are continuously differentiable (ELU is, ReLU and SELU are not)."""
+        """Whether the functions are continuously differentiable: ELU is; ReLU, steps are not."""
         if not self._scores:
             return not self.source.kinked
         return self._functions().smooth
+
+    @property
+    def steps(self) -> bool:
+        """Whether something between input and functions is constant between jumps."""
+        return bool(self._scores) and self._functions().steps
+
+    def stepped(self, x: Rows) -> np.ndarray:
+        """Return which entries of the input reach a function through steps only.
+
+        Casts to integers, comparisons, rounding, `argmax`: between their jumps the derivative is
+        zero, and gradients see nothing.
+
+        Parameters
+        ----------
+        x : numpy.ndarray
+            Rows (B, n) at which the derivatives are looked at.
+
+        Returns
+        -------
+        numpy.ndarray of bool, shape (n,)
+
+        Notes
+        -----
+        The traced graph says whether there is such an operation at all; without one there are no
+        such entries. With one, an entry counts where the derivative of a function is exactly zero
+        at all rows, and its value changes when the entry takes other rows' numbers. So an entry
+        whose slopes all these rows miss is taken for one too. Not counted.
+        """
+        found = np.zeros(self.size, dtype=bool)
+        if not self.steps:
+            return found
+        values, jacobian = self._uncounted_rows(x)
+        size = np.maximum(1.0, np.max(np.abs(values), axis=0))
+        noise = ORDINARY_NOISE * self.source.epsilon * size
+        others = np.roll(x, 1, axis=0)
+        for function in range(self.functions):
+            flat = np.flatnonzero((jacobian[:, function] == 0).all(axis=0) & ~found)
+            groups = deque([flat] if flat.size else [])
+            for _ in range(MOST_TRIALS):  # a group that changes the value is halved
+                if not groups:
+                    break
+                group = groups.popleft()
+                moved = x.copy()
+                moved[:, group] = others[:, group]
+                change = np.abs(self._uncounted_rows(moved)[0] - values)[:, function]
+                if not (change > noise[function]).any():
+                    continue
+                if group.size == 1:
+                    found[group] = True
+                else:
+                    groups += np.array_split(group, 2)
+            for group in groups:
+                found[group] = True
+        return found
+
+    def _uncounted_rows(self, x: Rows) -> tuple[Rows, np.ndarray]:
+        """Return `_uncounted` of rows in calls of the size that the model takes."""
+        size = self.source.rows or len(x)
+        pieces = [(self._uncounted(piece), count) for piece, count in chunks(x, size)]
+        values, jacobian = (
+            np.concatenate([part[which][:count] for part, count in pieces]) for which in (0, 1)
+        )
+        return values, jacobian
 
     @property
     def epsilon(self) -> float:  # type: ignore[override]

@@ -26,6 +26,7 @@ from constrained_actmax.oracles.graph import (
     bounded_of,
     find_link,
     has_kinks,
+    has_steps,
     operation_types,
     operations_between,
 )
@@ -508,7 +509,9 @@ class Source(Signature):
     @property
     def kinked(self) -> bool:
         """Whether some output is not continuously differentiable in the input."""
-        return any(has_kinks(operations) for operations in self._head_operations.values())
+        return has_steps(self._trace.x, self._trace.heads.values()) or any(
+            has_kinks(operations) for operations in self._head_operations.values()
+        )
 
     @property
     def operation_count(self) -> int:
