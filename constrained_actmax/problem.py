@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 #: Largest relative violation of a constraint that is not projected on.
 FEASIBILITY_TOLERANCE = 1e-6
 
-#: Points of C at which a model is tried before it is solved, and the seed of their draw.
-PROBES, PROBE_SEED = 32, 20260
+#: Points of C at which a copy is compared with its model, and steps are looked for; their seed.
+COPY_PROBES, STEP_PROBES, PROBE_SEED = 8, 32, 20260
 NAMED = 5  # entries that a message names
 #: What belongs to the model and is handed to its `Oracle`.
 MODEL_OPTIONS = (
@@ -277,9 +277,11 @@ class Problem:
         #: Entries that C leaves free and that reach a function through steps only, (n,) of bool.
         self.stepped: np.ndarray = np.zeros(self.size, dtype=bool)
         if isinstance(user_oracle, Oracle) and user_oracle.steps:
-            self.stepped = user_oracle.stepped(self._probes())
+            self.stepped = user_oracle.stepped(self._probes(STEP_PROBES))
         if isinstance(user_oracle, Oracle) and user_oracle.source.copied:
-            user_oracle.source.compare_precision(self._probes(), "points of the allowed set")
+            user_oracle.source.compare_precision(
+                self._probes(COPY_PROBES), "points of the allowed set"
+            )
 
     # -- what solvers ask ------------------------------------------------------------------------
 
@@ -416,11 +418,11 @@ class Problem:
         names = [self.layout.describe(place) for place in places[:NAMED]]
         return ", ".join(names) + (f" and {len(places) - NAMED} more" * (len(places) > NAMED))
 
-    def _probes(self) -> Rows:
+    def _probes(self, count: int) -> Rows:
         """Return seeded points of C at which the model is tried."""
         from constrained_actmax.draws import drawn
 
-        return drawn(self, PROBES, PROBE_SEED, varied=True)
+        return drawn(self, count, PROBE_SEED, varied=True)
 
     def _refuse_unbounded(self) -> None:
         bounded = getattr(self.user_oracle, "bounded", ())

@@ -176,15 +176,12 @@ def compare_copy(
     ):
         names.setdefault(theirs, path)
 
+    others: list[tuple[str, float]] = []  # raised in the end: Keras rewords errors inside of layers
+
     def compared(path: str, expected: Any, output: Any) -> Any:
         difference = _difference(expected, output)
         if difference > tolerance:
-            raise ModelError(
-                f"{original.name}: the copy in {copied.dtypes[0]} computes another function: its "
-                f"layer {path!r} differs by {difference:.2g}, relative to its size, at {where}; "
-                "let get_config(), or save_own_variables() and load_own_variables(), tell all that "
-                "the layer needs, or pass a model that was built in this precision."
-            )
+            others.append((path, difference))
         return tf.nest.map_structure(_as_in_copy, expected, output)
 
     with original.recording() as records:
@@ -196,6 +193,14 @@ def compare_copy(
     with recording(copied.model, replace):
         output = copied.call(_cast(rounded, copied))
     compared(original.name, expected, output)
+    if others:
+        path, difference = others[0]
+        raise ModelError(
+            f"{original.name}: the copy in {copied.dtypes[0]} computes another function: its layer "
+            f"{path!r} differs by {difference:.2g}, relative to its size, at {where}; let "
+            "get_config(), or save_own_variables() and load_own_variables(), tell all that the "
+            "layer needs, or pass a model that was built in this precision."
+        )
 
 
 def statistics_inputs(network: KerasNetwork, seed: int) -> list[list[np.ndarray]]:

@@ -126,7 +126,7 @@ def test_state_that_a_layer_saves_beside_its_weights_is_copied() -> None:
 
 @given(amount=st.floats(0.1, 1e6))
 def test_hidden_state_is_refused_by_the_layers_name(amount: float) -> None:
-    with pytest.raises(ModelError, match="another function: its layer 'shift'"):
+    with pytest.raises(ModelError, match="^sequential.*another function: its layer 'shift'"):
         cax.Oracle(behind(Shift(amount, name="shift")), precision="float64", custom_objects=CUSTOM)
 
 
