@@ -12,6 +12,7 @@ import numpy as np
 
 from constrained_actmax.errors import ModelError
 from constrained_actmax.objectives.base import Score
+from constrained_actmax.objectives.norm import GUARD
 from constrained_actmax.objectives.signature import Tensor
 from constrained_actmax.oracles.choices import fingerprint, recall, remember
 from constrained_actmax.oracles.graph import (
@@ -425,7 +426,7 @@ def _without_gradient(x: Tensor, end: Tensor) -> str | None:
     from tensorflow.python.framework import ops
 
     for op in operations_between([x], [end]):
-        if op.type in ("ZerosLike", "OnesLike", "Fill", "BroadcastTo", "Greater", "Equal"):
+        if op.type in ("ZerosLike", "OnesLike", "Fill", "BroadcastTo") or GUARD in op.name:
             continue  # our own masks and guards
         if is_rounding(op) or op.type == "Bucketize":
             return str(op.type)

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import constrained_actmax as cax
+from constrained_actmax.errors import ModelError
 from constrained_actmax.result import Status
 
 L, ops = keras.layers, keras.ops
@@ -191,6 +192,17 @@ def test_smooth_networks_have_no_steps() -> None:
     )
     problem = cax.Problem(leaky, cax.Output(0), cax.Box(-1, 1))
     assert not problem.stepped.any()  # the derivative is there, on both sides
+
+
+@pytest.mark.parametrize(
+    ("name", "operation"),
+    [("cast of a comparison", "Greater"), ("where", "Greater"), ("floor", "Floor")],
+)
+def test_nothing_but_steps_is_refused_by_the_operation(name: str, operation: str) -> None:
+    x = keras.Input((3,))
+    model = keras.Model(x, ops.cast(STEPPED[name](x[:, :1]), "float32"))
+    with pytest.raises(ModelError, match=f"the operation {operation} has none"):
+        cax.Problem(model, cax.Output(0), cax.Box(0, 3))
 
 
 def test_a_quantizer_that_passes_gradients_is_not_smooth() -> None:
