@@ -32,14 +32,15 @@ from constrained_actmax.result import (
 from constrained_actmax.run import Intermediate, Run
 from constrained_actmax.scales import PROBES, Scales
 from constrained_actmax.sets.conversion import kept
+from constrained_actmax.solvers.across_steps import solve_across_steps
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.solvers.selection import SOLVERS, refusal, select
 
 if TYPE_CHECKING:
     from constrained_actmax.objectives.base import Objective
 
-#: Default stationarity residual that counts as converged; at least the root of the model's machine
-#: epsilon, below which its values cannot tell a step from noise.
+#: Default stationarity residual that counts as converged; at least the root of the model's relative
+#: noise, below which its values cannot tell a step from noise.
 TOLERANCE = 1e-6
 #: A start moved by more than this, in units of the entries' sizes, is worth a note.
 MOVED = 1e-9
@@ -98,12 +99,12 @@ def maximize(
         Limits of the whole call.
     tol : float, optional
         Stationarity residual that counts as converged, a pure number (`Optimality`); by default
-        1e-6, and for a model that computes in less than float64 the root of its machine epsilon
-        (3.5e-4).
+        1e-6, and for a model that computes in less than float64 the root of its noise (float32:
+        3.5e-4).
     feasibility_tolerance : float, optional
         Largest violation of a constraint that is not projected on, in units of what its function
-        changes over the set, a pure number; by default 1e-6, or ten times the model's machine
-        epsilon where that is larger. An absolute ``tolerance=`` of a constraint wins.
+        changes over the set, a pure number; by default 1e-6, or ten times the model's noise
+        where that is larger. An absolute ``tolerance=`` of a constraint wins.
     options : mapping, optional
         Settings of the method: SciPy's own keys for SciPy's methods, the fields of ours for ours.
     callback : callable, optional
@@ -238,6 +239,9 @@ def solve(
             for start, point in enumerate(own.point(points)):
                 run.end(start, point, Status.INTERRUPTED, "Ctrl-C.")
             ended = [run.ended[start] for start in range(len(points))]
+        elif problem.stepped.any():
+            run.notes.append(_of_steps(problem))
+            ended = solve_across_steps(run, solver, own.point(points))
         else:
             ended = solver.solve(run, own.point(points))
     return _result(problem, run, solver, reason, points, ended, used_seed)
@@ -275,6 +279,12 @@ class Check:
         The sizes that tolerances are measured in.
     tolerances : dict of str to float
         For each constraint on a function the violation that counts as none, in its own units.
+    noise : float
+        Relative noise of the objective's value: the machine epsilon of the model's arithmetic, or
+        more where that was measured.
+    stepped : str
+        Inputs that reach the output only through steps, along which gradients are zero and points
+        are compared by value; empty without any.
     """
 
     problem: str
@@ -292,15 +302,19 @@ class Check:
     smooth: bool | None
     scales: Scales
     tolerances: dict[str, float]
+    noise: float
+    stepped: str
 
     def __str__(self) -> str:
-        kinks = {True: "smooth", False: "with kinks (ReLU, max)", None: "unknown"}[self.smooth]
+        words = {True: "smooth", False: "with kinks (ReLU, max) or steps", None: "unknown"}
+        kinks = words[self.smooth]
         lines = [
             self.problem,
             f"  inputs        {', '.join(self.inputs)}: {self.variables:,} variables",
             f"  objective     {kinks}; at a drawn start {self.start_value:.6g}, largest slope "
             f"{self.gradient_size:.3g}",
             f"  gradient      differs from a central difference by {self.gradient_error:.1e}",
+            f"  noise         {self.noise:.1e} of the value; digits below are rounding",
             f"  projection    {self.projection}",
             f"  feasibility   violation {self.start_violation:.1e} at that start",
             f"  scales        entries {self.scales.describe_columns()}; objective "
@@ -313,6 +327,8 @@ class Check:
             f"  auto takes    {self.method}",
             f"  one row       {self.milliseconds:.2f} ms",
         ]
+        if self.stepped:
+            lines.append(f"  steps         no gradient along {self.stepped}: compared by value")
         lines.extend(f"  refused       {reason}" for reason in self.refused.values())
         return "\n".join(lines)
 
@@ -384,6 +400,8 @@ def check(problem: Problem, *, x0: Structure | None = None, seed: int = 0) -> Ch
         tolerances=dict(
             zip((one.description for one in problem.imposed), problem.tolerances, strict=True)
         ),
+        noise=problem.oracle.epsilon,
+        stepped=problem.stepped_names,
     )
 
 
@@ -630,6 +648,8 @@ def _measured(
         detail = f"{detail} {words[0].upper()}{words[1:]}."
     elif status in (Status.STALLED, Status.BUDGET) and stationary and feasible:
         status = Status.CONVERGED
+    if status is Status.CONVERGED and problem.stepped.any():
+        status, detail = Status.STALLED, _of_steps(problem)
     scales = problem.scales
     steepest = float(np.max(np.abs(found.gradient[0]), initial=0.0))
     stayed = float(np.max(np.abs(x - x0) / scales.columns, initial=0.0)) <= run.tolerance
@@ -680,6 +700,14 @@ def _probe(
         detail=f"{start.detail} {note}".strip(),
     )
     return (ended, optimality), found
+
+
+def _of_steps(problem: Problem) -> str:
+    """Say along which inputs gradients are zero though the value changes."""
+    return (
+        f"Along {problem.stepped_names} values change in steps, which no gradient shows; they were "
+        "compared by value where bounds are finite."
+    )
 
 
 def _saturates(problem: Problem) -> bool:

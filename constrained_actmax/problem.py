@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
+from constrained_actmax.draws import uniform_points
 from constrained_actmax.errors import SpecificationError, suggest
 from constrained_actmax.layout import Indices, Layout, Rows, Structure, Vector
 from constrained_actmax.oracles import finite_differences
@@ -35,6 +36,9 @@ FEASIBILITY_TOLERANCE, NOISE = 1e-6, 10.0
 #: Violation of an answer where `keep_feasible` asks for more: rounding alone.
 KEPT_TOLERANCE = 1e-12
 
+#: Points of C at which a copy is compared with its model, and steps are looked for; their seed.
+COPY_PROBES, STEP_PROBES, PROBE_SEED = 8, 32, 20260
+NAMED = 5  # entries that a message names
 #: What belongs to the model and is handed to its `Oracle`.
 MODEL_OPTIONS = (
     "preprocess",
@@ -309,6 +313,14 @@ class Problem:
         self.compiled = not self._functions and isinstance(user_oracle, Oracle)
         self.objective_text = _objective_text(user_oracle)
         self._refuse_unbounded()
+        #: Entries that C leaves free and that reach a function through steps only, (n,) of bool.
+        self.stepped: np.ndarray = np.zeros(self.size, dtype=bool)
+        if isinstance(user_oracle, Oracle) and user_oracle.steps:
+            self.stepped = user_oracle.stepped(self._probes(STEP_PROBES))
+        if isinstance(user_oracle, Oracle) and user_oracle.source.copied:
+            user_oracle.source.compare_precision(
+                self._probes(COPY_PROBES), "points of the allowed set"
+            )
 
     # -- what solvers ask ------------------------------------------------------------------------
 
@@ -599,6 +611,21 @@ class Problem:
     def __repr__(self) -> str:
         parts = [str(one) for one in self.set.members] + [one.description for one in self.imposed]
         return f"{self.sense} {self.objective_text} subject to {', '.join(parts) or 'nothing'}"
+
+    @property
+    def stepped_names(self) -> str:
+        """The stepped entries in the user's words; empty without any."""
+        places = np.flatnonzero(self.stepped).tolist()
+        names = [self.layout.describe(place) for place in places[:NAMED]]
+        return ", ".join(names) + (f" and {len(places) - NAMED} more" * (len(places) > NAMED))
+
+    def _probes(self, count: int) -> Rows:
+        """Return seeded points of C at which the model is tried."""
+        sizes, _ = self.column_sizes
+        centre = self.set.centre()
+        points = uniform_points(self.set, count, PROBE_SEED, centre, sizes, varied=True)
+        inside: Rows = self.set.project(points)
+        return inside
 
     def _refuse_unbounded(self) -> None:
         bounded = getattr(self.user_oracle, "bounded", ())

@@ -26,7 +26,7 @@ class BaseOracle(ABC):
     functions : int
         K, the number of scalar functions (the first is the objective).
     epsilon : float
-        Machine epsilon of the arithmetic inside: the relative precision of values.
+        Relative noise of values: the machine epsilon of the arithmetic inside, or more.
     smooth : bool or None
         False where the functions have kinks (ReLU, max-pooling, absolute values); None unknown.
     differentiable : bool

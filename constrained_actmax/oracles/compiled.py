@@ -8,11 +8,20 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, cast
 
+import numpy as np
+
 from constrained_actmax.errors import ModelError
 from constrained_actmax.objectives.base import Score
+from constrained_actmax.objectives.norm import GUARD
 from constrained_actmax.objectives.signature import Tensor
 from constrained_actmax.oracles.choices import fingerprint, recall, remember
-from constrained_actmax.oracles.graph import has_kinks, operations_between
+from constrained_actmax.oracles.graph import (
+    has_kinks,
+    has_steps,
+    is_rounding,
+    operations_between,
+)
+from constrained_actmax.oracles.precision import tolerance_of
 from constrained_actmax.oracles.source import XLA_CHOICES, Source
 
 UNROLLED = 16  # functions whose backward passes stand one after the other in the graph
@@ -22,7 +31,10 @@ XLA_MOST_FUNCTIONS = 4  # each adds a backward pass to what has to be compiled
 XLA_LONGEST_CALL = 0.005  # seconds: beyond, arithmetic and not overhead takes the time
 XLA_ADVANTAGE = 0.8  # XLA is taken where it needs less than this share of the time
 XLA_REPEATS = 9
-FLAT = frozenset(["Floor", "Ceil", "Round", "Rint", "FloorDiv", "Bucketize"])  # constant pieces
+XLA_COMPARED = 8  # rows at least, of two kinds, at which XLA's numbers are compared
+XLA_SPREAD = 0.05  # of the noise on the first kind, relative to an entry and absolute
+XLA_SEED = 20260
+XLA_ODD_ROWS = 0.25  # share of rows that rounding may put on the other side of a kink
 
 
 class Compiled:
@@ -48,8 +60,11 @@ class Compiled:
         self._names = list(names)
         self._concrete: dict[tuple[str, bool], Any] = {}
         self._callers: dict[tuple[str, bool], Callable[..., Any]] = {}
+        self._agreed: dict[tuple[str, int], float] = {}
         self._smooth: bool | None = None
+        self._steps: bool | None = None
         self.second_order: bool | None = None
+        self.noise: float | None = None  # relative, of the first function; where it was measured
 
     # -- what is compiled ------------------------------------------------------------------------
 
@@ -189,8 +204,16 @@ class Compiled:
         if self._smooth is None:
             graph = self.concrete("jacobian").graph  # which will be needed anyway
             operations = operations_between([graph.inputs[0]], [graph.outputs[0]])
-            self._smooth = not has_kinks(operations)
+            self._smooth = not has_kinks(operations) and not self.steps
         return self._smooth
+
+    @property
+    def steps(self) -> bool:
+        """Whether something between input and functions is constant between jumps."""
+        if self._steps is None:
+            graph = self.concrete("jacobian").graph
+            self._steps = has_steps(graph.inputs[0], [graph.outputs[0]])
+        return self._steps
 
     # -- XLA -------------------------------------------------------------------------------------
 
@@ -198,7 +221,13 @@ class Compiled:
         """Return whether XLA serves calls of this batch size; measured once for a model and size.
 
         XLA replaces many small kernels by one, which pays where overhead takes the time; its
-        convolutions are slower than oneDNN's on larger batches.
+        convolutions are slower than oneDNN's on larger batches. Wherever the choice comes from, its
+        numbers are compared with TensorFlow's once for each function and batch size.
+
+        Raises
+        ------
+        ModelError
+            If XLA was asked for and computes other numbers; "auto" goes on without it.
         """
         if setting is False or kind not in ("jacobian", "product"):
             return False
@@ -212,7 +241,7 @@ class Compiled:
                 choices[key] = self._compiles(kind, arguments)
             else:
                 choices[key] = self._chosen(kind, batch, arguments)
-        return choices[key]
+        return choices[key] and self._agrees(kind, setting, arguments)
 
     def _chosen(self, kind: str, batch: int, arguments: Sequence[Any]) -> bool:
         """Return the measured choice, from an earlier process where there was one.
@@ -225,6 +254,50 @@ class Compiled:
             known = self._measured(kind, batch, arguments)
             remember(name, known)
         return known and self._compiles(kind, arguments)
+
+    def _agrees(self, kind: str, setting: bool | str, arguments: Sequence[Any]) -> bool:
+        """Return whether XLA gives the numbers that TensorFlow gives without it."""
+        batch = int(arguments[0].shape[0])
+        if (kind, batch) not in self._agreed:
+            able = self._compiles(kind, arguments)
+            self._agreed[kind, batch] = self._disagreement(kind, arguments) if able else np.nan
+        difference = self._agreed[kind, batch]
+        if setting is True and difference > 0.0:
+            raise ModelError(
+                f"{self.source.name}: xla=True, but for {self._names[0]} XLA computes other values "
+                f"or derivatives than TensorFlow (relative difference {difference:.2g}); leave "
+                "xla= out."
+            )
+        return difference == 0.0
+
+    def _disagreement(self, kind: str, arguments: Sequence[Any]) -> float:
+        """Return the largest relative difference of XLA's values and derivatives; 0 if only noise.
+
+        Compared at the rows of this call, shaken because subgradients may differ where entries are
+        tied, and at draws from the unit cube; each function relative to its largest size over all
+        rows. Half of the digits have to agree, but where few rows differ by less than their size,
+        rounding has put them on the other side of a kink.
+        """
+        import tensorflow as tf
+
+        x = arguments[0].numpy()
+        rng = np.random.default_rng(XLA_SEED)
+        plain, fast = self.concrete(kind), self.concrete(kind, xla=True)
+        found: list[list[list[np.ndarray]]] = [[], []]
+        for _ in range(-(-XLA_COMPARED // (2 * max(1, len(x))))):
+            noise = XLA_SPREAD * rng.standard_normal((2, *x.shape))
+            for rows in (x * (1.0 + noise[0]) + noise[1], rng.uniform(size=x.shape)):
+                given = [tf.constant(rows), *arguments[1:]]
+                for function, kept in zip((plain, fast), found, strict=True):
+                    kept.append([np.array(one) for one in function(*given)])
+        epsilon, largest = self.source.epsilon, 0.0
+        ours, theirs = ([np.concatenate(part) for part in zip(*one, strict=True)] for one in found)
+        for expected, given_by_xla in zip(ours, theirs, strict=True):
+            relative = _relative(expected, given_by_xla, kind == "product", epsilon)
+            odd = relative > tolerance_of(self.source.precision)
+            if odd.mean() > XLA_ODD_ROWS or (relative > 1.0).any():
+                largest = max(largest, float(relative.max()))
+        return largest
 
     def _compiles(self, kind: str, arguments: Sequence[Any]) -> bool:
         import tensorflow as tf
@@ -252,6 +325,20 @@ class Compiled:
         ]
         took, plainly = (statistics.median(times) for times in zip(*pairs, strict=True))
         return bool(took < XLA_ADVANTAGE * plainly)
+
+
+def _relative(ours: np.ndarray, theirs: np.ndarray, total: bool, least: float) -> np.ndarray:
+    """Return the relative difference of each row, the largest of its functions, inf for NaN."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        same = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
+        difference = np.where(same, 0.0, theirs - ours)
+        size = np.where(np.isfinite(ours), ours, 0.0)
+        if ours.ndim == 3 or (total and ours.ndim == 2):
+            difference, size = (np.linalg.norm(one, axis=-1) for one in (difference, size))
+        relative = np.abs(difference) / np.maximum(np.max(np.abs(size), axis=0), least)
+    rows = np.where(np.isnan(relative), np.inf, relative).reshape(len(ours), -1)
+    worst: np.ndarray = rows.max(axis=1, initial=0.0)
+    return worst
 
 
 def _straight(concrete: Any) -> Callable[..., Any]:
@@ -339,9 +426,9 @@ def _without_gradient(x: Tensor, end: Tensor) -> str | None:
     from tensorflow.python.framework import ops
 
     for op in operations_between([x], [end]):
-        if op.type in ("ZerosLike", "OnesLike", "Fill", "BroadcastTo", "Greater", "Equal"):
+        if op.type in ("ZerosLike", "OnesLike", "Fill", "BroadcastTo") or GUARD in op.name:
             continue  # our own masks and guards
-        if op.type in FLAT or (op.type == "Cast" and not op.outputs[0].dtype.is_floating):
+        if is_rounding(op) or op.type == "Bucketize":
             return str(op.type)
         try:
             if ops.get_gradient_function(op) is None:

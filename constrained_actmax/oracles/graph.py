@@ -18,6 +18,14 @@ KINKED = frozenset(
     "SegmentMax UnsortedSegmentMax Dilation2D".split()
 )
 
+#: Operations whose outputs are constant between jumps. So is all that makes integers or booleans of
+#: floating-point numbers: casts, comparisons, `ArgMax`, `Bucketize`.
+STEPS = frozenset(
+    "Floor Ceil Round Rint Sign FloorDiv TruncateDiv FakeQuantWithMinMaxArgs "
+    "FakeQuantWithMinMaxVars FakeQuantWithMinMaxVarsPerChannel QuantizeAndDequantize "
+    "QuantizeAndDequantizeV2 QuantizeAndDequantizeV3 QuantizeAndDequantizeV4".split()
+)
+
 #: Operations that are linear or piecewise linear in the input, when their other operands are fixed:
 #: a network of nothing else grows without end.
 PIECEWISE_LINEAR = frozenset(
@@ -44,8 +52,13 @@ SHAPES = frozenset(["Shape", "ShapeN", "Size", "Rank"])
 SELECTIONS = frozenset(["Select", "SelectV2"])
 
 
-def operations_between(starts: Iterable[Tensor], ends: Iterable[Tensor]) -> list[Any]:
-    """Return the operations on paths from `starts` to `ends` that carry derivatives."""
+def operations_between(
+    starts: Iterable[Tensor], ends: Iterable[Tensor], *, stopped: bool = False
+) -> list[Any]:
+    """Return the operations on paths from `starts` to `ends` that carry derivatives.
+
+    With `stopped`, those on paths through `StopGradient` too.
+    """
     ends = list(ends)
     starts = list(starts)
     forward: set[Any] = set()
@@ -59,7 +72,7 @@ def operations_between(starts: Iterable[Tensor], ends: Iterable[Tensor]) -> list
     stack = [end.op for end in ends]
     while stack:
         op = stack.pop()
-        if op in forward and op not in found and op.type != "StopGradient":
+        if op in forward and op not in found and (stopped or op.type != "StopGradient"):
             found[op] = None
             stack += [given.op for given in op.inputs]
     return list(found)
@@ -89,6 +102,40 @@ def has_kinks(operations: Iterable[Any]) -> bool:
         if op.type in SELECTIONS and GUARD not in op.name and op.inputs[0].op in dependent:
             return True
     return bool(operation_types(op for op in operations if op.type not in SELECTIONS) & KINKED)
+
+
+def has_steps(start: Tensor, ends: Iterable[Tensor]) -> bool:
+    """Whether an operation on the way from `start` to `ends` is constant between jumps.
+
+    Rounding counts behind a `StopGradient` too, as quantizers write it; comparisons there are how a
+    log-sum-exp guards itself.
+    """
+    ends = list(ends)
+    if any(is_rounding(op) for op in operations_between([start], ends, stopped=True)):
+        return True
+    dependent = set(operations_between([start], ends))
+    for op in dependent:
+        numbers = any(
+            given.dtype.is_floating for given in op.inputs if _depends(given, start, dependent)
+        )
+        if not numbers or GUARD in op.name:
+            continue
+        for output in op.outputs:
+            whole = output.dtype.is_integer or output.dtype.is_bool
+            if whole and any(consumer in dependent for consumer in output.consumers()):
+                return True
+    return False
+
+
+def is_rounding(op: Any) -> bool:
+    """Whether an operation rounds: by name, or as a cast to integers."""
+    if op.type != "Cast":
+        return op.type in STEPS
+    return bool(op.inputs[0].dtype.is_floating and not op.outputs[0].dtype.is_floating)
+
+
+def _depends(tensor: Tensor, start: Tensor, dependent: set[Any]) -> bool:
+    return tensor is start or tensor.op in dependent
 
 
 def bounded_of(operations: list[Any], end: Tensor) -> Bounded:

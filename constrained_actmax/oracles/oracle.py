@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import weakref
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.errors import NonFiniteError, SpecificationError
+from constrained_actmax.errors import ModelError, NonFiniteError, SpecificationError
 from constrained_actmax.layout import Layout, Rows, Structure, Vector, flat
 from constrained_actmax.objectives.base import Objective, Score
 from constrained_actmax.objectives.bounded import Bounded
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.black_box import BlackBoxOracle
 from constrained_actmax.oracles.compiled import Compiled, Line, can_begin
+from constrained_actmax.oracles.precision import rounds_products
 from constrained_actmax.oracles.source import Source, chunks
 
 KEPT_STRUCTURES = 64  # compiled structures that one model keeps
+#: Points at which noise is measured, rows of the batch in which they stand, seed of both.
+NOISE_POINTS, NOISE_BATCH, NOISE_SEED = 5, 8, 20260
+#: Measured noise below so many machine epsilons is that of ordinary rounding.
+ORDINARY_NOISE = 4.0
+#: Calls that tell entries with steps from those without effect; what they leave open has steps.
+MOST_TRIALS = 512
 
 
 class Oracle(BaseOracle):
@@ -44,9 +52,12 @@ class Oracle(BaseOracle):
         Shape of the input without the batch axis, where the model leaves it open; with
         `preprocess`, the shape in front of it.
     precision : {"float32", "float64"}, optional
-        Work on a copy of the model in this precision. By default the model's own.
+        Work on a copy of the model in this precision, compared with the model layer by layer. By
+        default the model's own.
     xla : {"auto", True, False}, default "auto"
-        Whether XLA compiles the function. "auto" measures it once for a model and batch size.
+        Whether XLA compiles the function. "auto" measures it once for a model and batch size. Its
+        numbers are compared with TensorFlow's first: where they differ, "auto" leaves it out and
+        True raises ModelError.
     custom_objects : dict, optional
         Keras's own, for loading.
     safe_mode : bool, default True
@@ -73,7 +84,8 @@ class Oracle(BaseOracle):
     Raises
     ------
     ModelError
-        If the model is not a deterministic, differentiable function of each row of its input.
+        If the model is not a deterministic, differentiable function of each row of its input, or
+        its copy in another precision computes another function.
     SpecificationError
         If a name, an index or a shape does not fit the model.
 
@@ -162,7 +174,6 @@ class Oracle(BaseOracle):
         BaseOracle.__init__(self)
         self.source = source
         self.layout: Layout = source.layout
-        self.epsilon = source.epsilon
         self.xla = xla
         self.objectives: tuple[Objective, ...] = _objectives(objective)
         self._scores: tuple[Score, ...] = tuple(one.bind(source) for one in self.objectives)
@@ -204,10 +215,116 @@ class Oracle(BaseOracle):
 
     @property
     def smooth(self) -> bool | None:  # type: ignore[override]
-        """Whether the functions are continuously differentiable (ELU is, ReLU and SELU are not)."""
+        """Whether the functions are continuously differentiable: ELU is; ReLU, steps are not."""
         if not self._scores:
             return not self.source.kinked
         return self._functions().smooth
+
+    @property
+    def steps(self) -> bool:
+        """Whether something between input and functions is constant between jumps."""
+        return bool(self._scores) and self._functions().steps
+
+    def stepped(self, x: Rows) -> np.ndarray:
+        """Return which entries of the input reach a function through steps only.
+
+        Casts to integers, comparisons, rounding, `argmax`: between their jumps the derivative is
+        zero, and gradients see nothing.
+
+        Parameters
+        ----------
+        x : numpy.ndarray
+            Rows (B, n) at which the derivatives are looked at.
+
+        Returns
+        -------
+        numpy.ndarray of bool, shape (n,)
+
+        Notes
+        -----
+        The traced graph says whether there is such an operation at all; without one there are no
+        such entries. With one, an entry counts where the derivative of a function is exactly zero
+        at all rows, and its value changes when the entry takes other rows' numbers. So an entry
+        whose slopes all these rows miss is taken for one too. Not counted.
+        """
+        found = np.zeros(self.size, dtype=bool)
+        if not self.steps:
+            return found
+        values, jacobian = self._uncounted_rows(x)
+        size = np.maximum(1.0, np.max(np.abs(values), axis=0))
+        noise = ORDINARY_NOISE * self.source.epsilon * size
+        others = np.roll(x, 1, axis=0)
+        for function in range(self.functions):
+            flat = np.flatnonzero((jacobian[:, function] == 0).all(axis=0) & ~found)
+            groups = deque([flat] if flat.size else [])
+            for _ in range(MOST_TRIALS):  # a group that changes the value is halved
+                if not groups:
+                    break
+                group = groups.popleft()
+                moved = x.copy()
+                moved[:, group] = others[:, group]
+                change = np.abs(self._uncounted_rows(moved)[0] - values)[:, function]
+                if not (change > noise[function]).any():
+                    continue
+                if group.size == 1:
+                    found[group] = True
+                else:
+                    groups += np.array_split(group, 2)
+            for group in groups:
+                found[group] = True
+        return found
+
+    def _uncounted_rows(self, x: Rows) -> tuple[Rows, np.ndarray]:
+        """Return `_uncounted` of rows in calls of the size that the model takes."""
+        size = self.source.rows or len(x)
+        pieces = [(self._uncounted(piece), count) for piece, count in chunks(x, size)]
+        values, jacobian = (
+            np.concatenate([part[which][:count] for part, count in pieces]) for which in (0, 1)
+        )
+        return values, jacobian
+
+    @property
+    def epsilon(self) -> float:  # type: ignore[override]
+        """Relative noise of the objective's value: the machine epsilon, or more where measured.
+
+        Measured once for a compiled function, at seeded points of the unit cube: the median of
+        what changes when a point is evaluated alone and in a batch and, where TensorFlow may round
+        products to TensorFloat-32, of what differs from a copy in float64.
+        """
+        if not self._scores:
+            return self.source.epsilon
+        compiled = self._functions()
+        if compiled.noise is None:
+            measured = self._measured_noise()
+            ordinary = measured < ORDINARY_NOISE * self.source.epsilon
+            compiled.noise = self.source.epsilon if ordinary else measured
+        return compiled.noise
+
+    def _measured_noise(self) -> float:
+        """Return the median relative change of the objective's value, 0 where it is not finite."""
+        if self.source.rows is not None:  # there is one size of batch
+            return 0.0
+        x = np.random.default_rng(NOISE_SEED).uniform(size=(NOISE_BATCH, self.size))
+        beside = self._uncounted(x)[0][:NOISE_POINTS, 0]
+        alone = np.array([self._uncounted(row[np.newaxis])[0][0, 0] for row in x[:NOISE_POINTS]])
+        others = [alone]
+        if self.source.precision == "float32" and rounds_products():
+            options = {**self.options, "precision": "float64", "xla": False}
+            try:
+                exact = Oracle(self.model, self.objectives, **options)
+            except ModelError:  # there is no copy
+                pass
+            else:
+                others.append(exact.values(x[:NOISE_POINTS])[:, 0])
+        return max(_median_change(one, beside) for one in others)
+
+    def _uncounted(self, x: Rows) -> tuple[Rows, np.ndarray]:
+        """Return values and Jacobian at rows, without XLA, for the library's own questions."""
+        import tensorflow as tf
+
+        function = self._functions().concrete("jacobian")
+        values, jacobian = function(tf.constant(x), *self._parameters())
+        return values.numpy(), jacobian.numpy()
 
     @override
     def describe(self) -> dict[str, Any]:
@@ -488,6 +605,15 @@ def evaluate_together(oracles: Sequence[Oracle], x: Rows) -> tuple[Rows, np.ndar
         one.rows += 1
     values, jacobian = function(tf.constant(rows), *stacked)
     return values.numpy(), jacobian.numpy()
+
+
+def _median_change(values: Vector, others: Vector) -> float:
+    """Return the median relative difference, where finite; relative to 1 where values are small."""
+    finite = np.isfinite(values) & np.isfinite(others)
+    if not finite.any():
+        return 0.0
+    change = np.abs(values - others)[finite] / np.maximum(1.0, np.abs(others[finite]))
+    return float(np.median(change))
 
 
 def _objectives(objective: Any) -> tuple[Objective, ...]:

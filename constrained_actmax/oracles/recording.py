@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from constrained_actmax.objectives.signature import Tensor
+
+#: Gets a layer's path, the number of its call and its output; returns what the layer gives out.
+Replace = Callable[[str, int, Any], Any]
 
 
 @dataclass
@@ -46,8 +49,10 @@ def sublayers(layer: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 @contextmanager
-def recording(model: Any) -> Iterator[Records]:
+def recording(model: Any, replace: Replace | None = None) -> Iterator[Records]:
     """Record what the layers of a Keras model return while the context is open.
+
+    With `replace`, each layer gives out what that returns in its output's place.
 
     Keras calls ``layer.call``, so for the time of the context an instance attribute of that name
     stands before the method of the class. Losses that layers add are dropped at the end, since they
@@ -68,7 +73,7 @@ def recording(model: Any) -> Iterator[Records]:
     }
     try:
         for key, layer in layers.items():
-            layer.__dict__["call"] = _recorder(layer.call, paths[key], records)
+            layer.__dict__["call"] = _recorder(layer.call, paths[key], records, replace)
         yield records
     finally:
         for key, layer in layers.items():
@@ -80,10 +85,12 @@ def recording(model: Any) -> Iterator[Records]:
             layer._losses[:] = before
 
 
-def _recorder(call: Any, paths: list[str], records: Records) -> Any:
+def _recorder(call: Any, paths: list[str], records: Records, replace: Replace | None) -> Any:
     @functools.wraps(call)
     def recorded(*args: Any, **kwargs: Any) -> Any:
         output = call(*args, **kwargs)
+        if replace is not None:
+            output = replace(paths[0], len(records.outputs.get(paths[0], [])), output)
         for path in paths:
             calls = records.outputs.setdefault(path, [])
             records.order.append((path, len(calls)))

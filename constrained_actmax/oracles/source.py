@@ -26,6 +26,7 @@ from constrained_actmax.oracles.graph import (
     bounded_of,
     find_link,
     has_kinks,
+    has_steps,
     operation_types,
     operations_between,
 )
@@ -46,13 +47,17 @@ from constrained_actmax.oracles.network import (
 )
 from constrained_actmax.oracles.precision import (
     checked_precision,
+    compare_copy,
     copy_in_precision,
+    epsilon_of,
+    statistics_inputs,
     warn_of_half,
 )
 from constrained_actmax.oracles.recording import Records
 from constrained_actmax.oracles.scaling import Scaling
 
 PROBE_SEED = 20260
+PROBE_ROWS = 4  # of each kind of input at which a copy is compared with its model
 NOISE = 1e3  # times machine epsilon: what summation orders may change between batch sizes
 
 #: XLA's measured advantage for each model, structure and batch size; shared by all its oracles.
@@ -181,7 +186,7 @@ class Source(Signature):
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         precision = checked_precision(precision)
         shapes = checked_shapes(input_shape)
-        self.network, self.key = _network(
+        self.network, self.key, self._original = _network(
             model,
             None if preprocess is not None else shapes,
             precision,
@@ -202,8 +207,10 @@ class Source(Signature):
         self._labels = labels
         self._probe()
         self.precision = self._inner_precision()
-        self.epsilon = _epsilon(self.precision)
+        self.epsilon = epsilon_of(self.precision)
         self._check_rows()
+        if self.copied:
+            self._compare_copy()
 
     # -- shapes ----------------------------------------------------------------------------------
 
@@ -502,7 +509,9 @@ class Source(Signature):
     @property
     def kinked(self) -> bool:
         """Whether some output is not continuously differentiable in the input."""
-        return any(has_kinks(operations) for operations in self._head_operations.values())
+        return has_steps(self._trace.x, self._trace.heads.values()) or any(
+            has_kinks(operations) for operations in self._head_operations.values()
+        )
 
     @property
     def operation_count(self) -> int:
@@ -522,6 +531,50 @@ class Source(Signature):
             if name in found:
                 return name
         return "float64"
+
+    # -- a copy in another precision must be the same function -------------------------------------
+
+    @property
+    def copied(self) -> bool:
+        """Whether a copy of the user's model in another precision is asked in its place."""
+        return self._original is not None
+
+    def compare_precision(self, x: Rows, where: str) -> None:
+        """Compare the copy with the user's model at flat rows, where there is a copy.
+
+        Parameters
+        ----------
+        x : numpy.ndarray
+            Rows (B, n).
+        where : str
+            What these rows are, for the message.
+
+        Raises
+        ------
+        ModelError
+            If a layer of the copy computes another function; it is named.
+        """
+        original, network = self._original, self.network
+        if original is None or not isinstance(network, KerasNetwork):
+            return
+        for piece, _ in chunks(x, len(x) if self.rows is None else self.rows):
+            compare_copy(original, network, self.preprocessed(piece), where)
+
+    def _compare_copy(self) -> None:
+        """Compare a copy at plain inputs, and where the layers' own statistics say inputs lie."""
+        rng = np.random.default_rng(PROBE_SEED)
+        shape = PROBE_ROWS, self.layout.size
+        x = np.concatenate([rng.uniform(size=shape), rng.standard_normal(shape)])
+        self.compare_precision(x, "inputs between -3 and 3")
+        original, network = self._original, self.network
+        if original is None or not isinstance(network, KerasNetwork) or self.rows is not None:
+            return
+        for inputs in statistics_inputs(original, PROBE_SEED):
+            fixed = [
+                np.broadcast_to(part, (len(part), *np.shape(given)[1:]))
+                for part, given in zip(inputs, self.preprocessed(x[:1]), strict=True)
+            ]
+            compare_copy(original, network, fixed, "inputs of its layers' own statistics")
 
     # -- rows must not depend on each other, nor on chance ----------------------------------------
 
@@ -670,8 +723,11 @@ def _network(
     custom_objects: Mapping[str, Any] | None,
     safe_mode: bool,
     signature: str,
-) -> tuple[Network, Any]:
-    """Return the network of whatever the user gave, and the object that choices are cached for."""
+) -> tuple[Network, Any, KerasNetwork | None]:
+    """Return the network of whatever the user gave, with two more.
+
+    The object that choices are cached for, and the user's own model where the network is a copy.
+    """
     foresee_backend()
     import keras
     import tensorflow as tf
@@ -681,7 +737,7 @@ def _network(
         if is_saved_model(path):
             _refuse_precision(precision, path.name)
             concrete = load_signature(path, signature)
-            return GraphNetwork(concrete, path.name), concrete
+            return GraphNetwork(concrete, path.name), concrete, None
         needs_tensorflow_backend()
         loaded = load_keras(path, custom_objects, safe_mode)
         if shapes is None:
@@ -700,17 +756,17 @@ def _network(
         )
     if isinstance(model, tf.types.experimental.ConcreteFunction):
         _refuse_precision(precision, "a concrete function")
-    return function_network(model, shapes, precision), model
+    return function_network(model, shapes, precision), model, None
 
 
 def _keras_network(
     model: Any, shapes: Any, precision: str | None, custom_objects: Mapping[str, Any] | None
-) -> tuple[Network, Any]:
+) -> tuple[Network, Any, KerasNetwork | None]:
     network = KerasNetwork(model, shapes)
-    if precision is not None and set(network.dtypes) != {precision}:
-        model = copy_in_precision(model, precision, custom_objects)
-        network = KerasNetwork(model, shapes)
-    return network, model
+    if precision is None or set(network.dtypes) == {precision}:
+        return network, model, None
+    twin = copy_in_precision(model, precision, custom_objects)
+    return KerasNetwork(twin, shapes), twin, network
 
 
 def _refuse_precision(precision: str | None, name: str) -> None:
@@ -768,9 +824,3 @@ def _double(tensor: Tensor) -> Tensor:
     import tensorflow as tf
 
     return tf.cast(tensor, tf.float64)
-
-
-def _epsilon(name: str) -> float:
-    if name == "bfloat16":
-        return 2.0**-7
-    return float(np.finfo(name).eps)
