@@ -161,6 +161,8 @@ class Source(Signature):
         Its machine epsilon.
     compiled : OrderedDict
         Compiled functions by structure.
+    readings : dict
+        What was read of the network's affine parts, by structure, or why it was not.
     traces : int
         How often one of them was traced.
     """
@@ -197,6 +199,7 @@ class Source(Signature):
         if precision is None:
             warn_of_half(self.name, dtypes)
         self.compiled: OrderedDict[Any, Any] = OrderedDict()
+        self.readings: dict[Any, Any] = {}
         self.traces = 0
         self.heads = ()
         self._labels = labels
@@ -498,6 +501,18 @@ class Source(Signature):
                 f"{self.name}: a function of unknown rank; let it give (B,) or (B, m)."
             )
         return tuple(shape.as_list())
+
+    def layer_of(self, operation: str) -> str:
+        """Return the path of the layer in which an operation of this name was traced."""
+        scopes: dict[str, str] = {}
+        for path, tensor in self._trace.records.named().items():
+            name = getattr(tensor, "name", "")
+            scopes.setdefault(name.rpartition("/")[0], path)
+        scope = operation
+        while scope := scope.rpartition("/")[0]:
+            if scope in scopes:
+                return f"layer {scopes[scope]!r}"
+        return f"{operation!r}"
 
     @property
     def kinked(self) -> bool:

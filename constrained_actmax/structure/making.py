@@ -1,0 +1,50 @@
+"""The structure of an oracle's functions: read once for a model, with each oracle's numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from constrained_actmax.errors import RefusedError
+from constrained_actmax.layout import Rows
+from constrained_actmax.structure.reading import Reading
+from constrained_actmax.structure.structure import PROBE_SEED, PROBES, Structure
+
+if TYPE_CHECKING:
+    from constrained_actmax.oracles.oracle import Oracle
+
+
+def structure_of(oracle: Oracle) -> Structure:
+    """Return the structure of an oracle's functions, or of its model's heads.
+
+    Raises
+    ------
+    RefusedError
+        If it cannot be read.
+    """
+    source = oracle.source
+    bound = bool(oracle.objectives)
+    key = oracle.structure_key[1]
+    if key not in source.readings:
+        try:
+            if bound:
+                concrete = oracle._functions().concrete("values")
+                names = ["functions"]
+            else:
+                concrete = source.outputs
+                names = sorted(head.name for head in source.heads)
+            source.readings[key] = Reading(concrete, names, source.rows, source.layer_of)
+        except RefusedError as refusal:
+            source.readings[key] = f"{source.name}: {refusal}"
+    reading = source.readings[key]
+    if isinstance(reading, str):
+        raise RefusedError(reading)
+
+    def deployed(x: Rows) -> dict[str, Any]:
+        return {"functions": oracle._values(x)} if bound else source.run(x)
+
+    parameters = oracle._parameters() if bound else []
+    structure = Structure(reading, parameters, deployed)
+    structure.check(np.random.default_rng(PROBE_SEED).uniform(size=(PROBES, oracle.size)))
+    return structure
