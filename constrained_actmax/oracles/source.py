@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -502,17 +503,19 @@ class Source(Signature):
             )
         return tuple(shape.as_list())
 
-    def layer_of(self, operation: str) -> str:
-        """Return the path of the layer in which an operation of this name was traced."""
+    def layer_of(self, operation: str) -> str | None:
+        """Return the path of the layer in which an operation of this name was traced, if any."""
+        records = self._trace.records
         scopes: dict[str, str] = {}
-        for path, tensor in self._trace.records.named().items():
-            name = getattr(tensor, "name", "")
-            scopes.setdefault(name.rpartition("/")[0], path)
+        for path, tensor in records.named().items():
+            scopes.setdefault(getattr(tensor, "name", "").rpartition("/")[0], path)
         scope = operation
         while scope := scope.rpartition("/")[0]:
-            if scope in scopes:
-                return f"layer {scopes[scope]!r}"
-        return f"{operation!r}"
+            last = re.sub(r"_\d+$", "", scope.rpartition("/")[2])  # Keras numbers its calls
+            named = [path for path in records.layers if path.rpartition("/")[2] == last]
+            if scope in scopes or named:
+                return scopes[scope] if scope in scopes else named[0]
+        return None
 
     @property
     def kinked(self) -> bool:

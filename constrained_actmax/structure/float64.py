@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from constrained_actmax.errors import RefusedError
 from constrained_actmax.objectives.signature import Tensor
-from constrained_actmax.structure.operations import JOINT, LINEAR_IN, PRODUCTS
+from constrained_actmax.structure.operations import JOINT, LINEAR_IN, PRODUCTS, SINGLE
 
 SMALL = 16  # entries of a constant that stays in the graph; larger ones are held once and captured
 
 Array = npt.NDArray[Any]
+
+#: Raises for the name and the type of an operation, and why it is refused.
+Refuse: TypeAlias = Callable[[str, str, str], NoReturn]
 
 
 class Float64Graph:
@@ -28,6 +30,8 @@ class Float64Graph:
     ----------
     concrete : tensorflow.types.experimental.ConcreteFunction
         Takes x (B, n) and parameters.
+    refuse : callable
+        Raises for an operation's name and type, and why.
 
     Attributes
     ----------
@@ -41,14 +45,14 @@ class Float64Graph:
         What the function returns.
     """
 
-    def __init__(self, concrete: Any) -> None:
+    def __init__(self, concrete: Any, refuse: Refuse) -> None:
         import tensorflow as tf
         from tensorflow.python.framework.convert_to_constants import (
             convert_variables_to_constants_v2,
         )
 
         frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
-        written = _Rewriting(frozen.graph)
+        written = _Rewriting(frozen.graph, refuse)
         self._nodes: dict[str, Any] = {node.name: node for node in written.definition.node}
         self._weights: dict[str, Tensor] = {
             name: tf.constant(value) for name, value in written.weights.items()
@@ -58,12 +62,7 @@ class Float64Graph:
         del self._empty.node[:]
         self.graph = tf.Graph()
         with self.graph.as_default():
-            try:
-                tf.graph_util.import_graph_def(written.definition, name="")
-            except ValueError as error:  # an operation that does not exist in float64
-                raise RefusedError(
-                    f"the network cannot be computed in float64: {str(error).splitlines()[0]}"
-                ) from error
+            tf.graph_util.import_graph_def(written.definition, name="")
         names = [tensor.name for tensor in frozen.inputs]
         self.x, *self.parameters = [self.graph.get_tensor_by_name(name) for name in names]
         self.outputs = [self.graph.get_tensor_by_name(tensor.name) for tensor in frozen.outputs]
@@ -188,7 +187,7 @@ class Float64Graph:
                 if dependent(name) or op.inputs[place].dtype != tf.float64:
                     continue
                 wrapped = tf.compat.v1.NodeDef(
-                    name=f"{node.name}/absolute_{place}", op="Abs", input=[name]
+                    name=f"{node.name}/float64/absolute_{place}", op="Abs", input=[name]
                 )
                 wrapped.attr["T"].type = tf.float64.as_datatype_enum
                 extra.append(wrapped)
@@ -201,10 +200,11 @@ class Float64Graph:
 class _Rewriting:
     """A graph definition in float64, and its larger constants."""
 
-    def __init__(self, graph: Any) -> None:
+    def __init__(self, graph: Any, refuse: Refuse) -> None:
         import tensorflow as tf
 
         self._graph = graph
+        self._refuse = refuse
         self._double = tf.float64.as_datatype_enum
         self._floats = {kind.as_datatype_enum for kind in (tf.float32, tf.float16, tf.bfloat16)}
         self.weights: dict[str, Array] = {}
@@ -237,7 +237,11 @@ class _Rewriting:
         elif node.op in ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"):
             return self._normalisation(node)
         elif node.op in ("ResizeBilinear", "ResizeBicubic"):
-            return self._resizing(node)
+            return self._separable(node, self._resizing(node))
+        elif node.op in SINGLE:
+            self._refuse(node.name, node.op, "does not exist in float64")
+        elif node.op == "AvgPool3D":
+            return self._separable(node, self._averages(node))
         return [node]
 
     def _widen(self, node: Any) -> None:
@@ -284,11 +288,8 @@ class _Rewriting:
         """Write batch normalisation as (x - mean) (gamma / sqrt(variance + epsilon)) + beta."""
         x, gamma, beta, mean, variance = node.input[:5]
         if node.attr["is_training"].b:
-            raise RefusedError(
-                f"{node.name} normalises by the statistics of the batch; call the model with "
-                "training=False."
-            )
-        name = node.name
+            self._refuse(node.name, node.op, "normalises by the statistics of the batch")
+        name = f"{node.name}/float64"
         channels = self._graph.get_tensor_by_name(full_name(mean)).shape[0]
         first = node.attr["data_format"].s == b"NCHW"
         shape = [channels, 1, 1] if first else [channels]
@@ -306,38 +307,66 @@ class _Rewriting:
             *nodes,
             self._node(f"{name}/centred", "Sub", [x, f"{name}/mean_shaped"]),
             self._node(f"{name}/scaled", "Mul", [f"{name}/centred", f"{name}/factor_shaped"]),
-            self._node(name, "AddV2", [f"{name}/scaled", f"{name}/beta_shaped"]),
+            self._node(node.name, "AddV2", [f"{name}/scaled", f"{name}/beta_shaped"]),
         ]
 
-    def _resizing(self, node: Any) -> list[Any]:
-        """Write a separable resizing as one matrix over rows and one over columns."""
+    def _resizing(self, node: Any) -> dict[int, Array]:
+        """Return the matrices of a resizing over rows and over columns."""
         import tensorflow as tf
 
-        op = self._graph.get_operation_by_name(node.name)
-        before, after = op.inputs[0].shape.as_list(), op.outputs[0].shape.as_list()
-        if None in (*before[1:], *after[1:]):
-            raise RefusedError(f"{node.name} resizes to a size that is not known beforehand.")
         resize = {
             "ResizeBilinear": tf.raw_ops.ResizeBilinear,
             "ResizeBicubic": tf.raw_ops.ResizeBicubic,
         }[node.op]
-        nodes, current = [], node.input[0]
-        for axis, equation in ((1, "ph,bhwc->bpwc"), (2, "pw,bhwc->bhpc")):
-            count, target = before[axis], after[axis]
-            unit = np.eye(count, dtype=np.float32)[np.newaxis, :, np.newaxis]
+        before, after = self._lengths(node)
+        matrices = {}
+        for axis in (1, 2):
+            unit = np.eye(before[axis], dtype=np.float32)[np.newaxis, :, np.newaxis]
             resized = resize(
                 images=unit,
-                size=[target, 1],
+                size=[after[axis], 1],
                 align_corners=node.attr["align_corners"].b,
                 half_pixel_centers=node.attr["half_pixel_centers"].b,
             )
-            matrix = np.asarray(resized)[0, :, 0].astype(np.float64)
-            last = axis == 2
-            name = node.name if last else f"{node.name}/rows"
-            nodes.append(self._new_constant(f"{node.name}/matrix_{axis}", matrix))
-            product = self._node(name, "Einsum", [f"{node.name}/matrix_{axis}", current])
+            matrices[axis] = np.asarray(resized)[0, :, 0].astype(np.float64)
+        return matrices
+
+    def _averages(self, node: Any) -> dict[int, Array]:
+        """Return the matrices of average pooling over each axis; padding is left out of means."""
+        before, after = self._lengths(node)
+        matrices = {}
+        for axis, window in enumerate(node.attr["ksize"].list.i):
+            if window == 1 and before[axis] == after[axis]:
+                continue
+            step = node.attr["strides"].list.i[axis]
+            whole = (after[axis] - 1) * step + window - before[axis]
+            pad = max(whole, 0) // 2 if node.attr["padding"].s == b"SAME" else 0
+            start = np.arange(after[axis])[:, np.newaxis] * step - pad
+            place = np.arange(before[axis])
+            inside = (place >= start) & (place < start + window)
+            matrices[axis] = inside / inside.sum(axis=1, keepdims=True)
+        return matrices
+
+    def _lengths(self, node: Any) -> tuple[list[int], list[int]]:
+        op = self._graph.get_operation_by_name(node.name)
+        before, after = op.inputs[0].shape.as_list(), op.outputs[0].shape.as_list()
+        if None in (*before[1:], *after[1:]):
+            self._refuse(node.name, node.op, "gives a size that is not known beforehand")
+        return before, after
+
+    def _separable(self, node: Any, matrices: Mapping[int, Array]) -> list[Any]:
+        """Write an operation as one matrix for each axis that it acts on."""
+        rank = len(self._graph.get_operation_by_name(node.name).inputs[0].shape)
+        letters = "abcde"[:rank]
+        nodes, current = [], node.input[0]
+        for axis, matrix in matrices.items():
+            last = axis == max(matrices)
+            name = node.name if last else f"{node.name}/float64/axis_{axis}"
+            nodes.append(self._new_constant(f"{node.name}/float64/matrix_{axis}", matrix))
+            product = self._node(name, "Einsum", [f"{node.name}/float64/matrix_{axis}", current])
             product.attr["N"].i = 2
-            product.attr["equation"].s = equation.encode()
+            old, new = letters[axis], letters.replace(letters[axis], "z")
+            product.attr["equation"].s = f"z{old},{letters}->{new}".encode()
             nodes.append(product)
             current = name
         return nodes

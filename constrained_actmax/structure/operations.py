@@ -12,7 +12,7 @@ JOINT = frozenset(
 LINEAR_IN: dict[str, frozenset[int]] = {
     **dict.fromkeys(
         "Conv2D Conv3D DepthwiseConv2dNative RealDiv DivNoNan Reshape Transpose Squeeze ExpandDims "
-        "Slice StridedSlice Pad MirrorPad Mean Sum AvgPool AvgPool3D GatherV2 GatherNd Tile "
+        "Slice StridedSlice Pad MirrorPad Mean Sum AvgPool GatherV2 GatherNd Tile "
         "BroadcastTo Unpack SplitV ReverseV2 Roll Cumsum SpaceToDepth DepthToSpace SpaceToBatchND "
         "BatchToSpaceND ResizeNearestNeighbor MatrixBandPart MatrixDiagPartV3".split(),
         frozenset([0]),
@@ -74,6 +74,11 @@ HOMOGENEOUS = frozenset(
 SCALING = frozenset(["Mul", "RealDiv"])
 
 PASSING = frozenset(["Identity", "IdentityN", "Snapshot", "CheckNumerics", "EnsureShape", "Cast"])
+
+#: Operations that TensorFlow has in single precision alone.
+SINGLE = frozenset(
+    "MaxPool3D LRN FractionalMaxPool FractionalAvgPool CropAndResize ScaleAndTranslate".split()
+)
 
 LOOPS = frozenset(["While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase"])
 CALLS = frozenset(

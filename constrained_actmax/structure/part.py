@@ -242,13 +242,15 @@ class Part:
         import tensorflow as tf
 
         count = len(arrays[0])
+        if count == 0:
+            arrays = [np.zeros((1, array.shape[1])) for array in arrays]
         fixed = self._affine.rows
         most = max(1, ENTRIES // self._affine.widest)
-        size = fixed or min(count, most) or 1
+        size = fixed or min(max(count, 1), most)
         pieces = []
-        for start in range(0, count, size):
+        for start in range(0, max(count, 1), size):
             cut = [array[start : start + size] for array in arrays]
-            length = len(cut[0])
+            length = min(len(cut[0]), count)
             if fixed is not None:
                 cut = [chunks(array, size)[0][0] for array in cut]
             results = function(*map(tf.constant, cut), *self._parameters)
@@ -263,7 +265,8 @@ def weighted(rows: Array, values: Vector) -> Vector:
     """Return rows @ values, where 0 times infinity is 0."""
     if np.isfinite(values).all():
         return np.asarray(rows @ values)
-    return np.asarray(np.where(rows == 0.0, 0.0, rows * values).sum(axis=-1))
+    products = np.multiply(rows, values, where=rows != 0.0, out=np.zeros_like(rows))
+    return np.asarray(products.sum(axis=-1))
 
 
 def entries(shape: Sequence[int]) -> int:

@@ -14,7 +14,9 @@ from constrained_actmax.structure.nonlinearities import CURVES
 from constrained_actmax.structure.operations import (
     ELEMENTWISE,
     HOMOGENEOUS,
+    JOINT,
     PASSING,
+    PRODUCTS,
     SCALING,
 )
 
@@ -35,8 +37,6 @@ MADE_OF: dict[str, frozenset[str]] = {
     "hard_silu": frozenset("Mul Relu6 Add AddV2 RealDiv Relu Minimum Maximum ClipByValue".split()),
     "elu": frozenset("Elu SelectV2 Select Greater GreaterEqual Mul Exp Expm1 Sub".split()),
 }
-
-LINEAR_TYPES = frozenset("Add AddV2 AddN Sub Neg Mul RealDiv DivNoNan".split()) | PASSING
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +130,7 @@ class Patterns:
         region = self._region(tensor, before)
         types = {op.type for op in region} - PASSING
         varies = any(one.name in self._varying for op in region for one in op.inputs)
-        if varies or types <= LINEAR_TYPES - {"Mul"}:
+        if varies or not any(self._bends(op) for op in region):
             return None
         if types <= HOMOGENEOUS and self._scales_only(region):
             below, above = self._values(tensor, before, [-1.0, 1.0])
@@ -146,6 +146,12 @@ class Patterns:
                 found[tensor.op] = None
                 stack += self.inputs(tensor)
         return list(found)
+
+    def _bends(self, op: Any) -> bool:
+        """Whether an operation of a region is not affine."""
+        if op.type in PRODUCTS:
+            return sum(one.name in self._dependent for one in op.inputs) > 1
+        return op.type not in JOINT | SCALING
 
     def _scales_only(self, region: list[Any]) -> bool:
         """Whether operands that do not depend on the input only multiply or divide."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -64,7 +64,7 @@ class Reading:
     rows : int or None
         The number of points of a call, where the model fixes it.
     layer_of : callable
-        Gives the layer of an operation's name.
+        Gives the layer of an operation's name, or None.
 
     Attributes
     ----------
@@ -86,11 +86,11 @@ class Reading:
         concrete: Any,
         names: Sequence[str],
         rows: int | None,
-        layer_of: Callable[[str], str],
+        layer_of: Callable[[str], str | None],
     ) -> None:
         self._layer_of = layer_of
         self._rows = rows
-        self.graph = graph = Float64Graph(concrete)
+        self.graph = graph = Float64Graph(concrete, self._refuse_named)
         operations = graph.graph.get_operations()
         self._position = {op.name: place for place, op in enumerate(operations)}
         self._dependent = _reached(operations, [graph.x])
@@ -169,8 +169,8 @@ class Reading:
 
     def _check_affine(self, tensor: Tensor) -> None:
         op = tensor.op
-        if op.type in LOOPS:
-            self._refuse(op, "is a loop or a branch")
+        if op.type in LOOPS or op.type.startswith("TensorList"):
+            self._refuse(op, "belongs to a loop or a branch")
         if op.type in CALLS:
             self._refuse(op, "hides its operations in a nested call")
         if not tensor.dtype.is_floating:
@@ -188,11 +188,15 @@ class Reading:
             self._refuse(op, "multiplies two tensors that depend on the input")
         self._refuse(op, "is neither affine nor a nonlinear operation that is read")
 
-    def _refuse(self, op: Any, why: str) -> None:
-        layer = self._layer_of(op.name)
+    def _refuse(self, op: Any, why: str) -> NoReturn:
+        self._refuse_named(op.name, op.type, why)
+
+    def _refuse_named(self, name: str, kind: str, why: str) -> NoReturn:
+        layer = self._layer_of(name)
         raise RefusedError(
-            f"{layer}: the operation {op.type} {why}, so the network is not read as affine parts "
-            "between elementwise nonlinear ones."
+            f"{f'layer {layer!r}' if layer else repr(name)}: the operation {kind} {why}, so the "
+            "network cannot be read as affine parts between elementwise nonlinear ones; methods "
+            "that need gradients alone take it."
         )
 
     # -- sizes -------------------------------------------------------------------------------------
@@ -264,7 +268,7 @@ class Reading:
 
     def _nonlinearity(self, cut: Cut) -> Nonlinearity:
         op = cut.after.op
-        name = self._layer_of(op.name)
+        name = self._layer_of(op.name) or op.name
         size = sum(self._size(one) for one in cut.before)
         units = self._size(cut.after)
         if cut.total is not None:
@@ -301,7 +305,7 @@ class Reading:
             (tensor,) = self._patterns.inputs(tensor)
         low, high = np.full(size, -np.inf), np.full(size, np.inf)
         for op in reversed(chain):
-            least, most = self._bounds(op, size)
+            least, most = self._bounds(op, self._shapes[cut.after.name])
             low, high = np.clip(low, least, most), np.clip(high, least, most)
         zeros, ones = np.zeros(size), np.ones(size)
         if np.isinf(high).all():
@@ -314,7 +318,7 @@ class Reading:
             slopes, offsets = [zeros, ones, zeros], [low, zeros, high]
         return Pieces(name, kind, size, size, np.stack(kinks), np.stack(slopes), np.stack(offsets))
 
-    def _bounds(self, op: Any, size: int) -> tuple[Any, Any]:
+    def _bounds(self, op: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
         if op.type == "Relu":
             return 0.0, np.inf
         if op.type == "Relu6":
@@ -323,20 +327,21 @@ class Reading:
         given = self._patterns.inputs(tensor)
         if given[0].shape.as_list() != tensor.shape.as_list():
             self._refuse(op, "spreads one number over several")
-        fixed = [self._fixed(op, one, size) for one in op.inputs if one is not given[0]]
+        fixed = [self._fixed(op, one, shape) for one in op.inputs if one is not given[0]]
         if op.type == "ClipByValue":
             return fixed[0], fixed[1]
         return (fixed[0], np.inf) if op.type == "Maximum" else (-np.inf, fixed[0])
 
-    def _fixed(self, op: Any, tensor: Tensor, size: int) -> Array:
+    def _fixed(self, op: Any, tensor: Tensor, shape: tuple[int, ...]) -> Array:
         """Return a constant operand for each entry of one point."""
         if tensor.name in self._varying:
             self._refuse(op, "bends where a parameter says")
         if tensor.name in self._dependent:
             self._refuse(op, "bends where the input says")
         (value,) = self.graph.function([tensor], [])()
-        shape = self._shapes[op.outputs[0].name]
-        return np.array(np.broadcast_to(value, shape)).ravel()[:size]
+        return np.array(np.broadcast_to(value, shape)).ravel()[
+            : entries(shape) // (self._rows or 1)
+        ]
 
     def _members(self, cut: Cut) -> Array:
         op = cut.after.op

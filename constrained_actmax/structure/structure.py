@@ -172,7 +172,8 @@ class Structure:
         Parameters
         ----------
         signature : tuple of numpy.ndarray
-            Of B points, from `signature`, perhaps with sides crossed.
+            Of B points, from `signature`, perhaps with sides crossed. An empty one, of a network
+            without nonlinearities, stands for B = 1.
         part : Part
             One of `parts` (pre-activations) or `outputs`.
         rows : numpy.ndarray, shape (m, size) or (B, m, size), optional
@@ -239,6 +240,7 @@ def _checked(part: Part, values: dict[int, Rows], rng: np.random.Generator, name
     scale = terms + np.abs(direct) + np.finfo(np.float64).tiny
     if (np.abs(total - direct) > AGREEMENT * scale).any():
         raise ModelError(f"{name}: what leads to it is not the affine function that was read.")
-    if (np.abs(z[:1] - first)[finite[:1]] > AGREEMENT * np.abs(z[finite]).max(initial=1.0)).any():
+    apart = np.abs(z[:1][finite[:1]] - first[finite[:1]])
+    if (apart > AGREEMENT * np.abs(z[finite]).max(initial=1.0)).any():
         raise ModelError(f"{name}: what leads to it mixes the rows of a batch.")
     return z
