@@ -162,7 +162,7 @@ class Source(Signature):
         Its machine epsilon.
     compiled : OrderedDict
         Compiled functions by structure.
-    readings : dict
+    readings : OrderedDict
         What was read of the network's affine parts, by structure, or why it was not.
     traces : int
         How often one of them was traced.
@@ -200,7 +200,7 @@ class Source(Signature):
         if precision is None:
             warn_of_half(self.name, dtypes)
         self.compiled: OrderedDict[Any, Any] = OrderedDict()
-        self.readings: dict[Any, Any] = {}
+        self.readings: OrderedDict[Any, Any] = OrderedDict()
         self.traces = 0
         self.heads = ()
         self._labels = labels

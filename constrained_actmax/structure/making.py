@@ -11,6 +11,8 @@ from constrained_actmax.layout import Rows
 from constrained_actmax.structure.reading import Reading
 from constrained_actmax.structure.structure import PROBE_SEED, PROBES, Structure
 
+KEPT = 8  # readings of one model, each with its weights in float64
+
 if TYPE_CHECKING:
     from constrained_actmax.oracles.oracle import Oracle
 
@@ -37,14 +39,25 @@ def structure_of(oracle: Oracle) -> Structure:
             source.readings[key] = Reading(concrete, names, source.rows, source.layer_of)
         except RefusedError as refusal:
             source.readings[key] = f"{source.name}: {refusal}"
+        while len(source.readings) > KEPT:
+            source.readings.popitem(last=False)
     reading = source.readings[key]
     if isinstance(reading, str):
         raise RefusedError(reading)
 
     def deployed(x: Rows) -> dict[str, Any]:
-        return {"functions": oracle._values(x)} if bound else source.run(x)
+        if not bound:
+            return source.run(x)
+        uncounted = oracle.with_objectives(oracle.objectives)
+        return {"functions": uncounted.values(x)}
 
     parameters = oracle._parameters() if bound else []
     structure = Structure(reading, parameters, deployed)
     structure.check(np.random.default_rng(PROBE_SEED).uniform(size=(PROBES, oracle.size)))
+    if not structure.difference <= oracle.epsilon**0.5:
+        raise RefusedError(
+            f"{source.name}: in float64 its values differ from the model's own by "
+            f"{structure.difference:.1e} of the largest, so what holds for one says little of the "
+            "other; methods that need gradients alone take it."
+        )
     return structure

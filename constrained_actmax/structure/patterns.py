@@ -218,8 +218,8 @@ class Patterns:
             return inner, float((inside[0] / c - 1) / inner**2)
         return float(abs(inside[0]) * (np.sqrt(2) if kind == "gelu" else 1.0)), 1.0
 
-    def log_sum_exp(self, tensor: Tensor) -> Tensor | None:
-        """Return the sum over exponentials in log(sum(exp(z - m))) + m, for any m, or None.
+    def log_sum_exp(self, tensor: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return z and the axes of the sum in log(sum(exp(z - m))) + m, for any m, or None.
 
         The value is that of the log-sum-exp of z whatever m is, as long as it is the same in both
         places and constant over the axes of the sum.
@@ -238,7 +238,7 @@ class Patterns:
                 continue
             difference = self._passed(exponential.op.inputs[0])
             if difference.op.type == "Sub" and self._passed(difference.op.inputs[1]) is shift:
-                return total
+                return difference.op.inputs[0], total.op.inputs[1]
         return None
 
     def _passed(self, tensor: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ class Cut:
     after: Tensor
     before: tuple[Tensor, ...]
     match: Match | None = None
-    total: Tensor | None = None  # of a log-sum-exp
+    axes: Tensor | None = None  # of a log-sum-exp
 
 
 class Reading:
@@ -139,10 +139,9 @@ class Reading:
         """Return the nonlinear operation that a tensor comes from, or None where it is affine."""
         kind = tensor.op.type
         given = self._patterns.inputs(tensor)
-        total = self._patterns.log_sum_exp(tensor)
-        if total is not None:
-            difference = self._patterns._passed(total.op.inputs[0]).op.inputs[0]
-            return Cut(tensor, (self._patterns._passed(difference).op.inputs[0],), total=total)
+        exponentials = self._patterns.log_sum_exp(tensor)
+        if exponentials is not None:
+            return Cut(tensor, (exponentials[0],), axes=exponentials[1])
         match = self._patterns.match(tensor)
         if match is not None:
             return Cut(tensor, (match.before,), match)
@@ -271,9 +270,9 @@ class Reading:
         name = self._layer_of(op.name) or op.name
         size = sum(self._size(one) for one in cut.before)
         units = self._size(cut.after)
-        if cut.total is not None:
-            axes = cut.total.op.inputs[1]
-            return LogSumExp(name, "logsumexp", size, units, self._reduced(op, cut.before[0], axes))
+        if cut.axes is not None:
+            members = self._reduced(op, cut.before[0], cut.axes)
+            return LogSumExp(name, "logsumexp", size, units, members)
         if cut.match is not None:
             return self._matched(cut.match, name, size)
         if op.type in CLIPS and len(self._patterns.inputs(cut.after)) == 1:

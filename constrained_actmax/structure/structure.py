@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from constrained_actmax.errors import ModelError
+from constrained_actmax.errors import RefusedError
 from constrained_actmax.layout import Rows
 from constrained_actmax.objectives.signature import Tensor
 from constrained_actmax.structure.nonlinearities import Nonlinearity
@@ -66,11 +66,6 @@ class Structure:
     difference : float
         The largest distance between these values and the deployed model's at a few seeded points,
         relative to the largest value.
-
-    Raises
-    ------
-    ModelError
-        If the parts do not reproduce the model.
     """
 
     def __init__(
@@ -195,11 +190,11 @@ class Structure:
     # -- checks ------------------------------------------------------------------------------------
 
     def check(self, x: Rows) -> None:
-        """Compare the parts with the model at points (B, n).
+        """Compare the parts with each other, forward and transposed, at points (B, n).
 
         Raises
         ------
-        ModelError
+        RefusedError
             If a part is not affine, or mixes rows, or values do not agree.
         """
         rng = np.random.default_rng(PROBE_SEED)
@@ -239,8 +234,8 @@ def _checked(part: Part, values: dict[int, Rows], rng: np.random.Generator, name
     direct = np.where(finite, v * np.where(finite, z, 0.0), 0.0).sum(axis=1)
     scale = terms + np.abs(direct) + np.finfo(np.float64).tiny
     if (np.abs(total - direct) > AGREEMENT * scale).any():
-        raise ModelError(f"{name}: what leads to it is not the affine function that was read.")
+        raise RefusedError(f"{name}: what leads to it is not the affine function that was read.")
     apart = np.abs(z[:1][finite[:1]] - first[finite[:1]])
     if (apart > AGREEMENT * np.abs(z[finite]).max(initial=1.0)).any():
-        raise ModelError(f"{name}: what leads to it mixes the rows of a batch.")
+        raise RefusedError(f"{name}: what leads to it mixes the rows of a batch.")
     return z

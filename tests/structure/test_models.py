@@ -141,6 +141,43 @@ def test_custom_and_stopped_gradients_do_not_count() -> None:
     np.testing.assert_allclose(slopes[0], 4 * np.eye(2))
 
 
+def test_a_batch_axis_that_moves_is_refused() -> None:
+    @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.float64)])
+    def network(x: Any) -> Any:
+        return tf.transpose(tf.nn.relu(tf.transpose(x)))
+
+    refusal = cax.Oracle(network).structure_refusal()
+    assert refusal is not None
+    assert "does not keep the batch axis in front" in refusal
+
+
+def test_the_check_finds_a_part_that_is_not_the_affine_function_read() -> None:
+    structure = cax.Oracle(samples.dense("relu", None)).structure()
+    x = samples.points("dense", 6)
+    structure.check(x)
+    structure.parts[0].__dict__["intercept"] = structure.parts[0].intercept + 1e-6
+    with pytest.raises(cax.RefusedError, match="hidden: what leads to it is not the affine"):
+        structure.check(x)
+
+
+def test_reading_is_not_counted_as_evaluation() -> None:
+    oracle = cax.Oracle(samples.dense("relu", None), cax.Output(0))
+    oracle.structure()
+    assert (oracle.rows, oracle.calls) == (0, 0)
+
+
+def test_a_model_that_rounding_makes_another_function_is_refused() -> None:
+    offset = tf.constant(1e7)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 2])])
+    def network(x: Any) -> Any:
+        return tf.nn.relu(x + offset) - offset
+
+    refusal = cax.Oracle(network).structure_refusal()
+    assert refusal is not None
+    assert "in float64 its values differ from the model's own" in refusal
+
+
 @pytest.mark.parametrize(
     ("make", "kind"),
     [
