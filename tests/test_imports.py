@@ -19,7 +19,7 @@ NAME = "constrained_actmax"
 # A part may import from its own rank and from those below.
 RANKS = [
     {"errors", "layout", "rounds", "plotting", "report", "result", "examples"},
-    {"constraints", "objectives", "oracles"},
+    {"constraints", "objectives", "oracles", "structure"},
     {"sets"},
     {
         "conformance",
@@ -44,8 +44,8 @@ RANKS = [
 RANK = {part: rank for rank, parts in enumerate(RANKS) for part in parts}
 
 DOORS = {
-    "tensorflow": {"baselines", "examples", "objectives", "oracles"},
-    "keras": {"baselines", "examples", "objectives", "oracles"},
+    "tensorflow": {"baselines", "examples", "objectives", "oracles", "structure"},
+    "keras": {"baselines", "examples", "objectives", "oracles", "structure"},
     "cvxpy": {"conformance", "sets"},
     "click": {"cli"},
     "rich": {"cli", "comparison", "progress", "sweeps"},

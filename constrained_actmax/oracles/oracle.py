@@ -5,12 +5,17 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.errors import ModelError, NonFiniteError, SpecificationError
+from constrained_actmax.errors import (
+    ModelError,
+    NonFiniteError,
+    RefusedError,
+    SpecificationError,
+)
 from constrained_actmax.layout import Layout, Rows, Structure, Vector, flat
 from constrained_actmax.objectives.base import Objective, Score
 from constrained_actmax.objectives.bounded import Bounded
@@ -19,6 +24,9 @@ from constrained_actmax.oracles.black_box import BlackBoxOracle
 from constrained_actmax.oracles.compiled import Compiled, Line, can_begin
 from constrained_actmax.oracles.precision import rounds_products
 from constrained_actmax.oracles.source import Source, chunks
+
+if TYPE_CHECKING:
+    from constrained_actmax.structure import Structure as NetworkStructure
 
 KEPT_STRUCTURES = 64  # compiled structures that one model keeps
 #: Points at which noise is measured, rows of the batch in which they stand, seed of both.
@@ -189,6 +197,7 @@ class Oracle(BaseOracle):
         self._compiled: Compiled | None = None
         self._ready: dict[tuple[str, int], Any] = {}
         self._line: weakref.ref[Line] | None = None
+        self._structure: NetworkStructure | None = None
 
     def with_objectives(self, objective: Objective | Sequence[Objective]) -> Oracle:
         """Return an oracle of other objectives on the same model, sharing what is compiled.
@@ -376,6 +385,31 @@ class Oracle(BaseOracle):
     def structure_key(self) -> tuple[int, tuple[Any, ...]]:
         """Equal for oracles of one model and one structure: `evaluate_together` takes them."""
         return id(self.source), tuple(score.structure for score in self._scores)
+
+    def structure(self) -> NetworkStructure:
+        """Return the network as affine parts between elementwise nonlinear ones, in float64.
+
+        It leads to the oracle's functions, or to the model's outputs where there is no objective;
+        read when first asked, and kept with the model.
+
+        Raises
+        ------
+        RefusedError
+            Where it cannot be read; names the operation and its layer.
+        """
+        if self._structure is None:
+            from constrained_actmax.structure.making import structure_of
+
+            self._structure = structure_of(self)
+        return self._structure
+
+    def structure_refusal(self) -> str | None:
+        """Return why the network cannot be read as affine parts between nonlinear ones, or None."""
+        try:
+            self.structure()
+        except RefusedError as refusal:
+            return str(refusal)
+        return None
 
     def prepare(self, batch: int = 1) -> None:
         """Trace, and measure XLA, for batches of this size, so that no later call has to."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -166,6 +167,8 @@ class Source(Signature):
         Its machine epsilon.
     compiled : OrderedDict
         Compiled functions by structure.
+    readings : OrderedDict
+        What was read of the network's affine parts, by structure, or why it was not.
     traces : int
         How often one of them was traced.
     """
@@ -202,6 +205,7 @@ class Source(Signature):
         if precision is None:
             warn_of_half(self.name, dtypes)
         self.compiled: OrderedDict[Any, Any] = OrderedDict()
+        self.readings: OrderedDict[Any, Any] = OrderedDict()
         self.traces = 0
         self.heads = ()
         self._labels = labels
@@ -505,6 +509,20 @@ class Source(Signature):
                 f"{self.name}: a function of unknown rank; let it give (B,) or (B, m)."
             )
         return tuple(shape.as_list())
+
+    def layer_of(self, operation: str) -> str | None:
+        """Return the path of the layer in which an operation of this name was traced, if any."""
+        records = self._trace.records
+        scopes: dict[str, str] = {}
+        for path, tensor in records.named().items():
+            scopes.setdefault(getattr(tensor, "name", "").rpartition("/")[0], path)
+        scope = operation
+        while scope := scope.rpartition("/")[0]:
+            last = re.sub(r"_\d+$", "", scope.rpartition("/")[2])  # Keras numbers its calls
+            named = [path for path in records.layers if path.rpartition("/")[2] == last]
+            if scope in scopes or named:
+                return scopes[scope] if scope in scopes else named[0]
+        return None
 
     @property
     def kinked(self) -> bool:

@@ -1,0 +1,249 @@
+"""Random networks of accepted layers: parts put together are the model, values and slopes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from sample_models import L, shaken
+
+import constrained_actmax as cax
+from constrained_actmax.structure.nonlinearities import CURVES, Curve, Pieces, Windows
+
+D = "float64"
+DRAWN = (Phase.explicit, Phase.generate)  # a network takes seconds, so failures are not shrunk
+ACTIVATIONS = (
+    "relu relu6 leaky_relu hard_sigmoid hard_tanh hard_silu tanh sigmoid softplus elu selu silu "
+    "gelu mish softsign"
+).split()
+PIECEWISE = ("relu", "relu6", "leaky_relu", "hard_sigmoid", "hard_tanh")
+
+
+def step(draw: Any, y: Any, shared: dict[Any, Any], piecewise: bool) -> Any:
+    """Return one more drawn layer on an image or a vector."""
+    kinds = ["activation", "norm", "prelu", "residual", "maximum"]
+    image = len(y.shape) == 4
+    if image and y.shape[1] >= 3:
+        kinds += ["conv", "depthwise", "max", "average", "pad", "shared_conv", "concat"]
+    if not image:
+        kinds += ["dense", "shared_dense", "split"]
+    kind = draw(st.sampled_from(kinds))
+    channels = int(y.shape[-1])
+    if kind == "activation":
+        name = draw(st.sampled_from(PIECEWISE if piecewise else ACTIVATIONS))
+        return L.Activation(name, dtype=D)(y)
+    if kind == "norm":
+        return L.BatchNormalization(dtype=D)(y)
+    if kind == "prelu":
+        return L.PReLU(shared_axes=[1, 2] if image else None, dtype=D)(y)
+    if kind == "conv":
+        padding = draw(st.sampled_from(["same", "valid"]))
+        return L.Conv2D(3, 2, strides=draw(st.integers(1, 2)), padding=padding, dtype=D)(y)
+    if kind == "depthwise":
+        return L.DepthwiseConv2D(2, padding="same", dtype=D)(y)
+    if kind == "max":
+        padding = draw(st.sampled_from(["same", "valid"]))
+        return L.MaxPooling2D(draw(st.integers(2, 3)), strides=2, padding=padding, dtype=D)(y)
+    if kind == "average":
+        return L.AveragePooling2D(2, padding="same", dtype=D)(y)
+    if kind == "pad":
+        return L.ZeroPadding2D(1, dtype=D)(y)
+    if kind in ("shared_conv", "shared_dense"):
+        make = {
+            "shared_conv": lambda: L.Conv2D(channels, 3, padding="same", dtype=D),
+            "shared_dense": lambda: L.Dense(channels, dtype=D),
+        }[kind]
+        layer = shared.setdefault((kind, channels), make())
+        return layer(L.Activation("relu", dtype=D)(layer(y)))
+    if kind == "concat":
+        return L.Concatenate(dtype=D)([y, L.Conv2D(2, 1, activation="relu", dtype=D)(y)])
+    if kind == "residual":
+        inner = (
+            L.Conv2D(channels, 3, padding="same", dtype=D) if image else L.Dense(channels, dtype=D)
+        )
+        return L.Add(dtype=D)([y, L.Activation("relu", dtype=D)(inner(y))])
+    if kind == "maximum":
+        inner = L.Conv2D(channels, 1, dtype=D) if image else L.Dense(channels, dtype=D)
+        return L.Maximum(dtype=D)([y, inner(y)])
+    if kind == "split":
+        half = (
+            L.Lambda(lambda t: t[:, 1:] - 2 * t[:, :-1], dtype=D)
+            if channels > 2
+            else L.Identity(dtype=D)
+        )
+        return half(y)
+    return L.Dense(draw(st.integers(2, 6)), dtype=D)(y)
+
+
+@st.composite
+def networks(draw: Any, piecewise: bool = False) -> Any:
+    """Draw a float64 network."""
+    keras.utils.set_random_seed(0)
+    shape = draw(st.sampled_from([(6,), (6, 6, 2)]))
+    x = keras.Input(shape, dtype=D)
+    shared: dict[Any, Any] = {}
+    y = x
+    for _ in range(draw(st.integers(1, 5))):
+        y = step(draw, y, shared, piecewise)
+    y = L.Flatten(dtype=D)(y)
+    head = None if piecewise else draw(st.sampled_from([None, "softmax", "log_softmax", "sigmoid"]))
+    y = L.Dense(3, activation=head, dtype=D)(y)
+    return shaken(keras.Model(x, y), draw(st.integers(0, 5)))
+
+
+def points(oracle: Any, seed: int = 0) -> np.ndarray:
+    """Return random points, and two on either side of a kink, very near it."""
+    structure = oracle.structure()
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(-1, 1, (4, oracle.size))
+    for k, step_ in enumerate(structure.nonlinearities):
+        if not step_.piecewise_affine:
+            continue
+        signature = structure.signature(x[:1])
+        E, e = step_.sides(signature[k][0])
+        slopes, offsets = structure.affine(signature, structure.parts[k], E[:1].toarray())
+        g, t = slopes[0, 0], offsets[0, 0] + e[0]
+        if (g @ g) < 1e-6:
+            continue
+        onto = x[0] - (g @ x[0] + t) / (g @ g) * g
+        return np.vstack([x, onto + 1e-7 * g, onto - 1e-7 * g])
+    return x
+
+
+def compare(oracle: Any, x: np.ndarray) -> None:
+    """Values, and slopes under the signature, against the model's own in float64."""
+    structure = oracle.structure()
+    structure.check(x)
+    (name,) = structure.outputs
+    part = structure.outputs[name]
+    values = structure.values(x)[name]
+    deployed = oracle.source.run(x)[name].reshape(values.shape)
+    size = 1 + np.abs(deployed).max()
+    np.testing.assert_allclose(values, deployed, rtol=0, atol=1e-12 * size)
+    signature = structure.signature(x)
+    slopes, offsets = structure.affine(signature, part)
+    slopes = np.broadcast_to(slopes, (len(x), *slopes.shape[1:]))
+    pieces = np.einsum("bmn,bn->bm", slopes, x) + offsets
+    scale = size * (1 + np.abs(slopes).sum(axis=-1).max())
+    np.testing.assert_allclose(pieces, deployed, rtol=0, atol=1e-12 * scale)
+    for k in range(part.size):
+        gradient = oracle.with_objectives(cax.Output(k)).evaluate(x)[1][:, 0]
+        np.testing.assert_allclose(
+            slopes[:, k], gradient, rtol=0, atol=1e-11 * (1 + np.abs(gradient).max())
+        )
+
+
+@settings(max_examples=15, phases=DRAWN)
+@given(networks())
+def test_parts_put_together_are_the_model(model: Any) -> None:
+    oracle = cax.Oracle(model)
+    compare(oracle, points(oracle))
+
+
+@settings(max_examples=8, phases=DRAWN)
+@given(networks(piecewise=True))
+def test_a_signature_s_piece_is_the_model_inside_its_region_and_not_beyond(model: Any) -> None:
+    oracle = cax.Oracle(model)
+    structure = oracle.structure()
+    assert structure.piecewise_affine
+    rng = np.random.default_rng(1)
+    x = rng.uniform(-1, 1, (1, oracle.size))
+    signature = structure.signature(x)
+    (part,) = structure.outputs.values()
+    slopes, offsets = structure.affine(signature, part)
+    rows, constants = [np.zeros((0, oracle.size))], [np.zeros(0)]
+    for k, step_ in enumerate(structure.nonlinearities):
+        E, e = step_.sides(signature[k][0])
+        g, t = structure.affine(signature, structure.parts[k], E.toarray())
+        rows.append(g[0])
+        constants.append(t[0] + e)
+    A, b = np.concatenate(rows), np.concatenate(constants)
+    bends = np.abs(A).max(axis=1) > 1e-12  # dead units and ties of zeros have no normal
+    A, b = A[bends], b[bends]
+    assert (A @ x[0] + b >= -1e-9 * (1 + np.abs(b))).all()
+    for length in (1e-3, 1e-2, 0.1, 1.0):
+        d = rng.standard_normal((20, oracle.size)) * length
+        y = x + d
+        margin = (y @ A.T + b).min(axis=1, initial=np.inf)
+        inside = y[margin >= 1e-9]
+        again = structure.signature(inside)
+        for before, after in zip(signature, again, strict=True):
+            assert (after == before).all()
+        expected = next(iter(oracle.source.run(inside).values())).reshape(-1, part.size)
+        affine = inside @ slopes[0].T + offsets[0]
+        np.testing.assert_allclose(
+            affine, expected, rtol=0, atol=1e-11 * (1 + np.abs(affine).max(initial=0.0))
+        )
+        outside = y[margin <= -1e-9]
+        for point in outside[:5]:
+            other = structure.signature(point[np.newaxis])
+            assert any((a != b).any() for a, b in zip(signature, other, strict=True))
+
+
+@settings(max_examples=8, phases=DRAWN)
+@given(networks(piecewise=True))
+def test_the_absolute_twin_bounds_every_map(model: Any) -> None:
+    structure = cax.Oracle(model).structure()
+    for part in (*structure.parts, *structure.outputs.values()):
+        twin = part.absolute
+        assert twin is not None
+        rows = np.eye(part.size)
+        plain, absolute = part.pull(rows)[0], twin.pull(rows)[0]
+        for p in part.predecessors:
+            assert (np.abs(plain[p]) <= absolute[p] * (1 + 1e-13) + 1e-300).all()
+        assert (np.abs(part.intercept) <= twin.intercept * (1 + 1e-13)).all()
+        assert (twin.intercept >= 0).all()
+        # Rounding as the twin bounds it: a product in another order, against the plain one.
+        rng = np.random.default_rng(0)
+        values = {p: rng.standard_normal((2, plain[p].shape[1])) for p in part.predecessors}
+        direct = sum(values[p] @ plain[p].T for p in part.predecessors) + part.intercept
+        error = twin.apply({p: np.abs(value) for p, value in values.items()})
+        unit = part.roundings * 2.0**-53
+        assert (np.abs(part.apply(values) - direct) <= 4 * unit * error + 1e-300).all()
+
+
+def rows_of(kind: str) -> tuple[Any, ...]:
+    if kind == "pieces":
+        kinks = np.array([[0.0, -1.0, 0.3], [6.0, 1.0, 0.4]])
+        slopes = np.array([[0.0] * 3, [1.0] * 3, [0.0] * 3])
+        offsets = np.stack([kinks[0], np.zeros(3), kinks[1]])
+        return (Pieces("p", "clip", 3, 3, kinks, slopes, offsets),)
+    members = np.array([[0, 1, 2], [2, 3, -1]])
+    return Windows("w", "max", 4, 2, members), Windows("w", "min", 4, 2, members, -1)
+
+
+@pytest.mark.parametrize("kind", ["pieces", "windows"])
+def test_crossing_a_boundary_is_the_other_piece(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    for step_ in rows_of(kind):
+        for _ in range(20):
+            z = rng.uniform(-2, 3, (1, step_.size))
+            signature = step_.signature(z)[0]
+            E, e = step_.sides(signature)
+            slack = E @ z[0] + e
+            assert (slack >= 0).all()
+            j = int(slack.argmin())
+            g = E[j].toarray()[0]
+            onto = z[0] - slack[j] / (g @ g) * g
+            beyond = step_.signature((onto - 1e-9 * g)[np.newaxis])[0]
+            np.testing.assert_array_equal(step_.crossed(signature, j), beyond)
+            rows = np.eye(step_.units)[np.newaxis]
+            for side in (signature, beyond):  # both pieces agree where they meet
+                back, constants = step_.pull(rows, side[np.newaxis])
+                value = back[0] @ onto + constants[0]
+                np.testing.assert_allclose(value, step_.values(onto[np.newaxis])[0], atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", sorted(CURVES))
+def test_slopes_of_curves_are_derivatives(kind: str) -> None:
+    z = np.linspace(0.1, 4, 40)[np.newaxis]
+    if kind not in ("log", "sqrt"):
+        z = np.concatenate([z, -z / 4.5], axis=1)  # log1p from -1 on
+    curve = Curve("c", kind, z.size, z.size, scale=1.7, inner=0.8, alpha=0.6)
+    h = 1e-5
+    expected = (curve.values(z + h) - curve.values(z - h)) / (2 * h)
+    np.testing.assert_allclose(curve.slopes(z), expected, rtol=1e-8, atol=1e-9)
