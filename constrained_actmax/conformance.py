@@ -6,7 +6,9 @@ Each check raises AssertionError with the law that was broken and by how much.
 from __future__ import annotations
 
 import contextlib
+import math
 import warnings
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,6 +30,7 @@ CLOSED_FORM = (
 )
 SUM_ROUNDING = 64 * float(np.finfo(np.float64).eps)  # of sums over some hundred entries
 CVXPY_AGREEMENT = 1e-6  # with cvxpy at tight tolerance
+CVXPY_STALLS = 1e-5  # by how much its own point may be the farther one, on curved cones
 
 
 def check_convex_set(
@@ -79,9 +82,10 @@ def check_convex_set(
         bound,
         f"a projected point is outside: relative violation {worst:.3g} > {bound.tolerance:g}",
     )
-    size = np.maximum(1.0, np.max(np.abs(y), axis=1, initial=0.0))
+    unit = _unit(p)
+    size = np.maximum(unit, np.max(np.abs(y), axis=1, initial=0.0))
     moved = np.max(np.abs(bound.project(p) - p), axis=1)
-    reach = np.maximum(1.0, np.max(np.abs(p), axis=1, initial=0.0))
+    reach = np.maximum(unit, np.max(np.abs(p), axis=1, initial=0.0))
     _below(moved / reach, allowed, bound, "project is not idempotent")
     inside = bound.violation(p) == 0.0
     if inside.any():
@@ -95,7 +99,7 @@ def check_convex_set(
     )
     if not bound.convex:
         return
-    _check_variational(bound, y, p, allowed, seed)
+    _check_variational(bound, y, p, reach, allowed, seed)
     apart = np.linalg.norm(y[:, np.newaxis] - y, axis=2)
     together = np.linalg.norm(p[:, np.newaxis] - p, axis=2)
     # Each may be off by the accuracy, which is relative to the projected point.
@@ -104,12 +108,76 @@ def check_convex_set(
     _below((together - apart - slack).ravel(), 0.0, bound, "project is expansive")
     if reference:
         for row, found in zip(y, p, strict=True):
-            _check_against_cvxpy(bound, row, found, max(allowed, CVXPY_AGREEMENT))
+            _check_against_cvxpy(bound, row, found, unit, max(allowed, CVXPY_AGREEMENT))
 
 
-def _check_variational(bound: ConvexSet, y: Rows, p: Rows, allowed: float, seed: int) -> None:
+def check_scaling(
+    make: Callable[[float], ConvexSet],
+    points: Any,
+    scales: Iterable[float],
+    *,
+    tolerance: float | None = None,
+) -> None:
+    """Hold a set against the law of units.
+
+    The projection of ``a y`` on the set scaled by ``a`` is ``a`` times the projection of y on the
+    set, to the accuracy that the set states and bit by bit where a is a power of two; relative
+    violations do not change.
+
+    Parameters
+    ----------
+    make : callable
+        a -> the set with all its numbers (radius, center, bounds, points) times a.
+    points : array_like, shape (B, n)
+        Points to project on ``make(1.0)``.
+    scales : iterable of float
+        The a > 0.
+    tolerance : float, optional
+        Relative error allowed where a is no power of two; by default the accuracy that the set
+        states.
+
+    Raises
+    ------
+    AssertionError
+        Names the law, and by how much it is broken.
+    """
+    y = np.atleast_2d(np.asarray(points, dtype=np.float64))
+    layout = Layout.of_array((y.shape[1],))
+
+    def at(a: float) -> ConvexSet:
+        one = make(a)
+        return one if one.bound else one.bind(layout)
+
+    plain = at(1.0)
+    p, outside = plain.project(y), plain.relative_violation(y)
+    allowed = max(CLOSED_FORM, plain.accuracy) if tolerance is None else tolerance
+    reach = np.maximum(_unit(p), np.max(np.abs(p), axis=1, initial=0.0))
+    for a in scales:
+        scaled = at(a)
+        found = scaled.project(a * y)
+        worst = float(np.max(scaled.relative_violation(found)))
+        _hold(worst <= scaled.tolerance, scaled, f"times {a:g}, a projected point is outside")
+        exact = math.frexp(a)[0] == 0.5
+        apart = np.abs(scaled.relative_violation(a * y) - outside) / np.maximum(outside, 1.0)
+        law = f"times {a:g}, relative violations change"
+        _below(apart, SUM_ROUNDING if exact else CLOSED_FORM, scaled, law)
+        if exact:
+            _hold(np.array_equal(found, a * p), scaled, f"times {a:g}, other bits are projected")
+            continue
+        error = np.max(np.abs(found / a - p), axis=1, initial=0.0) / reach
+        _below(error, allowed, scaled, f"times {a:g}, the projection is not times {a:g}")
+
+
+def _unit(p: Rows) -> float:
+    """Return the size of points of a set: half of these are as large; 1 if all are zero."""
+    sizes = np.max(np.abs(p), axis=1, initial=0.0)
+    return float(np.median(sizes)) or float(np.max(sizes, initial=0.0)) or 1.0
+
+
+def _check_variational(
+    bound: ConvexSet, y: Rows, p: Rows, reach: Vector, allowed: float, seed: int
+) -> None:
     rng = np.random.default_rng(seed)
-    reach = np.maximum(1.0, np.max(np.abs(p), axis=1, initial=0.0))
     spread = rng.standard_normal((SET_SAMPLES, y.shape[1])) * np.median(reach)
     z = np.concatenate([bound.sample(rng, SET_SAMPLES), bound.project(spread), p])
     z = np.concatenate([z, 0.5 * (z + z[::-1])])
@@ -137,7 +205,9 @@ def _check_variational(bound: ConvexSet, y: Rows, p: Rows, allowed: float, seed:
         )
 
 
-def _check_against_cvxpy(bound: ConvexSet, y: Vector, p: Vector, allowed: float) -> None:
+def _check_against_cvxpy(
+    bound: ConvexSet, y: Vector, p: Vector, unit: float, allowed: float
+) -> None:
     import cvxpy as cp
 
     variable = cp.Variable(len(y))
@@ -151,9 +221,11 @@ def _check_against_cvxpy(bound: ConvexSet, y: Vector, p: Vector, allowed: float)
                 found.append(np.array(variable.value))
     _hold(bool(found), bound, "cvxpy finds no projection to compare with")
     theirs = min(found, key=lambda v: abs(np.linalg.norm(y - v) - np.linalg.norm(y - p)))
-    scale = max(1.0, float(np.max(np.abs(y))))
-    apart = abs(float(np.linalg.norm(y - p)) - float(np.linalg.norm(y - theirs)))
-    _below(np.array([apart / scale]), allowed, bound, "project disagrees with to_cvxpy in distance")
+    scale = max(unit, float(np.max(np.abs(y))))
+    apart = (float(np.linalg.norm(y - p)) - float(np.linalg.norm(y - theirs))) / scale
+    law = "project disagrees with to_cvxpy in distance"
+    _below(np.array([apart]), allowed, bound, law)
+    _below(np.array([-apart]), max(allowed, CVXPY_STALLS), bound, law)
     # A gap of 1e-12 in the squared distance leaves the solver's point open by its root, and a
     # little more where a cone's surface is curved; and where p, which is inside, is the nearer one,
     # the solver's own point is off by up to the root of what it has the squares too large.

@@ -68,7 +68,7 @@ class AffineSubspace(Subspace):
         values = (left[:, keep].T @ b) / size[keep]
         residual = dense @ (basis[keep].T @ values) - b
         worst = float(np.max(np.abs(residual), initial=0.0))
-        if worst > CONSISTENT * max(1.0, float(np.max(np.abs(b), initial=0.0))):
+        if worst > CONSISTENT * float(np.max(np.abs(b), initial=0.0)):
             raise InfeasibleError(
                 f"{self.describe()}: its rows contradict each other; no point is nearer than "
                 f"{worst:.3g} to all of them."
@@ -95,7 +95,7 @@ class AffineSubspace(Subspace):
 
     @override
     def _scale(self, x: Rows) -> Vector:
-        size = float(np.max(np.abs(self._values), initial=1.0))
+        size = float(np.max(np.abs(self._values), initial=0.0))
         return np.asarray(np.maximum(size, np.max(np.abs(x), axis=1, initial=0.0)))
 
     @override

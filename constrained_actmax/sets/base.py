@@ -211,14 +211,18 @@ class ConvexSet(ABC):
         return float(excess[0]) if single else excess
 
     def relative_violation(self, x: Any) -> Any:
-        """Return `violation` divided by max(1, the size of the numbers that it compares)."""
+        """Return `violation` divided by the size of the numbers that it compares: a pure number.
+
+        The size is that of the set's own numbers, such as radius and center, and of the point where
+        its rounding enters: the same point of the same set has the same relative violation in any
+        units. Bounds are judged entry by entry and rows row by row, each by its own numbers, and
+        where all of these are zero the relative violation is 1.
+        """
         if not self.bound:
             array = numbers(x, type(self).__name__)
             return self.bind(Layout.of_array(array.shape)).relative_violation(array.ravel())
         rows, single = self._rows(x, "relative_violation")
-        excess = self._violation(rows)
-        if excess.any():  # NaN is
-            excess = excess / self._scale(rows)
+        excess = self._relative_violation(rows)
         return float(excess[0]) if single else excess
 
     def linear_maximizer(self, g: Any) -> Any:
@@ -383,8 +387,17 @@ class ConvexSet(ABC):
         """Return the definition on a flat variable."""
 
     def _scale(self, x: Rows) -> Vector:
-        """Return, for each row, max(1, the size of the numbers that `_violation` compares)."""
-        return np.asarray(np.maximum(1.0, np.max(np.abs(x), axis=1, initial=0.0)))
+        """Return, for each row, the size of the numbers that `_violation` compares: a norm of x."""
+        return np.asarray(np.max(np.abs(x), axis=1, initial=0.0))
+
+    def _relative_violation(self, x: Rows, widths: Vector | None = None) -> Vector:
+        """Return `_violation` over the size of what it compares.
+
+        `widths` (n,) are those of the bounds that hold besides: a cone has no size of its own, and
+        near its apex the point has none either.
+        """
+        excess = self._violation(x)
+        return relative(excess, self._scale(sizes(x, widths))) if excess.any() else excess  # NaN is
 
     def _project_with_dual(self, x: Rows) -> tuple[Rows, Vector]:
         return self._project(x), np.full(len(x), np.nan)
@@ -429,6 +442,15 @@ class ConvexSet(ABC):
     def _linear_maximizer(self, g: Rows) -> Rows:
         return np.stack([self._program.maximizer(row) for row in g])
 
+    def _sized_rows(self, variable: cp.Variable, at: Rows) -> list[tuple[cp.Constraint, Any]]:
+        """Return the definition, each constraint with the size of what it compares.
+
+        `at` (1, n) is the size of each entry's numbers; a size of 0 is that of a constraint without
+        units, such as weights that add up to 1.
+        """
+        size = float(self._scale(at)[0]) or 1.0
+        return [(row, size) for row in self._to_cvxpy(variable)]
+
     def _to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm | None:
         return None
 
@@ -455,6 +477,59 @@ class HeuristicSet(ConvexSet):
     """A nonconvex set: `project` gives a good nearby point, without a convex set's promises."""
 
     convex: ClassVar[bool] = False
+
+
+def relative(excess: Vector, size: Vector) -> Vector:
+    """Return excess / size; where nothing has a size, 1 for any excess."""
+    return np.asarray(np.divide(excess, size, out=np.sign(excess), where=size > 0.0))
+
+
+def common_box(members: Sequence[ConvexSet], lower: Vector, upper: Vector) -> tuple[Vector, Vector]:
+    """Return bounds that hold on the intersection of some bound sets and a box."""
+    for one in members:
+        low, high = one.bounding_box()
+        lower, upper = np.maximum(lower, low), np.minimum(upper, high)
+    return np.minimum(lower, upper), upper
+
+
+def entry_sizes(members: Sequence[ConvexSet], lower: Vector, upper: Vector) -> Rows:
+    """Return (1, n): the size of each entry's numbers on the sets and a box, 0 if unknown."""
+    low, high = common_box(members, lower, upper)
+    ends = [np.abs(np.where(np.isfinite(one), one, 0.0)) for one in (low, high)]
+    return np.asarray(np.maximum(*ends)[np.newaxis])
+
+
+def sizes(x: Rows, widths: Vector | None) -> Rows:
+    """Return the size of each entry's numbers: its own or the width of its bounds."""
+    return np.asarray(np.abs(x) if widths is None else np.maximum(np.abs(x), widths))
+
+
+def finite_widths(lower: Vector, upper: Vector) -> Vector:
+    """Return the widths of bounds, 0 where one is infinite."""
+    with np.errstate(invalid="ignore"):
+        width = upper - lower
+    return np.where(np.isfinite(width), width, 0.0)
+
+
+def relative_excess(x: Rows, lower: Vector, upper: Vector) -> Vector:
+    """Return the largest relative violation of bounds for each row.
+
+    An entry is judged by its own width; where that is zero or infinite, by its bounds' size.
+    """
+    if ((x >= lower) & (x <= upper)).all():  # the usual case, at half the price
+        return np.zeros(len(x))
+    width = finite_widths(lower, upper)
+    bound = np.where(np.isfinite(lower), np.abs(lower), np.abs(upper))
+    bound = np.where(np.isfinite(bound), bound, 0.0)  # no bound, no excess
+    size = np.where(width > 0.0, width, bound)
+    excess = np.maximum(0.0, np.maximum(lower - x, x - upper))
+    return np.asarray(np.max(relative(excess, size), axis=1, initial=0.0))
+
+
+def powers_of_two(size: Vector) -> Vector:
+    """Return the least powers of two that are >= size, 1 for zero: dividing by them is exact."""
+    fraction, exponent = np.frexp(size)
+    return np.asarray(np.where(size > 0.0, np.ldexp(1.0, exponent - (fraction == 0.5)), 1.0))
 
 
 def numbers(x: Any, who: str) -> Vector:

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Region, Rows, Vector
-from constrained_actmax.sets.base import ConvexSet, short
+from constrained_actmax.sets.base import ConvexSet, relative_excess, short
 from constrained_actmax.sets.scipy_form import ScipyForm
 
 if TYPE_CHECKING:
@@ -112,6 +112,10 @@ class Box(ConvexSet):
             return np.zeros(len(x))
         excess = np.maximum(self.lower - x, x - self.upper)
         return np.asarray(np.maximum(0.0, np.max(excess, axis=1, initial=0.0)))
+
+    @override
+    def _relative_violation(self, x: Rows, widths: Vector | None = None) -> Vector:
+        return relative_excess(x, self.lower, self.upper)
 
     @override
     def _linear_maximizer(self, g: Rows) -> Rows:

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Region, Rows, Vector
-from constrained_actmax.sets.base import HeuristicSet, short
+from constrained_actmax.sets.base import HeuristicSet, powers_of_two, short
 
 if TYPE_CHECKING:
     import cvxpy as cp
@@ -85,7 +85,8 @@ class Cardinality(HeuristicSet):
     def _project_in_box(self, x: Rows, lower: Vector, upper: Vector) -> tuple[Rows, Vector]:
         c = self.center
         p = np.minimum(np.maximum(x, lower), upper)
-        size = max(1.0, float(np.max(np.abs(x), initial=0.0)))  # no overflow of squares
+        size = powers_of_two(np.max(np.abs(x), initial=0.0))  # squares neither vanish nor
+        # overflow
         gain = ((x - c) / size) ** 2 - ((x - p) / size) ** 2
         gain[:, (c < lower) | (c > upper)] = np.inf
         dropped = np.argsort(gain, axis=1, kind="stable")[:, : max(0, x.shape[1] - self.count)]

@@ -69,7 +69,7 @@ class ConvexHull(ConvexSet):
             raise SpecificationError("ConvexHull: points must be finite.")
         middle = points.mean(axis=0)
         _, size, frame = np.linalg.svd(points - middle, full_matrices=False)
-        frame = frame[size > 1e-14 * max(1.0, float(np.max(size, initial=0.0)))]
+        frame = frame[size > 1e-14 * float(np.max(size, initial=0.0))]
         bound = replace(self, points=points)
         for name, value in (
             ("_middle", middle),
@@ -134,7 +134,7 @@ class ConvexHull(ConvexSet):
 
     @override
     def _scale(self, x: Rows) -> Vector:
-        return np.full(len(x), max(1.0, float(np.max(np.linalg.norm(self.points, axis=1)))))
+        return np.full(len(x), float(np.max(np.linalg.norm(self.points, axis=1))))
 
     @override
     def _linear_maximizer(self, g: Rows) -> Rows:
@@ -146,6 +146,11 @@ class ConvexHull(ConvexSet):
 
         weights = cp.Variable(len(self.points), nonneg=True)
         return [self.points.T @ weights == variable, cp.sum(weights) == 1.0]
+
+    @override
+    def _sized_rows(self, variable: cp.Variable, at: Rows) -> list[tuple[cp.Constraint, Any]]:
+        mixture, whole = self._to_cvxpy(variable)
+        return [(mixture, float(self._scale(at)[0]) or 1.0), (whole, 0.0)]
 
 
 def improvement(v: Rows, d: Vector, weights: Vector) -> tuple[int, float]:

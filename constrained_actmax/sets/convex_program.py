@@ -3,111 +3,77 @@
 from __future__ import annotations
 
 import threading
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from constrained_actmax.errors import ProjectionError, SpecificationError
 from constrained_actmax.layout import Rows, Vector
-from constrained_actmax.sets.base import ACCEPTED, LARGEST, ConvexSet
+from constrained_actmax.sets.base import (
+    ACCEPTED,
+    LARGEST,
+    ConvexSet,
+    common_box,
+    entry_sizes,
+    finite_widths,
+    relative_excess,
+)
+from constrained_actmax.sets.cone_program import SOLVERS, ConeProgram
 
 if TYPE_CHECKING:
     import cvxpy as cp
 
 SHARES = np.logspace(-10, -3, 15)  # steps inside; a point that needs a longer one is no answer
-SOLVERS: tuple[tuple[str, dict[str, Any]], ...] = (
-    # At its default tolerances Clarabel is off by up to 9e-5 in x; at 1e-12 by 1e-9, as fast. Where
-    # that stalls, on curved cones, 1e-10 may stall later and nearer.
-    ("CLARABEL", {"tol_gap_abs": 1e-12, "tol_gap_rel": 1e-12, "tol_feas": 1e-12, "max_iter": 200}),
-    ("CLARABEL", {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10, "max_iter": 200}),
-    ("CLARABEL", {"tol_gap_abs": 1e-8, "tol_gap_rel": 1e-8, "tol_feas": 1e-8, "max_iter": 200}),
-    ("OSQP", {"eps_abs": 1e-9, "eps_rel": 1e-9, "max_iter": 100_000, "polishing": True}),
-    ("SCS", {"eps_abs": 1e-9, "eps_rel": 1e-9, "max_iters": 50_000}),
-)
+OPTIMAL = 1e-8  # a gap of half the squared distance, relative to the size of the point
+SHARP = 5e-11  # one that leaves a near point open by 1e-5, by strong convexity
+MOVED = 1e-5  # from the solver's point to one inside, relative to its size: farther is no answer
+SHRUNK = 2.0**-7  # a point smaller than this share of its unit is solved for again in its own
+ZERO = 1e-9  # a share of the unit that is no more than a solver's tolerance
+RESCALINGS = 4
 
 
-def attempts(problem: cp.Problem, report: list[str]) -> Iterator[str]:
-    """Solve by one of `SOLVERS` after the other, for as long as the caller asks; yield statuses.
-
-    Parameters
-    ----------
-    problem : cvxpy.Problem
-        A DPP problem.
-    report : list of str
-        Gets each solver's name and status.
-    """
-    import cvxpy as cp
-
-    for name, settings in SOLVERS:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the status says it too
-                problem.solve(solver=name, **settings)
-            status = str(problem.status)
-        except (cp.SolverError, ValueError, ArithmeticError) as error:
-            status = str(error).splitlines()[0] if str(error) else type(error).__name__
-        report.append(f"{name}: {status}")
-        # What Clarabel calls inaccurate is good to 1e-7; the others say it of any last iterate.
-        yield "failed" if status == cp.OPTIMAL_INACCURATE and name != "CLARABEL" else status
+Sized = Sequence[tuple[Any, Any]]  # constraints and the sizes of what they compare
 
 
-def solved(problem: cp.Problem, report: list[str] | None = None) -> bool:
-    """Solve by the first of `SOLVERS` that can; say whether a value was found."""
-    import cvxpy as cp
-
-    inaccurate: list[Any] | None = None
-    for status in attempts(problem, [] if report is None else report):
-        if status == cp.OPTIMAL:
-            return True
-        if status in (cp.INFEASIBLE, cp.UNBOUNDED):
-            return False
-        if status == cp.OPTIMAL_INACCURATE:
-            if inaccurate is not None:
-                return True  # two agree that this is as far as they get
-            inaccurate = [one.value for one in problem.variables()]
-    if inaccurate is None:
-        return False
-    for one, value in zip(problem.variables(), inaccurate, strict=True):
-        one.value = value
-    return True
-
-
-def relaxed(rows: Sequence[cp.Constraint], slack: Any) -> list[cp.Constraint]:
-    """Return constraints that may be broken by `slack` each, or kept with room if it is negative.
+def relaxed(rows: Sized, slack: Any) -> list[cp.Constraint]:
+    """Return constraints that may be broken by `slack` times their sizes, or kept with room if < 0.
 
     Equalities become ``|left - right| <= slack``; cones are widened along their axis. A constraint
-    of another kind stays as it is.
+    of another kind, or without a size, stays as it is.
     """
     import cvxpy as cp
 
     found: list[cp.Constraint] = []
-    for row in rows:
+    for row, size in rows:
+        if not np.any(size):
+            found.append(row)
+            continue
+        give = slack * size
         if isinstance(row, cp.constraints.Equality | cp.constraints.Zero):
             left = row.args[0] - row.args[1] if len(row.args) == 2 else row.args[0]
-            found.append(cp.abs(left) <= slack)
+            found.append(cp.abs(left) <= give)
         elif isinstance(row, cp.constraints.Inequality):
-            found.append(row.args[0] - slack <= row.args[1])
+            found.append(row.args[0] - give <= row.args[1])
         elif isinstance(row, cp.constraints.NonPos):
-            found.append(row.args[0] <= slack)
+            found.append(row.args[0] <= give)
         elif isinstance(row, cp.constraints.NonNeg):
-            found.append(row.args[0] >= -slack)
+            found.append(row.args[0] >= -give)
         elif isinstance(row, cp.constraints.SOC):
-            found.append(cp.SOC(row.args[0] + slack, row.args[1], axis=row.axis))
+            found.append(cp.SOC(row.args[0] + give, row.args[1], axis=row.axis))
         elif isinstance(row, cp.constraints.PSD):
-            found.append(row.args[0] + slack * np.eye(row.args[0].shape[0]) >> 0)
+            found.append(row.args[0] + give * np.eye(row.args[0].shape[0]) >> 0)
         else:
             found.append(row)
     return found
 
 
-def with_room(rows: Sequence[cp.Constraint], room: Any) -> list[cp.Constraint]:
-    """Return constraints kept with `room` to spare; equalities as they are."""
+def with_room(rows: Sized, room: Any) -> list[cp.Constraint]:
+    """Return constraints kept with `room` times their sizes to spare; equalities as they are."""
     import cvxpy as cp
 
     equalities = (cp.constraints.Equality, cp.constraints.Zero)
-    return [row if isinstance(row, equalities) else relaxed([row], -room)[0] for row in rows]
+    return relaxed([(row, 0.0 if isinstance(row, equalities) else s) for row, s in rows], -room)
 
 
 class ConvexProgram:
@@ -126,8 +92,10 @@ class ConvexProgram:
         self.lower, self.upper = lower, upper
         self.dimension = len(lower)
         self.tolerance = 1e-8
+        self._widths = finite_widths(*common_box(self.members, lower, upper))
         self._lock = threading.RLock()  # a compiled problem holds its point: one caller at a time
-        self._problem: Any = None
+        self._solver: Any = None
+        self._size = 0.0  # of the numbers of the constraints
         self._interior: Vector | None = None
         if self.dimension > LARGEST:
             raise SpecificationError(
@@ -139,32 +107,38 @@ class ConvexProgram:
 
     def constraints(self, variable: cp.Variable) -> list[cp.Constraint]:
         """Return the box and the members on a variable."""
+        return [row for row, _ in self._sized_rows(variable)]
+
+    def _sized_rows(self, variable: cp.Variable) -> list[tuple[cp.Constraint, Any]]:
+        at = entry_sizes(self.members, self.lower, self.upper)
+        rows = [pair for one in self.members for pair in one._sized_rows(variable, at)]
+        # A bound far beyond what the members allow says nothing, in numbers out of proportion.
         low, high = np.isfinite(self.lower), np.isfinite(self.upper)
+        lower, upper = common_box(self.members, self.lower, self.upper)
+        with np.errstate(invalid="ignore"):
+            width = np.where(np.isfinite(upper - lower), upper - lower, np.inf)
+        lower, upper = np.maximum(self.lower, lower - width), np.minimum(self.upper, upper + width)
         equal = low & (self.lower == self.upper)
-        rows = [row for one in self.members for row in one._to_cvxpy(variable)]
         if equal.any():
-            rows.append(variable[np.flatnonzero(equal)] == self.lower[equal])
+            rows.append((variable[np.flatnonzero(equal)] == self.lower[equal], 1.0))
         low &= ~equal
         high &= ~equal
+        size = np.where(self._widths > 0.0, self._widths, np.where(at[0] > 0.0, at[0], 1.0))
         if low.any():
-            rows.append(variable[np.flatnonzero(low)] >= self.lower[low])
+            rows.append((variable[np.flatnonzero(low)] >= lower[low], size[low]))
         if high.any():
-            rows.append(variable[np.flatnonzero(high)] <= self.upper[high])
+            rows.append((variable[np.flatnonzero(high)] <= upper[high], size[high]))
         return rows
 
     def _compile(self) -> None:
         import cvxpy as cp
 
-        # minimise s/2 |v|^2 - w'v: with s = 1, w = y the projection; a smaller s for a far y
-        # keeps the numbers near one.
         self._variable = cp.Variable(self.dimension)
-        self._weight = cp.Parameter(nonneg=True)
-        self._target = cp.Parameter(self.dimension)
-        objective = 0.5 * self._weight * cp.sum_squares(self._variable) - (
-            self._target @ self._variable
-        )
+        self._target = cp.Parameter(self.dimension, value=np.zeros(self.dimension))
+        objective = 0.5 * cp.sum_squares(self._variable) - self._target @ self._variable
         self._rows = self.constraints(self._variable)
-        self._problem = cp.Problem(cp.Minimize(objective), self._rows)
+        self._solver = ConeProgram(cp.Problem(cp.Minimize(objective), self._rows), self._variable)
+        self._size = self._solver.size()
 
     def project(self, x: Rows) -> Rows:
         """Project rows, one after another.
@@ -185,10 +159,9 @@ class ConvexProgram:
 
     def violation(self, x: Rows) -> Vector:
         """Return the largest relative violation of a member or the box for each row."""
-        excess = np.maximum(self.lower - x, x - self.upper).max(axis=1, initial=0.0)
-        worst = np.maximum(excess, 0.0) / np.maximum(1.0, np.abs(x).max(axis=1, initial=0.0))
+        worst = relative_excess(x, self.lower, self.upper)
         for one in self.members:
-            worst = np.maximum(worst, one._violation(x) / one._scale(x))
+            worst = np.maximum(worst, one._relative_violation(x, self._widths))
         return np.asarray(worst)
 
     def _project_one(self, y: Vector) -> tuple[Vector, float]:
@@ -197,36 +170,58 @@ class ConvexProgram:
         import cvxpy as cp
 
         report: list[str] = []
+        best: Vector | None = None
+        zero: Vector | None = None
+        dual, least = np.nan, np.inf
         with self._lock:
-            if self._problem is None:
+            if self._solver is None:
                 self._compile()
-            weight = 1.0 / max(1.0, float(np.max(np.abs(y))))
-            self._weight.value, self._target.value = weight, weight * y
-            best, distance, dual, tries = None, np.inf, np.nan, 0
-            for status in attempts(self._problem, report):
-                value = self._variable.value
-                if status in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE) and value is not None:
-                    tries += 1
-                    inside = self.inside(np.array(value, dtype=np.float64))
-                    if inside is not None and self._penalised(inside, y) < distance:
-                        best, distance = inside, self._penalised(inside, y)
+            self._target.value = y
+            size = self._size or float(np.max(np.abs(y)))
+            for _ in range(RESCALINGS):
+                smaller = 0.5 * size
+                for one in self._solver.attempts(size, report):
+                    if one.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
+                        continue
+                    x = np.array(self._variable.value, dtype=np.float64)
+                    reach = float(np.max(np.abs(x)))
+                    if reach < SHRUNK * size:  # the unit is not that of the point
+                        if zero is None and reach <= ZERO * size:
+                            zero = self._nearby_origin(x)
+                        smaller = reach or smaller
+                        break
+                    inside = self._near(x, reach)
+                    length = float(np.linalg.norm(x))
+                    gap = one.gap / (length * max(length, float(np.linalg.norm(y - x))))
+                    if inside is not None and gap <= min(OPTIMAL, least):
+                        best, least = inside, gap
                         price = self._rows[0].dual_value
                         if price is not None and np.ndim(price) == 0:
-                            dual = float(price) / weight
-                if best is not None and (status == cp.OPTIMAL or tries == 2):
-                    return best, dual
-        if best is not None:
-            return best, dual
+                            dual = float(price)
+                    if best is not None and least <= SHARP:
+                        return best, dual
+                    if best is not None and len(report) % len(SOLVERS) == len(SOLVERS) - 1:
+                        break  # the last solver is slow and no sharper
+                size = smaller
+            if best is not None:
+                return best, dual
+            if zero is not None:
+                return zero, dual
         raise ProjectionError(
             f"{self}: no solver found a projection within {self.tolerance:g} of the set "
-            f"({'; '.join(report)})."
+            f"({'; '.join(report)}); write the set in units in which its numbers are about 1."
         )
 
-    def _penalised(self, x: Vector, y: Vector) -> float:
-        # Of points inside, the nearer is the better projection; but one that is outside by rounding
-        # is nearer by as much: |x - y| + dist(x, C) is least at the projection.
-        excess = max(float(one._violation(x[np.newaxis])[0]) for one in self.members)
-        return float(np.linalg.norm(x - y)) + excess
+    def _near(self, x: Vector, reach: float) -> Vector | None:
+        """Return a solver's point moved inside, None if that is far."""
+        inside = self.inside(x)
+        if inside is None or float(np.max(np.abs(inside - x))) > MOVED * reach:
+            return None
+        return inside
+
+    def _nearby_origin(self, x: Vector) -> Vector | None:
+        origin = np.clip(0.0, self.lower, self.upper)
+        return origin if self.violation(origin[np.newaxis])[0] <= ACCEPTED else self.inside(x)
 
     def inside(self, x: Vector) -> Vector | None:
         """Return a point near x within the tolerance, by a step toward an interior point."""
@@ -248,13 +243,17 @@ class ConvexProgram:
 
         with self._lock:
             if self._interior is None:
+                if self._solver is None:
+                    self._compile()
+                size = self._size or 1.0
                 variable, room = cp.Variable(self.dimension), cp.Variable()
-                rows = with_room(self.constraints(variable), room)
+                rows = with_room(self._sized_rows(variable), room)
                 near = np.clip(0.0, self.lower, self.upper)
-                reach = cp.norm_inf(variable - near)
+                reach = cp.norm_inf(variable - near) / size
                 problem = cp.Problem(cp.Maximize(room - 1e-6 * reach), [*rows, room <= 1.0])
                 report: list[str] = []
-                if not solved(problem, report) or variable.value is None:
+                found = ConeProgram(problem, variable).solved(size, report)
+                if not found or variable.value is None:
                     raise ProjectionError(f"{self}: found no interior point ({'; '.join(report)}).")
                 self._interior = np.clip(variable.value, self.lower, self.upper)
             return self._interior
@@ -272,8 +271,9 @@ class ConvexProgram:
         variable = cp.Variable(self.dimension)
         size = float(np.max(np.abs(g), initial=0.0)) or 1.0
         problem = cp.Problem(cp.Maximize((g / size) @ variable), self.constraints(variable))
+        solver = ConeProgram(problem, variable)
         report: list[str] = []
-        if solved(problem, report) and variable.value is not None:
+        if solver.solved(solver.size(), report) and variable.value is not None:
             inside = self.inside(np.array(variable.value))
             if inside is not None:
                 return inside
@@ -287,5 +287,6 @@ class ConvexProgram:
 
         variable = cp.Variable(self.dimension)
         problem = cp.Problem(cp.Maximize(g @ variable), self.constraints(variable))
-        solved(problem)
+        solver = ConeProgram(problem, variable)
+        solver.solved(solver.size())
         return problem.status in (cp.UNBOUNDED, cp.UNBOUNDED_INACCURATE)

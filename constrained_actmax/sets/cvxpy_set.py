@@ -9,16 +9,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import scipy.sparse as sp
 from typing_extensions import override
 
 from constrained_actmax.errors import ProjectionError, SpecificationError
 from constrained_actmax.layout import Region, Rows, Vector
-from constrained_actmax.sets.base import ConvexSet
+from constrained_actmax.sets.base import ConvexSet, relative, sizes
 
 if TYPE_CHECKING:
     import cvxpy as cp
 
-SOLVED_TO = 1e-9  # a violation that an auxiliary problem finds below this is its own tolerance
+    from constrained_actmax.sets.cone_program import ConeProgram
+
+SOLVED_TO = 1e-9  # a relative violation below this is the auxiliary problem's own tolerance
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +46,9 @@ class CvxpySet(ConvexSet):
     Notes
     -----
     Projected on by one cvxpy problem, compiled once [1]_; some 5 ms for ten entries, 20 ms for 784.
+    It is solved in units in which its numbers are about 1: written with norms the projection is
+    right from 1e-9 to 1e9, with squares from 1e-4 to 1e4. What no solver can tell raises
+    `ProjectionError`.
 
     The domains of the functions in the constraints belong to the set: ``cp.geo_mean(x) >= 1`` asks
     for x >= 0 too, and a matrix function for a symmetric matrix. Outside them, and where a value is
@@ -158,83 +164,136 @@ class CvxpySet(ConvexSet):
         misvalued = any(one is cp.quantum_rel_entr for row in rows for one in row.atoms())
         return variable, rows, domain(rows), auxiliary or misvalued
 
-    def _measured(self, x: Vector) -> tuple[float, float]:
+    def _measured(self, x: Vector, at: Vector | None) -> float:
+        """Return the largest violation of a constraint; given sizes of entries, relative."""
         if not np.isfinite(x).all():
-            return np.nan, 1.0
+            return np.nan
         with self._lock:
             if self._meter[-1]:
-                return self._elastic(x), 1.0
-            excess, scale = self._evaluated(x)
-            if np.isfinite(excess) and np.isfinite(scale):
-                return excess, scale
-            return self._distance(x), max(1.0, float(np.max(np.abs(x))))
+                return self._elastic(x, at)
+            worst = self._evaluated(x, at)
+            return worst if np.isfinite(worst) else self._distance(x, at)
 
-    def _evaluated(self, x: Vector) -> tuple[float, float]:
-        """Return the largest violation and number of the constraints; NaN off their domain."""
+    def _evaluated(self, x: Vector, at: Vector | None) -> float:
+        """Return the largest violation of a constraint; NaN off their domain."""
         variable, rows, limits, _ = self._meter
         variable.value = x
-        excess, scale = [0.0], [1.0]
+        worst = [0.0]
         try:
             with np.errstate(all="ignore"):
                 if not all(np.all(one.violation() <= 0.0) for one in limits):
-                    return np.nan, np.nan
+                    return np.nan
                 for row in rows:
-                    excess.append(float(np.max(row.violation(), initial=0.0)))
-                    scale += [float(np.max(np.abs(one.value), initial=0.0)) for one in row.args]
+                    excess = np.atleast_1d(row.violation()).ravel(order="F")
+                    if at is not None and excess.any():  # NaN is
+                        excess = relative(excess, self._size_of(row, at, excess.size))
+                    worst.append(float(np.max(excess, initial=0.0)))
         except (ArithmeticError, ValueError):  # on the domain's boundary, such as a singular matrix
-            return np.nan, np.nan
-        return float(np.max(excess)), float(np.max(scale))  # NaN, if one is
+            return np.nan
+        return float(np.max(worst))  # NaN, if one is
+
+    def _size_of(self, row: Any, at: Vector, count: int) -> Vector:
+        """Return the size of what a constraint compares: its sides, and what x adds to them."""
+        sides = [np.abs(np.ravel(one.value, order="F")) for one in row.args]
+        found = np.zeros(count)
+        for one, side in zip(row.args, sides, strict=True):
+            # A side may be the difference of what is compared: ``f(x) - r <= 0``.
+            alone = any(not other.all() for other in sides if other is not side)
+            if one.is_affine() or alone or len(sides) == 1:
+                side = np.maximum(side, np.sqrt(np.asarray(self._squares(one).T @ (at * at))))
+            found = np.maximum(found, side if side.size == count else np.max(side, initial=0.0))
+        return found
+
+    def _squares(self, one: Any) -> Any:
+        """Return the squares of the slopes of an expression at the variable's value."""
+        if id(one) in self._affine:
+            return self._affine[id(one)]
+        variable = self._meter[0]
+        slopes = one.grad.get(variable)
+        nothing = sp.csr_array((variable.size, one.size))
+        squares = nothing if slopes is None else sp.csr_array(slopes).power(2)
+        if one.is_affine():
+            self._affine[id(one)] = squares
+        return squares
 
     @cached_property
-    def _elastic_problem(self) -> tuple[Any, Any]:
+    def _affine(self) -> dict[int, Any]:
+        return {}
+
+    @override
+    def _sized_rows(self, variable: cp.Variable, at: Rows) -> list[tuple[cp.Constraint, Any]]:
+        point, known, limits, unmeasured = self._meter
+        rows = self._to_cvxpy(variable)
+        if unmeasured:
+            return [(row, float(np.max(at)) or 1.0) for row in rows]
+        with self._lock:
+            point.value = np.zeros(self.dimension)
+            measured = [*known, *(one for one in limits if one.is_dcp())]
+            with np.errstate(all="ignore"):
+                found = [float(np.max(self._size_of(one, at[0], 1))) for one in measured]
+        usual = float(np.max(at)) or 1.0  # where a function has no value at 0
+        found = [(size or 1.0) if np.isfinite(size) else usual for size in found]
+        return list(zip(rows, found, strict=True))
+
+    @cached_property
+    def _elastic_problem(self) -> tuple[Any, Any, Any]:
         import cvxpy as cp
 
+        from constrained_actmax.sets.cone_program import ConeProgram
         from constrained_actmax.sets.convex_program import relaxed
 
         variable, rows, _, _ = self._meter
         point, slack = cp.Parameter(self.dimension), cp.Variable(nonneg=True)
-        return cp.Problem(cp.Minimize(slack), [*relaxed(rows, slack), variable == point]), point
+        problem = cp.Problem(
+            cp.Minimize(slack), [*relaxed([(row, 1.0) for row in rows], slack), variable == point]
+        )
+        return problem, point, ConeProgram(problem, variable)
 
-    def _elastic(self, x: Vector) -> float:
-        from constrained_actmax.sets.convex_program import solved
-
-        problem, point = self._elastic_problem
+    def _elastic(self, x: Vector, at: Vector | None) -> float:
+        problem, point, solver = self._elastic_problem
         point.value = x
-        if not solved(problem):
-            return self._distance(x)  # no slack helps outside a domain
+        size = solver.size()
+        if not solver.solved(size):
+            return self._distance(x, at)  # no slack helps outside a domain
         found = float(problem.value)
-        return found if found > SOLVED_TO else 0.0
+        if found <= SOLVED_TO * size:
+            return 0.0
+        return found if at is None else found / size
 
     @cached_property
-    def _distance_problem(self) -> tuple[Any, Any]:
+    def _distance_problem(self) -> tuple[Any, Any, ConeProgram]:
         import cvxpy as cp
+
+        from constrained_actmax.sets.cone_program import ConeProgram
 
         nearest, point = cp.Variable(self.dimension), cp.Parameter(self.dimension)
         apart = cp.norm_inf(nearest - point)
-        return cp.Problem(cp.Minimize(apart), self._to_cvxpy(nearest)), point
+        problem = cp.Problem(cp.Minimize(apart), self._to_cvxpy(nearest))
+        return problem, point, ConeProgram(problem, nearest)
 
-    def _distance(self, x: Vector) -> float:
+    def _distance(self, x: Vector, at: Vector | None) -> float:
         """Return the distance to the set in the largest entry; infinite if it is empty."""
         import cvxpy as cp
 
-        from constrained_actmax.sets.convex_program import solved
-
-        problem, point = self._distance_problem
+        problem, point, solver = self._distance_problem
         point.value = x
-        if solved(problem):
+        size = max(solver.size(), float(np.max(np.abs(x))))
+        if solver.solved(size):
             found = float(problem.value)
-            return found if found > SOLVED_TO * max(1.0, float(np.max(np.abs(x)))) else 0.0
+            if found <= SOLVED_TO * size:
+                return 0.0
+            return found if at is None else found / size
         if problem.status in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
             return np.inf
         raise ProjectionError(f"{self}: violation: cvxpy reports {problem.status}.")
 
     @override
     def _violation(self, x: Rows) -> Vector:
-        return np.array([self._measured(row)[0] for row in x])
+        return np.array([self._measured(row, None) for row in x])
 
     @override
-    def _scale(self, x: Rows) -> Vector:
-        return np.array([self._measured(row)[1] for row in x])
+    def _relative_violation(self, x: Rows, widths: Vector | None = None) -> Vector:
+        return np.array([self._measured(*pair) for pair in zip(x, sizes(x, widths), strict=True)])
 
 
 def domain(rows: Sequence[cp.Constraint]) -> list[cp.Constraint]:

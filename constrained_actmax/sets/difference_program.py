@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from constrained_actmax.layout import Vector
+from constrained_actmax.sets.base import powers_of_two
 
 TOLERANCE = 1e-10  # of Clarabel; leaves the point open by some 1e-7, at 1e-8 by up to 1e-4
 MAX_ITERATIONS = 200  # ordinary points need 12 to 27
@@ -53,6 +54,10 @@ class DifferenceProgram:
         together: bool,
     ) -> None:
         n = len(center)
+        # In units in which the set's own numbers are about 1; without any, the point's.
+        self._unit = _unit(center, radius, lower, upper)
+        unit = self._unit or 1.0
+        center, radius, lower, upper = center / unit, radius / unit, lower / unit, upper / unit
         groups = self._groups(along, together=together)
         lengths = groups[0].shape[0]  # one variable t for each group
         rows, offsets, cones = self._box(lower, upper)
@@ -106,8 +111,11 @@ class DifferenceProgram:
 
         None if Clarabel did not solve it to the tolerance.
         """
+        size = float(np.max(np.abs(y), initial=0.0))
+        unit = self._unit or float(powers_of_two(np.asarray(size)))
+        y = y / unit
         # A far point is weighed less, which keeps the numbers near one.
-        weight = 1.0 / max(1.0, float(np.max(np.abs(y), initial=0.0)))
+        weight = 1.0 / max(1.0, size / unit)
         linear = np.concatenate([-weight * y, np.zeros(self._lengths)])
         quadratic = np.full(self._size, weight)
         with self._lock:
@@ -118,8 +126,8 @@ class DifferenceProgram:
             solution = self._solver.solve()
         if solution.status != clarabel.SolverStatus.Solved:
             return None
-        dual = max(0.0, float(solution.z[self._budget])) / weight
-        return np.array(solution.x[: self._size]), dual
+        dual = unit * max(0.0, float(solution.z[self._budget])) / weight
+        return unit * np.array(solution.x[: self._size]), dual
 
     def _set_up(self, quadratic: Vector, linear: Vector) -> Any:
         size = self._size + self._lengths
@@ -133,3 +141,11 @@ class DifferenceProgram:
         # A quarter of the time and no iteration fewer; what does not end solved goes to cvxpy.
         settings.iterative_refinement_enable = False
         return clarabel.DefaultSolver(p, linear, self._matrix, self._offset, self._cones, settings)
+
+
+def _unit(center: Vector, radius: float, lower: Vector, upper: Vector) -> float:
+    """Return a power of two of the size of the set: of its box or of its budget, or 0 for {0}."""
+    bounds = np.concatenate([lower[np.isfinite(lower)], upper[np.isfinite(upper)]])
+    budget = max(radius, float(np.max(np.abs(center), initial=0.0)))
+    some = [one for one in (budget, float(np.max(np.abs(bounds), initial=0.0))) if one > 0.0]
+    return float(powers_of_two(np.asarray(min(some)))) if some else 0.0

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.sets.base import powers_of_two
 
 MAX_PASSES = 200  # bisection alone needs 64 for the whole range of a double; Newton 4 to 12
 ROUNDING = 8 * float(np.finfo(np.float64).eps)  # a gap below this share of its terms is rounding
@@ -29,7 +30,12 @@ Many = Callable[[Vector, slice | Indices], tuple[Vector, Vector]]
 
 
 def falling_root(
-    evaluate: Single, scale: float, start: float, low: float = -math.inf, high: float = math.inf
+    evaluate: Single,
+    scale: float,
+    start: float,
+    low: float = -math.inf,
+    high: float = math.inf,
+    unit: Callable[[], float] = lambda: 1.0,
 ) -> float:
     """Return t where a falling function crosses zero.
 
@@ -43,6 +49,9 @@ def falling_root(
         First t.
     low, high : float
         A bracket: gap(low) >= 0 >= gap(high).
+    unit : callable
+        Gives the first leap where the function is flat and the bracket open, in units of t; asked
+        only then.
     """
     t, reach = start, 0.0
     for _ in range(MAX_PASSES):
@@ -57,7 +66,7 @@ def falling_root(
         new = t + step
         if not low < new < high:
             if math.isinf(low) or math.isinf(high):
-                reach = max(4.0 * reach, abs(t), 1.0)
+                reach = max(4.0 * reach, abs(t), unit())
                 new = t + math.copysign(reach, gap)
             else:
                 new = 0.5 * (low + high)
@@ -68,23 +77,29 @@ def falling_root(
 
 
 def falling_roots(
-    evaluate: Many, scale: Vector, start: Vector, low: Vector, high: Vector
+    evaluate: Many,
+    scale: Vector,
+    start: Vector,
+    low: Vector,
+    high: Vector,
+    unit: Callable[[slice | Indices], Vector | float] = lambda rows: 1.0,
 ) -> Vector:
-    """Return `falling_root` of every row; `evaluate(t, rows)` speaks of the rows given to it."""
+    """Return `falling_root` of every row; the functions speak of the rows given to them."""
     t = start.copy()
     # Of the rows that are still live: where they are, their bracket, and how far they may leap.
     live: Indices = np.arange(len(t))
     now, lo, hi, size, reach = start, low, high, scale, np.zeros_like(t)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         for _ in range(MAX_PASSES):
-            gap, slope = evaluate(now, slice(None) if live.size == t.size else live)
+            rows = slice(None) if live.size == t.size else live
+            gap, slope = evaluate(now, rows)
             above = gap > 0.0
             lo, hi = np.where(above, now, lo), np.where(above, hi, now)
             new = now - gap / slope
             outside = ~((new > lo) & (new < hi) & (slope < 0.0))
             if outside.any():
                 open_ended = np.isinf(lo) | np.isinf(hi)
-                far = np.maximum(np.maximum(4.0 * reach, np.abs(now)), 1.0)
+                far = np.maximum(np.maximum(4.0 * reach, np.abs(now)), unit(rows))
                 reach = np.where(outside & open_ended, far, reach)
                 middle = np.where(open_ended, now + np.copysign(far, gap), 0.5 * (lo + hi))
                 new = np.where(outside, middle, new)
@@ -157,8 +172,23 @@ def clipped_line_root(
         gap = p.sum(axis=1) - target[rows]
         return gap, -np.multiply(squares_, free, out=p).sum(axis=1)
 
+    def unit(rows: slice | Indices) -> Vector:
+        a_, lower_, upper_ = (one if one.ndim == 1 else one[rows] for one in (a, lower, upper))
+        return _line_unit(y[rows], a_, lower_, upper_)
+
     unknown = np.full(len(y), np.inf)
-    return falling_roots(evaluate, scale, first, -unknown, unknown)
+    return falling_roots(evaluate, scale, first, -unknown, unknown, unit)
+
+
+def _line_unit(y: Rows, a: Rows, lower: Rows, upper: Rows) -> Vector:
+    """Return, for each row, the size of a t that moves y by as much as the bounds are large."""
+    sides = (
+        np.where(np.isinf(lower), 0.0, np.abs(lower)),
+        np.where(np.isinf(upper), 0.0, np.abs(upper)),
+    )
+    size = np.max(np.maximum(*sides), axis=-1, initial=0.0)
+    size = np.where(size > 0.0, size, np.max(np.abs(y), axis=-1, initial=0.0))
+    return np.asarray(powers_of_two(size) / powers_of_two(np.max(np.abs(a), axis=-1, initial=0.0)))
 
 
 def _clipped_line_root(
@@ -183,7 +213,10 @@ def _clipped_line_root(
         np.minimum(p, upper, out=p)
         return _dot(p, a, work) - target, -_dot(squares, free, work)
 
-    return falling_root(evaluate, scale, start)
+    def unit() -> float:
+        return float(_line_unit(y, a, lower, upper))
+
+    return falling_root(evaluate, scale, start, unit=unit)
 
 
 def _dot(a: Vector, b: npt.NDArray[Any], work: Vector) -> float:

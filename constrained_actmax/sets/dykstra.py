@@ -41,7 +41,7 @@ def dykstra(
     """
     x = y.copy()
     corrections = [np.zeros_like(y) for _ in projections]
-    size = np.maximum(1.0, np.max(np.abs(y), axis=1, initial=0.0)) ** 2
+    size = np.max(np.abs(y), axis=1, initial=0.0)
     for _ in range(MAX_CYCLES):
         change = np.zeros(len(y))
         for number, project in enumerate(projections):
@@ -50,6 +50,7 @@ def dykstra(
             correction = x - moved
             change += np.sum((correction - corrections[number]) ** 2, axis=1)
             corrections[number] = correction
-        if np.all(change <= enough * size):
+        now = np.maximum(size, np.max(np.abs(x), axis=1, initial=0.0))
+        if np.all(change <= enough * now**2):
             return x, True
     return x, False

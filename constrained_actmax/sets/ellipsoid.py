@@ -132,7 +132,7 @@ class Ellipsoid(ConvexSet):
     def _scale(self, x: Rows) -> Vector:
         smallest = float(np.sqrt(np.min(self._variances)))
         largest = float(np.max(np.abs(self.center), initial=0.0)) / smallest
-        return np.full(len(x), max(1.0, self.radius, largest))
+        return np.full(len(x), max(self.radius, largest))
 
     @override
     def _project(self, x: Rows) -> Rows:

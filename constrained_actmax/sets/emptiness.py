@@ -9,15 +9,16 @@ import numpy as np
 
 from constrained_actmax.errors import InfeasibleError, ProjectionError
 from constrained_actmax.layout import Vector
-from constrained_actmax.sets.base import LARGEST, ConvexSet
+from constrained_actmax.sets.base import LARGEST, ConvexSet, entry_sizes
 from constrained_actmax.sets.pieces import Alone, InBox, Piece, Separable
 
 if TYPE_CHECKING:
     from constrained_actmax.sets.intersection import Intersection
 
 TOUCHING = 1e-12  # relative excess below which a set and a box still touch
-ELASTIC = 1e-7  # relative slack that cvxpy must exceed before a clash is believed
+ELASTIC = 1e-7  # relative slack that a solver must find before a clash is believed
 HALVINGS = 60
+SMALL = 1e-3  # a share of the largest number below which a solver's tolerances are felt
 
 
 def explain(whole: Intersection) -> None:
@@ -58,30 +59,34 @@ def _is_empty(piece: Piece) -> bool:
     if len(piece.members) == 1:
         excess = piece.members[0].excess_in_box(piece.lower, piece.upper)
         if excess is not None:
-            return excess > TOUCHING * _size(piece.lower, piece.upper)
+            return _exceeds(piece.members[0], excess, piece.lower, piece.upper)
     if isinstance(piece, InBox) or (isinstance(piece, Separable) and piece.holds_a_point()):
         return False
     if len(piece.indices) > LARGEST:
         return False  # the projection itself will say
-    return _slack(piece.members, (), piece.lower, piece.upper) > ELASTIC
+    return _slack(piece.members, (), piece.lower, piece.upper)[0] > ELASTIC
 
 
-def _size(lower: Vector, upper: Vector) -> float:
-    both = np.concatenate([lower[np.isfinite(lower)], upper[np.isfinite(upper)]])
-    return max(1.0, float(np.max(np.abs(both), initial=0.0)) * len(lower))
+def _exceeds(one: ConvexSet, excess: float, lower: Vector, upper: Vector) -> bool:
+    """Say whether the excess of a set in a box is more than the rounding of sums over entries."""
+    at = entry_sizes((one,), lower, upper)
+    return excess > TOUCHING * len(lower) * float(one._scale(at)[0])
 
 
 def _slack(
     giving: Sequence[ConvexSet], hard: Sequence[ConvexSet], lower: Vector, upper: Vector
-) -> float:
-    """Return the smallest slack, the same for each giving set, with which all meet the box."""
+) -> tuple[float, Vector | None]:
+    """Return the smallest relative slack with which all giving sets meet the box, and where."""
     import cvxpy as cp
 
-    from constrained_actmax.sets.convex_program import relaxed, solved
+    from constrained_actmax.sets.cone_program import ConeProgram
+    from constrained_actmax.sets.convex_program import relaxed
 
     n = len(lower)
+    at = entry_sizes((*giving, *hard), lower, upper)
     variable, slack = cp.Variable(n), cp.Variable(nonneg=True)
-    rows = [row for one in giving for row in relaxed(one._to_cvxpy(variable), slack)]
+    sized = [pair for one in giving for pair in one._sized_rows(variable, at)]
+    rows = relaxed(sized, slack)
     rows += [row for one in hard for row in one._to_cvxpy(variable)]
     low, high = np.isfinite(lower), np.isfinite(upper)
     if low.any():
@@ -90,12 +95,22 @@ def _slack(
         rows.append(variable[np.flatnonzero(high)] <= upper[high])
     problem = cp.Problem(cp.Minimize(slack), rows)
     report: list[str] = []
-    if solved(problem, report):
-        return float(problem.value)
+    solver = ConeProgram(problem, variable)
+    least, largest = solver.sizes()
+    if solver.solved(largest, report):
+        found = float(problem.value), np.asarray(variable.value)
+        # Sets that are small beside others' bounds are measured in their own units too.
+        if found[0] > ELASTIC and least < SMALL * largest and solver.solved(least):
+            found = min(found, (float(problem.value), np.asarray(variable.value)), key=_first)
+        return found
     if problem.status in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
-        return float("inf")
+        return float("inf"), None
     names = " ∩ ".join(str(one) for one in (*giving, *hard))
     raise ProjectionError(f"{names}: cannot tell whether it is empty ({'; '.join(report)}).")
+
+
+def _first(found: tuple[float, Vector]) -> float:
+    return found[0]
 
 
 def _merged(boxes: Sequence[ConvexSet], n: int) -> tuple[Vector, Vector]:
@@ -122,14 +137,15 @@ def _give(one: ConvexSet, others: Sequence[ConvexSet]) -> float:
 
         now = excess(0.0)
         if now is not None:
-            return _smallest_slack(excess, max(now, 1.0))
+            return _smallest_slack(excess, now) if now > 0.0 else 0.0
     if not one.is_box and not couplings:
         found = one.excess_in_box(lower, upper)
         if found is not None:
             return max(0.0, found)
     if np.any(lower > upper):
         return float("inf")
-    return _slack((one,), couplings, lower, upper)
+    _, nearest = _slack((one,), couplings, lower, upper)
+    return float("inf") if nearest is None else float(one._violation(nearest[np.newaxis])[0])
 
 
 def _smallest_slack(excess: Callable[[float], float | None], start: float) -> float:
@@ -166,8 +182,8 @@ def _clash(members: Sequence[ConvexSet]) -> bool:
     if len(couplings) == 1:
         excess = couplings[0].excess_in_box(lower, upper)
         if excess is not None:
-            return excess > TOUCHING * _size(lower, upper)
-    return _slack(couplings, (), lower, upper) > ELASTIC
+            return _exceeds(couplings[0], excess, lower, upper)
+    return _slack(couplings, (), lower, upper)[0] > ELASTIC
 
 
 def _report(whole: Intersection, members: Sequence[ConvexSet]) -> str:

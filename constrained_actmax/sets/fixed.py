@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Layout, Region, Rows, Vector
-from constrained_actmax.sets.base import ConvexSet, short
+from constrained_actmax.sets.base import ConvexSet, relative_excess, short
 from constrained_actmax.sets.scipy_form import ScipyForm
 
 if TYPE_CHECKING:
@@ -104,6 +104,10 @@ class Fixed(ConvexSet):
     @override
     def _violation(self, x: Rows) -> Vector:
         return np.asarray(np.max(np.abs(x - self.value), axis=1, initial=0.0))
+
+    @override
+    def _relative_violation(self, x: Rows, widths: Vector | None = None) -> Vector:
+        return relative_excess(x, self.value, self.value)
 
     @override
     def _linear_maximizer(self, g: Rows) -> Rows:

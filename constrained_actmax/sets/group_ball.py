@@ -130,7 +130,7 @@ class GroupBall(ConvexSet):
     @override
     def _scale(self, x: Rows) -> Vector:
         largest = float(np.max(np.abs(self.center), initial=0.0))
-        return np.full(len(x), max(1.0, self.radius, largest))
+        return np.full(len(x), max(self.radius, largest))
 
     @override
     def _project(self, x: Rows) -> Rows:
@@ -221,7 +221,8 @@ class GroupBall(ConvexSet):
             return float(norm.sum() + least[leaves <= t].sum() - self.radius), float(fall @ rise)
 
         finite = leaves[np.isfinite(leaves)]
-        t = falling_root(evaluate, self.radius, 0.1 * float(finite.max(initial=1.0)), 0.0)
+        start = 0.1 * float(finite.max(initial=0.0))
+        t = falling_root(evaluate, self.radius, start, 0.0, unit=lambda: self.radius)
         evaluate(t)
         return share, t
 

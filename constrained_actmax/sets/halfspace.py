@@ -100,8 +100,16 @@ class Halfspace(ConvexSet):
         return self._row._violation(x)
 
     @override
+    def _relative_violation(self, x: Rows, widths: Vector | None = None) -> Vector:
+        return self._row._relative_violation(x, widths)
+
+    @override
     def _scale(self, x: Rows) -> Vector:
         return self._row._scale(x)
+
+    @override
+    def _sized_rows(self, variable: cp.Variable, at: Rows) -> list[tuple[cp.Constraint, Any]]:
+        return self._row._sized_rows(variable, at)
 
     @override
     def _to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:

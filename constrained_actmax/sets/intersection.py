@@ -13,13 +13,15 @@ from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Indices, Layout, Region, Rows, Vector
-from constrained_actmax.sets.base import LARGEST, ConvexSet
+from constrained_actmax.sets.base import LARGEST, ConvexSet, common_box, finite_widths
 from constrained_actmax.sets.part import Part
 from constrained_actmax.sets.pieces import Alone, Alternating, InBox, Piece, Program, Separable
 from constrained_actmax.sets.scipy_form import Lift, LinearRows, ScipyForm, SmoothRow
 
 if TYPE_CHECKING:
     import cvxpy as cp
+
+ROUNDING = 4 * float(np.finfo(np.float64).eps)  # of a bound
 
 Strategy = Literal["closed", "cvxpy", "dykstra"]
 
@@ -115,6 +117,11 @@ class Intersection(ConvexSet):
                 low, high = one.bounding_box()
                 np.maximum(lower, low, out=lower)
                 np.minimum(upper, high, out=upper)
+        # Bounds that touch but for the rounding of units are one.
+        with np.errstate(invalid="ignore"):
+            apart = lower - upper
+        touching = (apart > 0.0) & (apart <= ROUNDING * np.abs(upper))
+        lower[touching] = upper[touching]
         return lower, upper
 
     @cached_property
@@ -246,12 +253,7 @@ class Intersection(ConvexSet):
 
     @cached_property
     def _bounding_box(self) -> tuple[Vector, Vector]:
-        lower, upper = self.bounds()
-        for one in self._couplings:
-            low, high = one.bounding_box()
-            np.maximum(lower, low, out=lower)
-            np.minimum(upper, high, out=upper)
-        return np.minimum(lower, upper), upper
+        return common_box(self._couplings, *self._box)
 
     @override
     def bounding_box(self) -> tuple[Vector, Vector]:
@@ -370,14 +372,16 @@ class Intersection(ConvexSet):
     def _violation(self, x: Rows) -> Vector:
         worst = np.zeros(len(x))
         for one in self.members:
-            excess = one._violation(x)
-            if excess.any():
-                worst = np.maximum(worst, excess / one._scale(x))
+            np.maximum(worst, one._relative_violation(x, self._widths), out=worst)
         return worst
 
+    @cached_property
+    def _widths(self) -> Vector:
+        return finite_widths(*self._bounding_box)
+
     @override
-    def _scale(self, x: Rows) -> Vector:
-        return np.ones(len(x))
+    def _relative_violation(self, x: Rows, widths: Vector | None = None) -> Vector:
+        return self._violation(x)
 
     @override
     def _linear_maximizer(self, g: Rows) -> Rows:

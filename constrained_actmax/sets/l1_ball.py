@@ -121,7 +121,7 @@ class L1Ball(ConvexSet):
     @override
     def _scale(self, x: Rows) -> Vector:
         largest = float(np.max(np.abs(self.center) * self.weights, initial=0.0))
-        return np.full(len(x), max(1.0, self.radius, largest))
+        return np.full(len(x), max(self.radius, largest))
 
     @override
     def excess_in_box(self, lower: Vector, upper: Vector) -> float:

@@ -109,7 +109,7 @@ class L2Ball(ConvexSet):
 
     @cached_property
     def _size(self) -> float:
-        return max(1.0, self.radius, float(np.max(np.abs(self.center), initial=0.0)))
+        return max(self.radius, float(np.max(np.abs(self.center), initial=0.0)))
 
     @override
     def excess_in_box(self, lower: Vector, upper: Vector) -> float:

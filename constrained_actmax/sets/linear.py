@@ -21,7 +21,7 @@ from constrained_actmax.layout import (
     conform,
     labels_of,
 )
-from constrained_actmax.sets.base import ConvexSet, jsonable, short
+from constrained_actmax.sets.base import ConvexSet, jsonable, relative, short, sizes
 from constrained_actmax.sets.dual_root import clipped_line_root
 from constrained_actmax.sets.part import Part
 from constrained_actmax.sets.pieces import Separable
@@ -220,31 +220,57 @@ class Linear(ConvexSet):
             x, self._row, float(self.lower[0]), float(self.upper[0]), lower, upper
         )
 
-    @override
-    def _violation(self, x: Rows) -> Vector:
+    def _excess(self, x: Rows) -> Rows:
         value = np.asarray(self.A @ x.T)
         excess = np.maximum(self.lower[:, np.newaxis] - value, value - self.upper[:, np.newaxis])
-        return np.asarray(np.maximum(0.0, np.max(excess, axis=0, initial=0.0)))
+        return np.asarray(np.maximum(0.0, excess))
+
+    @override
+    def _violation(self, x: Rows) -> Vector:
+        return np.asarray(np.max(self._excess(x), axis=0, initial=0.0))
+
+    @cached_property
+    def _row_sizes(self) -> Vector:
+        sides = [np.where(np.isfinite(one), np.abs(one), 0.0) for one in (self.lower, self.upper)]
+        return np.maximum(*sides)
+
+    @override
+    def _relative_violation(self, x: Rows, widths: Vector | None = None) -> Vector:
+        excess = self._excess(x)
+        if not excess.any():
+            return np.zeros(len(x))
+        each = relative(excess, self._sizes_at(sizes(x, widths)))
+        return np.asarray(np.max(each, axis=0, initial=0.0))
+
+    def _sizes_at(self, x: Rows) -> Rows:
+        # A row compares its bounds and a sum of terms, which rounds as their length does.
+        unit = np.max(np.abs(x), axis=1, initial=0.0)  # whose squares may overflow
+        share = np.divide(x, unit[:, np.newaxis], out=np.zeros_like(x), where=x != 0.0)
+        terms = unit * np.sqrt(np.asarray(self.A.power(2) @ (share * share).T))
+        return np.asarray(np.maximum(self._row_sizes[:, np.newaxis], terms))
 
     @override
     def _scale(self, x: Rows) -> Vector:
-        sides = [one[np.isfinite(one)] for one in (self.lower, self.upper)]
-        wanted = float(np.max(np.abs(np.concatenate(sides)), initial=1.0))
-        largest = float(np.max(np.abs(self.A.data), initial=0.0))
-        return np.asarray(np.maximum(wanted, largest * np.max(np.abs(x), axis=1, initial=0.0)))
+        return np.asarray(np.max(self._sizes_at(x), axis=0, initial=0.0))
 
     @override
     def _to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
-        rows = []
+        return [row for row, _ in self._sized_rows(variable, np.zeros((1, self.dimension)))]
+
+    @override
+    def _sized_rows(self, variable: cp.Variable, at: Rows) -> list[tuple[cp.Constraint, Any]]:
+        size = self._sizes_at(at)[:, 0]
+        size[size == 0.0] = 1.0
+        rows: list[tuple[cp.Constraint, Any]] = []
         equal = self.lower == self.upper
         low = np.isfinite(self.lower) & ~equal
         high = np.isfinite(self.upper) & ~equal
         if equal.any():
-            rows.append(sp.csr_array(self.A[equal]) @ variable == self.upper[equal])
+            rows.append((sp.csr_array(self.A[equal]) @ variable == self.upper[equal], size[equal]))
         if low.any():
-            rows.append(sp.csr_array(self.A[low]) @ variable >= self.lower[low])
+            rows.append((sp.csr_array(self.A[low]) @ variable >= self.lower[low], size[low]))
         if high.any():
-            rows.append(sp.csr_array(self.A[high]) @ variable <= self.upper[high])
+            rows.append((sp.csr_array(self.A[high]) @ variable <= self.upper[high], size[high]))
         return rows
 
     @override

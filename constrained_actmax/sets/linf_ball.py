@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Region, Rows, Vector
-from constrained_actmax.sets.base import ConvexSet, checked_number, short
+from constrained_actmax.sets.base import ConvexSet, checked_number, relative_excess, short
 from constrained_actmax.sets.scipy_form import ScipyForm
 
 if TYPE_CHECKING:
@@ -84,6 +84,10 @@ class LinfBall(ConvexSet):
     def _violation(self, x: Rows) -> Vector:
         lower, upper = self.bounding_box()
         return np.asarray(np.max(np.maximum(lower - x, x - upper), axis=1, initial=0.0))
+
+    @override
+    def _relative_violation(self, x: Rows, widths: Vector | None = None) -> Vector:
+        return relative_excess(x, *self.bounding_box())
 
     @override
     def _linear_maximizer(self, g: Rows) -> Rows:

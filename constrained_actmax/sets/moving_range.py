@@ -80,6 +80,10 @@ class MovingRange(ConvexSet):
         return np.asarray(np.maximum(0.0, np.max(steps, axis=0, initial=0.0) - self.step))
 
     @override
+    def _scale(self, x: Rows) -> Vector:
+        return np.maximum(super()._scale(x), self.step)
+
+    @override
     def _to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
         steps = self._matrix @ variable
         return [steps <= self.step, steps >= -self.step]

@@ -124,7 +124,7 @@ class NuclearNormBall(ConvexSet):
     @override
     def _scale(self, x: Rows) -> Vector:
         largest = float(np.linalg.norm(self.center))
-        return np.full(len(x), max(1.0, self.radius, largest))
+        return np.full(len(x), max(self.radius, largest))
 
     @override
     def _project(self, x: Rows) -> Rows:

@@ -178,6 +178,11 @@ class Part(ConvexSet):
         return self.inner._scale(x[:, self.indices])
 
     @override
+    def _relative_violation(self, x: Rows, widths: Vector | None = None) -> Vector:
+        of_mine = None if widths is None else widths[self.indices]
+        return self.inner._relative_violation(x[:, self.indices], of_mine)
+
+    @override
     def _linear_maximizer(self, g: Rows) -> Rows:
         outside = np.ones(self.size, dtype=bool)
         outside[self.indices] = False
@@ -190,6 +195,10 @@ class Part(ConvexSet):
     @override
     def _to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
         return self.inner._to_cvxpy(variable[self.indices])
+
+    @override
+    def _sized_rows(self, variable: cp.Variable, at: Rows) -> list[tuple[cp.Constraint, Any]]:
+        return self.inner._sized_rows(variable[self.indices], at[:, self.indices])
 
     @override
     def _to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm | None:

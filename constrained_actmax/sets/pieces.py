@@ -13,7 +13,15 @@ from typing_extensions import override
 
 from constrained_actmax.errors import ProjectionError
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.sets.base import ACCEPTED, LARGEST, POLISHED, ConvexSet
+from constrained_actmax.sets.base import (
+    ACCEPTED,
+    LARGEST,
+    POLISHED,
+    ConvexSet,
+    common_box,
+    finite_widths,
+    relative_excess,
+)
 from constrained_actmax.sets.dykstra import dykstra
 from constrained_actmax.sets.separable_form import SeparableForm
 from constrained_actmax.sets.separable_program import SeparableProgram
@@ -71,6 +79,10 @@ class Piece(ABC):
     def project_polished(self, x: Rows) -> Rows:
         """Return the projections as accurately as can be."""
         return self.project(x)[0]
+
+    @cached_property
+    def _widths(self) -> Vector:
+        return finite_widths(*common_box(self.members, self.lower, self.upper))
 
     @cached_property
     def program(self) -> ConvexProgram:
@@ -204,7 +216,7 @@ class Separable(Program):
 
     def _excess(self, x: Vector) -> float:
         at = x[np.newaxis]
-        return max(float((one._violation(at) / one._scale(at))[0]) for one in self.members)
+        return max(float(one._relative_violation(at, self._widths)[0]) for one in self.members)
 
     @property
     @override
@@ -238,10 +250,9 @@ class Alternating(Piece):
 
     def violation(self, x: Rows) -> Vector:
         """Return the largest relative violation for each row."""
-        excess = np.maximum(self.lower - x, x - self.upper).max(axis=1, initial=0.0)
-        worst = np.maximum(excess, 0.0) / np.maximum(1.0, np.abs(x).max(axis=1, initial=0.0))
+        worst = relative_excess(x, self.lower, self.upper)
         for one in self.members:
-            worst = np.maximum(worst, one._violation(x) / one._scale(x))
+            worst = np.maximum(worst, one._relative_violation(x, self._widths))
         return np.asarray(worst)
 
     @cached_property

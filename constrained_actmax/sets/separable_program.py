@@ -13,14 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.sets.base import powers_of_two
 from constrained_actmax.sets.dual_root import ROUNDING, falling_root
 from constrained_actmax.sets.separable_form import SeparableForm
+
+Square = tuple[Vector, Vector, float]
 
 MAX_STEPS = 100  # of Newton's method; 3 to 20 are needed
 SWEEPS = 3  # the later ones take off what rounding of a huge point leaves
 EPS = float(np.finfo(np.float64).eps)
 ENOUGH = 128 * EPS  # a residual below this share of its terms is rounding
-FAR = 1e30  # a multiplier that no projection of a point up to 1e16 has
+FAR = 1e30  # times the size of the numbers: a multiplier that no projection has
 FLAT = 1e-9  # where rows repeat each other rounding makes a curvature below it
 REGULAR = 1e-2  # times the largest relative excess: added to the curvature along unit slopes
 
@@ -75,21 +78,15 @@ class SeparableProgram:
                 equal.append(np.full(int(chosen.sum()), chosen is both))
         self.matrix, self.level = np.concatenate(matrix), np.concatenate(level)
         self.l1 = next((one for form in forms for one in form.l1), None)
-        self.squares = [one for form in forms for one in form.squares]
+        self.squares = [_in_units_of_x(*one) for form in forms for one in form.squares]
         others = (self.l1 is not None) + len(self.squares)
         self.equal = np.concatenate([*equal, np.zeros(others, dtype=bool)])
         # Slopes of about one, whatever the units: the L1 ball's are divided by their length.
         self.length = 1.0 if self.l1 is None else float(np.linalg.norm(self.l1[1]))
-        balls = [*([self.l1] if self.l1 else []), *self.squares]
-        self.sizes = np.maximum(
-            1.0,
-            np.concatenate(
-                [
-                    np.abs(self.level),
-                    [float(np.max(np.abs(center))) + radius for center, _, radius in balls],
-                ]
-            ),
-        )
+        balls = [*([(*self.l1, self.length)] if self.l1 else [])]
+        balls += [(*one, 1.0) for one in self.squares]
+        radii = [float(np.max(np.abs(c))) + radius / length for c, _, radius, length in balls]
+        self.sizes = np.concatenate([np.abs(self.level), radii])
 
     def at(self, y: Vector, t: Vector) -> _Point:
         """Return the minimiser of the Lagrangian for a point y at multipliers t."""
@@ -132,34 +129,45 @@ class SeparableProgram:
                 return None
             x = found.x
             off = np.where(self.equal, np.abs(found.excess), found.excess)
-            if np.all(off <= ENOUGH * np.maximum(self.sizes, np.max(np.abs(x)))):
+            if np.all(off <= ENOUGH * self._sizes_at(x)):
                 return x
         return x
+
+    def _sizes_at(self, x: Vector) -> Vector:
+        """Return the size of the numbers whose difference each excess is."""
+        sizes = np.maximum(self.sizes, np.max(np.abs(x), initial=0.0))
+        m = len(self.level)
+        # A sum of terms rounds as their length does.
+        sizes[:m] = np.maximum(
+            self.sizes[:m], np.sqrt(np.einsum("mn,mn,n->m", self.matrix, self.matrix, x * x))
+        )
+        return np.asarray(sizes)
 
     def _climb(self, y: Vector) -> _Point | None:
         t = np.zeros(len(self.equal))
         point = self.at(y, t)
         # Rounding of y enters too; what it leaves, a second sweep takes off.
-        enough = ENOUGH * np.maximum(self.sizes, np.max(np.abs(y), initial=0.0))
+        sizes = self._sizes_at(y)
+        enough, scale = ENOUGH * sizes, float(sizes.max())
         for _ in range(MAX_STEPS):
             excess = point.excess
             working = self.equal | (t > 0.0) | (excess > enough)
             if np.all(np.abs(excess[working]) <= enough[working]):
                 return point
-            d = self._direction(point, t, working, float(enough.max()) / ENOUGH)
+            d = self._direction(point, t, working, scale)
             rise = float(d @ excess)
             if rise <= 0.0:
                 return point  # rounding
             with np.errstate(divide="ignore", invalid="ignore"):
                 reach = np.where(~self.equal & (d < 0.0), -t / d, np.inf)
             longest = float(np.min(reach, initial=np.inf))
-            step, new = self._line_search(y, t, d, rise, longest)
+            step, new = self._line_search(y, t, d, rise, longest, FAR * scale)
             moved = t + step * d
             moved[reach <= step] = 0.0
             if np.array_equal(moved, t):
                 return point
             t = np.where(self.equal, moved, np.maximum(moved, 0.0))
-            if np.max(np.abs(t)) >= 0.5 * FAR:
+            if np.max(np.abs(t)) >= 0.5 * FAR * scale:
                 return None  # the dual rises without end: the sets do not meet
             point = new
         return None
@@ -186,10 +194,10 @@ class SeparableProgram:
             working = working & ~blocked
 
     def _line_search(
-        self, y: Vector, t: Vector, d: Vector, rise: float, longest: float
+        self, y: Vector, t: Vector, d: Vector, rise: float, longest: float, largest: float
     ) -> tuple[float, _Point]:
         last: list[tuple[float, _Point]] = []
-        far = FAR / float(np.max(np.abs(d)))
+        far = largest / float(np.max(np.abs(d)))
 
         def evaluate(step: float) -> tuple[float, float]:
             step = min(step, far)
@@ -208,3 +216,9 @@ class SeparableProgram:
         if last[0][0] != min(step, far):
             evaluate(step)
         return last[0]
+
+
+def _in_units_of_x(center: Vector, precision: Vector, radius: float) -> Square:
+    """Return the ball with a precision of about 1, so that its radius is in the units of x."""
+    unit = float(powers_of_two(1.0 / np.sqrt(np.max(precision))))
+    return center, precision * unit**2, radius * unit

@@ -13,7 +13,7 @@ from typing_extensions import override
 from constrained_actmax.errors import InfeasibleError, SpecificationError, suggest
 from constrained_actmax.layout import Region, Rows, Vector
 from constrained_actmax.sets.base import ConvexSet, checked_number, short
-from constrained_actmax.sets.linear import project_on_row_in_box
+from constrained_actmax.sets.linear import ROUNDING_OF_A_SUM, project_on_row_in_box
 from constrained_actmax.sets.part import Part
 from constrained_actmax.sets.scipy_form import LinearRows, ScipyForm
 
@@ -94,7 +94,7 @@ class Simplex(ConvexSet):
         object.__setattr__(bound, "_places", places)
         unlimited = np.full(region.dimension, np.inf)
         short_of = bound.excess_in_box(-unlimited, unlimited)
-        if short_of > 0.0:
+        if short_of > ROUNDING_OF_A_SUM * self.total:
             raise InfeasibleError(
                 f"{self.describe()}: the upper bounds of a group add up to {short_of:g} less than "
                 f"the total {self.total:g}."
@@ -227,7 +227,7 @@ class Simplex(ConvexSet):
 
     @override
     def _scale(self, x: Rows) -> Vector:
-        return np.full(len(x), max(1.0, self.total))
+        return np.full(len(x), self.total)
 
     @override
     def _linear_maximizer(self, g: Rows) -> Rows:

@@ -45,6 +45,6 @@ class Subspace(ConvexSet):
     @override
     def _linear_maximizer(self, g: Rows) -> Rows:
         along = np.max(np.abs(self._direction(g)), axis=1, initial=0.0)
-        if np.any(along > INSIDE * np.maximum(1.0, np.max(np.abs(g), axis=1, initial=0.0)) * 100):
+        if np.any(along > INSIDE * np.max(np.abs(g), axis=1, initial=0.0) * 100):
             raise SpecificationError(f"{self}: g'x has no maximum, a subspace is open along g.")
         return self._project(np.zeros_like(g))

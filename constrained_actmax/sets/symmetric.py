@@ -121,7 +121,7 @@ class Symmetric(ConvexSet):
 
     @override
     def _linear_maximizer(self, g: Rows) -> Rows:
-        if np.any(np.abs(self._project(g)) > 1e-12 * max(1.0, float(np.max(np.abs(g))))):
+        if np.any(np.abs(self._project(g)) > 1e-12 * float(np.max(np.abs(g)))):
             raise SpecificationError(f"{self}: g'x has no maximum, a subspace is open along g.")
         return np.zeros_like(g)
 

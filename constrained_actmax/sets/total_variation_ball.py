@@ -178,7 +178,7 @@ class TotalVariationBall(ConvexSet):
     def _scale(self, x: Rows) -> Vector:
         largest = float(np.max(np.abs(self.center), initial=0.0))
         size = np.max(np.abs(x), axis=1, initial=0.0)
-        return np.asarray(np.maximum(size, max(1.0, self.radius, largest)))
+        return np.asarray(np.maximum(size, max(self.radius, largest)))
 
     @cached_property
     def _spectrum(self) -> np.ndarray[Any, np.dtype[np.float64]]:

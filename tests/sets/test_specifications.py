@@ -40,7 +40,7 @@ from constrained_actmax.sets import (
     TotalVariationBall,
     as_set,
     box_from_bounds,
-    convex_program,
+    cone_program,
     from_dict,
 )
 
@@ -310,7 +310,7 @@ def test_cvxpy_set_with_a_shape_and_an_auxiliary_variable() -> None:
 
 def test_a_failure_of_all_solvers_reports_their_statuses(monkeypatch: pytest.MonkeyPatch) -> None:
     hopeless = (("CLARABEL", {"max_iter": 1}), ("SCS", {"max_iters": 1}))
-    monkeypatch.setattr(convex_program, "SOLVERS", hopeless)
+    monkeypatch.setattr(cone_program, "SOLVERS", hopeless)
     one = CvxpySet(lambda x: cp.norm(x, 3) <= 1).bind(TABLE)
     with pytest.raises(ProjectionError, match=r"CvxpySet.*CLARABEL: .*SCS: "):
         one.project(np.full(4, 1e3))
@@ -318,7 +318,7 @@ def test_a_failure_of_all_solvers_reports_their_statuses(monkeypatch: pytest.Mon
 
 def test_a_second_solver_takes_over(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = (("CLARABEL", {"max_iter": 1}), ("SCS", {"eps_abs": 1e-9, "eps_rel": 1e-9}))
-    monkeypatch.setattr(convex_program, "SOLVERS", steps)
+    monkeypatch.setattr(cone_program, "SOLVERS", steps)
     one = CvxpySet(lambda x: cp.norm(x, 2) <= 1).bind(TABLE)
     np.testing.assert_allclose(one.project(np.full(4, 3.0)), np.full(4, 0.5), atol=1e-5)
 
