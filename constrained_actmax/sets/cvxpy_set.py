@@ -209,7 +209,10 @@ class CvxpySet(ConvexSet):
         if id(one) in self._affine:
             return self._affine[id(one)]
         variable = self._meter[0]
-        slopes = one.grad.get(variable)
+        try:
+            slopes = one.grad.get(variable)
+        except (TypeError, NotImplementedError, ArithmeticError, ValueError):  # cvxpy has none
+            slopes = None
         nothing = sp.csr_array((variable.size, one.size))
         squares = nothing if slopes is None else sp.csr_array(slopes).power(2)
         if one.is_affine():
@@ -229,11 +232,17 @@ class CvxpySet(ConvexSet):
         with self._lock:
             point.value = np.zeros(self.dimension)
             measured = [*known, *(one for one in limits if one.is_dcp())]
-            with np.errstate(all="ignore"):
-                found = [float(np.max(self._size_of(one, at[0], 1))) for one in measured]
-        usual = float(np.max(at)) or 1.0  # where a function has no value at 0
-        found = [(size or 1.0) if np.isfinite(size) else usual for size in found]
+            found = [self._size_here(one, at[0]) for one in measured]
         return list(zip(rows, found, strict=True))
+
+    def _size_here(self, row: Any, at: Vector) -> float:
+        """Return the size of a constraint at the variable's value; that of x where it has none."""
+        try:
+            with np.errstate(all="ignore"):
+                size = float(np.max(self._size_of(row, at, 1)))
+        except (ArithmeticError, ValueError):  # a singular matrix
+            size = np.nan
+        return (size or 1.0) if np.isfinite(size) else float(np.max(at)) or 1.0
 
     @cached_property
     def _elastic_problem(self) -> tuple[Any, Any, Any]:
