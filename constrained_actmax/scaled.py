@@ -23,9 +23,9 @@ INSIDE = 4 * FINEST_VIOLATION
 class Scaled(Problem):
     r"""Minimise f / G over y = x / w in C / w, subject to l / k <= c / k <= u / k.
 
-    With the problem's `Scales`: w the sizes of the entries where C is nothing but bounds, their
-    common size s elsewhere, so that the projection stays Euclidean; G the typical slope of f; k
-    the sizes of the functions that are bounded. Tolerances of solvers are then pure numbers.
+    With the problem's `Scales`: w the sizes of the entries where C is bounds, linear rows and L1
+    balls, which have weights; their common size s elsewhere, so that the projection stays
+    Euclidean; G the typical slope of f; k the sizes of the functions that are bounded. Tolerances of solvers are then pure numbers.
 
     Parameters
     ----------
@@ -60,13 +60,16 @@ class Scaled(Problem):
     def _set_in_units(problem: Problem) -> tuple[Vector | float, FeasibleSet]:
         whole, scales = problem.set, problem.scales
         assert isinstance(whole, Intersection)
-        if not whole.only_box:
-            return scales.set, whole if scales.set == 1.0 else ScaledSet(whole, scales.set)
-        if np.all(scales.columns == 1.0):
-            return scales.columns, whole
+        columns = scales.columns
+        if np.all(columns == 1.0):
+            return columns, whole
+        couplings = [one.in_columns(columns) for one in whole.members if not one.is_box]
+        if any(one is None for one in couplings) or (couplings and np.all(columns == scales.set)):
+            return scales.set, ScaledSet(whole, scales.set)
         lower, upper = whole.bounds()
-        box = Box(lower / scales.columns, upper / scales.columns)
-        return scales.columns, Intersection([box]).bind(Layout.of_array((problem.size,)))
+        box = Box(lower / columns, upper / columns)
+        members = [box, *(one for one in couplings if one is not None)]
+        return columns, Intersection(members).bind(Layout.of_array((problem.size,)))
 
     # -- between the user's units and these ------------------------------------------------------
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -453,6 +453,26 @@ class ConvexSet(ABC):
 
     def _to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm | None:
         return None
+
+    def in_columns(self, units: Vector) -> ConvexSet | None:
+        """Return the bound set of y with ``units * y`` in this one; None if no such form is known.
+
+        Its multipliers are those of the same radius. With one unit for all entries the projection
+        stays Euclidean, and `ScaledSet` does it for any set.
+
+        Parameters
+        ----------
+        units : numpy.ndarray, shape (n,)
+            One unit > 0 for each entry.
+        """
+        return None
+
+    def _changed(self, **changes: Any) -> Self:
+        """Return a copy of the bound set with other parameters, bound as it is."""
+        other = replace(self, **changes)
+        for name in ("_region", "_as_written"):
+            object.__setattr__(other, name, getattr(self, name))
+        return other
 
     def _separable(self, lower: Vector, upper: Vector) -> SeparableForm | None:
         """Return the set as a sum over entries; None where `_to_scipy` says it, or nothing does."""

@@ -72,6 +72,10 @@ class Halfspace(ConvexSet):
         return Region(len(every), every, (len(every),), (len(every),), every)
 
     @override
+    def in_columns(self, units: Vector) -> Halfspace:
+        return self._changed(normal=self.normal * units)
+
+    @override
     def split(self) -> Sequence[ConvexSet]:
         return self._row.split() if not self.normal.all() else (self,)
 

@@ -207,6 +207,10 @@ class L1Ball(ConvexSet):
         return [cp.norm1(cp.multiply(self.weights, variable - self.center)) <= self.radius]
 
     @override
+    def in_columns(self, units: Vector) -> L1Ball:
+        return self._changed(center=self.center / units, weights=self.weights * units)
+
+    @override
     def _separable(self, lower: Vector, upper: Vector) -> SeparableForm | None:
         form = self._to_scipy(lower, upper)
         if form.lift is None:

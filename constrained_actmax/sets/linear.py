@@ -145,6 +145,12 @@ class Linear(ConvexSet):
         return bool(self.A.shape[0] == 1)
 
     @override
+    def in_columns(self, units: Vector) -> Linear:
+        other = self._changed(A=sp.csr_array(self.A @ sp.diags_array(units)))
+        object.__setattr__(other, "_words", self._words)
+        return other
+
+    @override
     def split(self) -> Sequence[ConvexSet]:
         if self.A.shape[0] == 1 and self.A.nnz == self.A.shape[1]:
             return (self,)

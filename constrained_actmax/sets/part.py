@@ -193,6 +193,11 @@ class Part(ConvexSet):
         return p
 
     @override
+    def in_columns(self, units: Vector) -> ConvexSet | None:
+        inner = self.inner.in_columns(units[self.indices])
+        return None if inner is None else self._changed(inner=inner)
+
+    @override
     def _to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
         return self.inner._to_cvxpy(variable[self.indices])
 

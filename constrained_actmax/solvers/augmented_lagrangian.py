@@ -448,7 +448,8 @@ class AugmentedLagrangian(Solver):
                     leave(path, x[path], Status.CONVERGED)
                     continue
                 if max(tolerance, violation) <= POLISHED_FROM:
-                    polished, reached = polish(run, int(whose[path]), x[path], run.tolerance)
+                    goal = min(run.tolerance, wanted)
+                    polished, reached = polish(run, int(whose[path]), x[path], goal)
                     if reached:
                         leave(path, polished, Status.CONVERGED)
                         continue
