@@ -27,6 +27,8 @@ LARGEST_BATCH = 2**21
 MOST_ROWS = 64
 #: What the use of a tolerance is charged at where no gradient prices it.
 UNKNOWN_PRICE = 1e3
+#: Values this many machine epsilons apart are taken for equal.
+ROUNDING = 10.0
 #: Accuracy of a projection that is as good as exact, and what is asked of iterative ones.
 EXACT, INEXACT = 1e-8, 1e-4
 #: Variables up to which steps of smooth problems, and tests of convergence, take the accurate
@@ -361,6 +363,7 @@ class Run:
         best, known = self.best_x[start], self._best[start]
         if best is not None and known is not None:
             candidates.append(self._on_set(best, known, start))
+        settled: tuple[Vector, Evaluation | None] = last, None
         others = [self._near_x[start], last]
         if best is None and others[0] is None:
             others.append(self._least_violated[start])
@@ -369,9 +372,14 @@ class Run:
                 other is not None and np.array_equal(point, other) for other in others[:place]
             ):
                 continue
-            # A last point in C was evaluated on the way there, so it is no better than the best.
+            # A last point in C was evaluated on the way there, so it is no better than the best;
+            # but where a start converged, it may be as good within the noise of f.
             known_worse = not problem.constraints and best is not None
-            if not known_worse or problem.set.relative_violation(point) > problem.set.tolerance:
+            converged = point is last and self._has_converged(start, last)
+            if converged and best is not None and not np.array_equal(point, best):
+                settled = self._on_set(point, None, start)
+                candidates.append(settled)
+            elif not known_worse or problem.set.relative_violation(point) > problem.set.tolerance:
                 candidates.append(self._on_set(point, None, start))
         prices = self._prices(candidates)
 
@@ -379,6 +387,8 @@ class Run:
             x, found = one
             inside = bool(problem.feasible(x[np.newaxis], found.c)[0])
             worth = found.f[0] if inside else problem.violation(x[np.newaxis], found.c)[0]
+            if found is settled[1]:
+                worth -= ROUNDING * problem.oracle.epsilon * max(1.0, abs(float(worth)))
             if inside and problem.constraints:
                 c = found.c[0]
                 worth += 2.0 * float(prices @ np.abs(c - np.clip(c, problem.lower, problem.upper)))
@@ -386,6 +396,14 @@ class Run:
 
         self._returned[start] = min(candidates, key=rank)
         return self._returned[start]
+
+    def _has_converged(self, start: int, x: Vector) -> bool:
+        """Return whether a start converged to a point of C, and one evaluation is to be had."""
+        ended, limit = self.ended.get(start), self.budget.evaluations
+        if ended is None or ended.status is not Status.CONVERGED:
+            return False
+        inside = self.problem.set.relative_violation(x) <= self.problem.set.tolerance
+        return bool(inside) and (limit is None or self.rows < limit)
 
     def _prices(self, candidates: list[tuple[Vector, Evaluation]]) -> Vector:
         """Return the largest multiplier of each functional constraint at any candidate."""
