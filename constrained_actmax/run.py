@@ -27,8 +27,9 @@ LARGEST_BATCH = 2**21
 MOST_ROWS = 64
 #: What the use of a tolerance is charged at where no gradient prices it.
 UNKNOWN_PRICE = 1e3
-#: Values this many machine epsilons apart are taken for equal.
-ROUNDING = 10.0
+#: A point where a start converged is its answer unless another is better by this share of the
+#: tolerance, in units of the objective's range: to second order both have the same value.
+EQUAL_VALUES = 1e-3
 #: Accuracy of a projection that is as good as exact, and what is asked of iterative ones.
 EXACT, INEXACT = 1e-8, 1e-4
 #: Variables up to which steps of smooth problems, and tests of convergence, take the accurate
@@ -373,7 +374,7 @@ class Run:
             ):
                 continue
             # A last point in C was evaluated on the way there, so it is no better than the best;
-            # but where a start converged, it may be as good within the noise of f.
+            # but where a start converged, it may be as good to second order.
             known_worse = not problem.constraints and best is not None
             converged = point is last and self._has_converged(start, last)
             if converged and best is not None and not np.array_equal(point, best):
@@ -388,7 +389,7 @@ class Run:
             inside = bool(problem.feasible(x[np.newaxis], found.c)[0])
             worth = found.f[0] if inside else problem.violation(x[np.newaxis], found.c)[0]
             if found is settled[1]:
-                worth -= ROUNDING * problem.oracle.epsilon * max(1.0, abs(float(worth)))
+                worth -= EQUAL_VALUES * self.tolerance * problem.range
             if inside and problem.constraints:
                 c = found.c[0]
                 worth += 2.0 * float(prices @ np.abs(c - np.clip(c, problem.lower, problem.upper)))

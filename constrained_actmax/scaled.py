@@ -54,6 +54,8 @@ class Scaled(Problem):
             room = self.upper - self.lower > 2 * INSIDE
             self.lower = np.where(room, self.lower + INSIDE, self.lower)
             self.upper = np.where(room, self.upper - INSIDE, self.upper)
+        self.lower = np.where(scales.dependent, -np.inf, self.lower)
+        self.upper = np.where(scales.dependent, np.inf, self.upper)
         self._box = problem.set.bounds()
 
     @staticmethod

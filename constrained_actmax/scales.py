@@ -22,6 +22,8 @@ LARGEST_PROBES = 2**21
 SEED = 3
 #: Directions that an unwritten size of a bounded set is measured along.
 DIRECTIONS = 4
+#: Gradients that differ by less, relatively, are the same: forward differences leave 1e-8 to 1e-7.
+DERIVATIVE_NOISE = 1e-6
 #: Of so many probes one is near a bound.
 NEAREST = 4
 #: Accuracy of a projection that costs as little as a closed form.
@@ -56,6 +58,9 @@ class Scales:
         Entries to which nothing gives a size: they count as 1.
     evaluations : int
         Probes that were evaluated; they are no part of ``nfev`` and of no budget.
+    dependent : numpy.ndarray of bool, shape (m,)
+        Equalities that others say already: at every probe their gradient is a combination of those
+        before, up to the noise of derivatives. Methods leave them out; answers are judged by them.
     best : (numpy.ndarray, Evaluation) or None
         The best feasible probe, for runs that find no feasible point.
     """
@@ -68,6 +73,7 @@ class Scales:
     written: tuple[Vector, ...]
     unsized: Indices
     evaluations: int
+    dependent: np.ndarray
     best: tuple[Vector, Evaluation] | None = field(default=None, repr=False)
 
     def describe_columns(self) -> str:
@@ -126,6 +132,7 @@ def measured_scales(problem: Problem, *, probing: bool = True) -> Scales:
         written,
         unsized,
         len(points),
+        _dependent(problem, found.jacobian[finite] * columns),
     )
     problem.scales = scales  # what a violation is measured in
     if not finite.any():
@@ -250,6 +257,44 @@ def _constraint_sizes(
         size = np.maximum(np.ptp(values, axis=0), np.ptp(ends, axis=0))
         written_sizes.append(_or_bound(size, one.lower, one.upper))
     return sizes, tuple(written_sizes)
+
+
+def _dependent(problem: Problem, jacobian: np.ndarray) -> np.ndarray:
+    """Return which entries of c are equalities that depend on those before, at every probe.
+
+    Parameters
+    ----------
+    problem : Problem
+        In the user's units.
+    jacobian : numpy.ndarray, shape (B, m, n)
+        Of c at the probes, by entries of size 1.
+    """
+    found = np.zeros(problem.constraints, dtype=bool)
+    equal = np.flatnonzero(problem.lower == problem.upper)
+    if not equal.size or not len(jacobian):
+        return found
+    lengths = np.linalg.norm(jacobian, axis=2, keepdims=True)
+    rows = jacobian / np.where(lengths > 0.0, lengths, 1.0)
+    noise = max(DERIVATIVE_NOISE, 10.0 * problem.oracle.epsilon)
+    bases: list[list[Vector]] = [[] for _ in rows]
+    for place in equal.tolist():
+        left = [_without(at[place], basis) for at, basis in zip(rows, bases, strict=True)]
+        sizes = np.array([float(np.linalg.norm(one)) for one in left])
+        if sizes.max() <= noise:
+            found[place] = True
+            continue
+        for one, size, basis in zip(left, sizes.tolist(), bases, strict=True):
+            if size > noise:
+                basis.append(one / size)
+    return found
+
+
+def _without(row: Vector, basis: list[Vector]) -> Vector:
+    """Return a row less its part in the span of an orthonormal basis, taken off twice."""
+    for _ in range(2):
+        for one in basis:
+            row = row - (row @ one) * one
+    return row
 
 
 def _nearest_change(values: Vector, change: Vector, lower: float, upper: float) -> float:

@@ -16,7 +16,7 @@ from constrained_actmax.sets.scipy_form import ScipyForm
 #: Variables up to which the Hessian of the Lagrangian is built column by column.
 LARGEST = 100
 #: Newton steps, and how much each has to gain.
-STEPS, GAIN = 12, 0.5
+STEPS, GAIN = 12, 0.9
 #: A bound is taken for active within this share of the function's size: the sign of the multiplier
 #: decides.
 NEAR = 1e-3
