@@ -32,8 +32,8 @@ class Trial:
     solver : str
         The method that ran, which "auto" chose.
     value, violation, stationarity : float
-        The objective as written, the largest relative violation and the projected-gradient
-        residual (input units), at the array that the method returned *after* projection on C.
+        The objective as written, the largest violation and the stationarity residual, both pure
+        numbers (`Optimality`), at the array that the method returned *after* projection on C.
     feasible : bool
         Whether that point satisfies every constraint.
     raw_value, raw_violation : float
@@ -81,7 +81,7 @@ class Trial:
         sense : {"maximize", "minimize"}
             Which way is better.
         tolerance : float
-            Largest relative violation that counts as feasible.
+            Largest violation that counts as feasible, a pure number.
         """
         if not self.history:
             return np.empty(0), np.empty(0)

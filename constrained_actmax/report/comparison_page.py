@@ -234,7 +234,7 @@ def _pictures(comparison: Comparison, label: str) -> Iterator[str]:
     )
     yield picture(
         more.plot_violation().figure,
-        "Largest relative violation of the array that each method returned, before projection.",
+        "Largest violation (a pure number) of what each method returned, before projection.",
         f"Crosses break a constraint, circles do not.{more_note}",
     )
     if len(comparison.problems[0].starts) > 1:
