@@ -145,8 +145,8 @@ class Optimality:
         The projected gradient of the Lagrangian in the problem's own units,
         :math:`\|P_C(x - t\,\nabla L(x)) - x\|_\infty / s` with :math:`t = s^2 / G`, and the same
         for each entry with its own w where the set is bounds, linear rows and L1 balls. A pure
-        number, of size 1 at a plain starting point in any units and for any number of entries; converged means at
-        most `tol`.
+        number, of size 1 at a plain starting point in any units and for any number of entries;
+        converged means at most `tol`.
     residual : float
         :math:`\|P_C(x - \nabla f(x) - J(x)^\top\mu) - x\|_\infty`, in input units.
     violation : float

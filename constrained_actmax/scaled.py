@@ -25,8 +25,8 @@ class Scaled(Problem):
 
     With the problem's `Scales`: w the sizes of the entries where C is bounds, linear rows and L1
     balls, which have weights; their common size s elsewhere, so that the projection stays
-    Euclidean; G the typical slope of f; k the sizes of the functions that are bounded. Tolerances of solvers
-    are then pure numbers.
+    Euclidean; G the typical slope of f; k the sizes of the functions that are bounded.
+    Tolerances of solvers are then pure numbers.
 
     Parameters
     ----------
