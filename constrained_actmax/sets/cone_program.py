@@ -275,7 +275,8 @@ def _cones(dims: Any) -> Indices:
     """Return for each row the number of its cone; rows of inequalities are cones of their own."""
     sizes = [1] * (dims.zero + dims.nonneg) + list(dims.soc)
     sizes += [k * (k + 1) // 2 for k in dims.psd] + [3] * (dims.exp + len(dims.p3d))
-    sizes += [len(power) + 1 for power in dims.pnd]
+    # cvxpy has power cones of more dimensions since 1.8.
+    sizes += [len(power) + 1 for power in getattr(dims, "pnd", ())]
     return np.repeat(np.arange(len(sizes)), np.asarray(sizes, dtype=int))
 
 
