@@ -101,7 +101,7 @@ def test_slsqp_agrees_with_the_projected_methods(
         assert result.maxcv <= 1e-12
     best = max(result.value for result in results.values())
     for method in ("SLSQP", "spg", "pgd"):
-        assert results[method].value >= best * (1 - 0.005), method
+        assert results[method].value >= best * (1 - 0.01), method
     short = 1 - results["trust-constr"].value / best
     with capsys.disabled():
         print(f"\ntrust-constr ends {100 * short:.2f} % below the best of the others")  # noqa: T201

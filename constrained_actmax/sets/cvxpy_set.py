@@ -267,7 +267,7 @@ class CvxpySet(ConvexSet):
         found = float(problem.value)
         if found <= SOLVED_TO * size:
             return 0.0
-        return found if at is None else found / size
+        return found if at is None else found / (size or float(np.max(at)) or 1.0)
 
     @cached_property
     def _distance_problem(self) -> tuple[Any, Any, ConeProgram]:
@@ -291,7 +291,7 @@ class CvxpySet(ConvexSet):
             found = float(problem.value)
             if found <= SOLVED_TO * size:
                 return 0.0
-            return found if at is None else found / size
+            return found if at is None else found / (size or float(np.max(at)) or 1.0)
         if problem.status in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
             return np.inf
         raise ProjectionError(f"{self}: violation: cvxpy reports {problem.status}.")

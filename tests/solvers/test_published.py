@@ -17,11 +17,7 @@ MISSES = {
     ("HS25", "SLSQP"),
     ("HS25", "augmented-lagrangian"),
     ("HS25", "L-BFGS-B"),
-    ("HS25", "TNC"),
-    ("HS25", "spg"),
-    ("HS25", "pqn"),
     ("HS25", "fista"),
-    ("HS38", "TNC"),
     ("HS38", "fista"),
 }
 #: What runs in every test session; the others are slow together.
