@@ -42,7 +42,8 @@ class Scales:
     ----------
     columns : numpy.ndarray, shape (n,)
         w, the size of each entry of the input: the width of its bounds where they are finite; else
-        the larger of \|x0\| and of the centre, or 1 where both are 0.
+        what a bounded set leaves it; else the larger of \|x0\| and of the centre, or 1 where
+        both are 0.
     set : float
         s, the largest w of an entry that is not fixed.
     slope : float

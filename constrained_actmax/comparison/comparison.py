@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: Version of the stored form.
 FORMAT = 1
-#: Values nearer than this, relative to max(1, |value|), are a tie.
+#: Values nearer than this share of the objective's range are a tie.
 TIE = 1e-6
 #: Share of the largest gain that may be missing where a problem counts as solved.
 ACCURACY = 0.1
