@@ -579,7 +579,12 @@ def load_result(folder: str | Path) -> Result:
 
 
 def _from_first_format(data: dict[str, Any]) -> None:
-    """Bring what the first format saved into the present one: residuals had units."""
+    """Bring what the first format saved into the present one: residuals had units.
+
+    Of the starts nothing but those was saved, so that their pure number is not known.
+    """
+    for start in data["starts"]:
+        start["stationarity"] = math.nan
     optimality = data["optimality"]
     relative = optimality.pop("relative_stationarity")
     optimality["residual"], optimality["stationarity"] = optimality["stationarity"], relative

@@ -82,6 +82,83 @@ def test_saving_and_loading_gives_the_same_result(result: cax.Result, tmp_path: 
         assert set(arrays) >= {"x", "lower", "upper", "starts_x", "starts_x0"}
 
 
+def test_a_result_of_the_first_format_still_loads(tmp_path: Path) -> None:
+    # Written by hand as the first format was: the residual in input units under `stationarity`,
+    # the pure number under `relative_stationarity`, and no tolerances.
+    saved = {
+        "format": 1,
+        "layout": {
+            "structure": "array",
+            "inputs": [{"name": "x", "shape": [2], "feature_names": ["length", "mass"]}],
+        },
+        "optimality": {
+            "stationarity": 0.03,
+            "relative_stationarity": 0.01,
+            "violation": 2e-10,
+            "complementarity": 4e-9,
+            "multipliers": {"L1Ball(1.5)": 0.75, "Between('rows', upper=1)": [0.25, 0.0]},
+            "gap": None,
+        },
+        "status": "STALLED",
+        "history": {
+            "start": [0, 0],
+            "nit": [0, 1],
+            "rows": [1, 3],
+            "seconds": [0.0, 0.1],
+            "value": [1.0, 3.0],
+            "violation": [0.0, 2e-10],
+        },
+        "starts": [
+            {
+                "value": 3.0,
+                "feasible": True,
+                "violation": 2e-10,
+                "stationarity": 0.03,
+                "status": "STALLED",
+                "nit": 1,
+                "detail": "",
+            }
+        ],
+        "value": 3.0,
+        "fun": -3.0,
+        "feasible": True,
+        "violations": [["L1Ball(1.5)", 3e-10], ["Between('rows', upper=1)", 0.0]],
+        "maxcv": 2e-10,
+        "message": "Stalled: no more progress.",
+        "nfev": 3,
+        "calls": 3,
+        "nit": 1,
+        "seconds": 0.1,
+        "method": "spg",
+        "reason": "",
+        "sense": "maximize",
+        "objective": "bowl",
+        "seed": 4,
+        "notes": [],
+        "settings": {"tol": 1e-6},
+        "versions": {"numpy": "2.0.0"},
+    }
+    (tmp_path / "result.json").write_text(json.dumps(saved), encoding="utf-8")
+    x, inf = np.array([1.0, 0.5]), np.full(2, np.inf)
+    arrays = {"x": x, "lower": -inf, "upper": inf, "batch_0": x[None], "starts_x": x[None]}
+    np.savez(tmp_path / "arrays.npz", starts_x0=np.zeros((1, 2)), **arrays)
+    loaded = cax.load_result(tmp_path)
+    np.testing.assert_array_equal(loaded.x, x)
+    kkt = saved["optimality"]
+    assert loaded.optimality == cax.Optimality(
+        0.01, 0.03, 2e-10, 4e-9, kkt["multipliers"], gap=None
+    )
+    assert np.isnan(loaded.starts[0].stationarity)  # theirs were in input units alone
+    assert (loaded.value, loaded.status, loaded.maxcv) == (3.0, cax.Status.STALLED, 2e-10)
+    assert loaded.violations == [("L1Ball(1.5)", 3e-10), ("Between('rows', upper=1)", 0.0)]
+    assert loaded.tolerances == [None, None]
+    assert "L1Ball(1.5): kept within its tolerance, over by 3e-10, one more unit" in str(loaded)
+    assert "0.01, a pure number; 0.03 in input units" in str(loaded)
+    again = cax.load_result(loaded.save(tmp_path / "again"))
+    assert str(again) == str(loaded)
+    assert again.optimality == loaded.optimality
+
+
 def test_numbers_that_json_lacks_survive(result: cax.Result, tmp_path: Path) -> None:
     problem = quadratic(3, [])
     free = cax.solve(problem, method="spg", x0=np.zeros(3))
