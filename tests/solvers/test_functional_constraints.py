@@ -240,14 +240,22 @@ def test_a_start_that_searches_for_feasibility_leaves_the_others_alone() -> None
 
 def test_a_limit_that_stops_the_others_does_not_unsay_how_a_start_ended() -> None:
     starts = np.array([[8.1], [2.1], [7.9]])
-    result = cax.solve(
-        two_valleys(0.1, smooth=True),
-        starts=starts,
-        method="augmented-lagrangian",
-        budget=cax.Budget(evaluations=113),
-    )
-    assert [one.status for one in result.starts].count(cax.Status.BUDGET) == 2
-    assert result.starts[1].status is cax.Status.INFEASIBLE
+    ended = [
+        [
+            one.status
+            for one in cax.solve(
+                two_valleys(0.1, smooth=True),
+                starts=starts,
+                method="augmented-lagrangian",
+                budget=cax.Budget(evaluations=rows),
+            ).starts
+        ]
+        for rows in range(60, 251, 10)
+    ]
+    infeasible = [second is cax.Status.INFEASIBLE for _, second, _ in ended]
+    assert infeasible == sorted(infeasible)
+    stopped = [cax.Status.BUDGET, cax.Status.INFEASIBLE, cax.Status.BUDGET]
+    assert stopped in ended
 
 
 def test_an_equality_is_kept_on_a_function_with_kinks() -> None:
