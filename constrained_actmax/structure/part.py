@@ -195,7 +195,7 @@ class Part:
 
     @cached_property
     def intercept(self) -> Vector:
-        """b, what comes out where nothing goes in."""
+        """What comes out where nothing goes in, the vector b."""
         zeros = [np.zeros((1, port.size)) for port in self._affine.predecessors.values()]
         return np.asarray(self._called(self._affine.forward, zeros)[0][0])
 
