@@ -99,7 +99,7 @@ class Nonlinearity(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Pieces(Nonlinearity):
-    """A continuous piecewise linear function of each entry: ReLU and its relatives, clipping, absolute values.
+    """A continuous piecewise linear function of each entry: ReLU, its relatives, clipping, abs.
 
     Parameters
     ----------
