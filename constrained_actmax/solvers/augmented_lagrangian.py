@@ -33,7 +33,7 @@ LARGEST_MULTIPLIER = 1e20
 FIRST_PENALTY = (1e-8, 1e8)
 #: First penalty over the range of the objective, where nothing is violated: on nonsmooth networks,
 #: and else. Of 10 to 1e5 these reach the most of docs/benchmarks/output_limits and published.
-FIRST_SHARE = {True: 1e4, False: 100.0}
+FIRST_SHARE = {True: 1e3, False: 100.0}
 LARGEST_PENALTY = 1e12
 TINY = 1e-30
 #: First residual asked of the inner solver, and its decrease a round.
