@@ -259,10 +259,11 @@ def _tasks(
     for p, record in enumerate(records):
         for m, method in enumerate(methods):
             for start, x0 in enumerate(record.starts):
+                # The model counts by what it says, which may differ in its last digits.
                 question = json.dumps(
                     [
-                        record.plain(),
-                        f"{record.start_values[start]:.5g}",  # the model, by what it says
+                        record.plain() | {"range": f"{record.range:.5g}"},
+                        f"{record.start_values[start]:.5g}",
                         [method.label, method.name, method.settings],
                         start,
                         repr(budget),

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-#: Version of the stored form.
-FORMAT = 1
+#: Version of the stored form, and the one whose residuals had units.
+FORMAT, FIRST_FORMAT = 2, 1
 #: Values nearer than this share of the objective's range are a tie.
 TIE = 1e-6
 #: Share of the largest gain that may be missing where a problem counts as solved.
@@ -629,7 +629,7 @@ def load_comparison(folder: str | Path) -> Comparison:
     Raises
     ------
     SpecificationError
-        If the folder holds no comparison, or one of another format.
+        If the folder holds no comparison, or one of a newer format.
     """
     place = Path(folder)
     try:
@@ -641,7 +641,7 @@ def load_comparison(folder: str | Path) -> Comparison:
         raise SpecificationError(
             f"load_comparison: {str(place)!r} holds no comparison ({error})."
         ) from None
-    if data.get("format") != FORMAT:
+    if data.get("format") not in (FORMAT, FIRST_FORMAT):
         raise SpecificationError(
             f"load_comparison: format {data.get('format')!r} is not {FORMAT}; "
             "it was saved by another version of the library."
@@ -658,6 +658,8 @@ def load_comparison(folder: str | Path) -> Comparison:
         for number, one in enumerate(data["problems"])
     )
     loaded = [Trial.load(place / "runs", name) for name in names]
+    if data["format"] == FIRST_FORMAT:
+        loaded = [None if one is None else replace(one, stationarity=math.nan) for one in loaded]
     return Comparison(
         problems=problems,
         methods=tuple(MethodRecord(**one) for one in data["methods"]),

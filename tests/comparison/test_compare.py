@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ from sample_problems import quadratic
 import constrained_actmax as cax
 from constrained_actmax.baselines import Baseline
 from constrained_actmax.comparison import referee
+from constrained_actmax.comparison.comparing import _tasks
 from constrained_actmax.layout import Vector
 from constrained_actmax.result import Status
 from constrained_actmax.run import Run
@@ -205,6 +207,36 @@ def test_saves_and_loads(tmp_path: Path, found: cax.Comparison) -> None:
     np.testing.assert_array_equal(loaded.trials[3].x, found.trials[3].x)
     with pytest.raises(cax.SpecificationError, match="holds no comparison"):
         cax.load_comparison(tmp_path)
+
+
+def test_residuals_of_the_first_format_had_units(tmp_path: Path, found: cax.Comparison) -> None:
+    head = found.save(tmp_path) / "comparison.json"
+    data = json.loads(head.read_text(encoding="utf-8"))
+    data["format"] = 1
+    for one in data["problems"]:
+        del one["range"]
+    head.write_text(json.dumps(data), encoding="utf-8")
+    loaded = cax.load_comparison(tmp_path)
+    for old, new in zip(loaded.trials, found.trials, strict=True):
+        assert np.isnan(old.stationarity)
+        assert (old.outcome, old.rows) == (new.outcome, new.rows)
+        np.testing.assert_array_equal(old.value, new.value)
+    assert str(loaded).splitlines()[0] == str(found).splitlines()[0]
+    data["format"] = 3
+    head.write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(cax.SpecificationError, match="format 3 is not 2"):
+        cax.load_comparison(tmp_path)
+
+
+def test_last_digits_of_a_range_ask_no_other_question(found: cax.Comparison) -> None:
+    near = [replace(one, range=one.range * (1 + 1e-9)) for one in found.problems]
+    far = [replace(one, range=one.range * 2) for one in found.problems]
+    names, same, other = (
+        [task[0] for task in _tasks(records, found.methods, None, None)]
+        for records in (found.problems, near, far)
+    )
+    assert names == same
+    assert not set(names) & set(other)
 
 
 @pytest.mark.slow
