@@ -167,24 +167,6 @@ def test_numbers_that_json_lacks_survive(result: cax.Result, tmp_path: Path) -> 
     assert np.isposinf(loaded.bounds[1]).all()
 
 
-def test_what_the_first_format_saved_is_read(result: cax.Result, tmp_path: Path) -> None:
-    # Then `stationarity` was in input units, `relative_stationarity` beside it, without tolerances.
-    folder = result.save(tmp_path)
-    data = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    data["format"] = 1
-    del data["tolerances"]
-    optimality = data["optimality"]
-    optimality["relative_stationarity"] = 0.125
-    optimality["stationarity"] = 0.5
-    del optimality["residual"]
-    (folder / "result.json").write_text(json.dumps(data), encoding="utf-8")
-    loaded = cax.load_result(folder)
-    assert loaded.optimality.residual == 0.5
-    assert loaded.optimality.stationarity == 0.125
-    assert loaded.tolerances == [None] * len(loaded.violations)
-    np.testing.assert_array_equal(loaded.x, result.x)
-
-
 def test_loading_nothing_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(SpecificationError, match=r"holds no result\.json with arrays\.npz"):
         cax.load_result(tmp_path)
