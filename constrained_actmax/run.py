@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from constrained_actmax.layout import Indices, Rows, Structure, Vector
-from constrained_actmax.optimality import multipliers
+from constrained_actmax.optimality import multipliers, residuals
 from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.result import Budget, History, Status, Termination
 
@@ -30,6 +30,10 @@ UNKNOWN_PRICE = 1e3
 #: A point where a start converged is its answer unless another is better by this share of the
 #: tolerance, in units of the objective's range: to second order both have the same value.
 EQUAL_VALUES = 1e-3
+#: Values of smooth functions that differ by no more than so many times the model's noise are equal:
+#: of such points the one of smaller stationarity residual is kept, since gradients are accurate
+#: where values no longer tell points apart. A rounding or two on either side of a difference.
+EQUAL_TO_NOISE = 2.0
 #: Accuracy of a projection that is as good as exact, and what is asked of iterative ones.
 EXACT, INEXACT = 1e-8, 1e-4
 #: Variables up to which steps of smooth problems, and tests of convergence, take the accurate
@@ -137,6 +141,7 @@ class Run:
         self.best_f = np.full(starts, np.inf)
         self.best_x: list[Vector | None] = [None] * starts
         self._best: list[Evaluation | None] = [None] * starts
+        self._least_f = np.full(starts, np.inf)
         self._near_f = np.full(starts, np.inf)
         self._near_x: list[Vector | None] = [None] * starts
         self._least_violation = np.full(starts, np.inf)
@@ -319,12 +324,41 @@ class Run:
         # Several rows may speak for one start, so each asks again.
         if not strict.all():
             self._keep_outside(x, found, whose, kept & ~inside, found.finite & ~kept)
-        for row in np.flatnonzero(strict & (f < self.best_f[whose])).tolist():
+        for row in np.flatnonzero(strict & (f < self.best_f[whose] + self._noise(f))).tolist():
             start = int(whose[row])
-            if f[row] < self.best_f[start]:
+            if self._is_better(x[row], found, row, start):
                 self.best_f[start] = f[row]
                 self.best_x[start] = x[row].copy()
                 self._best[start] = found.row(row)
+            self._least_f[start] = min(self._least_f[start], f[row])
+
+    def _noise(self, f: Vector) -> Vector:
+        """Return by how much values may differ that the model's arithmetic cannot tell apart.
+
+        Zero where their residual does not tell more: not known as smooth, with bounds on
+        functions, or with a projection that is iterative.
+        """
+        problem = self.problem
+        if problem.smooth is not True or problem.constraints or problem.set.accuracy > EXACT:
+            return np.zeros_like(f)
+        noise: Vector = (
+            EQUAL_TO_NOISE * problem.oracle.epsilon * np.maximum(np.abs(f), problem.range)
+        )
+        return noise
+
+    def _is_better(self, x: Vector, found: Evaluation, row: int, start: int) -> bool:
+        """Return whether a row is better than the best point of its start."""
+        f, best, known = float(found.f[row]), self.best_x[start], self._best[start]
+        noise = float(self._noise(found.f[row : row + 1])[0])
+        if best is None or known is None or noise == 0.0 or f < self.best_f[start] - noise:
+            return bool(f < self.best_f[start])
+        if f > self._least_f[start] + noise or np.array_equal(x, best):
+            return False
+        problem = self.problem
+        return (
+            residuals(problem, x, found, row).stationarity
+            < residuals(problem, best, known).stationarity
+        )
 
     def _keep_outside(
         self, x: Rows, found: Evaluation, whose: Indices, near: np.ndarray, least: np.ndarray
@@ -378,8 +412,12 @@ class Run:
             known_worse = not problem.constraints and best is not None
             converged = point is last and self._has_converged(start, last)
             if converged and best is not None and not np.array_equal(point, best):
-                settled = self._on_set(point, None, start)
-                candidates.append(settled)
+                there = self._on_set(point, None, start)
+                # SciPy's words may rest on values alone: they hold where no residual is measured.
+                measured = self._noise(there[1].f)[0] > 0.0
+                if not measured or residuals(problem, *there).stationarity <= self.tolerance:
+                    candidates.append(there)
+                    settled = there
             elif not known_worse or problem.set.relative_violation(point) > problem.set.tolerance:
                 candidates.append(self._on_set(point, None, start))
         prices = self._prices(candidates)

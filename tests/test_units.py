@@ -231,8 +231,9 @@ def test_a_float32_model_in_other_units_has_the_same_answer(a: float) -> None:
 # -- the examples that failed --------------------------------------------------------------------
 
 
-def test_inputs_in_pascal_are_searched() -> None:
-    keras.utils.set_random_seed(3)
+@pytest.mark.parametrize("seed", [2, 3, 5, 15, 23, 46])  # all but 2 ended a rounding short of tol
+def test_inputs_in_pascal_are_searched(seed: int) -> None:
+    keras.utils.set_random_seed(seed)
     layers = keras.layers
     net = keras.Sequential([keras.Input((2,)), layers.Dense(8, activation="tanh"), layers.Dense(1)])
     mean, deviation = np.full(2, 3e5), np.full(2, 1e5)
