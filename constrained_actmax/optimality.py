@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from constrained_actmax import kinks
 from constrained_actmax.layout import Vector
 from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.result import Optimality
+from constrained_actmax.sets.row_program import CONIC_TIGHT, TIGHT
 
 EPSILON = float(np.finfo(np.float64).eps)
 #: Steps of the dual ascent that estimates the multipliers of functional constraints.
@@ -140,13 +142,24 @@ def measure(
         if np.isfinite(dual):
             named[str(couplings[0])] = -problem.sign * own.objective_unit * dual
     return Optimality(
-        kkt.stationarity,
+        _across_kinks(own, kkt),
         _residual(problem, x, gradient, mu, jacobian),
         kkt.violation,
         kkt.complementarity,
         named,
         float(gradient @ (x - problem.set.linear_maximizer(-gradient))) if gap else None,
     )
+
+
+def _across_kinks(problem: Problem, kkt: Residuals) -> float:
+    """Return the residual of a point, at kinks of a network the generalised one."""
+    if problem.smooth is not False or kkt.stationarity <= EXACT_PROJECTION:
+        return kkt.stationarity
+    if problem.split is not None or kinks.refusal(problem) is not None:
+        return kkt.stationarity
+    tolerance = TIGHT if problem.set.accuracy <= EXACT_PROJECTION else CONIC_TIGHT
+    found = kinks.stationarity(problem, kkt.y, 10.0 * tolerance)
+    return kkt.stationarity if found is None else found
 
 
 def _residual(

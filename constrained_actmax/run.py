@@ -239,6 +239,17 @@ class Run:
         if self.out_of_time:
             raise Stopped(Status.BUDGET)
 
+    def count(self, rows: int) -> None:
+        """Count rows of passes through the network's structure as evaluations.
+
+        Raises
+        ------
+        Stopped
+            If the budget does not cover them.
+        """
+        self._check_limits(rows)
+        self.rows += rows
+
     def _evaluate(self, x: Rows, starts: Sequence[int] | np.ndarray) -> Evaluation:
         x = self._within_bounds(x)
         problem, size = self.problem, self.padded_rows

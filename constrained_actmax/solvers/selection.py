@@ -8,6 +8,7 @@ from typing import Any
 from constrained_actmax.errors import RefusedError, SpecificationError, suggest
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Budget
+from constrained_actmax.solvers.active_signature import ActiveSignature
 from constrained_actmax.solvers.annealed import Annealed
 from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
 from constrained_actmax.solvers.base import Solver
@@ -39,6 +40,7 @@ SOLVERS: dict[str, type[Solver]] = {
         COBYQA,
         Annealed,
         ConvergeAndSearch,
+        ActiveSignature,
     )
 }
 
