@@ -303,10 +303,10 @@ def test_what_is_defined_on_the_set_alone_is_not_asked_outside() -> None:
 @pytest.mark.parametrize("starts", [1, 3])
 def test_every_solver_can_be_the_inner_one(name: str, starts: int) -> None:
     a, b = bowl(4)
-    limit = 0.5 * float(np.linalg.solve(a, b).sum())  # active: half of the sum that f wants
+    limit = float(np.linalg.solve(a, b).sum()) - 1.0  # active: f alone wants 1 more
     system = np.block([[a, np.ones((4, 1))], [np.ones((1, 4)), np.zeros((1, 1))]])
     best = np.linalg.solve(system, np.append(b, limit))[:4]
-    problem = bowl_problem([cax.Box(-8, 8), total(limit)])
+    problem = bowl_problem([cax.Box(-20, 20), total(limit)])
     method = cax.AugmentedLagrangian(inner=SOLVERS[name]())
     budget = cax.Budget(evaluations=3000)
     result = cax.solve(problem, method=method, starts=starts, seed=0, budget=budget)
