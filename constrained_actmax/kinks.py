@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from constrained_actmax.errors import RefusedError
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.oracles.oracle import Oracle
-from constrained_actmax.problem import Problem
 from constrained_actmax.sets.row_program import LinearProgram, row_program
-from constrained_actmax.structure import Signature, Structure
+from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.structure import Signature
 from constrained_actmax.structure.part import Part
 
 #: Random directions by which the length of a kink's normal is estimated; their seed.
@@ -50,20 +50,17 @@ class Kinks:
 
     Parameters
     ----------
-    problem : Problem
+    problem : StandardForm
         In its own units.
     count : callable, optional
         Told of the rows of every forward and transposed pass.
     """
 
-    def __init__(self, problem: Problem, count: Callable[[int], None] | None = None) -> None:
+    def __init__(self, problem: StandardForm, count: Callable[[int], None] | None = None) -> None:
         self.problem = problem
-        self.structure = structure(problem)
+        #: The network, and what leads from its functions to f and c.
+        self.structure, self.weights = problem.network()
         self.count = count or (lambda rows: None)
-        #: What leads from the network's functions to f and c.
-        self.weights = np.concatenate(
-            [[problem.sign / problem.objective_unit], 1.0 / problem.scales.constraints]
-        )
         self.units = np.broadcast_to(problem.units, (problem.size,))
 
     @property
@@ -82,31 +79,22 @@ class Kinks:
         return self.structure.values(self.problem.original(y))["functions"] * self.weights
 
 
-def refusal(problem: Problem) -> str | None:
+def refusal(problem: StandardForm) -> str | None:
     """Return why a problem has no regions that programs could walk through; None if it has."""
-    oracle = problem.user_oracle
-    if not isinstance(oracle, Oracle) or not problem.compiled:
-        return "it needs a model's structure, and plain functions have none"
     if problem.smooth is not False:
         return "the model has no kinks"
     if not problem.set.convex:
         return "the set is not convex"
     if problem.size > MOST_ENTRIES:
         return f"{problem.size:,} entries are more than its programs take ({MOST_ENTRIES:,})"
-    reason = oracle.structure_refusal()
-    if reason is not None:
-        return reason
-    units = sum(one.size for one in oracle.structure().nonlinearities)
+    try:
+        structure = problem.network().structure
+    except RefusedError as refused:
+        return str(refused).rstrip(".")
+    units = sum(one.size for one in structure.nonlinearities)
     if units > MOST_UNITS:
         return f"{units:,} units are more than its programs take ({MOST_UNITS:,})"
     return None
-
-
-def structure(problem: Problem) -> Structure:
-    """Return the structure of a problem's model."""
-    oracle = problem.user_oracle
-    assert isinstance(oracle, Oracle)
-    return oracle.structure()
 
 
 class Region:
@@ -395,8 +383,12 @@ class Region:
         program.extend(np.concatenate(both), np.concatenate(low), np.concatenate(high))
         choice = np.concatenate([np.eye(u), np.eye(u)[:, which]], axis=1)
         n = y.size
-        program.extend(np.concatenate([np.zeros((u, n + u)), choice], axis=1), np.ones(u), np.ones(u))
-        inactive = np.concatenate([np.zeros((u, n)), np.eye(u), np.diag(most), np.zeros((u, r))], axis=1)
+        program.extend(
+            np.concatenate([np.zeros((u, n + u)), choice], axis=1), np.ones(u), np.ones(u)
+        )
+        inactive = np.concatenate(
+            [np.zeros((u, n)), np.eye(u), np.diag(most), np.zeros((u, r))], axis=1
+        )
         program.extend(inactive, np.full(u, -np.inf), most)
         above = np.abs(a).sum(axis=1) + np.abs(effects) @ most + most[which]
         held = np.concatenate([rows[0], np.zeros((r, u)), np.diag(above)], axis=1)
@@ -434,14 +426,14 @@ class Region:
         return region
 
 
-def stationarity(problem: Problem, y: Vector, tolerance: float) -> float | None:
+def stationarity(problem: StandardForm, y: Vector, tolerance: float) -> float | None:
     """Return the most by which f can fall from a point at kinks, relative to its range.
 
     Measured to first order across the kinks that the point lies on, within one size of the set.
 
     Parameters
     ----------
-    problem : Problem
+    problem : StandardForm
         In its own units.
     y : numpy.ndarray, shape (n,)
         The point.

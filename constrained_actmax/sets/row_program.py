@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -97,7 +98,7 @@ class LinearProgram(RowProgram):
         super().__init__()
         self._form = form = _with_columns(normalised(form), *extra)
         self._extra = extra[0].size
-        self._lift = None if form.lift is None else form.lift.matrix.tocsc()
+        self._lift: Any = None if form.lift is None else form.lift.matrix.tocsc()
         self._highs = new_highs()
         n = form.lower.size
         self._columns = np.arange(n, dtype=np.int32)
@@ -278,7 +279,9 @@ def _with_columns(form: ScipyForm, low: Vector, high: Vector) -> ScipyForm:
     if not low.size:
         return form
     rows = tuple(
-        LinearRows(sp.csr_array(sp.hstack([one.matrix, _zeros(one.matrix, low)])), one.lower, one.upper)
+        LinearRows(
+            sp.csr_array(sp.hstack([one.matrix, _zeros(one.matrix, low)])), one.lower, one.upper
+        )
         for one in form.rows
     )
     lift = form.lift
@@ -297,7 +300,8 @@ def new_highs() -> Any:
     """Return a silent HiGHS with sharp tolerances and a fixed seed; threads are left alone."""
     import highspy
 
-    highs = highspy.Highs()
+    make: Callable[[], Any] = highspy.Highs
+    highs = make()
     highs.setOptionValue("output_flag", False)
     highs.setOptionValue("random_seed", SEED)
     highs.setOptionValue("primal_feasibility_tolerance", SIMPLEX_TOLERANCE)

@@ -11,11 +11,11 @@ from typing_extensions import override
 from constrained_actmax import kinks
 from constrained_actmax.kinks import Kinks, Region
 from constrained_actmax.layout import Indices, Vector
-from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
-from constrained_actmax.run import Run, Stopped
 from constrained_actmax.sets.row_program import FAR, RowProgram, row_program
 from constrained_actmax.solvers.base import RowSolver
+from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks.task import Stopped, Task
 
 #: Rows of kinks that one program gets more than the last, at most.
 ROWS_AT_ONCE = 64
@@ -68,7 +68,7 @@ class ActiveSignature(RowSolver):
     programs: int = 300
 
     @override
-    def refusal(self, problem: Problem) -> str | None:
+    def refusal(self, problem: StandardForm) -> str | None:
         reason = kinks.refusal(problem)
         if reason is None:
             return None
@@ -76,17 +76,18 @@ class ActiveSignature(RowSolver):
         return f"{self.name}: {reason}; use method={way}."
 
     @override
-    def _run_row(self, run: Run, start: int, x0: Vector) -> None:
+    def _run_row(self, run: Task, start: int, x0: Vector) -> None:
         _Walk(run, start, x0, self.programs).go()
 
 
 class _Walk:
     """One start: the point, its region, the rows of the program and the regions that were seen."""
 
-    def __init__(self, run: Run, start: int, x0: Vector, most: int) -> None:
+    def __init__(self, run: Task, start: int, x0: Vector, most: int) -> None:
         self.run, self.start, self.most = run, start, most
-        self.problem: Problem = run.problem
-        self.kinks = Kinks(self.problem, run.count)
+        self.began = run.seconds
+        self.problem: StandardForm = run.problem
+        self.kinks = Kinks(self.problem, run.charge)
         self.y = x0
         self.values = self.kinks.values(x0[np.newaxis])[0]
         self.program: RowProgram = row_program(self.problem.set, self.problem.size)
@@ -106,19 +107,22 @@ class _Walk:
             self.seen.add(region.key)
             solved = self.solve(region)
             if solved is None:
-                return
+                return None
             y, multipliers, outer = solved
             better = self.accept(y, region)
             if not self.exact and self.radius < SMALLEST_RADIUS:
                 return self.end(Status.STALLED, "The trust region shrank to nothing.")
-            if not better and not self.exact and self.predicted > self.run.tolerance * (
-                self.problem.range * min(1.0, self.radius)
+            if (
+                not better
+                and not self.exact
+                and self.predicted
+                > self.run.tolerance * (self.problem.range * min(1.0, self.radius))
             ):
                 region = self.kinks.region(self.y)
                 continue
             following = self.next_region(region, multipliers, outer)
             if following is None:
-                return
+                return None
             region = following
 
     # -- one region ------------------------------------------------------------------------------
@@ -206,7 +210,8 @@ class _Walk:
             self.end(Status.INFEASIBLE, "No point of the region keeps the bounds on outputs.")
             return None
         tight = region.tight(self.y, 2.0 * self.program.tight)
-        of_rows = dict(zip(self.rows.tolist(), (multipliers / self.row_lengths).tolist(), strict=True))
+        known = (multipliers / self.row_lengths).tolist()
+        of_rows = dict(zip(self.rows.tolist(), known, strict=True))
         weights = np.array([of_rows.get(one, 0.0) for one in tight.tolist()])
         self.prune(tight)
         if not tight.size:
@@ -279,8 +284,10 @@ class _Walk:
             detail = self.run.name_non_finite(self.y, found, 0)
             self.run.end(self.start, self.y, Status.NON_FINITE, detail)
             return
-        words = f"{detail} ({self.program.programs} programs, {self.program.iterations} iterations.)"
-        self.run.end(self.start, self.y, status, words)
+        program = self.program
+        seconds = self.run.seconds - self.began
+        work = f"{program.programs} programs, {program.iterations} iterations, {seconds:.1f} s"
+        self.run.end(self.start, self.y, status, f"{detail} ({work}.)")
 
 
 def _lengths(rows: np.ndarray) -> Vector:

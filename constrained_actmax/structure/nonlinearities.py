@@ -183,7 +183,7 @@ class Pieces(Nonlinearity):
     @override
     def continued(self, z: Rows, signature: Array) -> Rows:
         piece = signature[np.newaxis]
-        return self._of(self.slopes, piece) * z + self._of(self.offsets, piece)
+        return np.asarray(self._of(self.slopes, piece) * z + self._of(self.offsets, piece))
 
     @override
     def bends(self, signature: Array) -> tuple[Array, Vector, Array]:
@@ -275,7 +275,7 @@ class Windows(Nonlinearity):
 
     @override
     def continued(self, z: Rows, signature: Array) -> Rows:
-        return z[:, signature]
+        return np.asarray(z[:, signature])
 
     @override
     def bends(self, signature: Array) -> tuple[Array, Vector, Array]:
@@ -308,7 +308,7 @@ class Curved(Nonlinearity):
     def continued(self, z: Rows, signature: Array) -> Rows:
         at = signature[np.newaxis]
         jacobian = self.transposed(np.eye(self.units)[np.newaxis], at)[0]
-        return self.values(at) + (z - at) @ jacobian.T
+        return np.asarray(self.values(at) + (z - at) @ jacobian.T)
 
     @abstractmethod
     def transposed(self, rows: Array, z: Rows) -> Array:

@@ -58,7 +58,12 @@ def largest_ascent(weights: Weights, x: np.ndarray, A: np.ndarray, b: np.ndarray
     for W, c in weights[:-1]:
         z = h @ W + c
         lengths = np.linalg.norm(W, axis=0) + 1.0
-        sides.append([(-1, 1) if abs(v) <= NEAR * s else (np.sign(v),) for v, s in zip(z, lengths)])
+        sides.append(
+            [
+                (-1, 1) if abs(v) <= NEAR * s else (np.sign(v),)
+                for v, s in zip(z, lengths, strict=True)
+            ]
+        )
         h = np.maximum(z, 0.0)
     choices = [side for layer in sides for side in layer]
     assert np.prod([len(one) for one in choices], dtype=float) <= 2**12
