@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import keras
@@ -226,6 +227,54 @@ def test_a_float32_model_in_other_units_has_the_same_answer(a: float) -> None:
     np.testing.assert_allclose(other.x / a, plain.x, atol=2e-3)
     assert other.status is plain.status
     assert other.nfev <= 2 * plain.nfev
+
+
+# -- networks ------------------------------------------------------------------------------------
+
+SEEDS = 20
+
+
+@cache
+def network(units: Units) -> cax.Oracle:
+    """The embedded network with inputs in these units."""
+    shape = (28, 28)
+    scaling = cax.Scaling(np.full(shape, units.b), np.full(shape, units.a))
+    return cax.Oracle(cax.examples.load_model(), preprocess=scaling)
+
+
+def network_answer(kind: str, units: Units, seed: int) -> tuple[float, float]:
+    """The value found in these units, in the plain ones, and the objective's range there."""
+
+    def written(x: Any) -> Any:
+        return units.a * x + units.b
+
+    image, number = cax.examples.reference(2), seed % 10
+    sets: list[Any] = [cax.Box(written(0.0), written(1.0))]
+    if kind == "L1 ball":
+        sets.append(cax.L1Ball(units.a * 60, center=units.b))
+        x0 = np.random.default_rng(seed).uniform(size=image.shape)
+    else:
+        sets.append(cax.L2Ball(units.a * 2.0, center=written(image)))
+        x0 = np.clip(image + 0.1 * np.random.default_rng(seed).normal(size=image.shape), 0, 1)
+    if kind == "bounded output":
+        sets.append(units.k * cax.Logit((number + 1) % 10) <= 2.0 * units.k)
+    problem = cax.Problem(network(units), units.s * cax.Logit(number), sets)
+    budget = None if kind == "bounded output" else cax.Budget(evaluations=100)
+    result = cax.solve(problem, x0=written(x0), budget=budget, seed=0)
+    assert result.feasible
+    draws = problem.set.sample(np.random.default_rng(0), 100)
+    return result.value / units.s, float(np.ptp(problem.oracle.values(draws)[:, 0])) / units.s
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["L1 ball", "L2 ball", "bounded output"])
+def test_networks_have_the_same_value_in_any_units(kind: str) -> None:
+    """Within a thousandth of the range, in the median: rounding chooses the side of a kink."""
+    plain = np.array([network_answer(kind, PLAIN, seed) for seed in range(SEEDS)])
+    for units in (Units(a=1e6, b=3e6, s=1e3, k=1e-6), Units(a=3e-3, b=-0.02, s=1e-6, k=1e3)):
+        other = np.array([network_answer(kind, units, seed) for seed in range(SEEDS)])
+        difference = np.abs(other[:, 0] - plain[:, 0]) / plain[:, 1]
+        assert np.median(difference) <= 1e-3, units
 
 
 # -- the examples that failed --------------------------------------------------------------------
