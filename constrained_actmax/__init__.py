@@ -96,6 +96,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "sweeps": ("solve_many", "sweep"),
     "solvers": (
+        "ActiveSignature",
         "Annealed",
         "AugmentedLagrangian",
         "ConvergeAndSearch",

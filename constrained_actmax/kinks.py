@@ -18,7 +18,7 @@ from constrained_actmax.structure import Signature
 from constrained_actmax.structure.part import Part
 
 #: Random directions by which the length of a kink's normal is estimated; their seed.
-PROBES, PROBE_SEED = 8, 20265
+PROBES, PROBE_SEED = 4, 20265
 #: A number that moves by less than this share of the largest does not move at all.
 STILL = 1e-10
 #: Directions across more kinks than this are not searched.
@@ -172,6 +172,10 @@ class Region:
         found = [np.asarray((E @ one.T).T + e) for (E, e), one in zip(self._sides, z, strict=True)]
         return np.concatenate([np.zeros((len(y), 0)), *found], axis=1)
 
+    def layers(self, boundaries: Indices) -> Indices:
+        """Return the number of the nonlinearity of each of some boundaries."""
+        return self._bends[0][boundaries]
+
     def rows(self, boundaries: Indices) -> tuple[Rows, Vector]:
         """Return slopes (r, n) and offsets (r,) of some δ."""
         return self._pulled(boundaries)[:2]
@@ -216,20 +220,20 @@ class Region:
 
     # -- kinks -----------------------------------------------------------------------------------
 
-    def lengths(self, y: Vector) -> tuple[Vector, Vector]:
-        """Return every δ at a point, and estimates of the lengths of their normals."""
-        rng = np.random.default_rng(PROBE_SEED)
-        ways = rng.standard_normal((PROBES, y.size))
-        found = self.distances(np.concatenate([y[np.newaxis], y + ways]))
-        moves = found[1:] - found[0]
-        return found[0], np.sqrt(np.mean(moves**2, axis=0))
+    @cached_property
+    def lengths(self) -> Vector:
+        """Estimates of the lengths of the boundaries' normals."""
+        n = self.kinks.problem.size
+        ways = np.random.default_rng(PROBE_SEED).standard_normal((PROBES, n))
+        found = self.distances(np.concatenate([np.zeros((1, n)), ways]))
+        return np.asarray(np.sqrt(np.mean((found[1:] - found[0]) ** 2, axis=0)))
 
     def tight(self, y: Vector, tolerance: float) -> Indices:
         """Return the boundaries that a point lies on, within a distance.
 
         Those that do not move with the input are kinks only where they move with what bends.
         """
-        delta, length = self.lengths(y)
+        delta, length = self.distances(y[np.newaxis])[0], self.lengths
         largest = float(length.max(initial=0.0))
         moving = length > STILL * largest
         tight = moving & (np.abs(delta) <= tolerance * length)

@@ -300,9 +300,16 @@ def new_highs() -> Any:
     """Return a silent HiGHS with sharp tolerances and a fixed seed; threads are left alone."""
     import highspy
 
-    make: Callable[[], Any] = highspy.Highs
+    class Silent(highspy.Highs):
+        """HiGHS without its banner, which version 1.16 prints when callbacks are enabled."""
+
+        def enableCallbacks(self) -> None:  # noqa: N802 - HiGHS's name
+            self.setOptionValue("output_flag", False)
+            enable: Callable[[], None] = super().enableCallbacks
+            enable()
+
+    make: Callable[[], Any] = Silent
     highs = make()
-    highs.setOptionValue("output_flag", False)
     highs.setOptionValue("random_seed", SEED)
     highs.setOptionValue("primal_feasibility_tolerance", SIMPLEX_TOLERANCE)
     highs.setOptionValue("dual_feasibility_tolerance", SIMPLEX_TOLERANCE)

@@ -1,5 +1,6 @@
 """Algorithms, one a file; each minimises over C from one or many starts."""
 
+from constrained_actmax.solvers.active_signature import ActiveSignature
 from constrained_actmax.solvers.annealed import Annealed
 from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
 from constrained_actmax.solvers.base import RowSolver, Solver
@@ -27,6 +28,7 @@ __all__ = [
     "SOLVERS",
     "SPG",
     "TNC",
+    "ActiveSignature",
     "Annealed",
     "AugmentedLagrangian",
     "ConvergeAndSearch",

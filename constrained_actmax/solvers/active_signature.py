@@ -13,7 +13,7 @@ from constrained_actmax.kinks import Kinks, Region
 from constrained_actmax.layout import Indices, Vector
 from constrained_actmax.result import Status
 from constrained_actmax.sets.row_program import FAR, RowProgram, row_program
-from constrained_actmax.solvers.base import RowSolver
+from constrained_actmax.solvers.base import RowSolver, needs_gradients
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.task import Stopped, Task
 
@@ -61,14 +61,14 @@ class ActiveSignature(RowSolver):
     """
 
     name: ClassVar[str] = "active-signature"
-    stays_inside: ClassVar[bool] = False  # vertices are off C by the program's tolerance
-    iterates_in_set: ClassVar[bool] = False
     side_by_side: ClassVar[bool] = False  # a start is a chain of programs
 
     programs: int = 300
 
     @override
     def refusal(self, problem: StandardForm) -> str | None:
+        if not problem.differentiable:
+            return needs_gradients(self.name)
         reason = kinks.refusal(problem)
         if reason is None:
             return None
@@ -87,14 +87,18 @@ class _Walk:
         self.run, self.start, self.most = run, start, most
         self.began = run.seconds
         self.problem: StandardForm = run.problem
-        self.kinks = Kinks(self.problem, run.charge)
+        self.kinks = Kinks(self.problem, run.count)
         self.y = x0
         self.values = self.kinks.values(x0[np.newaxis])[0]
         self.program: RowProgram = row_program(self.problem.set, self.problem.size)
         self.static = self.problem.constraints
         n, m = self.problem.size, self.static
         self.program.extend(np.zeros((m, n)), np.full(m, -np.inf), np.full(m, np.inf))
+        #: The boundaries that have rows, which are of length 1 here, and whether a crossing has
+        #: given them other numbers.
         self.rows: Indices = np.zeros(0, dtype=int)
+        self.a, self.b, self.row_lengths = np.zeros((0, n)), np.zeros(0), np.zeros(0)
+        self.stale = np.zeros(0, dtype=bool)
         self.exact = self.kinks.structure.piecewise_affine
         self.radius = np.inf if self.exact else FIRST_RADIUS
         self.seen: set[bytes] = set()
@@ -118,7 +122,7 @@ class _Walk:
                 and self.predicted
                 > self.run.tolerance * (self.problem.range * min(1.0, self.radius))
             ):
-                region = self.kinks.region(self.y)
+                region = self.go_to(self.kinks.region(self.y), region)
                 continue
             following = self.next_region(region, multipliers, outer)
             if following is None:
@@ -132,7 +136,7 @@ class _Walk:
         slopes, offsets = region.slopes
         self.renew(region, slopes, offsets)
         lower, upper = self.y - self.radius, self.y + self.radius
-        here, length = region.lengths(self.y)
+        here, length = region.distances(self.y[np.newaxis])[0], region.lengths
         while True:
             if self.program.programs >= self.most:
                 self.end(Status.STALLED, f"{self.most} programs were not enough.")
@@ -160,21 +164,25 @@ class _Walk:
 
     def renew(self, region: Region, slopes: np.ndarray, offsets: Vector) -> None:
         """Give the program's rows the numbers of a region."""
-        a, b = region.rows(self.rows)
-        length = _lengths(a)
+        changed = np.flatnonzero(self.stale)
+        self.a[changed], self.b[changed], self.row_lengths[changed] = _normed(
+            *region.rows(self.rows[changed])
+        )
+        self.stale[:] = False
         problem = self.problem
-        A = np.concatenate([slopes[1:], a / length[:, np.newaxis]])
-        low = np.concatenate([problem.lower - offsets[1:], -b / length])
-        high = np.concatenate([problem.upper - offsets[1:], np.full(len(b), np.inf)])
+        A = np.concatenate([slopes[1:], self.a])
+        low = np.concatenate([problem.lower - offsets[1:], -self.b])
+        high = np.concatenate([problem.upper - offsets[1:], np.full(len(self.b), np.inf)])
         self.program.rewrite(A, low, high)
-        self.row_lengths = length
 
     def add(self, region: Region, boundaries: Indices) -> None:
-        a, b = region.rows(boundaries)
-        length = _lengths(a)
-        self.program.extend(a / length[:, np.newaxis], -b / length, np.full(len(b), np.inf))
+        """Give the program further rows."""
+        a, b, length = _normed(*region.rows(boundaries))
+        self.program.extend(a, -b, np.full(len(b), np.inf))
+        self.a, self.b = np.concatenate([self.a, a]), np.append(self.b, b)
         self.rows = np.append(self.rows, boundaries)
         self.row_lengths = np.append(self.row_lengths, length)
+        self.stale = np.zeros(len(self.rows), dtype=bool)
 
     def accept(self, y: Vector, region: Region) -> bool:
         """Go to a point if it is better; adjust the trust region of curved networks."""
@@ -218,8 +226,7 @@ class _Walk:
             self.end(Status.CONVERGED, self.claim)
             return None
         gains = region.crossing_gains(tight, weights, outer)
-        length = _lengths(region.rows(tight)[0])
-        rates = gains * length
+        rates = gains * region.lengths[tight]
         if rates.max() <= PAYS:
             self.end(Status.CONVERGED, self.claim)
             return None
@@ -247,7 +254,10 @@ class _Walk:
         return self.go_to(beyond, region)
 
     def go_to(self, beyond: Region, region: Region) -> Region:
+        """Keep the rows that are boundaries of the next region too."""
+        changed = np.flatnonzero([not np.array_equal(*pair) for pair in _pairs(beyond, region)])
         places = beyond.same_boundaries(self.rows, region)
+        self.stale |= region.layers(self.rows) >= changed.min(initial=len(region.signature))
         gone = places < 0
         if gone.any():
             self.keep(~gone)
@@ -262,6 +272,7 @@ class _Walk:
     def keep(self, kept: np.ndarray) -> None:
         self.program.keep(np.concatenate([np.ones(self.static, dtype=bool), kept]))
         self.rows, self.row_lengths = self.rows[kept], self.row_lengths[kept]
+        self.a, self.b, self.stale = self.a[kept], self.b[kept], self.stale[kept]
 
     # -- reports ---------------------------------------------------------------------------------
 
@@ -290,6 +301,12 @@ class _Walk:
         self.run.end(self.start, self.y, status, f"{detail} ({work}.)")
 
 
-def _lengths(rows: np.ndarray) -> Vector:
-    length = np.linalg.norm(rows, axis=1)
-    return np.where(length > 0.0, length, 1.0)
+def _normed(a: np.ndarray, b: Vector) -> tuple[np.ndarray, Vector, Vector]:
+    """Return rows of length 1 with their offsets, and the lengths that they had."""
+    length = np.linalg.norm(a, axis=1)
+    length = np.where(length > 0.0, length, 1.0)
+    return a / length[:, np.newaxis], b / length, length
+
+
+def _pairs(one: Region, other: Region) -> list[tuple[np.ndarray, np.ndarray]]:
+    return list(zip(one.signature, other.signature, strict=True))
