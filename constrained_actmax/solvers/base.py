@@ -133,7 +133,11 @@ class Solver(ABC):
         with _blas().limit(limits=1, user_api="blas"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what SciPy warns of becomes a status
             try:
-                self._run_recorded(run, x0, np.arange(len(x0)))
+                lower, upper = run.set.bounds()
+                if np.array_equal(lower, upper):
+                    _end_at_the_only_point(run, x0)
+                else:
+                    self._run_recorded(run, x0, np.arange(len(x0)))
             except Stopped as reason:
                 status, detail = reason.status, reason.detail
             except KeyboardInterrupt:
@@ -188,6 +192,16 @@ class RowSolver(Solver):
 def needs_gradients(name: str) -> str:
     """Say that a method cannot take a function without gradients."""
     return f"{name} needs gradients and this function gives none; use method='COBYQA'."
+
+
+def _end_at_the_only_point(run: Task, x0: Rows) -> None:
+    """Evaluate every start and end it: all variables are fixed, and no method has to move."""
+    found = run.evaluate(x0, np.arange(len(x0)))
+    for start, x in enumerate(x0):
+        if found.finite[start]:
+            run.end(start, x, Status.CONVERGED)
+        else:
+            run.end(start, x, Status.NON_FINITE, run.name_non_finite(x, found, start))
 
 
 def end_hopeless(run: Task, x: Rows, found: Evaluation, starts: Indices) -> np.ndarray:
