@@ -22,7 +22,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "layout": ("Layout",),
     "maximization": ("Check", "check", "maximize", "minimize", "solve"),
     "problem": ("Evaluation", "Problem"),
-    "run": ("Intermediate",),
+    "tasks": ("Intermediate",),
     "result": (
         "Budget",
         "Failure",
