@@ -373,3 +373,24 @@ def test_convergence_on_an_iterative_projection_is_said_by_an_accurate_one(metho
     assert result.status is cax.Status.CONVERGED, result
     assert result.optimality.stationarity <= 1e-4
     assert "TotalVariationBall" in " ".join(result.optimality.multipliers)
+
+
+@pytest.mark.parametrize("method", ["auto", *SOLVERS])
+def test_a_point_that_its_bounds_fix_is_returned_with_one_evaluation(method: str) -> None:
+    bowl_ = cax.FunctionOracle(lambda x: (-float(x @ x), -2 * x), 2, smooth=True)
+    budget = cax.Budget(evaluations=50)
+    result = cax.maximize(bowl_, bounds=[(1, 1), (2, 2)], method=method, budget=budget)
+    assert result.x.tolist() == [1, 2]
+    assert result.value == -5
+    assert result.success
+    assert result.nfev == 1
+
+
+@pytest.mark.parametrize("method", ["auto", "SLSQP", "trust-constr", "augmented-lagrangian"])
+def test_a_point_that_its_bounds_fix_may_break_a_constraint(method: str) -> None:
+    bowl_ = cax.FunctionOracle(lambda x: (-float(x @ x), -2 * x), 2, smooth=True)
+    broken = {"type": "ineq", "fun": lambda x: x[0] - 1.5}
+    result = cax.maximize(bowl_, constraints=broken, bounds=[(1, 1), (2, 2)], method=method)
+    assert result.x.tolist() == [1, 2]
+    assert result.status is cax.Status.INFEASIBLE
+    assert "fix every variable" in result.message
