@@ -107,6 +107,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "PQN",
         "SLSQP",
         "SPG",
+        "SearchAndFinish",
         "Solver",
         "TNC",
         "TrustConstr",

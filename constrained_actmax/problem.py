@@ -336,12 +336,10 @@ class Problem(StandardForm):
 
     @override
     def network(self) -> Network:
-        from constrained_actmax.oracles.oracle import Oracle
-
-        oracle = self.user_oracle
-        if not isinstance(oracle, Oracle) or self._functions:
-            raise RefusedError("functions of one's own have no structure")
-        return Network(oracle.structure(), np.append(self.sign, np.ones(self.constraints)))
+        if self._functions:
+            raise RefusedError("Functions of one's own have no structure.")
+        structure = self.user_oracle.structure()
+        return Network(structure, np.append(self.sign, np.ones(self.constraints)))
 
     # -- units -----------------------------------------------------------------------------------
 

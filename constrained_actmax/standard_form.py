@@ -181,7 +181,7 @@ class StandardForm(ABC):
         RefusedError
             Where f and c are not functions of a network that can be read, in these variables.
         """
-        raise RefusedError("f and c are not the network's own functions")
+        raise RefusedError("f and c are not the network's own functions.")
 
     @cached_property
     def _bounds(self) -> Bounds:

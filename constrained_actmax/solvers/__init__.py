@@ -11,6 +11,7 @@ from constrained_actmax.solvers.frank_wolfe import FrankWolfe
 from constrained_actmax.solvers.l_bfgs_b import LBFGSB
 from constrained_actmax.solvers.pgd import PGD
 from constrained_actmax.solvers.pqn import PQN
+from constrained_actmax.solvers.search_and_finish import SearchAndFinish
 from constrained_actmax.solvers.selection import SOLVERS
 from constrained_actmax.solvers.slsqp import SLSQP
 from constrained_actmax.solvers.spg import SPG
@@ -35,6 +36,7 @@ __all__ = [
     "FrankWolfe",
     "RowSolver",
     "Sample",
+    "SearchAndFinish",
     "Solver",
     "Steps",
     "StepwiseSolver",

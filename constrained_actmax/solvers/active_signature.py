@@ -77,7 +77,13 @@ class ActiveSignature(RowSolver):
 
     @override
     def _run_row(self, run: Task, start: int, x0: Vector) -> None:
-        _Walk(run, start, x0, self.programs).go()
+        walk = _Walk(run, start, x0, self.programs)
+        try:
+            walk.go()
+        except Stopped as reason:
+            if reason.status is not Status.BUDGET:
+                raise
+            walk.end(Status.BUDGET, "")
 
 
 class _Walk:
@@ -87,9 +93,8 @@ class _Walk:
         self.run, self.start, self.most = run, start, most
         self.began = run.seconds
         self.problem: StandardForm = run.problem
-        self.kinks = Kinks(self.problem, run.count)
-        self.y = x0
-        self.values = self.kinks.values(x0[np.newaxis])[0]
+        self.kinks = Kinks(self.problem, self.count)
+        self.y, self.values = x0, np.full(1 + self.problem.constraints, np.inf)
         self.program: RowProgram = row_program(self.problem.set, self.problem.size)
         self.static = self.problem.constraints
         n, m = self.problem.size, self.static
@@ -105,6 +110,7 @@ class _Walk:
         self.noise = PAYS * max(self.problem.range, 1e-300)
 
     def go(self) -> None:
+        self.values = self.kinks.values(self.y[np.newaxis])[0]
         region = self.kinks.region(self.y)
         self.report(self.y)
         while True:
@@ -128,6 +134,13 @@ class _Walk:
             if following is None:
                 return None
             region = following
+
+    def count(self, rows: int) -> None:
+        """Count passes through the network; an evaluation is kept for the point at the end."""
+        left = self.run.remaining
+        if left is not None and rows + 1 > left:
+            raise Stopped(Status.BUDGET)
+        self.run.count(rows)
 
     # -- one region ------------------------------------------------------------------------------
 

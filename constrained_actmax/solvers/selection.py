@@ -18,6 +18,7 @@ from constrained_actmax.solvers.frank_wolfe import FrankWolfe
 from constrained_actmax.solvers.l_bfgs_b import LBFGSB
 from constrained_actmax.solvers.pgd import PGD
 from constrained_actmax.solvers.pqn import PQN
+from constrained_actmax.solvers.search_and_finish import SearchAndFinish
 from constrained_actmax.solvers.slsqp import SLSQP
 from constrained_actmax.solvers.spg import SPG
 from constrained_actmax.solvers.tnc import TNC
@@ -41,6 +42,7 @@ SOLVERS: dict[str, type[Solver]] = {
         Annealed,
         ConvergeAndSearch,
         ActiveSignature,
+        SearchAndFinish,
     )
 }
 
@@ -141,9 +143,10 @@ def by_rule(problem: StandardForm, budget: Budget | None = None) -> tuple[Solver
         small = SLSQP()
         if problem.size <= SMALL and problem.smooth and refusal(small, problem) is None:
             return small, "few variables, smooth constraints on functions"
-        return AugmentedLagrangian(), "constraints on functions"
+        return _finished(AugmentedLagrangian(), problem), "constraints on functions"
     if problem.smooth is False:
-        return Annealed(), "a network with kinks (ReLU, max): steps of falling length cross them"
+        what = "a network with kinks (ReLU, max): steps of falling length cross them"
+        return _finished(Annealed(), problem), what
     local: Solver
     local, what = SPG(), "a smooth objective under a convex set"
     if problem.set.only_box:
@@ -152,3 +155,10 @@ def by_rule(problem: StandardForm, budget: Budget | None = None) -> tuple[Solver
         return local, what
     search = ConvergeAndSearch(local=local)
     return search, f"{what}: {local.name} until it converges, a search with the rest of the budget"
+
+
+def _finished(search: Solver, problem: StandardForm) -> Solver:
+    """Return a search with linear programs as its last stage, where these can take the problem."""
+    if ActiveSignature().refusal(problem) is not None:
+        return search
+    return SearchAndFinish(search=search)
