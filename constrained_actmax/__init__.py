@@ -95,6 +95,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "solvers": (
         "Annealed",
         "AugmentedLagrangian",
+        "Chain",
         "ConvergeAndSearch",
         "FISTA",
         "FrankWolfe",
