@@ -27,10 +27,9 @@ RANKS = [
         "optimality",
         "problem",
         "progress",
-        "run",
-        "scaled",
         "scales",
-        "splitting",
+        "standard_form",
+        "tasks",
     },
     {"baselines", "solvers"},
     {
