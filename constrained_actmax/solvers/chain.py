@@ -12,14 +12,14 @@ from typing_extensions import override
 from constrained_actmax.errors import SpecificationError, suggest
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.optimality import residuals
-from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
-from constrained_actmax.run import FAR, Run
 from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.solvers.slsqp import SLSQP
 from constrained_actmax.solvers.trust_constr import TrustConstr
-from constrained_actmax.splitting import SplitRun
+from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks.recording import FAR
+from constrained_actmax.tasks.task import Task
 
 #: How a start ends that another method could not help.
 FINAL = (Status.INTERRUPTED, Status.ZERO_GRADIENT)
@@ -62,7 +62,7 @@ class Chain(Solver):
             )
 
     @override
-    def refusal(self, problem: Problem) -> str | None:
+    def refusal(self, problem: StandardForm) -> str | None:
         reasons = [one.refusal(problem) for one in self.methods]
         return None if None in reasons else reasons[0]
 
@@ -86,7 +86,7 @@ class Chain(Solver):
         return replace(chain, methods=tuple(methods))
 
     @override
-    def _run(self, run: Run, x0: Rows, starts: Indices) -> None:
+    def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
         settled = {
             start
             for start in starts.tolist()
@@ -102,12 +102,7 @@ class Chain(Solver):
                 for start in starts.tolist():
                     run.ended.pop(start, None)
                 run.carry(len(starts))
-            split = run.problem.split if method.takes_split else None
-            if split is None:
-                method._run(run, x0, starts)
-            else:
-                work: Any = SplitRun(run, split)
-                method._run(work, split.y(x0), starts)
+            method._run(run, x0, starts)
             going = np.array(
                 [
                     start not in settled and self._goes_on(run, start, x)
@@ -121,7 +116,7 @@ class Chain(Solver):
             before = method.name
 
     @staticmethod
-    def _goes_on(run: Run, start: int, x0: Vector) -> bool:
+    def _goes_on(run: Task, start: int, x0: Vector) -> bool:
         """Whether another method may help: not where the library's measures call it optimal."""
         ended, problem = run.ended[start], run.problem
         if ended.status in FINAL or run.remaining == 0 or run.out_of_time:
