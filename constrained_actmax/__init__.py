@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 _ROOMS: dict[str, tuple[str, ...]] = {
     "errors": (
         "BackendError",
+        "BoundError",
         "ConstrainedActmaxError",
         "InfeasibleError",
         "ModelError",
@@ -20,9 +21,11 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "SpecificationError",
     ),
     "layout": ("Layout",),
+    "certificate": ("Certificate",),
+    "certifying": ("certify",),
     "maximization": ("Check", "check", "maximize", "minimize", "solve"),
     "problem": ("Evaluation", "Problem"),
-    "run": ("Intermediate",),
+    "tasks.recording": ("Intermediate",),
     "result": (
         "Budget",
         "Failure",
@@ -95,6 +98,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "solvers": (
         "Annealed",
         "AugmentedLagrangian",
+        "Chain",
         "ConvergeAndSearch",
         "FISTA",
         "FrankWolfe",

@@ -7,11 +7,13 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from constrained_actmax.certificate import Certificate
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Input, Layout, Structure, Vector
 
@@ -104,7 +106,8 @@ class Budget:
             raise SpecificationError(
                 f"Budget: evaluations must be an integer >= 1, got {self.evaluations!r}."
             )
-        if self.seconds is not None and not float(self.seconds) > 0:
+        seconds = self.seconds
+        if seconds is not None and not (isinstance(seconds, Real) and float(seconds) > 0):
             raise SpecificationError(f"Budget: seconds must be > 0, got {self.seconds!r}.")
 
 
@@ -160,7 +163,7 @@ class Optimality:
         By constraint, in the user's words and units: the rate at which the optimal value, as the
         objective is written, changes as the bound or radius grows. Empty where no constraint has
         one.
-    gap : float or None
+    frank_wolfe_gap : float or None
         Frank-Wolfe's :math:`\max_{p \in C} \nabla f(x)^\top (x - p)`, in units of the objective,
         measured after that method alone: zero at stationary points, and where f is convex (a
         concave objective that is maximised) a bound on the distance to the optimal value.
@@ -171,7 +174,7 @@ class Optimality:
     violation: float
     complementarity: float = 0.0
     multipliers: dict[str, float | list[float]] = field(default_factory=dict)
-    gap: float | None = None
+    frank_wolfe_gap: float | None = None
 
 
 @dataclass(frozen=True)
@@ -255,6 +258,8 @@ class Result:
         Flat lower and upper bounds, infinite where there is none.
     settings, versions : dict
         The solver's settings and the model's description; versions of what computed it.
+    certificate : Certificate or None
+        What no allowed input exceeds, where `certify` or the method has shown it.
     """
 
     x: Structure
@@ -284,6 +289,7 @@ class Result:
     bounds: tuple[Vector, Vector]
     settings: dict[str, Any]
     versions: dict[str, str]
+    certificate: Certificate | None = None
 
     @property
     def success(self) -> bool:
@@ -339,7 +345,11 @@ class Result:
             f"  KKT residual  {kkt.stationarity:.3g}, a pure number; "
             f"{kkt.residual:.3g} in input units"
             + (f"; complementarity {kkt.complementarity:.3g}" if kkt.complementarity else "")
-            + (f"; Frank-Wolfe gap {kkt.gap:.3g}" if kkt.gap is not None else "")
+            + (
+                f"; Frank-Wolfe gap {kkt.frank_wolfe_gap:.3g}"
+                if kkt.frank_wolfe_gap is not None
+                else ""
+            )
         )
         lines.append(
             f"  evaluations   {_counted(self.nfev, 'row')} in "
@@ -351,6 +361,8 @@ class Result:
             listed = ", ".join(f"{value:.5g}" for value in values[:LISTED_STARTS])
             more = ", ..." if len(values) > LISTED_STARTS else ""
             lines.append(f"  starts        {len(values)}: {listed}{more}")
+        if self.certificate is not None:
+            lines.append(f"  certificate   {self.certificate}")
         if self.seed is not None:
             lines.append(f"  seed          {self.seed}")
         lines.extend(f"  note          {note}" for note in self.notes)
@@ -450,6 +462,8 @@ class Result:
                 for one in self.starts
             ],
         }
+        if self.certificate is not None:
+            data["certificate"] = self.certificate.to_dict()
         for name in _PLAIN:
             data[name] = getattr(self, name)
         arrays = {"x": self.flat, "lower": self.bounds[0], "upper": self.bounds[1]}
@@ -564,16 +578,20 @@ def load_result(folder: str | Path) -> Result:
         for row, one in enumerate(data["starts"])
     ]
     plain = {name: data[name] for name in _PLAIN}
+    certified, optimality = data.get("certificate"), data["optimality"]
+    if "gap" in optimality:  # its name before there were certificates
+        optimality["frank_wolfe_gap"] = optimality.pop("gap")
     plain["violations"] = [(name, excess) for name, excess in plain["violations"]]
     return Result(
         x=layout.unflatten(arrays["x"]),
         batch=batch,
-        optimality=Optimality(**data["optimality"]),
+        optimality=Optimality(**optimality),
         status=Status[data["status"]],
         starts=starts,
         history=History(**data["history"]),
         layout=layout,
         bounds=(arrays["lower"], arrays["upper"]),
+        certificate=None if certified is None else Certificate.from_dict(certified),
         **plain,
     )
 

@@ -18,10 +18,11 @@ NAME = "constrained_actmax"
 
 # A part may import from its own rank and from those below.
 RANKS = [
-    {"errors", "layout", "rounds", "plotting", "report", "result", "examples"},
+    {"certificate", "errors", "layout", "rounds", "plotting", "report", "result", "examples"},
     {"constraints", "objectives", "oracles", "structure"},
     {"sets"},
     {
+        "callbacks",
         "conformance",
         "draws",
         "optimality",
@@ -31,8 +32,9 @@ RANKS = [
         "standard_form",
         "tasks",
     },
-    {"baselines", "solvers"},
+    {"baselines", "certificates", "solvers"},
     {
+        "certifying",
         "cli",
         "comparison",
         "maximization",

@@ -146,7 +146,7 @@ def test_a_result_of_the_first_format_still_loads(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.x, x)
     kkt = saved["optimality"]
     assert loaded.optimality == cax.Optimality(
-        0.01, 0.03, 2e-10, 4e-9, kkt["multipliers"], gap=None
+        0.01, 0.03, 2e-10, 4e-9, kkt["multipliers"], frank_wolfe_gap=None
     )
     assert np.isnan(loaded.starts[0].stationarity)  # theirs were in input units alone
     assert (loaded.value, loaded.status, loaded.maxcv) == (3.0, cax.Status.STALLED, 2e-10)

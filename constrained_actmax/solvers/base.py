@@ -133,7 +133,11 @@ class Solver(ABC):
         with _blas().limit(limits=1, user_api="blas"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what SciPy warns of becomes a status
             try:
-                self._run_recorded(run, x0, np.arange(len(x0)))
+                starts = np.arange(len(x0))
+                if np.equal(*run.set.bounds()).all():
+                    end_fixed(run, x0, starts)
+                else:
+                    self._run_recorded(run, x0, starts)
             except Stopped as reason:
                 status, detail = reason.status, reason.detail
             except KeyboardInterrupt:
@@ -188,6 +192,23 @@ class RowSolver(Solver):
 def needs_gradients(name: str) -> str:
     """Say that a method cannot take a function without gradients."""
     return f"{name} needs gradients and this function gives none; use method='COBYQA'."
+
+
+def end_fixed(run: Task, x: Rows, starts: Indices) -> None:
+    """End the starts of a problem whose bounds leave one point: feasible or not, nothing is left.
+
+    SciPy's methods return such a point without the fields that they document.
+    """
+    found = run.evaluate(x, starts)
+    run.iterate_rows(starts, x, found)
+    feasible = run.problem.feasible(x, found.c)
+    for row, start in enumerate(starts.tolist()):
+        if not found.finite[row]:
+            run.end(start, x[row], Status.NON_FINITE, run.name_non_finite(x[row], found, row))
+        elif feasible[row]:
+            run.end(start, x[row], Status.CONVERGED)
+        else:
+            run.end(start, x[row], Status.INFEASIBLE, "The bounds fix every variable.")
 
 
 def end_hopeless(run: Task, x: Rows, found: Evaluation, starts: Indices) -> np.ndarray:
