@@ -99,6 +99,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "ActiveSignature",
         "Annealed",
         "AugmentedLagrangian",
+        "Chain",
         "ConvergeAndSearch",
         "FISTA",
         "FrankWolfe",
