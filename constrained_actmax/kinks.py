@@ -226,6 +226,8 @@ class Region:
         n = self.kinks.problem.size
         ways = np.random.default_rng(PROBE_SEED).standard_normal((PROBES, n))
         found = self.distances(np.concatenate([np.zeros((1, n)), ways]))
+        # What never wins, such as the class itself among its rivals, stands at minus infinity.
+        found[:, ~np.isfinite(found).all(axis=0)] = 0.0
         return np.asarray(np.sqrt(np.mean((found[1:] - found[0]) ** 2, axis=0)))
 
     def tight(self, y: Vector, tolerance: float) -> Indices:

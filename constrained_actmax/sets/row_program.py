@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -241,7 +242,11 @@ class ConicProgram(RowProgram):
         constraints += [x >= np.append(lower, least), x <= np.append(upper, most)]
         problem = cp.Problem(cp.Minimize(g @ x), constraints)
         try:
-            problem.solve(solver=cp.CLARABEL, tol_gap_abs=1e-10, tol_gap_rel=1e-10, tol_feas=1e-10)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # an inaccurate solution is judged by its point
+                problem.solve(
+                    solver=cp.CLARABEL, tol_gap_abs=1e-10, tol_gap_rel=1e-10, tol_feas=1e-10
+                )
         except cp.error.SolverError:
             return None
         self.programs += 1
