@@ -18,7 +18,16 @@ NAME = "constrained_actmax"
 
 # A part may import from its own rank and from those below.
 RANKS = [
-    {"errors", "layout", "rounds", "plotting", "report", "result", "examples"},
+    {
+        "constraint_records",
+        "errors",
+        "layout",
+        "rounds",
+        "plotting",
+        "report",
+        "result",
+        "examples",
+    },
     {"constraints", "objectives", "oracles", "structure"},
     {"sets"},
     {
