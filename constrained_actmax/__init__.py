@@ -12,6 +12,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "constraint_records": ("ConstraintRecord", "Constraints"),
     "errors": (
         "BackendError",
+        "BoundError",
         "ConstrainedActmaxError",
         "InfeasibleError",
         "ModelError",
@@ -21,6 +22,8 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "SpecificationError",
     ),
     "layout": ("Layout",),
+    "certificate": ("Certificate",),
+    "certifying": ("certify",),
     "maximization": ("Check", "check", "maximize", "minimize", "solve"),
     "problem": ("Evaluation", "Problem"),
     "run": ("Intermediate",),

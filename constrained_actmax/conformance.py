@@ -19,8 +19,8 @@ from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.oracle import Oracle
 from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.result import Budget, Status, Termination
-from constrained_actmax.run import Intermediate, Run
 from constrained_actmax.sets.base import ConvexSet
+from constrained_actmax.tasks.recording import Intermediate, Recording
 
 # -- convex sets ---------------------------------------------------------------------------------
 
@@ -442,7 +442,7 @@ class SolverLike(Protocol):
     def refusal(self, problem: Problem) -> str | None:
         """Return why it cannot take the problem, or None."""
 
-    def solve(self, run: Run, x0: Rows) -> list[Termination]:
+    def solve(self, run: Recording, x0: Rows) -> list[Termination]:
         """Minimise from each row."""
 
 
@@ -482,7 +482,7 @@ def check_solver(solver: SolverLike, problem: Problem, starts: Rows) -> list[Ter
         outside.append(float(np.max(problem.set.relative_violation(x))))
         return seen(x, **options)
 
-    first = Run(problem, len(given), reserve=not solver.stays_inside)
+    first = Recording(problem, len(given), reserve=not solver.stays_inside)
     problem.evaluate = watched  # type: ignore[method-assign]
     try:
         ended = solver.solve(first, given)
@@ -499,12 +499,12 @@ def check_solver(solver: SolverLike, problem: Problem, starts: Rows) -> list[Ter
         slack = 1e-9 * max(1.0, abs(values[start]))
         _hold(bool(problem.feasible(x[None], found.c)[0]), solver, "returns feasible points")
         _hold(bool(found.f[0] <= values[start] + slack), solver, "is no worse than its start")
-    again = Run(problem, len(given), reserve=not solver.stays_inside)
+    again = Recording(problem, len(given), reserve=not solver.stays_inside)
     for one, two in zip(ended, solver.solve(again, given), strict=True):
         _hold(np.array_equal(one.x, two.x), solver, "says the same when it is run again")
         _hold(one.status == two.status, solver, "ends the same when it is run again")
     _hold(asked == again.rows, solver, "asks as often when it is run again")
-    short = Run(problem, 1, budget=Budget(evaluations=FEW), reserve=not solver.stays_inside)
+    short = Recording(problem, 1, budget=Budget(evaluations=FEW), reserve=not solver.stays_inside)
     last = solver.solve(short, given[:1])[0]
     short.returned(0, last.x)
     _hold(short.rows <= FEW, solver, f"keeps to the budget: {short.rows} > {FEW}")
@@ -514,7 +514,7 @@ def check_solver(solver: SolverLike, problem: Problem, starts: Rows) -> list[Ter
         calls.append(intermediate.nit)
         return len(calls) == 2
 
-    stopped = Run(problem, 1, callback=stop, reserve=not solver.stays_inside)
+    stopped = Recording(problem, 1, callback=stop, reserve=not solver.stays_inside)
     last = solver.solve(stopped, given[:1])[0]
     if len(calls) >= 2:
         _hold(len(calls) == 2, solver, "ends when the callback says so")

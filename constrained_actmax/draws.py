@@ -10,15 +10,17 @@ import numpy as np
 from constrained_actmax.layout import Rows, Vector
 
 if TYPE_CHECKING:
-    from constrained_actmax.problem import FeasibleSet, Problem
+    from constrained_actmax.standard_form import FeasibleSet, StandardForm
 
 
-def drawn(problem: Problem, count: int, seed: int | Sequence[int], *, varied: bool = False) -> Rows:
+def drawn(
+    problem: StandardForm, count: int, seed: int | Sequence[int], *, varied: bool = False
+) -> Rows:
     """Return points of C (count, n): a Latin hypercube in finite bounds, else normal, projected.
 
     Parameters
     ----------
-    problem : Problem
+    problem : StandardForm
         Whose C; where it has no finite bounds the spread is one unit of the problem's variables.
     count : int
         How many.

@@ -48,6 +48,10 @@ class ProjectionError(ConstrainedActmaxError, RuntimeError):
     """No solver could compute a projection; the message carries their own statuses."""
 
 
+class BoundError(ConstrainedActmaxError, ArithmeticError):
+    """A proven bound contradicts a feasible input: a fault of the library, never a result."""
+
+
 class NonFiniteError(ConstrainedActmaxError, ArithmeticError):
     """The model returned NaN or infinity; the message names the point."""
 

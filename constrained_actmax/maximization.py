@@ -29,12 +29,12 @@ from constrained_actmax.result import (
     Status,
     Termination,
 )
-from constrained_actmax.run import Intermediate, Run
 from constrained_actmax.scales import PROBES, Scales
 from constrained_actmax.sets.conversion import kept
 from constrained_actmax.solvers.across_steps import solve_across_steps
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.solvers.selection import SOLVERS, refusal, select
+from constrained_actmax.tasks.recording import Intermediate, Recording
 
 if TYPE_CHECKING:
     from constrained_actmax.objectives.base import Objective
@@ -225,7 +225,7 @@ def solve(
     problem, interrupted = _probed(problem, budget)
     own = problem.scaled
     with Line(problem, budget, listener, shown) as line:
-        run = Run(
+        run = Recording(
             own,
             len(points),
             budget=budget,
@@ -548,7 +548,7 @@ def _moved(problem: Problem, given: Vector, inside: Vector) -> bool:
 
 def _result(
     problem: Problem,
-    run: Run,
+    run: Recording,
     solver: Solver,
     reason: str,
     points: Rows,
@@ -614,7 +614,7 @@ def _result(
 
 
 def _measured(
-    problem: Problem, run: Run, start: int, x0: Vector, ended: Termination, gap: bool
+    problem: Problem, run: Recording, start: int, x0: Vector, ended: Termination, gap: bool
 ) -> tuple[Start, Optimality]:
     """Measure the best point of one start again, projected on C once more."""
     y, found = run.returned(start, ended.x)

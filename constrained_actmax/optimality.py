@@ -12,6 +12,7 @@ from constrained_actmax.constraint_records import ConstraintRecord, Constraints,
 from constrained_actmax.layout import Vector
 from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.result import Optimality
+from constrained_actmax.standard_form import StandardForm
 
 EPSILON = float(np.finfo(np.float64).eps)
 #: Steps of the dual ascent that estimates the multipliers of functional constraints.
@@ -58,12 +59,12 @@ class Residuals:
     y: Vector
 
 
-def residuals(problem: Problem, y: Vector, found: Evaluation, row: int = 0) -> Residuals:
+def residuals(problem: StandardForm, y: Vector, found: Evaluation, row: int = 0) -> Residuals:
     """Measure a point of a problem in its own units (`Problem.scaled`).
 
     Parameters
     ----------
-    problem : Problem
+    problem : StandardForm
         In its own units.
     y : numpy.ndarray, shape (n,)
         The point.
@@ -88,7 +89,7 @@ def residuals(problem: Problem, y: Vector, found: Evaluation, row: int = 0) -> R
     return Residuals(stationarity, violation, complementarity, mu, slope, y)
 
 
-def on_bounds(problem: Problem, y: Vector) -> Vector:
+def on_bounds(problem: StandardForm, y: Vector) -> Vector:
     """Return the point with the entries that are a rounding off a bound on it.
 
     Within ``max(4 eps |bound|, 1e-12 w)``, w the size of the entry.
@@ -186,14 +187,15 @@ def _residual(
     problem: Problem, x: Vector, gradient: Vector, mu: Vector, jacobian: np.ndarray
 ) -> float:
     """Return the projected gradient of the Lagrangian in the user's units."""
+    form: StandardForm = problem
     if problem.split is not None:
-        split = problem.split
-        x, gradient, jacobian, problem = split.y(x), split.weights, split.both(jacobian), split
+        split = form = problem.split
+        x, gradient, jacobian = split.y(x), split.weights, split.both(jacobian)
     slope = gradient + mu @ jacobian if mu.size else gradient
-    return float(np.max(np.abs(problem.set.project(x - slope) - x), initial=0.0))
+    return float(np.max(np.abs(form.set.project(x - slope) - x), initial=0.0))
 
 
-def _coupling_multiplier(problem: Problem, kkt: Residuals) -> float:
+def _coupling_multiplier(problem: StandardForm, kkt: Residuals) -> float:
     """Return the multiplier of the radius of the set's one coupling; NaN if it has none."""
     step = 1.0 / max(1.0, float(np.max(np.abs(kkt.slope), initial=0.0)))
     _, dual = problem.set.project_with_dual(kkt.y - step * kkt.slope)
@@ -201,7 +203,7 @@ def _coupling_multiplier(problem: Problem, kkt: Residuals) -> float:
 
 
 def multipliers(
-    problem: Problem,
+    problem: StandardForm,
     x: Vector,
     gradient: Vector,
     c: Vector,
@@ -217,7 +219,7 @@ def multipliers(
 
     Parameters
     ----------
-    problem : Problem
+    problem : StandardForm
         In its own units.
     x, gradient, c, jacobian : numpy.ndarray
         The point, and what the model says there: (n,), (n,), (m,), (m, n).
@@ -264,7 +266,7 @@ def multipliers(
 
 
 def _dual_ascent(
-    problem: Problem, x: Vector, gradient: Vector, rows: np.ndarray, low: Vector, high: Vector
+    problem: StandardForm, x: Vector, gradient: Vector, rows: np.ndarray, low: Vector, high: Vector
 ) -> Vector:
     """Maximise D(mu) = min over p in C of (g + J'mu)'(p - x) + |p - x|^2 / 2 within bounds."""
     lower, upper = problem.set.bounding_box()
@@ -302,7 +304,7 @@ def _dual_ascent(
 
 
 def _curvature(
-    problem: Problem,
+    problem: StandardForm,
     x: Vector,
     gradient: Vector,
     rows: np.ndarray,
@@ -347,7 +349,7 @@ def _bounded_step(curvature: np.ndarray, ascent: Vector, low: Vector, high: Vect
     return step
 
 
-def _complementarity(problem: Problem, c: Vector, mu: Vector) -> float:
+def _complementarity(problem: StandardForm, c: Vector, mu: Vector) -> float:
     if not mu.size:
         return 0.0
     gap = np.where(mu > 0, problem.upper - c, c - problem.lower)

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from typing_extensions import override
 
 from constrained_actmax.draws import uniform_points
 from constrained_actmax.errors import SpecificationError, suggest
@@ -22,13 +23,13 @@ from constrained_actmax.oracles.negated import Negated
 from constrained_actmax.sets.base import ConvexSet
 from constrained_actmax.sets.conversion import box_from_bounds, from_scipy, kept
 from constrained_actmax.sets.intersection import Intersection
-from constrained_actmax.sets.scaled_set import ScaledSet
+from constrained_actmax.standard_form import Bounds, FeasibleSet, StandardForm
 
 if TYPE_CHECKING:
     from constrained_actmax.constraints.between import Between
     from constrained_actmax.objectives.base import Objective
     from constrained_actmax.scales import Scales
-    from constrained_actmax.splitting import Split
+    from constrained_actmax.tasks.l1_split import SplitForm
 
 #: Default violation of a constraint that is not projected on, in units of what its function
 #: changes over the set; at least this many times the relative precision of the model.
@@ -52,9 +53,6 @@ MODEL_OPTIONS = (
     "signature",
 )
 
-#: C as solvers see it: in the user's units, or in the problem's own.
-FeasibleSet: TypeAlias = Intersection | ScaledSet
-
 
 @dataclass(slots=True)
 class Evaluation:
@@ -73,7 +71,7 @@ class Evaluation:
     finite : numpy.ndarray of bool, shape (B,)
         Rows in which every number is finite.
     violation : numpy.ndarray or None, shape (B,)
-        Largest violation of any constraint, a pure number, where a `Run` has measured it.
+        Largest violation of any constraint, a pure number, where a `Task` measured it.
     written : numpy.ndarray or None, shape (B,)
         f in the user's units, to the last bit, where this is in others.
     """
@@ -101,6 +99,16 @@ class Evaluation:
             self.finite[:count],
             written=None if self.written is None else self.written[:count],
         )
+
+    def rows(self, first: int, last: int) -> Evaluation:
+        """Return rows ``first`` to ``last - 1``; a copy, so that they do not hold the rest."""
+        if (first, last) == (0, len(self.f)):
+            return self
+        if last - first == 1:
+            return self.row(first)
+        found = Evaluation.concatenated([self.row(row) for row in range(first, last)])
+        found.violation = None if self.violation is None else self.violation[first:last].copy()
+        return found
 
     @staticmethod
     def concatenated(parts: Sequence[Evaluation]) -> Evaluation:
@@ -135,35 +143,6 @@ class Evaluation:
                 None if self.written is None else self.written[one].copy(),
             )
         return found
-
-
-class Bounds:
-    """Bounds of the entries of c, and by how much values exceed them, in units of their sizes.
-
-    Parameters
-    ----------
-    lower, upper : numpy.ndarray, shape (m,)
-        Infinite where there is none.
-    sizes : numpy.ndarray, shape (m,)
-        What a violation of each entry is divided by; infinite for an entry that is not judged.
-    """
-
-    def __init__(self, lower: Vector, upper: Vector, sizes: Vector) -> None:
-        self.sizes = sizes
-        self._sides = [
-            (bound, upward, sizes)
-            for bound, upward in ((upper, True), (lower, False))
-            if np.isfinite(bound).any()
-        ]
-
-    def violation(self, values: Rows) -> Vector:
-        """Return the largest violation of each row of values (B, m), a pure number >= 0."""
-        worst = np.zeros(len(values))
-        with np.errstate(invalid="ignore"):  # what is not finite is told elsewhere
-            for bound, upward, sizes in self._sides:
-                over = (values - bound if upward else bound - values) / sizes
-                np.maximum(worst, over[:, 0] if over.shape[1] == 1 else over.max(axis=1), out=worst)
-        return worst
 
 
 @dataclass(frozen=True)
@@ -250,7 +229,7 @@ class WrittenSet:
         return WrittenSet(self.set, self.name or other.name, self.objects + other.objects)
 
 
-class Problem:
+class Problem(StandardForm):
     """A model, an objective and constraints, with every shape and name checked once.
 
     Parameters
@@ -367,19 +346,29 @@ class Problem:
     # -- what solvers ask ------------------------------------------------------------------------
 
     @property
+    @override
     def size(self) -> int:
-        """Length n of the flat vector."""
         return self.layout.size
 
     @property
-    def constraints(self) -> int:
-        """Number m of rows of c."""
-        return int(self.lower.size)
+    @override
+    def smooth(self) -> bool | None:
+        return self.oracle.smooth
 
     @property
-    def smooth(self) -> bool | None:
-        """False where the network has kinks; None unknown."""
-        return self.oracle.smooth
+    @override
+    def epsilon(self) -> float:
+        return self.oracle.epsilon
+
+    @property
+    @override
+    def differentiable(self) -> bool:
+        return self.oracle.differentiable
+
+    @property
+    @override
+    def hessians(self) -> int:
+        return self.oracle.functions
 
     @property
     def sign(self) -> float:
@@ -387,12 +376,6 @@ class Problem:
         return -1.0 if self.sense == "maximize" else 1.0
 
     # -- units -----------------------------------------------------------------------------------
-
-    #: Sizes of the variables, a number or one for each; the common one, of a length in the input;
-    #: and of the number that is minimised: all 1 in the user's units.
-    units: Vector | float = 1.0
-    unit: float = 1.0
-    objective_unit: float = 1.0
 
     @cached_property
     def domain(self) -> Domain:
@@ -426,14 +409,14 @@ class Problem:
         return other
 
     @cached_property
+    @override
     def range(self) -> float:
-        """What the objective changes over C, in units of what is minimised."""
         return self.scales.range
 
     @cached_property
     def scaled(self) -> Problem:
         """The problem in its own units, as solvers see it."""
-        from constrained_actmax.scaled import Scaled
+        from constrained_actmax.tasks.scaled import Scaled
 
         return Scaled(self)
 
@@ -441,8 +424,8 @@ class Problem:
         """Return a point or rows of the user's in the variables of this problem."""
         return x
 
+    @override
     def original(self, x: Rows) -> Rows:
-        """Return a point or rows of this problem in the user's units."""
         return x
 
     def value(self, f: float) -> float:
@@ -467,12 +450,12 @@ class Problem:
         return found
 
     @cached_property
-    def split(self) -> Split | None:
-        """The problem in split variables, where it asks for the nearest point in L1; else None."""
+    @override
+    def split(self) -> SplitForm | None:
         from constrained_actmax.objectives.norm import Norm
         from constrained_actmax.objectives.squared_distance import SquaredDistance
         from constrained_actmax.oracles.oracle import Oracle
-        from constrained_actmax.splitting import Split
+        from constrained_actmax.tasks.l1_split import SplitForm
 
         oracle = self.user_oracle
         if self.sense != "minimize" or not self.constraints or not isinstance(oracle, Oracle):
@@ -485,7 +468,7 @@ class Problem:
             return None
         # In split variables the distance is linear; here a smooth one stands for it.
         smooth = oracle.with_objectives([SquaredDistance(), *limited]).smooth
-        return Split(self, center / self.units, self.units / self.objective_unit, smooth)
+        return SplitForm(self, center / self.units, self.units / self.objective_unit, smooth)
 
     def evaluate(self, x: Rows, *, differences: bool = False) -> Evaluation:
         """Return f, its gradient, c and its Jacobian at rows x (B, n), in one model call.
@@ -531,21 +514,14 @@ class Problem:
         """Return the product of the weighted Hessian of f and c with v at one point."""
         return self.oracle.hessian_product(x, v, weights, self.set.bounds(), reach)
 
+    @override
     def functional_violation(self, c: Rows) -> Vector:
-        """Return, for each row, the largest violation of c in units of each function's size.
-
-        Measured as the user wrote them: a probability is compared as a probability.
-        """
         if len(self.imposed) == 1:
             return self._written[0].violation(self.imposed[0].written(c))
         worst = np.zeros(len(c))
         for one, bounds in zip(self.imposed, self._written, strict=True):
             np.maximum(worst, bounds.violation(one.written(c)), out=worst)
         return worst
-
-    def imposed_violation(self, c: Rows) -> Vector:
-        """Return the same for the bounds as they are imposed, such as those on log-odds."""
-        return self._bounds.violation(c)
 
     @cached_property
     def _written(self) -> list[Bounds]:
@@ -556,12 +532,8 @@ class Problem:
         ]
 
     @cached_property
-    def _bounds(self) -> Bounds:
-        return Bounds(self.lower, self.upper, self.imposed_sizes)
-
-    @cached_property
+    @override
     def imposed_sizes(self) -> Vector:
-        """What the violations of the entries of c (m,) are divided by."""
         sizes = np.array(self.scales.constraints)
         for one in self.imposed:
             rows = one.rows
@@ -587,12 +559,8 @@ class Problem:
         """Whether a bound is imposed in another form than the user's."""
         return any(one.objective is not None for one in self.imposed)
 
+    @override
     def functionally_feasible(self, c: Rows, written: Vector | None = None) -> np.ndarray:
-        """Return, for each row, whether c keeps its bounds, both as written and as imposed.
-
-        A bound on a tiny probability would mean nothing within an absolute tolerance. `written` is
-        the violation as written, where it has been measured.
-        """
         worst = self.functional_violation(c) if written is None else written
         if self._restated:
             worst = np.maximum(worst, self.imposed_violation(c))
@@ -608,31 +576,13 @@ class Problem:
         return Bounds(self.lower[rows], self.upper[rows], self.scales.constraints[rows])
 
     @cached_property
+    @override
     def kept_rows(self) -> np.ndarray:
-        """The rows of c, (m,), that every iterate has to keep, and the answer up to rounding."""
         kept = np.zeros(self.constraints, dtype=bool)
         for one in self.imposed:
             if one.kept is not None:
                 kept[one.rows] = one.kept
         return kept
-
-    def may_be_iterate(self, x: Vector, c: Vector) -> bool:
-        """Return whether a point keeps what SciPy's `keep_feasible` asks of every iterate."""
-        if self.keeps_set and self.set.relative_violation(x) > self.set.tolerance:
-            return False
-        rows = self.kept_rows
-        return bool(np.all((c >= self.lower)[rows]) and np.all((c <= self.upper)[rows]))
-
-    def violation(self, x: Rows, c: Rows) -> Vector:
-        """Return, for each row, the largest violation of any constraint, a pure number."""
-        worst: Vector = np.maximum(self.set.relative_violation(x), self.functional_violation(c))
-        return worst
-
-    def feasible(self, x: Rows, c: Rows) -> np.ndarray:
-        """Return, for each row, whether it satisfies C to its tolerance and c to its own."""
-        inside: np.ndarray = self.set.relative_violation(x) <= self.set.tolerance
-        inside &= self.functionally_feasible(c)
-        return inside
 
     def asking(self, oracle: BaseOracle) -> Problem:
         """Return the same problem with another oracle of the same functions."""

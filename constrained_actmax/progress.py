@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from constrained_actmax.problem import Problem
-    from constrained_actmax.run import Intermediate
+    from constrained_actmax.tasks.recording import Intermediate
 
 #: A run that is over sooner shows nothing.
 DELAY_SECONDS = 1.0

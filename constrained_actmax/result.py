@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from constrained_actmax.certificate import Certificate
 from constrained_actmax.constraint_records import ConstraintRecord, Constraints, Multipliers
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Input, Layout, Structure, Vector
@@ -159,7 +160,7 @@ class Optimality:
         pure number; 0 without any. Converged means at most `feasibility_tolerance`.
     constraints : Constraints
         One `ConstraintRecord` each.
-    gap : float or None
+    frank_wolfe_gap : float or None
         Frank-Wolfe's :math:`\max_{p \in C} \nabla f(x)^\top (x - p)`, in units of the objective,
         measured after that method alone: zero at stationary points, and where f is convex (a
         concave objective that is maximised) a bound on the distance to the optimal value.
@@ -170,7 +171,7 @@ class Optimality:
     violation: float
     complementarity: float = 0.0
     constraints: Constraints = field(default_factory=Constraints)
-    gap: float | None = None
+    frank_wolfe_gap: float | None = None
 
     @property
     def multipliers(self) -> Multipliers:
@@ -261,6 +262,8 @@ class Result:
         Flat lower and upper bounds, infinite where there is none.
     settings, versions : dict
         The solver's settings and the model's description; versions of what computed it.
+    certificate : Certificate or None
+        What no allowed input exceeds, where `certify` or the method has shown it.
     """
 
     x: Structure
@@ -288,6 +291,7 @@ class Result:
     bounds: tuple[Vector, Vector]
     settings: dict[str, Any]
     versions: dict[str, str]
+    certificate: Certificate | None = None
 
     @property
     def constraints(self) -> Constraints:
@@ -357,7 +361,11 @@ class Result:
             f"  KKT residual  {kkt.stationarity:.3g}, a pure number; "
             f"{kkt.residual:.3g} in input units"
             + (f"; complementarity {kkt.complementarity:.3g}" if kkt.complementarity else "")
-            + (f"; Frank-Wolfe gap {kkt.gap:.3g}" if kkt.gap is not None else "")
+            + (
+                f"; Frank-Wolfe gap {kkt.frank_wolfe_gap:.3g}"
+                if kkt.frank_wolfe_gap is not None
+                else ""
+            )
         )
         lines.append(
             f"  evaluations   {_counted(self.nfev, 'row')} in "
@@ -371,6 +379,8 @@ class Result:
             listed = ", ".join(f"{value:.5g}" for value in values[:LISTED_STARTS])
             more = ", ..." if len(values) > LISTED_STARTS else ""
             lines.append(f"  starts        {len(values)}: {listed}{more}")
+        if self.certificate is not None:
+            lines.append(f"  certificate   {self.certificate}")
         if self.seed is not None:
             lines.append(f"  seed          {self.seed}")
         lines.extend(f"  note          {note}" for note in self.notes)
@@ -475,6 +485,8 @@ class Result:
                 for one in self.starts
             ],
         }
+        if self.certificate is not None:
+            data["certificate"] = self.certificate.to_dict()
         for name in _PLAIN:
             data[name] = getattr(self, name)
         arrays = {"x": self.flat, "lower": self.bounds[0], "upper": self.bounds[1]}
@@ -590,15 +602,19 @@ def load_result(folder: str | Path) -> Result:
     ]
     records = [ConstraintRecord(**one) for one in data["constraints"]]
     plain = {name: data[name] for name in _PLAIN}
+    certified, optimality = data.get("certificate"), data["optimality"]
+    if "gap" in optimality:  # its name before there were certificates
+        optimality["frank_wolfe_gap"] = optimality.pop("gap")
     return Result(
         x=layout.unflatten(arrays["x"]),
         batch=batch,
-        optimality=Optimality(**data["optimality"], constraints=Constraints(records)),
+        optimality=Optimality(**optimality, constraints=Constraints(records)),
         status=Status[data["status"]],
         starts=starts,
         history=History(**data["history"]),
         layout=layout,
         bounds=(arrays["lower"], arrays["upper"]),
+        certificate=None if certified is None else Certificate.from_dict(certified),
         **plain,
     )
 

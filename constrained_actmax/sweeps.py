@@ -29,9 +29,10 @@ from constrained_actmax.problem import MODEL_OPTIONS, Problem
 from constrained_actmax.progress import counted
 from constrained_actmax.result import Budget, Failure, Result, Status, load_result
 from constrained_actmax.rounds import Ask, Rounds
-from constrained_actmax.run import Stopped, padded
 from constrained_actmax.solvers.base import RowSolver, Solver
 from constrained_actmax.solvers.selection import select
+from constrained_actmax.tasks.recording import padded
+from constrained_actmax.tasks.task import Stopped
 
 Entry: TypeAlias = Result | Failure
 #: How often a sweep starts its own worker processes again after one was killed.

@@ -19,6 +19,7 @@ NAME = "constrained_actmax"
 # A part may import from its own rank and from those below.
 RANKS = [
     {
+        "certificate",
         "constraint_records",
         "errors",
         "layout",
@@ -36,13 +37,13 @@ RANKS = [
         "optimality",
         "problem",
         "progress",
-        "run",
-        "scaled",
         "scales",
-        "splitting",
+        "standard_form",
+        "tasks",
     },
-    {"baselines", "solvers"},
+    {"baselines", "certificates", "solvers"},
     {
+        "certifying",
         "cli",
         "comparison",
         "maximization",

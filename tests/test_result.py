@@ -146,7 +146,7 @@ def test_a_result_of_the_first_format_still_loads(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.x, x)
     kkt, multipliers = loaded.optimality, saved["optimality"]["multipliers"]
     assert (kkt.stationarity, kkt.residual, kkt.violation) == (0.01, 0.03, 2e-10)
-    assert (kkt.complementarity, kkt.gap) == (4e-9, None)
+    assert (kkt.complementarity, kkt.frank_wolfe_gap) == (4e-9, None)
     assert kkt.multipliers == multipliers
     assert np.isnan(loaded.starts[0].stationarity)  # theirs were in input units alone
     assert (loaded.value, loaded.status, loaded.maxcv) == (3.0, cax.Status.STALLED, 2e-10)

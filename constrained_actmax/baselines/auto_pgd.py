@@ -12,9 +12,9 @@ from constrained_actmax.baselines.base import Baseline, affordable, positive
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
-from constrained_actmax.run import Run
 from constrained_actmax.solvers.pgd import PGD
 from constrained_actmax.solvers.spg import needs_only_a_set
+from constrained_actmax.tasks.recording import Recording
 
 #: Steps of the paper's untargeted attack.
 STEPS = 100
@@ -55,18 +55,18 @@ class AutoPGD(Baseline):
             positive(self.name, "steps", self.steps)
 
     @override
-    def refusal(self, problem: Problem) -> str | None:
+    def _refused(self, problem: Problem) -> str | None:
         reason = needs_only_a_set(self.name, problem)
         if reason is None and not np.isfinite(problem.set.diameter):
             return f"{self.name} needs a bounded set; add a Box or a ball, or use method='spg'."
         return reason
 
     @override
-    def _search(self, run: Run, start: int, x0: Vector) -> tuple[Vector, Status, str]:
-        raise NotImplementedError  # all starts step together, in _run
+    def _search(self, run: Recording, start: int, x0: Vector) -> tuple[Vector, Status, str]:
+        raise NotImplementedError  # all starts step together, in _run_recorded
 
     @override
-    def _run(self, run: Run, x0: Rows, starts: Indices) -> None:
+    def _run_recorded(self, run: Recording, x0: Rows, starts: Indices) -> None:
         wanted = self.steps or STEPS
         if run.remaining is not None:
             left = max(1, affordable(run, 10**9, len(x0)) - 1)

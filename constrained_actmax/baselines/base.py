@@ -12,8 +12,10 @@ from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
-from constrained_actmax.run import Run, Stopped
 from constrained_actmax.solvers.base import Solver
+from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks.recording import Recording
+from constrained_actmax.tasks.task import Stopped, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +28,7 @@ class Baseline(Solver):
 
     Notes
     -----
-    A new entrant is one file: a frozen dataclass with `name`, `limits`, `refusal` and `_search`.
+    A new entrant is one file: a frozen dataclass with `name`, `limits`, `_refused` and `_search`.
     """
 
     stays_inside: ClassVar[bool] = False
@@ -35,18 +37,28 @@ class Baseline(Solver):
     limits: ClassVar[str]
 
     @override
-    def refusal(self, problem: Problem) -> str | None:
+    def refusal(self, problem: StandardForm) -> str | None:
+        if not isinstance(problem, Problem):
+            return f"{self.name} needs the model itself and cannot be an inner method; use SPG()."
+        return self._refused(problem)
+
+    def _refused(self, problem: Problem) -> str | None:
+        """Return why the method cannot take a problem, or None."""
         return None
 
     @abstractmethod
-    def _search(self, run: Run, start: int, x0: Vector) -> tuple[Vector, Status, str]:
+    def _search(self, run: Recording, start: int, x0: Vector) -> tuple[Vector, Status, str]:
         """Return the array that the method returns from x0 (n,), why it ended, and its words.
 
         Asks the model through ``run.evaluate``, or counts what it asks elsewhere by `charge`.
         """
 
     @override
-    def _run(self, run: Run, x0: Rows, starts: Indices) -> None:
+    def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
+        raise SpecificationError(f"{self.name}: it needs the model itself, not a task alone.")
+
+    @override
+    def _run_recorded(self, run: Recording, x0: Rows, starts: Indices) -> None:
         for place, (start, point) in enumerate(zip(starts.tolist(), x0, strict=True)):
             run.share(len(x0) - place)
             try:
@@ -61,19 +73,19 @@ class Baseline(Solver):
                 raise Stopped(Status.INTERRUPTED, detail)
 
 
-def charge(run: Run, rows: int, calls: int = 1) -> None:
+def charge(run: Recording, rows: int, calls: int = 1) -> None:
     """Count evaluations that did not pass through the run: forward with backward is one a row."""
     run.rows += rows
     run.calls += calls
 
 
-def affordable(run: Run, steps: int, rows_per_step: int = 1) -> int:
+def affordable(run: Recording, steps: int, rows_per_step: int = 1) -> int:
     """Return how many steps of so many rows the budget leaves, at most `steps`."""
     left = run.remaining
     return steps if left is None else min(steps, left // rows_per_step)
 
 
-def out_of_time(run: Run) -> bool:
+def out_of_time(run: Recording) -> bool:
     """Whether the budget's seconds are over."""
     limit = run.budget.seconds
     return limit is not None and run.seconds >= limit

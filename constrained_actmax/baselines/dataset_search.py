@@ -14,7 +14,7 @@ from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Layout, Rows, Vector, labels_of
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
-from constrained_actmax.run import Run
+from constrained_actmax.tasks.recording import Recording
 
 #: Samples in one model call.
 BATCH = 256
@@ -103,7 +103,7 @@ class DatasetSearch(Baseline):
             object.__setattr__(self, "samples", Samples(self.samples))
 
     @override
-    def refusal(self, problem: Problem) -> str | None:
+    def _refused(self, problem: Problem) -> str | None:
         if self.samples is None:
             return (
                 f"{self.name} needs a data set to look through; pass DatasetSearch(samples=array) "
@@ -117,7 +117,7 @@ class DatasetSearch(Baseline):
         return None
 
     @override
-    def _search(self, run: Run, start: int, x0: Vector) -> tuple[Vector, Status, str]:
+    def _search(self, run: Recording, start: int, x0: Vector) -> tuple[Vector, Status, str]:
         problem = run.problem
         samples = self.samples.rows(problem.layout)
         count = affordable(run, len(samples))

@@ -16,8 +16,8 @@ from constrained_actmax.layout import Vector
 from constrained_actmax.oracles.oracle import Oracle
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
-from constrained_actmax.run import Run
 from constrained_actmax.sets import L1Ball, L2Ball, LinfBall
+from constrained_actmax.tasks.recording import Recording
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class RivalBaseline(Baseline):
     module: ClassVar[str]
 
     @override
-    def refusal(self, problem: Problem) -> str | None:
+    def _refused(self, problem: Problem) -> str | None:
         if importlib.util.find_spec(self.module) is None:
             return (
                 f"{self.name} needs the package {self.distribution}, which is not installed; "
@@ -127,7 +127,7 @@ class AttackBaseline(RivalBaseline):
         """Return the attack's answer, shape (1, ...)."""
 
     @override
-    def _search(self, run: Run, start: int, x0: Vector) -> tuple[Vector, Status, str]:
+    def _search(self, run: Recording, start: int, x0: Vector) -> tuple[Vector, Status, str]:
         aim = wanted(self.name, run.problem)
         ball = ball_of(self.name, run.problem)
         assert isinstance(aim, Wanted)  # refusal() asked

@@ -13,8 +13,9 @@ from constrained_actmax.baselines.base import Baseline, affordable, positive
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
-from constrained_actmax.run import Run, Stopped
 from constrained_actmax.solvers.base import end_hopeless
+from constrained_actmax.tasks.recording import Recording
+from constrained_actmax.tasks.task import Stopped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +53,11 @@ class StepBaseline(Baseline):
         """
 
     @override
-    def _search(self, run: Run, start: int, x0: Vector) -> tuple[Vector, Status, str]:
-        raise NotImplementedError  # all starts step together, in _run
+    def _search(self, run: Recording, start: int, x0: Vector) -> tuple[Vector, Status, str]:
+        raise NotImplementedError  # all starts step together, in _run_recorded
 
     @override
-    def _run(self, run: Run, x0: Rows, starts: Indices) -> None:
+    def _run_recorded(self, run: Recording, x0: Rows, starts: Indices) -> None:
         left = affordable(run, 10**9, len(x0))
         wanted = self.steps or (self.default_steps if run.remaining is None else left)
         total = max(1, min(wanted, left))

@@ -17,7 +17,7 @@ from constrained_actmax.oracles.network import KerasNetwork
 from constrained_actmax.oracles.oracle import Oracle
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
-from constrained_actmax.run import Run
+from constrained_actmax.tasks.recording import Recording
 
 #: The range that tf-keras-vis's own rate is meant for.
 RANGE = 255.0
@@ -86,7 +86,7 @@ class TfKerasVis(RivalBaseline):
         return None
 
     @override
-    def _search(self, run: Run, start: int, x0: Vector) -> tuple[Vector, Status, str]:
+    def _search(self, run: Recording, start: int, x0: Vector) -> tuple[Vector, Status, str]:
         import keras
         from tf_keras_vis.activation_maximization import ActivationMaximization
         from tf_keras_vis.activation_maximization.input_modifiers import Jitter, Rotate2D

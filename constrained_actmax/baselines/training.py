@@ -14,7 +14,7 @@ from constrained_actmax.baselines.wanted import Wanted, wanted
 from constrained_actmax.layout import Vector
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
-from constrained_actmax.run import Run
+from constrained_actmax.tasks.recording import Recording
 
 
 class Plan(NamedTuple):
@@ -70,16 +70,16 @@ class TrainingBaseline(Baseline):
         positive(self.name, "rate", self.rate)
 
     @override
-    def refusal(self, problem: Problem) -> str | None:
+    def _refused(self, problem: Problem) -> str | None:
         found = wanted(self.name, problem)
         return found if isinstance(found, str) else None
 
     @abstractmethod
-    def _plan(self, run: Run, aim: Wanted, x0: Vector) -> Plan:
+    def _plan(self, run: Recording, aim: Wanted, x0: Vector) -> Plan:
         """Return the layer, its data and the loss."""
 
     @override
-    def _search(self, run: Run, start: int, x0: Vector) -> tuple[Vector, Status, str]:
+    def _search(self, run: Recording, start: int, x0: Vector) -> tuple[Vector, Status, str]:
         import keras
         import tensorflow as tf
 

@@ -17,9 +17,9 @@ from constrained_actmax.maximization import TOLERANCE, solve
 from constrained_actmax.optimality import measure
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Budget, History, Status
-from constrained_actmax.run import Run
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.solvers.selection import SOLVERS
+from constrained_actmax.tasks.recording import Recording
 
 
 def resolved(method: str | Solver) -> str | Solver:
@@ -142,7 +142,7 @@ def _entrant(
 ) -> Trial:
     if tol is None:
         tol = max(TOLERANCE, float(np.sqrt(problem.oracle.epsilon)))
-    run = Run(problem, 1, budget=budget, tolerance=tol)
+    run = Recording(problem, 1, budget=budget, tolerance=tol)
     ended = method.solve(run, x0[np.newaxis])[0]
     seconds, raw = run.seconds, ended.x
     if ended.status is Status.INTERRUPTED:

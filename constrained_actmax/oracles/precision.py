@@ -12,6 +12,7 @@ import numpy as np
 from constrained_actmax.errors import ModelError, SpecificationError
 from constrained_actmax.oracles.network import KerasNetwork
 from constrained_actmax.oracles.recording import recording, sublayers
+from constrained_actmax.oracles.state import without_writes
 
 PRECISIONS = ("float32", "float64")
 HALVES = ("float16", "bfloat16")
@@ -184,13 +185,13 @@ def compare_copy(
             others.append((path, difference))
         return tf.nest.map_structure(_as_in_copy, expected, output)
 
-    with original.recording() as records:
+    with original.recording() as records, without_writes():
         expected = original.call(_cast(rounded, original))
 
     def replace(path: str, call: int, output: Any) -> Any:
         return compared(names[path], records.outputs[names[path]][call], output)
 
-    with recording(copied.model, replace):
+    with recording(copied.model, replace), without_writes():
         output = copied.call(_cast(rounded, copied))
     compared(original.name, expected, output)
     if others:

@@ -7,6 +7,7 @@ import re
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,13 @@ from constrained_actmax.oracles.precision import (
 )
 from constrained_actmax.oracles.recording import Records
 from constrained_actmax.oracles.scaling import Scaling
+from constrained_actmax.oracles.state import Updates, without_writes
 
 PROBE_SEED = 20260
+SEED = "seed_generator_state"  # in the path of the variable of a keras.random.SeedGenerator
 PROBE_ROWS = 4  # of each kind of input at which a copy is compared with its model
+#: Operations that write to a variable.
+WRITES = frozenset(["AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp"])
 NOISE = 1e3  # times machine epsilon: what summation orders may change between batch sizes
 
 #: XLA's measured advantage for each model, structure and batch size; shared by all its oracles.
@@ -76,12 +81,14 @@ class Trace(Tensors):
         raw: Any,
         heads: dict[str, Tensor],
         records: Records,
+        updates: Updates,
     ) -> None:
         self.x = x
         self.parts = parts
         self.raw = raw
         self.heads = heads
         self.records = records
+        self.updates = updates  # of Keras variables that the call would have written
         self._source = source
         self._logits: dict[str, Tensor] = {}
         self._activations = records.named()
@@ -114,6 +121,18 @@ class Trace(Tensors):
     @override
     def activation(self, path: str) -> Tensor:
         return _double(self.tensor(path, "activation"))
+
+    def watchable(self) -> dict[str, Tensor]:
+        """Return the floating-point tensors that layers gave out in this graph, by path."""
+        import tensorflow as tf
+
+        return {
+            name: tf.identity(tensor)
+            for name, tensor in self._activations.items()
+            if isinstance(tensor, tf.Tensor)
+            and tensor.graph is self.x.graph
+            and tensor.dtype.is_floating
+        }
 
     def tensor(self, path: str, who: str) -> Tensor:
         """Return what a layer gave out, in its own dtype."""
@@ -208,6 +227,7 @@ class Source(Signature):
         self.readings: OrderedDict[Any, Any] = OrderedDict()
         self.traces = 0
         self.heads = ()
+        self._writes = False  # whether a call writes to Keras variables; then traces leave it out
         self._labels = labels
         self._probe()
         self.precision = self._inner_precision()
@@ -274,8 +294,12 @@ class Source(Signature):
 
         return tf.TensorSpec([self.network.rows, self.layout.size], tf.float64, name="x")
 
-    def trace(self, x: Tensor) -> Trace:
-        """Call the model on flat rows (B, n), in the graph that is being built."""
+    def trace(self, x: Tensor, state: Sequence[tuple[Any, Tensor]] = ()) -> Trace:
+        """Call the model on flat rows (B, n), in the graph that is being built.
+
+        Where a call writes to Keras variables, the writes are left out of the graph, and variables
+        in `state` have the values that stand there.
+        """
         import tensorflow as tf
 
         network, layout = self.network, self.layout
@@ -288,12 +312,14 @@ class Source(Signature):
             given.append(self._preprocessed(part, port.name, port.dtype))
         if not network.batched:
             given = [tf.squeeze(one, 0) for one in given]
-        with network.recording() as records:
+        none: Updates = []
+        scope = without_writes(state) if self._writes else nullcontext(none)
+        with network.recording() as records, scope as updates:
             raw = network.call(given)
         if not network.batched:
             raw = tf.nest.map_structure(lambda one: tf.expand_dims(one, 0), raw)
         heads = self._heads(raw)
-        return Trace(x, parts, self, raw, heads, records)
+        return Trace(x, parts, self, raw, heads, records, updates)
 
     def preprocessed(self, x: Rows) -> list[Any]:
         """Return the model's own inputs (B, ...) of flat rows, as arrays, in the order of ports."""
@@ -359,9 +385,15 @@ class Source(Signature):
             found.update(trace=trace, links=links)
             return {name: tf.identity(tensor) for name, tensor in trace.heads.items()}
 
-        function = tf.function(outputs, input_signature=[self.spec()], autograph=False)
+        def traced() -> Any:
+            function = tf.function(outputs, input_signature=[self.spec()], autograph=False)
+            return function.get_concrete_function()
+
         try:
-            concrete = function.get_concrete_function()
+            concrete = traced()
+            if _written(concrete):
+                self._writes = True
+                concrete = traced()
         except (ModelError, SpecificationError):
             raise
         except Exception as error:
@@ -370,6 +402,11 @@ class Source(Signature):
                 f"{self.name}: the model cannot be called on an input of shape "
                 f"{self._shapes()}: {' '.join(lines[:3])[:300]}"
             ) from error
+        if _written(concrete):
+            raise ModelError(
+                f"{self.name}: the model writes to a tf.Variable of its own when it is called "
+                f"({_written(concrete)}); let it do so only when training=True."
+            )
         self.outputs = concrete
         self._trace: Trace = found["trace"]
         self._links: dict[str, Any] = found["links"]
@@ -617,8 +654,12 @@ class Source(Signature):
         first, second = rng.uniform(size=(2, 1, self.layout.size))
         pair = np.concatenate([first, second])
         try:
+            if self._trace.updates:
+                self._refuse_state(first)
             once, again = self.run(first), self.run(first)
             beside = self.run(pair)
+        except ModelError:
+            raise
         except Exception as error:
             lines = [line for line in str(error).splitlines() if line.strip()]
             raise ModelError(
@@ -639,18 +680,6 @@ class Source(Signature):
                     f"the batch{self._suspects(first, pair)}; the model must treat rows one by one "
                     "(training=False)."
                 )
-        written = sorted(
-            {
-                name
-                for name in operation_types(self.outputs.graph.get_operations())
-                if name.startswith("Assign") and name.endswith("VariableOp")
-            }
-        )
-        if written:
-            raise ModelError(
-                f"{self.name}: the model writes to its own variables when it is called "
-                f"({written[0]}); let it do so only when training=True."
-            )
         self._refuse_hidden_probabilities(beside)
 
     def _close(self, a: np.ndarray, b: np.ndarray) -> bool:
@@ -669,29 +698,67 @@ class Source(Signature):
         names: list[str] = []
 
         def activations(x: Tensor) -> list[Tensor]:
-            trace = self.trace(x)
-            names.clear()
-            found = []
-            for name, tensor in trace.records.named().items():
-                inside = isinstance(tensor, tf.Tensor) and tensor.graph is x.graph
-                if inside and tensor.dtype.is_floating:
-                    names.append(name)
-                    found.append(tf.identity(tensor))
-            return found
+            found = self.trace(x).watchable()
+            names[:] = found
+            return list(found.values())
 
         function = tf.function(activations, input_signature=[self.spec()], autograph=False)
-        first = [np.asarray(one)[:1] for one in function(tf.constant(one))]
-        second = [np.asarray(one)[:1] for one in function(tf.constant(other))]
+        first, second = (function(tf.constant(x)) for x in (one, other))
         for name, a, b in zip(names, first, second, strict=True):
-            if not self._close(a, b):
-                layer = self._trace.records.layers.get(name.split("#")[0])
-                return f" (suspect: layer {name!r}, a {type(layer).__name__})"
+            if not self._close(np.asarray(a)[:1], np.asarray(b)[:1]):
+                return f" ({self._suspect(name)})"
         random = sorted(
             name
             for name in operation_types(self.outputs.graph.get_operations())
             if "Random" in name or "Multinomial" in name
         )
         return f" (suspect: the operation {random[0]})" if random else ""
+
+    def _suspect(self, name: str) -> str:
+        layer = self._trace.records.layers.get(name.split("#")[0])
+        return f"suspect: the {type(layer).__name__} layer {name!r}"
+
+    def _refuse_state(self, x: Rows) -> None:
+        """Refuse a model whose second call answers otherwise, because of what the first wrote.
+
+        Both calls are computed in one graph, which hands what the first would have written to the
+        second; nothing is written.
+        """
+        import tensorflow as tf
+
+        names: list[str] = []
+
+        def calls(x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+            first = self.trace(x)
+            second = self.trace(x, first.updates)
+            one, other = first.watchable(), second.watchable()
+            names[:] = [name for name in one if name in other]
+            return (
+                [*(one[name] for name in names), *first.heads.values()],
+                [*(other[name] for name in names), *second.heads.values()],
+            )
+
+        function = tf.function(calls, input_signature=[self.spec()], autograph=False)
+        (piece, _), *_ = chunks(x, self.rows or len(x))
+        same = [
+            self._close(np.asarray(a), np.asarray(b))
+            for a, b in zip(*function(tf.constant(piece)), strict=True)
+        ]
+        if all(same[len(names) :]):
+            return
+        place = same.index(False)
+        suspect = f" ({self._suspect(names[place])})" if place < len(names) else ""
+        kept = [str(one.path) for one, _ in self._trace.updates if SEED not in one.path]
+        if not kept:
+            raise ModelError(
+                f"{self.name}: the same input gives different outputs: the model samples{suspect}; "
+                "take the random part out, or fix it."
+            )
+        raise ModelError(
+            f"{self.name}: the answer to an input depends on the inputs before it, because the "
+            f"model keeps a state in {kept[0]!r}{suspect}; build the layer without a state "
+            "(stateful=False)."
+        )
 
     def _refuse_hidden_probabilities(self, probes: Mapping[str, np.ndarray]) -> None:
         """Refuse class objectives on outputs that sum to one without a softmax to be seen."""
@@ -720,6 +787,12 @@ class Source(Signature):
                 )
             heads.append(head)
         self.heads = tuple(heads)
+
+
+def _written(concrete: Any) -> str | None:
+    """Return the first operation of a function that writes to a variable, if any."""
+    found = operation_types(concrete.graph.get_operations()) & WRITES
+    return min(found, default=None)
 
 
 def chunks(x: Rows, size: int) -> list[tuple[Rows, int]]:

@@ -13,14 +13,16 @@ import scipy.sparse.linalg
 from scipy.optimize import OptimizeResult
 from typing_extensions import override
 
-from constrained_actmax.layout import Vector
+from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.optimality import residuals
-from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
-from constrained_actmax.run import DIVERGENCE, MOST_ROWS, Run, Stopped
-from constrained_actmax.scaled import FINEST_VIOLATION
 from constrained_actmax.sets.scipy_form import Lift, ScipyForm, in_units, normalised
 from constrained_actmax.solvers.base import RowSolver, needs_gradients
+from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks.l1_split import in_split_variables
+from constrained_actmax.tasks.recording import DIVERGENCE, MOST_ROWS
+from constrained_actmax.tasks.scaled import FINEST_VIOLATION
+from constrained_actmax.tasks.task import Stopped, Task
 
 #: Bytes that a method's dense workspace may take.
 MEMORY_LIMIT = 2 * 2**30
@@ -44,7 +46,7 @@ class Variables:
 
     Parameters
     ----------
-    run, start : Run, int
+    run, start : Task, int
         Who asks, and on whose behalf.
     form : ScipyForm
         The convex set as SciPy takes it. Where its entries have unlike widths each variable is
@@ -54,7 +56,7 @@ class Variables:
     """
 
     def __init__(
-        self, run: Run, start: int, form: ScipyForm, *, written_objective: bool = False
+        self, run: Task, start: int, form: ScipyForm, *, written_objective: bool = False
     ) -> None:
         self.run, self.start, self.form = run, start, form
         self.unit = 1.0  # the smallest of the variables' units
@@ -124,7 +126,7 @@ class Variables:
             raise Stopped(Status.NON_FINITE, self.run.name_non_finite(x, found, 0))
         g: Vector = self._pull(found.gradient[0])
         if self._first:
-            sloping = found.gradient.any() or not problem.oracle.differentiable
+            sloping = found.gradient.any() or not problem.differentiable
             if not sloping and not problem.constraints:
                 raise Stopped(Status.ZERO_GRADIENT)
             self._first = False
@@ -217,10 +219,10 @@ class ScipySolver(RowSolver):
         return {name: value for name, value in named.items() if value is not None}
 
     @override
-    def refusal(self, problem: Problem) -> str | None:
-        if not self.derivative_free and not problem.oracle.differentiable:
+    def refusal(self, problem: StandardForm) -> str | None:
+        if not self.derivative_free and not problem.differentiable:
             return needs_gradients(self.name)
-        problem = (problem.split if self.takes_split else None) or problem
+        problem = self._asked(problem)
         form = problem.set.to_scipy()
         if form is None:
             return (
@@ -245,31 +247,41 @@ class ScipySolver(RowSolver):
             )
         return None
 
-    def variables(self, run: Run, start: int, *, written_objective: bool = False) -> Variables:
+    def _asked(self, problem: StandardForm) -> StandardForm:
+        """Return the form that SciPy gets: the nearest point in L1 is sought along slopes."""
+        return problem if self.derivative_free else problem.split or problem
+
+    @override
+    def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
+        if not self.derivative_free:
+            run, x0 = in_split_variables(run, x0)
+        super()._run(run, x0, starts)
+
+    def variables(self, run: Task, start: int, *, written_objective: bool = False) -> Variables:
         """Return what SciPy's callables see."""
         form = run.problem.set.to_scipy()
         assert form is not None  # refusal() asked
         return Variables(run, start, form, written_objective=written_objective)
 
-    def workspace(self, variables: int, problem: Problem) -> float:
+    def workspace(self, variables: int, problem: StandardForm) -> float:
         """Return the bytes of the method's dense workspace."""
         return 0.0
 
     @override
-    def most_at_once(self, problem: Problem) -> int:
+    def most_at_once(self, problem: StandardForm) -> int:
         form = problem.set.to_scipy()
         needed = 0.0 if form is None else self.workspace(form.lower.size, problem)
         return int(min(MOST_ROWS, max(1.0, MEMORY_LIMIT // max(needed, 1.0))))
 
     @staticmethod
-    def _without_form(problem: Problem) -> str:
+    def _without_form(problem: StandardForm) -> str:
         for member in problem.set.members:
             if member.to_scipy() is None:
                 return str(member)
         return "these sets together"
 
     @staticmethod
-    def _first_not_box(problem: Problem) -> str:
+    def _first_not_box(problem: StandardForm) -> str:
         for member in problem.set.members:
             form = member.to_scipy()
             if form is None or not form.only_bounds:
@@ -311,7 +323,7 @@ class ScipySolver(RowSolver):
 
 
 def end_by_code(
-    run: Run,
+    run: Task,
     start: int,
     x: Vector,
     result: OptimizeResult,
@@ -320,12 +332,6 @@ def end_by_code(
     """End a start by SciPy's integer code; its words go into the detail."""
     status = statuses.get(int(result.status), Status.SOLVER_ERROR)
     run.end(start, x, status, str(result.message))
-
-
-def best_point(run: Run, start: int, otherwise: Vector) -> Vector:
-    """Return the best feasible point of a start, or another where there is none."""
-    best = run.best_x[start]
-    return otherwise if best is None else best
 
 
 def constraint_dicts(variables: Variables) -> list[dict[str, Any]]:
@@ -402,7 +408,7 @@ def constraint_objects(variables: Variables, hessian: bool) -> list[Any]:
             )
         )
     if problem.constraints:
-        outputs = problem.oracle.functions - 1
+        outputs = problem.hessians - 1
 
         def product(y: Vector, v: Vector) -> Any:
             weights = np.concatenate([[0.0], v[:outputs]])

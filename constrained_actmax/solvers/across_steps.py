@@ -8,8 +8,9 @@ from constrained_actmax.draws import drawn
 from constrained_actmax.layout import Indices, Rows
 from constrained_actmax.problem import Evaluation
 from constrained_actmax.result import Status, Termination
-from constrained_actmax.run import Run, Stopped
 from constrained_actmax.solvers.base import Solver
+from constrained_actmax.tasks.recording import Recording
+from constrained_actmax.tasks.task import Stopped, Task
 
 #: Values tried along one input, from bound to bound: each of up to 64 unit steps has one.
 LEVELS = 65
@@ -23,7 +24,7 @@ ROUNDS = 3
 DRAWS = 60013
 
 
-def solve_across_steps(run: Run, solver: Solver, x0: Rows) -> list[Termination]:
+def solve_across_steps(run: Recording, solver: Solver, x0: Rows) -> list[Termination]:
     """Minimise from each row by a solver and, along stepped inputs, by values.
 
     A gradient says nothing about an input that is rounded, compared or looked up. So before the
@@ -34,7 +35,7 @@ def solve_across_steps(run: Run, solver: Solver, x0: Rows) -> list[Termination]:
 
     Parameters
     ----------
-    run : Run
+    run : Recording
         Evaluations, limits and records of this call.
     solver : Solver
         For the other inputs.
@@ -59,7 +60,7 @@ def solve_across_steps(run: Run, solver: Solver, x0: Rows) -> list[Termination]:
     return ended
 
 
-def _searched(run: Run, x: Rows, starts: Indices) -> tuple[Rows, bool]:
+def _searched(run: Task, x: Rows, starts: Indices) -> tuple[Rows, bool]:
     """Return the best points (B, n) along stepped inputs, and whether one gained."""
     problem = run.problem
     lower, upper = problem.set.bounding_box()
@@ -92,7 +93,7 @@ def _searched(run: Run, x: Rows, starts: Indices) -> tuple[Rows, bool]:
 
 
 def _best(
-    run: Run, x: Rows, found: Evaluation, candidates: np.ndarray, starts: Indices
+    run: Task, x: Rows, found: Evaluation, candidates: np.ndarray, starts: Indices
 ) -> tuple[Rows, Evaluation, bool]:
     """Return of each start the best of its point and its candidates (B, L, n)."""
     problem, count = run.problem, candidates.shape[1]
@@ -102,7 +103,7 @@ def _best(
     points = np.concatenate([x, rows])
     excess = problem.violation(points, whole.c)
     excess[excess <= problem.feasibility_tolerance] = 0.0
-    noise = problem.oracle.epsilon * np.maximum(1.0, np.abs(whole.f))
+    noise = problem.epsilon * np.maximum(1.0, np.abs(whole.f))
     chosen = np.arange(len(x))
     for row in range(len(x)):
         own = np.append(len(x) + row * count + np.arange(count), row)

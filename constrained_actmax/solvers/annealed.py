@@ -13,11 +13,14 @@ from typing_extensions import override
 from constrained_actmax.draws import drawn
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.problem import Evaluation, Problem
+from constrained_actmax.problem import Evaluation
 from constrained_actmax.result import Status
-from constrained_actmax.run import EXACT, MOST_ROWS, Run
 from constrained_actmax.solvers.base import TINY, Solver, reach
 from constrained_actmax.solvers.spg import needs_only_a_set
+from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks.incumbents import EXACT
+from constrained_actmax.tasks.recording import MOST_ROWS
+from constrained_actmax.tasks.task import Task
 
 #: Shares of a rung's steps after which a candidate that has lost this share of its gain goes on
 #: from its best point: long steps may have left that far behind, where an output saturates.
@@ -143,7 +146,7 @@ class Annealed(Solver):
             )
 
     @override
-    def refusal(self, problem: Problem) -> str | None:
+    def refusal(self, problem: StandardForm) -> str | None:
         return needs_only_a_set(self.name, problem)
 
     def rungs(self, share: int, candidates: int | None = None) -> list[tuple[int, int]]:
@@ -170,7 +173,7 @@ class Annealed(Solver):
         return [*found, (count, left)]
 
     @override
-    def _run(self, run: Run, x0: Rows, starts: Indices) -> None:
+    def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
         remaining = run.remaining
         if remaining is None:
             self._end(run, *self.search(run, x0, starts, self.rows))
@@ -189,7 +192,7 @@ class Annealed(Solver):
         self._end(run, found, timed)
 
     def search(
-        self, run: Run, x0: Rows, starts: Indices, share: int, cycle: int = 0
+        self, run: Task, x0: Rows, starts: Indices, share: int, cycle: int = 0
     ) -> tuple[Search, bool]:
         """Spend so many evaluations of each start; each cycle has draws of its own."""
         count = len(x0)
@@ -197,7 +200,7 @@ class Annealed(Solver):
         run.carry(count)
         first = run.evaluate(x0, starts)
         rungs = self.rungs(share)
-        limit = run.budget.seconds
+        limit = _seconds_in_all(run)
         if limit is not None and rungs[0][0] * (run.seconds - began) > TIME_FOR_DRAWS * limit:
             rungs = self.rungs(share, 1)
         run.carry(count * rungs[0][0])
@@ -215,7 +218,7 @@ class Annealed(Solver):
         return search, timed
 
     @staticmethod
-    def _end(run: Run, search: Search, timed: bool) -> None:
+    def _end(run: Task, search: Search, timed: bool) -> None:
         """Say how each start ended: by its best candidate, and by its best point's residual."""
         status = Status.BUDGET if timed or run.remaining is not None else Status.STALLED
         for row in np.argsort(search.best_f, kind="stable").tolist():
@@ -227,7 +230,7 @@ class Annealed(Solver):
 
     def _begin(
         self,
-        run: Run,
+        run: Task,
         x0: Rows,
         first: Evaluation,
         starts: Indices,
@@ -276,7 +279,7 @@ class Annealed(Solver):
         return search.kept(rows), length[rows]
 
     def _descend(
-        self, run: Run, search: Search, length: Vector, steps: int, window: tuple[float, float]
+        self, run: Task, search: Search, length: Vector, steps: int, window: tuple[float, float]
     ) -> bool:
         """Take steps whose length falls to zero, within a window of the budget's time.
 
@@ -323,7 +326,7 @@ class Annealed(Solver):
         return False
 
     @staticmethod
-    def _lose(run: Run, search: Search, row: int, found: Evaluation, place: int) -> None:
+    def _lose(run: Task, search: Search, row: int, found: Evaluation, place: int) -> None:
         """Give up a candidate where the network is not finite; its start, if it was the last."""
         start = int(search.starts[row])
         search.live[row] = False
@@ -337,7 +340,7 @@ class Annealed(Solver):
         search.x[rows], search.f[rows] = search.best_x[rows], search.best_f[rows]
         search.g[rows] = search.best_g[rows]
 
-    def _measure(self, run: Run, search: Search) -> None:
+    def _measure(self, run: Task, search: Search) -> None:
         rows = np.flatnonzero(search.live)
         if rows.size:
             x = search.best_x[rows]
@@ -346,7 +349,7 @@ class Annealed(Solver):
             search.live[rows[search.residual[rows] <= search.goal]] = False
 
     @staticmethod
-    def _project(run: Run, y: Rows, search: Search, rows: Indices, purpose: str) -> Rows:
+    def _project(run: Task, y: Rows, search: Search, rows: Indices, purpose: str) -> Rows:
         """Project on behalf of candidates; an iterative projection is warm-started by its own."""
         if run.problem.set.accuracy <= EXACT:
             return run.project(y, search.starts[rows])
@@ -359,9 +362,14 @@ class Annealed(Solver):
         return projected
 
 
-def _share_of_time(run: Run, window: tuple[float, float]) -> float:
+def _share_of_time(run: Task, window: tuple[float, float]) -> float:
     """Return which share of a window of the budget's seconds is over; 0 without such a limit."""
-    if run.budget.seconds is None:
+    limit = _seconds_in_all(run)
+    if limit is None:
         return 0.0
     begin, end = window
-    return (run.seconds / run.budget.seconds - begin) / (end - begin)
+    return (run.seconds / limit - begin) / (end - begin)
+
+
+def _seconds_in_all(run: Task) -> float | None:
+    return None if run.seconds_left is None else run.seconds + run.seconds_left

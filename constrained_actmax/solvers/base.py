@@ -16,11 +16,12 @@ from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError, suggest
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.problem import Evaluation, Problem
+from constrained_actmax.problem import Evaluation
 from constrained_actmax.result import Status, Termination
-from constrained_actmax.run import MOST_ROWS, Run, Stopped
-from constrained_actmax.solvers.lockstep import LockStep, overlaps
-from constrained_actmax.splitting import SplitRun
+from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks.one_start import LockStep
+from constrained_actmax.tasks.recording import MOST_ROWS, Recording
+from constrained_actmax.tasks.task import Stopped, Task
 
 #: A step this many diameters long lands where the set ends along the gradient.
 BEYOND = 1e3
@@ -49,8 +50,6 @@ class Solver(ABC):
     #: SciPy's `keep_feasible` asks for that.
     iterates_in_set: ClassVar[bool] = True
     iterates_keep_functions: ClassVar[bool] = False
-    #: Whether the nearest point in L1 is sought in split variables.
-    takes_split: ClassVar[bool] = False
     #: Whether results carry Frank-Wolfe's gap.
     measures_gap: ClassVar[bool] = False
     #: Whether numbers below zero have a meaning for SciPy, such as "choose for me".
@@ -83,16 +82,20 @@ class Solver(ABC):
         return None
 
     @abstractmethod
-    def refusal(self, problem: Problem) -> str | None:
+    def refusal(self, problem: StandardForm) -> str | None:
         """Return why this solver cannot take the problem, naming one that can; None if it can."""
 
     @abstractmethod
-    def _run(self, run: Run, x0: Rows, starts: Indices) -> None:
+    def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
         """Minimise from each row of x0 (B, n), feasible for C, on behalf of ``starts`` (B,).
 
         Evaluates by ``run.evaluate``, reports accepted iterates by ``run.iterate`` and each
         start's end by ``run.end``; may be left by `Stopped` at any evaluation.
         """
+
+    def _run_recorded(self, run: Recording, x0: Rows, starts: Indices) -> None:
+        """Minimise from each row; for methods that need the model itself, and not a task alone."""
+        self._run(run, x0, starts)
 
     def with_options(self, options: Mapping[str, Any]) -> Self:
         """Return the same solver with some settings changed.
@@ -110,12 +113,12 @@ class Solver(ABC):
                 )
         return replace(self, **options)
 
-    def solve(self, run: Run, x0: Rows) -> list[Termination]:
+    def solve(self, run: Recording, x0: Rows) -> list[Termination]:
         """Minimise from each row; a limit reached in the middle becomes a status.
 
         Parameters
         ----------
-        run : Run
+        run : Recording
             Evaluations, limits and records of this call.
         x0 : numpy.ndarray, shape (B, n)
             Starts, feasible for C.
@@ -130,20 +133,18 @@ class Solver(ABC):
         with _blas().limit(limits=1, user_api="blas"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what SciPy warns of becomes a status
             try:
-                split = run.problem.split if self.takes_split else None
-                if split is None:
-                    self._run(run, x0, np.arange(len(x0)))
+                starts = np.arange(len(x0))
+                if np.equal(*run.set.bounds()).all():
+                    end_fixed(run, x0, starts)
                 else:
-                    work: Any = SplitRun(run, split)
-                    self._run(work, split.y(x0), np.arange(len(x0)))
+                    self._run_recorded(run, x0, starts)
             except Stopped as reason:
                 status, detail = reason.status, reason.detail
             except KeyboardInterrupt:
                 status, detail = Status.INTERRUPTED, "Ctrl-C."
         for start, point in enumerate(x0):
-            best = run.best_x[start]
-            run.end(start, point if best is None else best, status, detail)
-            if run.problem.oracle.differentiable:
+            run.end(start, run.best_or(start, point), status, detail)
+            if run.problem.differentiable:
                 run.end_runaway(start, point)
         return [run.ended[start] for start in range(len(x0))]
 
@@ -159,18 +160,18 @@ class RowSolver(Solver):
     side_by_side: ClassVar[bool] = True
 
     @abstractmethod
-    def _run_row(self, run: Run, start: int, x0: Vector) -> None:
+    def _run_row(self, run: Task, start: int, x0: Vector) -> None:
         """Minimise from one point (n,); ends it by ``run.end`` or is left by `Stopped`."""
 
-    def most_at_once(self, problem: Problem) -> int:
+    def most_at_once(self, problem: StandardForm) -> int:
         """Return how many starts memory allows to be live together."""
         return MOST_ROWS
 
     @override
-    def _run(self, run: Run, x0: Rows, starts: Indices) -> None:
+    def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
         if len(x0) > 1 and self.side_by_side:
             most = min(self.most_at_once(run.problem), len(x0))
-            if overlaps(run) and most >= FEWEST_IN_HALVES:
+            if run.overlaps and most >= FEWEST_IN_HALVES:
                 run.carry((most + 1) // 2)
                 seats = min(most, 2 * run.padded_rows)
                 room = (seats + 1) // 2
@@ -185,8 +186,7 @@ class RowSolver(Solver):
             except Stopped as reason:
                 if reason.status is Status.INTERRUPTED:
                     raise
-                best = run.best_x[start]
-                run.end(start, point if best is None else best, reason.status, reason.detail)
+                run.end(start, run.best_or(start, point), reason.status, reason.detail)
 
 
 def needs_gradients(name: str) -> str:
@@ -194,7 +194,24 @@ def needs_gradients(name: str) -> str:
     return f"{name} needs gradients and this function gives none; use method='COBYQA'."
 
 
-def end_hopeless(run: Run, x: Rows, found: Evaluation, starts: Indices) -> np.ndarray:
+def end_fixed(run: Task, x: Rows, starts: Indices) -> None:
+    """End the starts of a problem whose bounds leave one point: feasible or not, nothing is left.
+
+    SciPy's methods return such a point without the fields that they document.
+    """
+    found = run.evaluate(x, starts)
+    run.iterate_rows(starts, x, found)
+    feasible = run.problem.feasible(x, found.c)
+    for row, start in enumerate(starts.tolist()):
+        if not found.finite[row]:
+            run.end(start, x[row], Status.NON_FINITE, run.name_non_finite(x[row], found, row))
+        elif feasible[row]:
+            run.end(start, x[row], Status.CONVERGED)
+        else:
+            run.end(start, x[row], Status.INFEASIBLE, "The bounds fix every variable.")
+
+
+def end_hopeless(run: Task, x: Rows, found: Evaluation, starts: Indices) -> np.ndarray:
     """End the starts that cannot be left: not finite there, or a gradient of zero.
 
     Returns
@@ -211,7 +228,7 @@ def end_hopeless(run: Run, x: Rows, found: Evaluation, starts: Indices) -> np.nd
     return found.finite & ~flat
 
 
-def reach(problem: Problem, x: Rows, g: Rows, live: np.ndarray) -> Vector:
+def reach(problem: StandardForm, x: Rows, g: Rows, live: np.ndarray) -> Vector:
     """Return how far the set goes from points of it (B, n) along the steepest descent, (B,).
 
     The set's diameter where a point is at the end already; max(1, |x|) where the set has none.

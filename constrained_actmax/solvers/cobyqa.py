@@ -11,10 +11,10 @@ import scipy.sparse as sp
 from typing_extensions import override
 
 from constrained_actmax.layout import Vector
-from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
-from constrained_actmax.run import Run
 from constrained_actmax.solvers._scipy import ScipySolver, Variables, end_by_code
+from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks.task import Task
 
 #: COBYQA's codes: 0 final radius, 1 target, 2 all variables fixed, 3 callback, 4 feasible point,
 #: 5 evaluations, 6 iterations, -1 infeasible, -2 linear algebra.
@@ -68,11 +68,11 @@ class COBYQA(ScipySolver):
     final_tr_radius: float | None = None
 
     @override
-    def refusal(self, problem: Problem) -> str | None:
+    def refusal(self, problem: StandardForm) -> str | None:
         if problem.size > LARGEST:
             way = (
                 "use method='SLSQP' or 'augmented-lagrangian'"
-                if problem.oracle.differentiable
+                if problem.differentiable
                 else "hold some of them with Fixed, or give a differentiable model"
             )
             return (
@@ -82,7 +82,7 @@ class COBYQA(ScipySolver):
         return super().refusal(problem)
 
     @override
-    def _run_row(self, run: Run, start: int, x0: Vector) -> None:
+    def _run_row(self, run: Task, start: int, x0: Vector) -> None:
         variables = self.variables(run, start)
         y0 = variables.y(x0)
         variables.at(y0)

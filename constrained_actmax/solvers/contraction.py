@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from constrained_actmax.layout import Indices, Rows
-from constrained_actmax.problem import FeasibleSet
-from constrained_actmax.run import Run
 from constrained_actmax.solvers.base import TINY, reach
+from constrained_actmax.standard_form import FeasibleSet
+from constrained_actmax.tasks.task import Task
 
 #: How much farther than C the dilated set goes at first, as a share of C, and the steps in which it
 #: contracts. What that brings is in docs/benchmarks/output_limits.md.
@@ -19,7 +19,7 @@ def can_contract(feasible: FeasibleSet) -> bool:
     return bool(np.isfinite(feasible.diameter)) and not feasible.only_box
 
 
-def contracted(run: Run, x: Rows, starts: Indices, steps: int = STEPS) -> Rows:
+def contracted(run: Task, x: Rows, starts: Indices, steps: int = STEPS) -> Rows:
     r"""Take steps of full length over a dilated set while it contracts to C.
 
     .. math:: x \leftarrow P_B(P_{C_s}(x - \eta\, g / \|g\|_2)), \qquad
@@ -32,7 +32,7 @@ def contracted(run: Run, x: Rows, starts: Indices, steps: int = STEPS) -> Rows:
 
     Parameters
     ----------
-    run : Run
+    run : Task
         Evaluates, also outside C but always within B.
     x : numpy.ndarray, shape (B, n)
         Starts, in C.

@@ -9,12 +9,12 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.layout import Indices, Rows
-from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
-from constrained_actmax.run import Run
 from constrained_actmax.solvers.annealed import SMALLEST_SHARE, Annealed
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.solvers.spg import SPG
+from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks.task import Task
 
 #: Where rows are left, the local method goes on to this share of tol.
 PRECISION = 1e-3
@@ -52,13 +52,13 @@ class ConvergeAndSearch(Solver):
     search: Annealed = field(default_factory=lambda: Annealed(last_steps=LAST_STEPS))
 
     @override
-    def refusal(self, problem: Problem) -> str | None:
+    def refusal(self, problem: StandardForm) -> str | None:
         return self.local.refusal(problem) or self.search.refusal(problem)
 
     @override
-    def _run(self, run: Run, x0: Rows, starts: Indices) -> None:
+    def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
         self.local._run(run, x0, starts)
-        if run.budget.evaluations is None:
+        if run.remaining is None:
             return
         going = np.array(
             [run.ended[one].status not in HOPELESS for one in starts.tolist()], dtype=bool

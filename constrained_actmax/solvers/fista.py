@@ -9,11 +9,11 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.layout import Vector
-from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
-from constrained_actmax.run import Run
 from constrained_actmax.solvers.spg import PATIENCE, ROUNDING_SLACK, needs_only_a_set
 from constrained_actmax.solvers.stepwise import Sample, Steps, StepwiseSolver
+from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks.task import Task
 
 #: Growth of the Lipschitz estimate L when the quadratic bound fails, and its decay a step.
 GROWTH, DECAY = 2.0, 0.9  # Scheinberg, Goldfarb and Bai (2014)
@@ -58,14 +58,14 @@ class FISTA(StepwiseSolver):
     gradient_tolerance: float | None = None
 
     @override
-    def refusal(self, problem: Problem) -> str | None:
+    def refusal(self, problem: StandardForm) -> str | None:
         return needs_only_a_set(self.name, problem)
 
     @override
-    def _steps(self, run: Run, start: int, x: Vector, first: Sample) -> Steps:
+    def _steps(self, run: Task, start: int, x: Vector, first: Sample) -> Steps:
         project = run.projector(start)
         lower, upper = run.problem.set.bounds()
-        epsilon = run.problem.oracle.epsilon
+        epsilon = run.epsilon
         tolerance = run.tolerance if self.gradient_tolerance is None else self.gradient_tolerance
         f, g = first
         y, f_y, g_y = x, f, g

@@ -10,11 +10,11 @@ from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Vector
-from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
-from constrained_actmax.run import Run
 from constrained_actmax.solvers.spg import PATIENCE, ROUNDING_SLACK, needs_only_a_set
 from constrained_actmax.solvers.stepwise import Sample, Steps, StepwiseSolver
+from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks.task import Task
 
 #: Growth and decay of the Lipschitz estimate: Pedregosa et al. (2020), Algorithm 2.
 GROWTH, DECAY = 2.0, 0.9
@@ -101,7 +101,7 @@ class FrankWolfe(StepwiseSolver):
             )
 
     @override
-    def refusal(self, problem: Problem) -> str | None:
+    def refusal(self, problem: StandardForm) -> str | None:
         if not problem.set.bounded:
             return "frank-wolfe needs a bounded set; add Box(lower, upper) or use method='spg'."
         if not problem.set.convex:
@@ -109,9 +109,9 @@ class FrankWolfe(StepwiseSolver):
         return needs_only_a_set(self.name, problem)
 
     @override
-    def _steps(self, run: Run, start: int, x: Vector, first: Sample) -> Steps:
+    def _steps(self, run: Task, start: int, x: Vector, first: Sample) -> Steps:
         feasible = run.problem.set
-        epsilon = run.problem.oracle.epsilon
+        epsilon = run.epsilon
         problem = run.problem
         tolerance = (
             run.tolerance * problem.range

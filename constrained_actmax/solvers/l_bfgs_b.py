@@ -11,14 +11,13 @@ from typing_extensions import override
 
 from constrained_actmax.layout import Vector
 from constrained_actmax.result import Status
-from constrained_actmax.run import Run
 from constrained_actmax.solvers._scipy import (
     ScipySolver,
     Variables,
-    best_point,
     end_by_code,
 )
 from constrained_actmax.solvers.spg import SPG
+from constrained_actmax.tasks.task import Task
 
 #: SciPy's codes: 0 converged, 1 limit of iterations or evaluations, 2 abnormal line search.
 STATUSES = {0: Status.CONVERGED, 1: Status.BUDGET, 2: Status.STALLED}
@@ -64,20 +63,20 @@ class LBFGSB(ScipySolver):
     maxls: int = 40
 
     @override
-    def _run_row(self, run: Run, start: int, x0: Vector) -> None:
+    def _run_row(self, run: Task, start: int, x0: Vector) -> None:
         given = self.ftol is not None or self.gtol is not None
         variables = self.variables(run, start, written_objective=given)
         result = self._attempt(variables, run, x0)
         if result.status == ABNORMAL:
-            x = best_point(run, start, variables.x(result.x))
+            x = run.best_or(start, variables.x(result.x))
             result = self._attempt(variables, run, x)
         if result.status == ABNORMAL:
-            self._hand_over(run, start, best_point(run, start, variables.x(result.x)))
+            self._hand_over(run, start, run.best_or(start, variables.x(result.x)))
             return
         end_by_code(run, start, variables.x(result.x), result, STATUSES)
 
-    def _attempt(self, variables: Variables, run: Run, x: Vector) -> OptimizeResult:
-        epsilon = run.problem.oracle.epsilon
+    def _attempt(self, variables: Variables, run: Task, x: Vector) -> OptimizeResult:
+        epsilon = run.epsilon
         options = self.options() | {
             "ftol": epsilon if self.ftol is None else self.ftol,
             "gtol": variables.slope(run.tolerance, self.gtol),
@@ -85,7 +84,7 @@ class LBFGSB(ScipySolver):
         return self.minimize(variables, variables.y(x), [], options)
 
     @staticmethod
-    def _hand_over(run: Run, start: int, x: Vector) -> None:
+    def _hand_over(run: Task, start: int, x: Vector) -> None:
         note = "L-BFGS-B's line search failed twice; spg went on from its best point."
         if note not in run.notes:
             run.notes.append(note)

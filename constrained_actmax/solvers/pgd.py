@@ -10,11 +10,11 @@ from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
-from constrained_actmax.run import Run
 from constrained_actmax.solvers.base import TINY, Solver, end_hopeless, reach
 from constrained_actmax.solvers.spg import needs_only_a_set
+from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks.task import Task
 
 # Constants of Croce and Hein (2020), section 3 and appendix A.
 MOMENTUM = 0.75
@@ -83,11 +83,11 @@ class PGD(Solver):
             raise SpecificationError(f"pgd: momentum must be in (0, 1], got {self.momentum!r}.")
 
     @override
-    def refusal(self, problem: Problem) -> str | None:
+    def refusal(self, problem: StandardForm) -> str | None:
         return needs_only_a_set(self.name, problem)
 
     @override
-    def _run(self, run: Run, x0: Rows, starts: Indices) -> None:
+    def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
         count = len(x0)
         limited = run.remaining is not None
         total = self._iterations(run, count)
@@ -166,19 +166,19 @@ class PGD(Solver):
         for row in np.flatnonzero(live).tolist():
             run.end(int(starts[row]), best_x[row], status, f"Schedule of {total} steps ended.")
 
-    def _iterations(self, run: Run, count: int) -> int:
+    def _iterations(self, run: Task, count: int) -> int:
         if run.remaining is None:
             return self.iterations or DEFAULT_ITERATIONS
         affordable = max(1, run.remaining // count - 1)
         return min(self.iterations or affordable, affordable)
 
-    def _first_length(self, run: Run, x: Rows, g: Rows, live: np.ndarray) -> Vector:
+    def _first_length(self, run: Task, x: Rows, g: Rows, live: np.ndarray) -> Vector:
         if self.first_length is not None:
             return np.full(len(x), self.first_length / run.problem.unit)
         return reach(run.problem, x, g, live)
 
     @staticmethod
-    def _end_converged(run: Run, x: Rows, g: Rows, live: np.ndarray, starts: Indices) -> None:
+    def _end_converged(run: Task, x: Rows, g: Rows, live: np.ndarray, starts: Indices) -> None:
         rows = np.flatnonzero(live)
         if rows.size:
             back = run.project(x[rows] - g[rows], starts[rows], "residual")

@@ -9,9 +9,10 @@ import numpy as np
 from constrained_actmax.layout import Vector
 from constrained_actmax.optimality import multipliers, residuals
 from constrained_actmax.oracles.finite_differences import Domain, jacobian
-from constrained_actmax.problem import Evaluation, Problem
-from constrained_actmax.run import Run
+from constrained_actmax.problem import Evaluation
 from constrained_actmax.sets.scipy_form import ScipyForm
+from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks.task import Task
 
 #: Variables up to which the Hessian of the Lagrangian is built column by column.
 LARGEST = 100
@@ -38,7 +39,7 @@ class Quality:
     mu: Vector
 
 
-def quality(problem: Problem, x: Vector, found: Evaluation) -> Quality:
+def quality(problem: StandardForm, x: Vector, found: Evaluation) -> Quality:
     """Measure the worst of stationarity, violation and complementarity at an evaluated point."""
     kkt = residuals(problem, x, found)
     violation = max(kkt.violation, float(problem.imposed_violation(found.c)[0]))
@@ -47,7 +48,7 @@ def quality(problem: Problem, x: Vector, found: Evaluation) -> Quality:
     return Quality(residual, mu)
 
 
-def polish(run: Run, start: int, x: Vector, goal: float) -> tuple[Vector, bool]:
+def polish(run: Task, start: int, x: Vector, goal: float) -> tuple[Vector, bool]:
     r"""Improve a nearly optimal point by Newton's method on its active limits [1]_.
 
     For sets of bounds and linear rows. With F the entries that the projection of
@@ -60,7 +61,7 @@ def polish(run: Run, start: int, x: Vector, goal: float) -> tuple[Vector, bool]:
 
     Parameters
     ----------
-    run : Run
+    run : Task
         Counts the evaluations: one, and one for each free entry, a step.
     start : int
         On whose behalf.
@@ -111,7 +112,7 @@ def polish(run: Run, start: int, x: Vector, goal: float) -> tuple[Vector, bool]:
     return best_x, best.residual <= goal
 
 
-def restore(run: Run, start: int, x: Vector) -> Vector:
+def restore(run: Task, start: int, x: Vector) -> Vector:
     """Lead a point that breaks functional constraints a little back to one that keeps them.
 
     Gauss-Newton steps on the broken rows, each projected on C. Where a method ends outside, at a
@@ -119,7 +120,7 @@ def restore(run: Run, start: int, x: Vector) -> Vector:
 
     Parameters
     ----------
-    run, start : Run, int
+    run, start : Task, int
         Counts the evaluations, on this start's behalf.
     x : numpy.ndarray, shape (n,)
         Where to begin.
@@ -146,7 +147,7 @@ def restore(run: Run, start: int, x: Vector) -> Vector:
 
 
 def _newton_step(
-    run: Run, start: int, x: Vector, found: Evaluation, mu: Vector, form: ScipyForm
+    run: Task, start: int, x: Vector, found: Evaluation, mu: Vector, form: ScipyForm
 ) -> Vector:
     problem = run.problem
     lower, upper = problem.set.bounding_box()
@@ -190,11 +191,11 @@ def _tight_rows(form: ScipyForm, x: Vector, target: Vector) -> tuple[np.ndarray,
 
 
 def _hessian(
-    run: Run, start: int, x: Vector, found: Evaluation, mu: Vector, free: np.ndarray
+    run: Task, start: int, x: Vector, found: Evaluation, mu: Vector, free: np.ndarray
 ) -> np.ndarray:
     """Return the Hessian of f + mu'c in the free entries, by products or by differences."""
     problem = run.problem
-    if problem.oracle.functions == 1 + problem.constraints:
+    if problem.hessians == 1 + problem.constraints:
         weights = np.concatenate([[1.0], mu])
         units = np.eye(x.size)[free]
         dense = np.stack([run.hessian_product(x, unit, weights)[free] for unit in units], axis=1)

@@ -10,9 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.layout import Rows, Vector
-from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
-from constrained_actmax.run import Run
 from constrained_actmax.solvers.spg import (
     PATIENCE,
     ROUNDING_SLACK,
@@ -21,6 +19,8 @@ from constrained_actmax.solvers.spg import (
     needs_only_a_set,
 )
 from constrained_actmax.solvers.stepwise import Sample, Steps, StepwiseSolver
+from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks.task import Task
 
 #: A pair with s'y below this share of y'y is skipped: Schmidt et al. (2009), section 4.
 SMALLEST_CURVATURE = 1e-10
@@ -104,13 +104,13 @@ class PQN(StepwiseSolver):
     inner_iterations: int = 10
 
     @override
-    def refusal(self, problem: Problem) -> str | None:
+    def refusal(self, problem: StandardForm) -> str | None:
         return needs_only_a_set(self.name, problem)
 
     @override
-    def _steps(self, run: Run, start: int, x: Vector, first: Sample) -> Steps:
+    def _steps(self, run: Task, start: int, x: Vector, first: Sample) -> Steps:
         project = run.projector(start)
-        epsilon = run.problem.oracle.epsilon
+        epsilon = run.epsilon
         tolerance = run.tolerance if self.gradient_tolerance is None else self.gradient_tolerance
         f, g = first
         model = CompactModel(x.size, self.memory)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from constrained_actmax.errors import RefusedError, SpecificationError, suggest
-from constrained_actmax.problem import Problem
 from constrained_actmax.result import Budget
 from constrained_actmax.solvers.annealed import Annealed
 from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
@@ -22,6 +21,7 @@ from constrained_actmax.solvers.slsqp import SLSQP
 from constrained_actmax.solvers.spg import SPG
 from constrained_actmax.solvers.tnc import TNC
 from constrained_actmax.solvers.trust_constr import TrustConstr
+from constrained_actmax.standard_form import StandardForm
 
 SOLVERS: dict[str, type[Solver]] = {
     one.name: one
@@ -61,7 +61,7 @@ def named(method: str) -> Solver:
 
 
 def select(
-    problem: Problem,
+    problem: StandardForm,
     method: str | Solver,
     options: Mapping[str, Any] | None,
     budget: Budget | None = None,
@@ -106,7 +106,7 @@ def select(
     return solver, reason
 
 
-def refusal(solver: Solver, problem: Problem) -> str | None:
+def refusal(solver: Solver, problem: StandardForm) -> str | None:
     """Return why a solver cannot take the problem, or cannot keep what its iterates have to."""
     broken: str | None = None
     if problem.kept_rows.any() and not solver.iterates_keep_functions:
@@ -118,12 +118,12 @@ def refusal(solver: Solver, problem: Problem) -> str | None:
     if broken is None:
         return solver.refusal(problem)
     way = "use method='trust-constr'"
-    if not problem.oracle.differentiable:
+    if not problem.differentiable:
         way = "leave keep_feasible out, or give a function with its gradient to 'trust-constr'"
     return f"{solver.name} has iterates that break {broken}, which keep_feasible forbids; {way}."
 
 
-def by_rule(problem: Problem, budget: Budget | None = None) -> tuple[Solver, str]:
+def by_rule(problem: StandardForm, budget: Budget | None = None) -> tuple[Solver, str]:
     """Return the solver for a problem of this form, and why.
 
     On piecewise-linear networks steps of a set length cross the kinks at which line searches
@@ -131,7 +131,7 @@ def by_rule(problem: Problem, budget: Budget | None = None) -> tuple[Solver, str
     search for a better maximum. Measured in ``docs/benchmarks/solver_lab.md``.
     """
     problem = problem.split or problem
-    if not problem.oracle.differentiable:
+    if not problem.differentiable:
         return COBYQA(), "a function without gradients"
     if problem.kept_rows.any():
         return TrustConstr(), "constraints on functions that every iterate keeps"

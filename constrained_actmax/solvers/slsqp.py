@@ -8,9 +8,7 @@ from typing import ClassVar
 from typing_extensions import override
 
 from constrained_actmax.layout import Vector
-from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
-from constrained_actmax.run import Run, Stopped
 from constrained_actmax.solvers._scipy import (
     ScipySolver,
     Variables,
@@ -18,6 +16,8 @@ from constrained_actmax.solvers._scipy import (
     end_by_code,
 )
 from constrained_actmax.solvers.polishing import polish, restore
+from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks.task import Stopped, Task
 
 #: Doubles of its workspace over n squared, measured.
 WORKSPACE = 8.5
@@ -54,18 +54,17 @@ class SLSQP(ScipySolver):
 
     name: ClassVar[str] = "SLSQP"
     iterates_in_set: ClassVar[bool] = False
-    takes_split: ClassVar[bool] = True
 
     ftol: float | None = None
 
     @override
-    def workspace(self, variables: int, problem: Problem) -> float:
+    def workspace(self, variables: int, problem: StandardForm) -> float:
         return WORKSPACE * 8.0 * variables**2
 
     @override
-    def _run_row(self, run: Run, start: int, x0: Vector) -> None:
+    def _run_row(self, run: Task, start: int, x0: Vector) -> None:
         variables = self.variables(run, start, written_objective=self.ftol is not None)
-        precision = VALUE_PRECISION * run.problem.oracle.epsilon
+        precision = VALUE_PRECISION * run.epsilon
         options = self.options() | {"ftol": precision if self.ftol is None else self.ftol}
         y0 = variables.y(x0)
         variables.at(y0)
@@ -75,7 +74,7 @@ class SLSQP(ScipySolver):
             polished, reached = polish(run, start, x, run.tolerance)
             if reached:
                 run.end(start, polished, Status.CONVERGED)
-        if run.problem.constraints and run.best_x[start] is None:
+        if run.problem.constraints and run.best(start) is None:
             x = restore(run, start, x)
         end_by_code(run, start, x, result, STATUSES)
 
@@ -83,7 +82,7 @@ class SLSQP(ScipySolver):
     def after_iteration(self, variables: Variables, y: Vector) -> None:
         progress = variables.progress
         problem = variables.run.problem
-        noise = problem.oracle.epsilon * max(problem.range, abs(variables.f))
+        noise = problem.epsilon * max(problem.range, abs(variables.f))
         gain = max(progress.f - variables.f, progress.violation - variables.violation)
         still = abs(variables.f - progress.f) <= QUIET * max(problem.range, abs(variables.f))
         progress.since = 0 if gain > noise else progress.since + 1
@@ -93,7 +92,7 @@ class SLSQP(ScipySolver):
         if ended or progress.since > PATIENCE:
             status = Status.CONVERGED if ended else Status.STALLED
             run, start, x = variables.run, variables.start, variables.x(y)
-            if run.problem.constraints and run.best_x[start] is None and not ended:
+            if run.problem.constraints and run.best(start) is None and not ended:
                 x = restore(run, start, x)
             run.end(start, x, status)
             raise Stopped(status)

@@ -9,10 +9,10 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
-from constrained_actmax.run import Run
 from constrained_actmax.solvers.base import Solver, end_hopeless, needs_gradients
+from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks.task import Task
 
 # Constants of Birgin, Martínez and Raydan (2000), section 2 and 4.
 SUFFICIENT_DECREASE = 1e-4
@@ -69,11 +69,11 @@ class SPG(Solver):
     memory: int | None = None
 
     @override
-    def refusal(self, problem: Problem) -> str | None:
+    def refusal(self, problem: StandardForm) -> str | None:
         return needs_only_a_set(self.name, problem)
 
     @override
-    def _run(self, run: Run, x0: Rows, starts: Indices) -> None:
+    def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
         problem = run.problem
         tolerance = run.tolerance if self.gradient_tolerance is None else self.gradient_tolerance
         count, n = x0.shape
@@ -98,7 +98,7 @@ class SPG(Solver):
         target, d, slope = x.copy(), np.zeros_like(x), np.zeros(count)
         step, tries = np.ones(count), np.zeros(count, dtype=int)
         fresh = live.copy()
-        epsilon = problem.oracle.epsilon
+        epsilon = problem.epsilon
         while live.any():
             # New directions for the rows that accepted a step.
             rows = np.flatnonzero(fresh & live)
@@ -188,7 +188,7 @@ class SPG(Solver):
                     live[row] = False
 
     @staticmethod
-    def _capped(a: Vector, g: Rows, x: Rows, problem: Problem) -> Vector:
+    def _capped(a: Vector, g: Rows, x: Rows, problem: StandardForm) -> Vector:
         length = np.maximum(np.sqrt(np.add.reduce(g * g, axis=1)), STEP_RANGE[0])
         diameter = problem.set.diameter
         reach = diameter if np.isfinite(diameter) else np.maximum(1.0, np.linalg.norm(x, axis=1))
@@ -206,9 +206,9 @@ class SPG(Solver):
         return proposal if low * step <= proposal <= high * step else 0.5 * step
 
 
-def needs_only_a_set(name: str, problem: Problem) -> str | None:
+def needs_only_a_set(name: str, problem: StandardForm) -> str | None:
     """Say that a projected method cannot take functional constraints."""
-    if not problem.oracle.differentiable:
+    if not problem.differentiable:
         return needs_gradients(name)
     if not problem.constraints:
         return None

@@ -12,8 +12,8 @@ from typing_extensions import override
 
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.result import Status
-from constrained_actmax.run import Run
 from constrained_actmax.solvers.base import Solver, end_hopeless
+from constrained_actmax.tasks.task import Task
 
 
 class Sample(NamedTuple):
@@ -36,11 +36,11 @@ class StepwiseSolver(Solver):
     """
 
     @abstractmethod
-    def _steps(self, run: Run, start: int, x: Vector, first: Sample) -> Steps:
+    def _steps(self, run: Task, start: int, x: Vector, first: Sample) -> Steps:
         """Minimise from x, already evaluated; ends the start by ``run.end``."""
 
     @override
-    def _run(self, run: Run, x0: Rows, starts: Indices) -> None:
+    def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
         found = run.evaluate(x0, starts)
         live = end_hopeless(run, x0, found, starts)
         asked: dict[int, tuple[Steps, Vector]] = {}
@@ -57,9 +57,8 @@ class StepwiseSolver(Solver):
             for place, start in enumerate(rows):
                 steps = asked.pop(start)[0]
                 if not found.finite[place]:
-                    best = run.best_x[start]
                     detail = run.name_non_finite(points[place], found, place)
-                    x = points[place] if best is None else best
+                    x = run.best_or(start, points[place])
                     run.end(start, x, Status.NON_FINITE, detail)
                     continue
                 sample = Sample(float(found.f[place]), found.gradient[place].copy())

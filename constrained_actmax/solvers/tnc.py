@@ -9,8 +9,8 @@ from typing_extensions import override
 
 from constrained_actmax.layout import Vector
 from constrained_actmax.result import Status
-from constrained_actmax.run import Run
 from constrained_actmax.solvers._scipy import ScipySolver, end_by_code
+from constrained_actmax.tasks.task import Task
 
 #: SciPy's codes: -1 infeasible, 0 local minimum, 1 converged in f, 2 converged in x, 3 limit of
 #: evaluations, 4 line search failed, 5 all bounds equal, 6 no progress, 7 the user stopped it.
@@ -67,13 +67,13 @@ class TNC(ScipySolver):
     offset: Vector | None = None
 
     @override
-    def _run_row(self, run: Run, start: int, x0: Vector) -> None:
+    def _run_row(self, run: Task, start: int, x0: Vector) -> None:
         given = self.ftol is not None or self.gtol is not None
         variables = self.variables(run, start, written_objective=given)
         options = self.options() | {
-            "ftol": run.problem.oracle.epsilon if self.ftol is None else self.ftol,
+            "ftol": run.epsilon if self.ftol is None else self.ftol,
             "gtol": variables.slope(run.tolerance, self.gtol),
-            "xtol": run.problem.oracle.epsilon if self.xtol is None else self.xtol,
+            "xtol": run.epsilon if self.xtol is None else self.xtol,
         }
         result = self.minimize(variables, variables.y(x0), [], options)
         end_by_code(run, start, variables.x(result.x), result, STATUSES)

@@ -11,9 +11,8 @@ import scipy.sparse.linalg
 from typing_extensions import override
 
 from constrained_actmax.layout import Vector
-from constrained_actmax.problem import KEPT_TOLERANCE, Problem
+from constrained_actmax.problem import KEPT_TOLERANCE
 from constrained_actmax.result import Status
-from constrained_actmax.run import Run
 from constrained_actmax.solvers._scipy import (
     ScipySolver,
     constraint_objects,
@@ -21,6 +20,8 @@ from constrained_actmax.solvers._scipy import (
 )
 from constrained_actmax.solvers.polishing import polish
 from constrained_actmax.solvers.spg import SPG
+from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks.task import Task
 
 #: SciPy's codes: 0 iterations, 1 gradient of the Lagrangian, 2 trust region, 3 callback,
 #: 4 (SciPy >= 1.16) constraint violation that does not fall.
@@ -73,7 +74,6 @@ class TrustConstr(ScipySolver):
     """
 
     name: ClassVar[str] = "trust-constr"
-    takes_split: ClassVar[bool] = True
     iterates_keep_functions: ClassVar[bool] = True
 
     gtol: float | None = None
@@ -85,17 +85,16 @@ class TrustConstr(ScipySolver):
     initial_barrier_tolerance: float | None = None
 
     @override
-    def workspace(self, variables: int, problem: Problem) -> float:
+    def workspace(self, variables: int, problem: StandardForm) -> float:
         return 0.0 if problem.smooth else 2.0 * 8.0 * variables**2
 
     @override
-    def _run_row(self, run: Run, start: int, x0: Vector) -> None:
+    def _run_row(self, run: Task, start: int, x0: Vector) -> None:
         problem = run.problem
         variables = self.variables(run, start, written_objective=self.gtol is not None)
         variables.guards = problem.keeps_set or bool(problem.kept_rows.any())
         size = variables.form.lower.size
-        weights = np.zeros(problem.oracle.functions)
-        weights[0] = variables.objective_weight
+        weights = np.array([variables.objective_weight] + [0.0] * (problem.hessians - 1))
 
         def hessian(y: Vector) -> scipy.sparse.linalg.LinearOperator:
             return scipy.sparse.linalg.LinearOperator(
@@ -104,7 +103,7 @@ class TrustConstr(ScipySolver):
                 matvec=lambda v: variables.hessian_product(y, np.ravel(v), weights),
             )
 
-        smooth = bool(problem.smooth)
+        smooth = bool(problem.smooth) and problem.hessians > 0
         gtol = variables.slope(BARRIER_SHARE * run.tolerance, self.gtol)
         first = (
             {}

@@ -266,11 +266,14 @@ class Curve(Curved):
         s and c.
     alpha : float
         The parameter of ELU, or of the cube in GELU's approximation.
+    sampled : bool
+        Whether several operations make it up and it was recognised by its values at some points.
     """
 
     scale: float = 1.0
     inner: float = 1.0
     alpha: float = 1.0
+    sampled: bool = False
 
     @override
     def values(self, z: Rows) -> Rows:

@@ -290,7 +290,8 @@ class Reading:
 
     def _matched(self, match: Match, name: str, size: int) -> Nonlinearity:
         if match.slopes is None:
-            return Curve(name, match.kind, size, size, match.scale, match.inner, match.alpha)
+            constants = match.scale, match.inner, match.alpha
+            return Curve(name, match.kind, size, size, *constants, sampled=True)
         below, above = (np.resize(one.ravel(), size) for one in match.slopes)
         return _homogeneous(name, "leaky_relu", size, below, above)
 

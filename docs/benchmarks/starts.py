@@ -31,8 +31,8 @@ from threadpoolctl import threadpool_limits
 
 import constrained_actmax as cax
 from constrained_actmax.rounds import Rounds
-from constrained_actmax.run import Run
 from constrained_actmax.solvers.selection import named
+from constrained_actmax.tasks.recording import Recording
 
 STARTS = 64
 EVALUATIONS = 60  # of each start
@@ -90,11 +90,11 @@ def bare(problem: cax.Problem) -> tuple[float, float]:
 def same_points(problem: cax.Problem, method: str, starts: np.ndarray) -> int:
     """Return how many starts end at the same point, bit for bit, alone and beside the others."""
     solver = named(method).with_options({LENGTH[method]: COMPARED_STEPS})
-    together = Run(problem, len(starts), padded_rows=STARTS)
+    together = Recording(problem, len(starts), padded_rows=STARTS)
     ends = solver.solve(together, starts)
     same = 0
     for point, end in zip(starts, ends, strict=True):
-        alone = solver.solve(Run(problem, 1, padded_rows=STARTS), point[np.newaxis])[0]
+        alone = solver.solve(Recording(problem, 1, padded_rows=STARTS), point[np.newaxis])[0]
         same += np.array_equal(alone.x, end.x) and alone.iterations == end.iterations
     return same
 

@@ -13,7 +13,7 @@ from sample_problems import quadratic
 import constrained_actmax as cax
 from constrained_actmax.baselines import BASELINES
 from constrained_actmax.baselines.rival import RivalBaseline
-from constrained_actmax.run import Run
+from constrained_actmax.tasks.recording import Recording
 
 RIVALS = [name for name, kind in BASELINES.items() if issubclass(kind, RivalBaseline)]
 TRAINERS = ["identity-dense", "trainable-input", "input-mask"]
@@ -89,7 +89,7 @@ def test_leaves_the_model_as_it_was_and_keeps_its_budget(
     before = state(network)
     rng = np.random.default_rng(1)
     method = entrant(name, rng.random((100, 6, 6, 1)))
-    run = Run(problem, 1, budget=cax.Budget(evaluations=BUDGET))
+    run = Recording(problem, 1, budget=cax.Budget(evaluations=BUDGET))
     start = problem.set.sample(rng, 1)
     kept = start.copy()
     (ended,) = method.solve(run, start)

@@ -21,7 +21,7 @@ from constrained_actmax.comparison import referee
 from constrained_actmax.comparison.comparing import _tasks
 from constrained_actmax.layout import Vector
 from constrained_actmax.result import Status
-from constrained_actmax.run import Run
+from constrained_actmax.tasks.recording import Recording
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Broken(Baseline):
     name: ClassVar[str] = "broken"
     limits: ClassVar[str] = "everything"
 
-    def _search(self, run: Run, start: int, x0: Vector) -> tuple[Vector, Status, str]:
+    def _search(self, run: Recording, start: int, x0: Vector) -> tuple[Vector, Status, str]:
         raise ZeroDivisionError("as announced")
 
 
@@ -42,7 +42,7 @@ class Outside(Baseline):
     name: ClassVar[str] = "outside"
     limits: ClassVar[str] = "keeps nothing"
 
-    def _search(self, run: Run, start: int, x0: Vector) -> tuple[Vector, Status, str]:
+    def _search(self, run: Recording, start: int, x0: Vector) -> tuple[Vector, Status, str]:
         run.evaluate(x0[np.newaxis], [start])
         return np.full_like(x0, 3.0), Status.STALLED, "there"
 
@@ -84,7 +84,7 @@ def test_all_methods_begin_at_the_same_starts(bowls: dict[str, cax.Problem]) -> 
         limits: ClassVar[str] = ""
         label: str = ""
 
-        def _search(self, run: Run, start: int, x0: Vector) -> tuple[Vector, Status, str]:
+        def _search(self, run: Recording, start: int, x0: Vector) -> tuple[Vector, Status, str]:
             begun.setdefault(self.label, []).append(x0.tobytes())
             return x0, Status.STALLED, ""
 

@@ -38,7 +38,7 @@ class Counting(L.Layer):
     """Counts its calls."""
 
     def build(self, shape: Any) -> None:
-        self.count = self.add_weight(shape=(), initializer="zeros", trainable=False)
+        self.count = tf.Variable(0.0, trainable=False)
 
     def call(self, x: Any) -> Any:
         self.count.assign_add(1.0)
@@ -88,19 +88,19 @@ CASES: list[tuple[str, Any, str]] = [
     (
         "dropout left on",
         lambda: sequential((8,), Trained(L.Dropout(0.5, name="mc"))),
-        "samples.*/mc', a Dropout",
+        "samples.*the Dropout layer '.*/mc'",
     ),
     (
         "batch statistics",
         lambda: sequential((3,), L.Dense(3), Centred(name="centring")),
-        "neighbours.*'centring', a Centred",
+        "neighbours.*the Centred layer 'centring'",
     ),
     (
         "batch norm in training mode",
         lambda: sequential((8,), Trained(L.BatchNormalization(name="bn"))),
-        "the same input gives different|neighbours.*/bn'|writes to its own variables",
+        "neighbours.*/bn'",
     ),
-    ("counting", lambda: sequential((3,), Counting()), "writes to its own variables"),
+    ("counting", lambda: sequential((3,), Counting()), "writes to a tf.Variable of its own"),
     ("a list", lambda: [1, 2], "expected a keras.Model, a path"),
     ("a class", lambda: keras.Sequential, "expected a keras.Model, a path"),
 ]

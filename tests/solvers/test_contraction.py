@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import constrained_actmax as cax
-from constrained_actmax.run import Run
 from constrained_actmax.solvers.contraction import DILATION, STEPS, can_contract, contracted
+from constrained_actmax.tasks.recording import Recording
 
 CENTRE = np.array([0.5, 0.2, 0.8, 0.4])
 SETS: dict[str, list[Any]] = {
@@ -31,12 +31,12 @@ class Recorder:
         return (np.nan if x[0] > self.hole else float(self.slope @ x)), self.slope
 
 
-def begun(constraints: list[Any], asked: Recorder) -> tuple[cax.Problem, Run, np.ndarray]:
+def begun(constraints: list[Any], asked: Recorder) -> tuple[cax.Problem, Recording, np.ndarray]:
     """Return a problem of four variables, a run of it and the projected centre as its start."""
     oracle = cax.FunctionOracle(asked, 4, smooth=False)
     problem = cax.Problem(oracle, constraints=constraints, sense="minimize", x0=CENTRE)
     asked.points.clear()
-    return problem, Run(problem, 1), problem.set.project(CENTRE[np.newaxis])
+    return problem, Recording(problem, 1), problem.set.project(CENTRE[np.newaxis])
 
 
 @pytest.mark.parametrize("name", SETS)

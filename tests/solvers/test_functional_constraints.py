@@ -16,8 +16,8 @@ import tensorflow as tf
 from sample_problems import bowl
 
 import constrained_actmax as cax
-from constrained_actmax.run import Run
-from constrained_actmax.solvers.selection import named
+from constrained_actmax.solvers.selection import SOLVERS, named
+from constrained_actmax.tasks.recording import Recording
 
 METHODS = ["SLSQP", "trust-constr", "augmented-lagrangian"]
 
@@ -132,7 +132,7 @@ def test_one_model_call_gives_everything_at_a_point(method: str) -> None:
         xla=False,
     )
     assert problem.scales.evaluations > 0  # measured before anything is counted
-    run = Run(problem, 1, budget=cax.Budget(evaluations=120))
+    run = Recording(problem, 1, budget=cax.Budget(evaluations=120))
     points: list[bytes] = []
     evaluate = problem.oracle.evaluate
 
@@ -166,7 +166,7 @@ def test_products_with_the_hessian_of_the_lagrangian_reach_trust_constr() -> Non
         return product(x, v, weights, *others)
 
     problem.oracle.hessian_product = counted  # type: ignore[method-assign]
-    named("trust-constr").solve(Run(problem, 1), np.full((1, 6), 0.1))
+    named("trust-constr").solve(Recording(problem, 1), np.full((1, 6), 0.1))
     assert any(w[0] == 1 for w in asked)
     assert any(w[1] != 0 for w in asked)
 
@@ -299,10 +299,26 @@ def test_what_is_defined_on_the_set_alone_is_not_asked_outside() -> None:
     assert result.fun == pytest.approx(-(4.0 + 0.75 * 3.0), abs=1e-4)
 
 
-@pytest.mark.parametrize("inner", [cax.Annealed(), cax.AugmentedLagrangian()])
-def test_the_inner_method_is_a_local_one(inner: Any) -> None:
-    with pytest.raises(cax.SpecificationError, match=r"local method over C alone.*got A"):
-        cax.AugmentedLagrangian(inner=inner)
+@pytest.mark.parametrize("name", sorted(SOLVERS))
+@pytest.mark.parametrize("starts", [1, 3])
+def test_every_solver_can_be_the_inner_one(name: str, starts: int) -> None:
+    a, b = bowl(4)
+    limit = float(np.linalg.solve(a, b).sum()) - 1.0  # active: f alone wants 1 more
+    system = np.block([[a, np.ones((4, 1))], [np.ones((1, 4)), np.zeros((1, 1))]])
+    best = np.linalg.solve(system, np.append(b, limit))[:4]
+    problem = bowl_problem([cax.Box(-20, 20), total(limit)])
+    method = cax.AugmentedLagrangian(inner=SOLVERS[name]())
+    budget = cax.Budget(evaluations=3000)
+    result = cax.solve(problem, method=method, starts=starts, seed=0, budget=budget)
+    assert result.feasible
+    if name not in {"annealed", "converge-and-search", "pgd"}:  # these spend all on first rounds
+        np.testing.assert_allclose(result.x, best, atol=1e-4)
+
+
+def test_a_method_that_needs_the_model_is_no_inner_one() -> None:
+    method = cax.AugmentedLagrangian(inner=cax.GradientAscent())
+    with pytest.raises(cax.RefusedError, match=r"inner method: .*needs the model itself"):
+        cax.solve(bowl_problem([total(1.0)]), method=method)
 
 
 @pytest.mark.parametrize(

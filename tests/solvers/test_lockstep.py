@@ -17,8 +17,8 @@ from sample_problems import bowl, quadratic
 
 import constrained_actmax as cax
 from constrained_actmax.rounds import Rounds
-from constrained_actmax.run import Run, padded
 from constrained_actmax.solvers.selection import named
+from constrained_actmax.tasks.recording import Recording, padded
 
 SIDE_BY_SIDE = ["L-BFGS-B", "SLSQP", "trust-constr", "TNC"]
 pytestmark = pytest.mark.timeout(120)
@@ -66,12 +66,12 @@ def test_the_network_gives_the_same_bits_at_the_same_padded_shape(method: str) -
     starts = problem.set.sample(np.random.default_rng(0), 5)
     solver = named(method)
     budget = cax.Budget(evaluations=300)
-    together = Run(problem, 5, budget=budget, reserve=True)
+    together = Recording(problem, 5, budget=budget, reserve=True)
     solver.solve(together, starts)
     assert together.padded_rows == 8
     assert together.calls < 0.5 * together.rows
     for row, point in enumerate(starts):
-        alone = Run(problem, 1, padded_rows=8, budget=budget, reserve=True)
+        alone = Recording(problem, 1, padded_rows=8, budget=budget, reserve=True)
         solver.solve(alone, point[None])
         ours = [
             v
@@ -91,14 +91,14 @@ def test_halves_that_take_turns_give_the_same_bits_at_the_same_padded_shape(meth
     starts = problem.set.sample(np.random.default_rng(0), 11)
     limit = {"maxfun": 9} if method == "TNC" else {"maxiter": 6}
     solver = named(method).with_options(limit)
-    runs = [Run(problem, 11, padded_rows=8) for _ in range(2)]
+    runs = [Recording(problem, 11, padded_rows=8) for _ in range(2)]
     ends, again = [solver.solve(run, starts) for run in runs]
     rows = np.array(runs[0].history.rows)
     assert runs[0].calls > rows[-1] / 8  # in halves of 6 and 5
     assert runs[0].history.start == runs[1].history.start
     assert runs[0].history.rows == runs[1].history.rows
     for row, point in enumerate(starts):
-        alone = solver.solve(Run(problem, 1, padded_rows=8), point[None])[0]
+        alone = solver.solve(Recording(problem, 1, padded_rows=8), point[None])[0]
         np.testing.assert_array_equal(ends[row].x, alone.x)
         np.testing.assert_array_equal(ends[row].x, again[row].x)
         assert ends[row].iterations == alone.iterations

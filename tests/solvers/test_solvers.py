@@ -127,12 +127,14 @@ def test_frank_wolfe_finds_sparse_points_and_reports_its_gap() -> None:
     moved = np.abs(result.x - 0.1) > 1e-9
     exact = cax.solve(problem, method="spg", x0=np.full(N, 0.1), tol=1e-9)
     assert moved.sum() == (np.abs(exact.x - 0.1) > 1e-6).sum() < N
-    assert result.optimality.gap is not None
-    assert 0 <= result.optimality.gap <= 1e-5
+    assert result.optimality.frank_wolfe_gap is not None
+    assert 0 <= result.optimality.frank_wolfe_gap <= 1e-5
     a, b = bowl(N)
     slope = a @ result.x - b
     vertex = problem.set.linear_maximizer(-slope)
-    assert result.optimality.gap == pytest.approx(float(slope @ (result.x - vertex)), abs=1e-12)
+    assert result.optimality.frank_wolfe_gap == pytest.approx(
+        float(slope @ (result.x - vertex)), abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("steps", ["away", "plain"])
@@ -373,3 +375,24 @@ def test_convergence_on_an_iterative_projection_is_said_by_an_accurate_one(metho
     assert result.status is cax.Status.CONVERGED, result
     assert result.optimality.stationarity <= 1e-4
     assert "TotalVariationBall" in " ".join(result.optimality.multipliers)
+
+
+@pytest.mark.parametrize("method", ["auto", *SOLVERS])
+def test_a_point_that_its_bounds_fix_is_returned_with_one_evaluation(method: str) -> None:
+    bowl_ = cax.FunctionOracle(lambda x: (-float(x @ x), -2 * x), 2, smooth=True)
+    budget = cax.Budget(evaluations=50)
+    result = cax.maximize(bowl_, bounds=[(1, 1), (2, 2)], method=method, budget=budget)
+    assert result.x.tolist() == [1, 2]
+    assert result.value == -5
+    assert result.success
+    assert result.nfev == 1
+
+
+@pytest.mark.parametrize("method", ["auto", "SLSQP", "trust-constr", "augmented-lagrangian"])
+def test_a_point_that_its_bounds_fix_may_break_a_constraint(method: str) -> None:
+    bowl_ = cax.FunctionOracle(lambda x: (-float(x @ x), -2 * x), 2, smooth=True)
+    broken = {"type": "ineq", "fun": lambda x: x[0] - 1.5}
+    result = cax.maximize(bowl_, constraints=broken, bounds=[(1, 1), (2, 2)], method=method)
+    assert result.x.tolist() == [1, 2]
+    assert result.status is cax.Status.INFEASIBLE
+    assert "fix every variable" in result.message

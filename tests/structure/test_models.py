@@ -30,9 +30,36 @@ SHARED = {
 }
 
 
+def near_kinks(structure: Any, x: np.ndarray, kinks: int = 4) -> np.ndarray:
+    """Points on a few kinks, and a little to either side: Newton's steps from the first point."""
+    rng = np.random.default_rng(0)
+    points: list[np.ndarray] = []
+    numbers = [k for k, one in enumerate(structure.nonlinearities) if one.piecewise_affine]
+    for k in rng.permutation(numbers)[:kinks].astype(int).tolist():
+        step = structure.nonlinearities[k]
+        point, share = x[0].astype(np.float64), rng.uniform()
+        for _ in range(5):
+            signature = structure.signature(point[np.newaxis])
+            E, e = step.sides(signature[k][0])
+            if not E.shape[0]:
+                break
+            j = int(share * E.shape[0])
+            g, t = structure.affine(signature, structure.parts[k], E[[j]].toarray())
+            normal, z = g[0, 0], float(g[0, 0] @ point + t[0, 0] + e[j])
+            square = float(normal @ normal)
+            if square < 1e-20:
+                break
+            point = point - z / square * normal
+        else:
+            way = 1e-6 * normal / np.sqrt(square)
+            points += [point, point + way, point - way]
+    return np.array(points).reshape(-1, x.shape[1])
+
+
 def check(oracle: Any, x: np.ndarray, tolerance: float = 1e-12) -> None:
     """Compare values, and slopes of one combination of the outputs, with the model."""
     structure = oracle.structure()
+    x = np.concatenate([x, near_kinks(structure, x)])
     structure.check(x)
     assert structure.difference <= tolerance
     values, deployed = structure.values(x), oracle.source.run(x)

@@ -9,10 +9,11 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.layout import Layout, Rows, Vector
-from constrained_actmax.problem import Evaluation, FeasibleSet, Problem
+from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.sets.box import Box
 from constrained_actmax.sets.intersection import Intersection
 from constrained_actmax.sets.scaled_set import ScaledSet
+from constrained_actmax.standard_form import FeasibleSet
 
 #: Violation, in units of each constraint, that solvers aim at where `tol` is as small; and how far
 #: inside its bounds they keep a function that may not leave them at all.

@@ -1,0 +1,137 @@
+"""What no allowed input can exceed, beside the best input found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from constrained_actmax.layout import Vector
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate:
+    r"""A bound that no allowed input exceeds (or goes below), beside the best value found.
+
+    It speaks of the network with its own constants in float64, on the allowed set enlarged by the
+    tolerances within which a point counts as feasible.
+
+    Parameters
+    ----------
+    sense : {"maximize", "minimize"}
+        Whether `dual_bound` is an upper or a lower bound.
+    objective : str
+        What is bounded, in the user's words.
+    dual_bound : float
+        No allowed input has a larger value (a smaller one when minimising), in the objective's
+        units; infinite where nothing is known.
+    best_value : float
+        Of the best feasible input known, in float64; NaN where none is.
+    gap : float
+        Their distance, >= 0.
+    relative_gap : float
+        The same divided by what the objective changes over the set.
+    proven : bool
+        Whether the gap is at most ``atol + rtol * range``, or infeasibility is proven.
+    infeasible : bool
+        Whether it is proven that no input satisfies the bounds on outputs.
+    rigour : {"rigorous", "numerical"}
+        Whether rounding errors are bounded too.
+    doubts : tuple of str
+        Why it is "numerical".
+    method : str
+        "linear bounds" or "branch and bound".
+    nodes : int
+        Boxes that were bounded.
+    seconds : float
+        Wall-clock time.
+    difference : float
+        Largest distance between the deployed model and the float64 network at a few seeded points,
+        relative to the largest value: sampled, not proven.
+    x : numpy.ndarray or None
+        The best input known, flat.
+    """
+
+    sense: Literal["maximize", "minimize"]
+    objective: str
+    dual_bound: float
+    best_value: float
+    gap: float
+    relative_gap: float
+    proven: bool
+    infeasible: bool
+    rigour: Literal["rigorous", "numerical"]
+    doubts: tuple[str, ...]
+    method: str
+    nodes: int
+    seconds: float
+    difference: float
+    x: Vector | None
+
+    def __str__(self) -> str:
+        how = (
+            f"{self.method}, {self.nodes} box{'' if self.nodes == 1 else 'es'}, "
+            f"{self.seconds:.2f} s, {self.rigour}"
+        )
+        if self.infeasible:
+            return f"No allowed input satisfies the bounds on outputs: proven; {how}."
+        upper = self.sense == "maximize"
+        if not math.isfinite(self.dual_bound):
+            return f"Not proven: no bound of {self.objective} is known; {how}."
+        digits = self._digits()
+        bound = _outward(self.dual_bound, digits, upper)
+        first = f"No allowed input {'exceeds' if upper else 'goes below'} {bound}"
+        if math.isnan(self.best_value):
+            found = "no feasible input is known, and whether one exists is not proven"
+        else:
+            found = f"the best found is {self.best_value:.{digits}g}"
+            found += f"; gap {self.gap:.2g}, {_share(self.relative_gap)}"
+            found += ", proven" if self.proven else ": not proven to be the optimum"
+        return f"{first}; {found}; {how}."
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _digits(self) -> int:
+        """Return how many digits tell bound and value apart, at least five."""
+        size = abs(self.dual_bound)
+        if not (0.0 < self.gap < math.inf) or size == 0.0:
+            return 5
+        return int(min(12, max(5, 2 + math.ceil(math.log10(size / self.gap)))))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values, for saving."""
+        data = asdict(self)
+        data["x"] = None if self.x is None else np.asarray(self.x).tolist()
+        data["doubts"] = list(self.doubts)
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Certificate:
+        """Return the certificate that `to_dict` wrote."""
+        x = data["x"]
+        return cls(
+            **{
+                **data,
+                "doubts": tuple(data["doubts"]),
+                "x": None if x is None else np.asarray(x, dtype=np.float64),
+            }
+        )
+
+
+def _outward(value: float, digits: int, upward: bool) -> str:
+    """Return a number in so many digits, rounded so that the bound still holds."""
+    text = f"{value:.{digits}g}"
+    if (float(text) >= value) if upward else (float(text) <= value):
+        return text
+    unit = 10.0 ** (math.floor(math.log10(abs(value))) - digits + 1)
+    return f"{value + (unit if upward else -unit):.{digits}g}"
+
+
+def _share(share: float) -> str:
+    if share > 1.0:
+        return f"{share:.3g} times the range of the values"
+    return f"{100.0 * share:.2g} % of the range of the values"

@@ -1,0 +1,1 @@
+"""Proven bounds: linear bounds of a network over sets, and branch and bound over the input."""

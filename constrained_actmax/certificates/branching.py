@@ -1,0 +1,399 @@
+"""Branch and bound over the input: the best value, and what no allowed input exceeds."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from constrained_actmax.certificate import Certificate
+from constrained_actmax.certificates.allowed import ACCURATE, Allowed
+from constrained_actmax.certificates.linear_bounds import Bounded, Intervals, LinearBounds
+from constrained_actmax.draws import drawn
+from constrained_actmax.errors import BoundError, RefusedError
+from constrained_actmax.layout import Rows, Vector
+from constrained_actmax.oracles.oracle import Oracle
+from constrained_actmax.problem import Problem
+from constrained_actmax.structure import Structure
+
+Array = npt.NDArray[Any]
+
+MOST_BOXES = 256  # of one batch
+EXACT = 1e-8  # accuracy of a projection in closed form, and cheap
+DRAWS = 32  # points at which the search begins, besides those that are given
+ASCENT = 40  # steps of a local ascent
+FIRST_STEP, LONGER, SHORTER = 0.2, 1.5, 0.5  # of an ascent, in units of the box
+SMALLEST_WIDTH = 1e-13  # of an entry, relative to the root's, that is still halved
+#: A value may exceed a bound by the rounding of its own evaluation and by the tolerance of C.
+FAULT = 1e-9
+
+
+@dataclass(eq=False)
+class Progress:
+    """Where a search stands.
+
+    Attributes
+    ----------
+    dual_bound, best_value : float
+        In the sense of maximising.
+    x : numpy.ndarray or None
+        The best feasible point.
+    nodes, evaluations : int
+        Boxes bounded, points evaluated.
+    open : int
+        Boxes left.
+    seconds : float
+        Since the search began.
+    """
+
+    dual_bound: float = np.inf
+    best_value: float = -np.inf
+    x: Vector | None = None
+    nodes: int = 0
+    evaluations: int = 0
+    open: int = 1
+    seconds: float = 0.0
+
+
+@dataclass(order=True, slots=True)
+class _Box:
+    """A box that waits, best bound first; ties go to the older one."""
+
+    key: tuple[float, int]
+    lower: Vector = field(compare=False)
+    upper: Vector = field(compare=False)
+    around: Intervals | None = field(compare=False)
+    row: int = field(compare=False)
+
+
+class Search:
+    r"""Maximise one output of a network over C, with other outputs within bounds.
+
+    Best-first over boxes, in batches. Each box is bounded by linear functions (`LinearBounds`), by
+    the mean value form :math:`f(m) + \max_x \nabla f([x])^\top (x - m)`, and by its parent; it
+    is dropped where its bound is no better than the best point, or a bound on an output must break.
+    An input that nothing couples and whose derivative keeps one sign in the box goes to its end.
+    The others are halved where the derivative times the width is largest. Points tried are those
+    that the bounds name, the centres, and local ascents from the best.
+
+    Parameters
+    ----------
+    problem : Problem
+        In the user's units.
+    rtol, atol : float
+        A box is finished at a gap of ``atol + rtol * range``.
+    seed : int
+        Of the draws.
+    seconds : float, optional
+        After which bounds are no longer improved.
+
+    Raises
+    ------
+    RefusedError
+        If the network's structure cannot be read or bounded, or C is not bounded.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        rtol: float,
+        atol: float = 0.0,
+        seed: int = 0,
+        seconds: float | None = None,
+    ) -> None:
+        self.began = time.perf_counter()
+        self.seconds = seconds
+        self.problem, self._seed = problem, seed
+        self.range = problem.scales.range
+        self.slack = atol + rtol * self.range
+        self.structure = structure_of(problem)
+        self.allowed = Allowed.of(problem)
+        self.part = self.structure.outputs["functions"]
+        self.bounds = LinearBounds(self.structure, self.part, self.allowed, self.expired)
+        self.sign = 1.0 if problem.sense == "maximize" else -1.0
+        self.state = Progress()
+        self._rows, self._limits = self._combinations()
+        self._finished = -np.inf  # the largest bound of boxes that were dropped
+        self._number = itertools.count()
+        self._heap: list[_Box] = []
+        self._climbed = -np.inf
+        #: Why a bound is no proof besides those of the linear bounds.
+        self.doubts: list[str] = []
+        self._free = self._uncoupled()
+        self._widths = self.allowed.upper - self.allowed.lower
+        root = _Box((-np.inf, next(self._number)), self.allowed.lower, self.allowed.upper, None, 0)
+        heapq.heappush(self._heap, root)
+
+    def begin(self, points: Rows) -> None:
+        """Try points of C (B, n), and draws where a projection is cheap; ascend from them."""
+        if not len(points) or self.problem.set.accuracy <= EXACT:
+            points = np.concatenate([points, drawn(self.problem, DRAWS, self._seed)])
+        self.try_points(points)
+        self.climb(points)
+
+    # -- the question ------------------------------------------------------------------------------
+
+    def _combinations(self) -> tuple[Array, Vector]:
+        """Return rows over the outputs (1 + q, size), and what each further one has to reach."""
+        problem, size = self.problem, self.part.size
+        rows, limits = [np.zeros(size)], []
+        rows[0][0] = self.sign
+        outputs = size - 1
+        allowed = problem.feasibility_tolerance * problem.imposed_sizes
+        for place in range(min(outputs, problem.constraints)):
+            if not np.isfinite(allowed[place]):
+                continue
+            for sign, bound in ((-1.0, problem.upper[place]), (1.0, problem.lower[place])):
+                if np.isfinite(bound):
+                    row = np.zeros(size)
+                    row[1 + place] = sign
+                    rows.append(row)
+                    limits.append(sign * bound - allowed[place])
+        return np.array(rows), np.array(limits)
+
+    def _uncoupled(self) -> Array:
+        """Return which entries (n,) may go to their ends where the objective is monotone."""
+        free = np.full(self.problem.size, self.allowed.complete and not self.problem.constraints)
+        free &= ~(self.allowed.matrix != 0.0).any(axis=0)
+        for _, weights, _ in (*self.allowed.l1, *self.allowed.squares):
+            free &= weights == 0.0
+        return free
+
+    def expired(self) -> bool:
+        """Whether the time is over."""
+        return self.seconds is not None and time.perf_counter() - self.began >= self.seconds
+
+    # -- points ------------------------------------------------------------------------------------
+
+    def measure(self, x: Rows) -> tuple[Vector, Array]:
+        """Return values in the sense of maximising, in float64, and which points are feasible."""
+        values = self.structure.values(x)["functions"]
+        self.state.evaluations += len(x)
+        problem = self.problem
+        c = values[:, 1:] if problem.compiled else problem.evaluate(x).c
+        f = self.sign * values[:, 0]
+        return f, problem.feasible(x, c) & np.isfinite(f)
+
+    def try_points(self, x: Rows) -> Vector:
+        """Evaluate points of C and keep the best; return their values, -inf where not feasible."""
+        f, feasible = self.measure(x)
+        f = np.where(feasible, f, -np.inf)
+        best = int(f.argmax())
+        if f[best] > self.state.best_value:
+            self.state.best_value, self.state.x = float(f[best]), x[best].copy()
+        return f
+
+    def climb(self, x: Rows) -> None:
+        """Follow the slopes from feasible points, each with a step of its own."""
+        f, feasible = self.measure(x)
+        x, f = x[feasible], f[feasible]
+        if not len(x):
+            return
+        project = self.problem.set.project
+        steps = np.full(len(x), FIRST_STEP)
+        row = self._rows[:1]
+        g = self._gradient(x, row)
+        for _ in range(ASCENT):
+            if self.expired():
+                break
+            way = g * self._widths
+            length = np.linalg.norm(way, axis=1, keepdims=True)
+            way = way / np.where(length > 0.0, length, 1.0) * self._widths
+            trial = project(x + steps[:, np.newaxis] * way)
+            found, feasible = self.measure(trial)
+            better = feasible & (found > f)
+            x = np.where(better[:, np.newaxis], trial, x)
+            f = np.where(better, found, f)
+            steps = np.where(better, LONGER * steps, SHORTER * steps)
+            if better.any():
+                g[better] = self._gradient(x[better], row)
+        best = int(f.argmax())
+        if f[best] > self.state.best_value:
+            self.state.best_value, self.state.x = float(f[best]), x[best].copy()
+        self._climbed = self.state.best_value
+
+    def _gradient(self, x: Rows, row: Array) -> Rows:
+        slopes, _ = self.structure.affine(self.structure.signature(x), self.part, row)
+        return np.array(np.broadcast_to(slopes[:, 0], x.shape))
+
+    # -- boxes -------------------------------------------------------------------------------------
+
+    @property
+    def goal(self) -> float:
+        """A box whose bound is no larger is finished."""
+        return self.state.best_value + self.slack
+
+    @property
+    def done(self) -> bool:
+        """Whether every box is finished."""
+        return not self._heap or -self._heap[0].key[0] <= self.goal
+
+    def step(self, most: int = MOST_BOXES) -> Progress:
+        """Bound the best boxes that wait, at most so many, and halve them."""
+        taken: list[_Box] = []
+        while self._heap and len(taken) < most and -self._heap[0].key[0] > self.goal:
+            taken.append(heapq.heappop(self._heap))
+        try:
+            if taken:
+                self._bound(taken)
+        except KeyboardInterrupt:  # what was not bounded still waits; a box twice does no harm
+            self._heap = [*self._heap, *taken]
+            heapq.heapify(self._heap)
+            raise
+        finally:
+            self._tell()
+        return self.state
+
+    def _tell(self) -> None:
+        state = self.state
+        waiting = -self._heap[0].key[0] if self._heap else -np.inf
+        bound = max(waiting, self._finished)
+        if bound < state.best_value - FAULT * (self.range + abs(state.best_value)):
+            raise BoundError(
+                f"certify: {self.problem.objective_text} was bounded by {self.sign * bound:.9g}, "
+                f"and a feasible input has {self.sign * state.best_value:.9g}: the bound is wrong; "
+                "please report it with the model."
+            )
+        state.dual_bound = min(state.dual_bound, max(bound, state.best_value))
+        state.open = len(self._heap)
+        state.seconds = time.perf_counter() - self.began
+
+    def _bound(self, boxes: list[_Box]) -> None:
+        lower = np.array([box.lower for box in boxes])
+        upper = np.array([box.upper for box in boxes])
+        known = -np.array([box.key[0] for box in boxes])
+        around: Intervals | None = None
+        if boxes[0].around is not None:
+            around = [
+                (
+                    np.array([box.around[k][0][box.row] for box in boxes if box.around]),
+                    np.array([box.around[k][1][box.row] for box in boxes if box.around]),
+                )
+                for k in range(len(self.structure.nonlinearities))
+            ]
+        self.state.nodes += len(boxes)
+        found = self.bounds.bound(lower, upper, self._rows, around, worth=self.goal)
+        bound = np.minimum(known, found.upper[:, 0])
+        if len(self._limits):
+            bound = np.minimum(bound, self._with_limits(found, lower, upper))
+        if not self.allowed.complete and self.state.nodes == 1:
+            by_set = self._over_set(found)
+            if by_set[0] < bound[0]:
+                bound = by_set
+                self.doubts.append("the set's largest value of a linear function is a solver's")
+        least, most = self.bounds.slopes(found.intervals, self._rows[0])
+        middle = 0.5 * (lower + upper)
+        steep = np.maximum(np.abs(least), np.abs(most))
+        bound = np.minimum(bound, self._mean_value(middle, upper - lower, steep))
+        project = self.problem.set.project
+        named = np.concatenate([found.points[:, 0], middle])
+        self.try_points(project(named))
+        if self.state.best_value > self._climbed + self.slack:
+            assert self.state.x is not None
+            self.climb(self.state.x[np.newaxis])
+        going = bound > self.goal
+        self._finished = max(self._finished, float(bound[~going].max(initial=-np.inf)))
+        free = self._free
+        rising, falling = free & (least > 0.0), free & (most < 0.0)
+        before = lower, upper
+        lower = np.where(rising, before[1], before[0])
+        upper = np.where(falling, before[0], before[1])
+        width = upper - lower
+        score = np.where(width > SMALLEST_WIDTH * self._widths, steep * width, -1.0)
+        flat = np.all(score <= 0.0, axis=1)
+        score = np.where(flat[:, np.newaxis], width, score)
+        moved = np.any(width < before[1] - before[0], axis=1).tolist()
+        for row in np.flatnonzero(going).tolist():
+            low, high, entry = lower[row], upper[row], int(score[row].argmax())
+            if width[row, entry] > SMALLEST_WIDTH * self._widths[entry]:
+                middle = 0.5 * (low[entry] + high[entry])
+                first, second = high.copy(), low.copy()
+                first[entry] = second[entry] = middle
+                halves = [(low, first), (second, high)]
+            elif moved[row]:
+                halves = [(low, high)]
+            else:  # a point: there is nothing left to halve
+                self._finished = max(self._finished, float(bound[row]))
+                continue
+            for first, second in halves:
+                key = -float(bound[row]), next(self._number)
+                heapq.heappush(self._heap, _Box(key, first, second, found.intervals, row))
+
+    def _with_limits(self, found: Bounded, lower: Rows, upper: Rows) -> Vector:
+        """Return the bound with the bounds on outputs, -inf where one of them must break."""
+        reach = found.upper[:, 1:]
+        broken = (reach < self._limits).any(axis=1)
+        matrix = -found.slopes[:, 1:]
+        most = found.offsets[:, 1:] - self._limits
+        top, _ = self.allowed.maximum(
+            found.slopes[:, 0],
+            lower,
+            upper,
+            rows=matrix,
+            most=most,
+            effort=ACCURATE,
+            worth=self.goal - found.offsets[:, 0],
+        )
+        return np.where(broken, -np.inf, top + found.offsets[:, 0])
+
+    def _over_set(self, found: Bounded) -> Vector:
+        """Return the bound of the linear function over all of C, by its own maximiser."""
+        g = found.slopes[:, 0]
+        x = np.array(self.problem.set.linear_maximizer(g))
+        reach = np.abs(g) @ np.maximum(np.abs(self.allowed.lower), np.abs(self.allowed.upper))
+        top = np.einsum("bn,bn->b", g, x) + found.offsets[:, 0]
+        return np.asarray(top + self.problem.set.accuracy * reach)
+
+    def _mean_value(self, middle: Rows, width: Rows, steep: Rows) -> Vector:
+        top = self.bounds.point_bound(middle, self._rows[0])
+        rise = 0.5 * np.einsum("bn,bn->b", steep, width)
+        return np.asarray((top + rise) + 1e-14 * (np.abs(top) + rise))
+
+
+def structure_of(problem: Problem) -> Structure:
+    """Return the structure of a problem's functions.
+
+    Raises
+    ------
+    RefusedError
+        If it has none.
+    """
+    oracle = problem.user_oracle
+    if not isinstance(oracle, Oracle):
+        raise RefusedError(
+            f"certify: {type(oracle).__name__} is a function without a structure; bounds need a "
+            "Keras or TensorFlow model."
+        )
+    return oracle.structure()
+
+
+def certificate_of(search: Search) -> Certificate:
+    """Return what a search knows so far."""
+    state, problem = search.state, search.problem
+    dual, best = state.dual_bound, state.best_value
+    infeasible = state.x is None and dual == -np.inf
+    gap = max(0.0, dual - best) if state.x is not None else np.inf
+    doubts = tuple(search.bounds.doubts) + tuple(search.doubts)
+    return Certificate(
+        sense=problem.sense,
+        objective=problem.objective_text,
+        dual_bound=search.sign * dual,
+        best_value=search.sign * best if state.x is not None else np.nan,
+        gap=gap,
+        relative_gap=gap / search.range if search.range > 0.0 else gap and np.inf,
+        proven=infeasible or gap <= search.slack,
+        infeasible=infeasible,
+        rigour="numerical" if doubts else "rigorous",
+        doubts=doubts,
+        method="linear bounds" if state.nodes <= 1 else "branch and bound",
+        nodes=state.nodes,
+        seconds=time.perf_counter() - search.began,
+        difference=search.structure.difference,
+        x=None if state.x is None else state.x.copy(),
+    )

@@ -1,0 +1,424 @@
+r"""Bounds of a network's outputs over batches of boxes by linear functions (Zhang et al. 2018).
+
+A row of coefficients of an output is carried back through the network; at every nonlinear operation
+positive coefficients take the line above and negative ones the line below, on the interval of its
+pre-activations. What arrives at the input is a linear function above the output, and its maximum
+over C and the box is the bound. The intervals of the pre-activations are found the same way, layer
+by layer, each the smaller of this, of the interval's own and of the box around.
+
+**Rounding.** Where a part of the network carries rows v, the exact product differs from the
+computed one by at most :math:`\gamma_k |v|^\top (|W| H + |b|)`, with H the largest absolute values
+that enter the part, and k its number of roundings (Higham 2002, section 3.1). The part's twin with
+absolute constants gives :math:`|W| H + |b|` once for all boxes. These terms are added to every
+bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from constrained_actmax.certificates.allowed import ACCURATE, EPSILON, QUICK, Allowed
+from constrained_actmax.certificates.relaxations import (
+    Lines,
+    WindowLines,
+    bending,
+    interval,
+    lines,
+    refusal_of,
+    slope_interval,
+    window_lines,
+)
+from constrained_actmax.errors import RefusedError
+from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.structure import Curve, Part, Pieces, Structure, Windows
+from constrained_actmax.structure.part import INPUT
+
+Array = npt.NDArray[Any]
+
+UNIT = EPSILON / 2.0
+NUMBERS = 2**23  # that one array of rows may hold: 64 MiB
+
+#: Bounds (lower, upper) of the pre-activations of each nonlinearity, (B, size) each.
+Intervals = list[tuple[Rows, Rows]]
+
+
+@dataclass(frozen=True, eq=False)
+class Bounded:
+    """What is known of some combinations of the outputs over a batch of boxes.
+
+    Parameters
+    ----------
+    upper : numpy.ndarray, shape (B, m)
+        No combination is larger anywhere in its box.
+    slopes, offsets : numpy.ndarray, shapes (B, m, n) and (B, m)
+        Linear functions above the combinations, rounding included in the offsets.
+    points : numpy.ndarray, shape (B, m, n)
+        Where these are largest.
+    intervals : list of (numpy.ndarray, numpy.ndarray)
+        Of the pre-activations.
+    """
+
+    upper: Rows
+    slopes: Array
+    offsets: Rows
+    points: Array
+    intervals: Intervals
+
+    def unstable(self, structure: Structure) -> Vector:
+        """Return for each box how many pre-activations bend."""
+        counts = np.zeros(len(self.upper))
+        for step, (lower, upper) in zip(structure.nonlinearities, self.intervals, strict=True):
+            counts += bending(step, lower, upper).sum(axis=1)
+        return counts
+
+
+class LinearBounds:
+    """Linear bounds of one structure over boxes of one set.
+
+    Parameters
+    ----------
+    structure : Structure
+        The network.
+    part : Part
+        The output that is bounded.
+    allowed : Allowed
+        C.
+    expired : callable
+        Whether to stop improving bounds of pre-activations; interval bounds take their place.
+
+    Raises
+    ------
+    RefusedError
+        If an operation has no linear bounds.
+    """
+
+    def __init__(
+        self,
+        structure: Structure,
+        part: Part,
+        allowed: Allowed,
+        expired: Callable[[], bool] = lambda: False,
+    ) -> None:
+        for step in structure.nonlinearities:
+            reason = refusal_of(step)
+            if reason is not None:
+                raise RefusedError(reason)
+        self.structure, self.part, self.allowed, self.expired = structure, part, allowed, expired
+        self.parts = (*structure.parts, part)
+        #: Why a bound is no proof in exact arithmetic; empty where it is.
+        self.doubts = self._doubts()
+        self._magnitudes: list[Vector] | None = None
+        lower, upper = allowed.lower[np.newaxis], allowed.upper[np.newaxis]
+        reach = self._magnitudes_of(lower, upper)
+        self._magnitudes = reach
+
+    @property
+    def magnitudes(self) -> list[Vector]:
+        """|W| H + |b| of every part, and of the output last."""
+        assert self._magnitudes is not None
+        return self._magnitudes
+
+    def _doubts(self) -> list[str]:
+        doubts = []
+        if any(part.absolute is None for part in self.parts):
+            doubts.append("a part of the network has no bound on its rounding")
+        for step in self.structure.nonlinearities:
+            if isinstance(step, Curve) and step.sampled:
+                doubts.append(f"layer {step.name!r} was recognised as {step.kind} by its values")
+                break
+        return doubts
+
+    def _twin(self, part: Part) -> Part:
+        return part.absolute or part
+
+    def _magnitudes_of(self, lower: Rows, upper: Rows) -> list[Vector]:
+        """Return |W| H + |b| for every part from intervals over the whole box."""
+        entering: dict[int, Rows] = {INPUT: np.maximum(np.abs(lower), np.abs(upper))}
+        centres = {INPUT: 0.5 * (lower + upper)}
+        radii = {INPUT: 0.5 * (upper - lower)}
+        found = []
+        for k, part in enumerate(self.parts):
+            magnitude = np.abs(self._twin(part).apply(entering)) * (1.0 + 1e-6)
+            found.append(magnitude[0])
+            if k < len(self.structure.parts):
+                low, high = self._interval_of(part, centres, radii, magnitude[0])
+                low, high = interval(self.structure.nonlinearities[k], low, high)
+                entering[k] = np.maximum(np.abs(low), np.abs(high))
+                centres[k], radii[k] = 0.5 * (low + high), 0.5 * (high - low)
+        return found
+
+    def _gamma(self, part: Part) -> float:
+        # With a part's own roundings: products with slopes, sums of two kinds, merged branches.
+        count = part.roundings + 8 + len(self.parts)
+        return count * UNIT / (1.0 - count * UNIT)
+
+    def _interval_of(
+        self, part: Part, centres: dict[int, Rows], radii: dict[int, Rows], magnitude: Vector
+    ) -> tuple[Rows, Rows]:
+        """Return bounds of a part's result from intervals that enter it."""
+        middle = part.apply({p: centres[p] for p in part.predecessors})
+        twin = self._twin(part)
+        radius = twin.apply({p: radii[p] for p in part.predecessors}) - np.abs(twin.intercept)
+        wider = np.maximum(radius, 0.0) + 4.0 * self._gamma(part) * magnitude
+        return middle - wider, middle + wider
+
+    # -- forward: intervals --------------------------------------------------------------------
+
+    def bound(
+        self,
+        lower: Rows,
+        upper: Rows,
+        rows: Array,
+        around: Intervals | None = None,
+        *,
+        effort: tuple[int, int] = ACCURATE,
+        worth: float = np.inf,
+    ) -> Bounded:
+        """Return upper bounds of combinations of the outputs over boxes.
+
+        Parameters
+        ----------
+        lower, upper : numpy.ndarray, shape (B, n)
+            The boxes.
+        rows : numpy.ndarray, shape (m, size)
+            The combinations.
+        around : list of (numpy.ndarray, numpy.ndarray), optional
+            Intervals of the pre-activations that are known already.
+        effort : (int, int)
+            Of the outputs' own bounds; see `Allowed.maximum`.
+        worth : float
+            Where the first combination's bound is larger, a linear program may lower it.
+        """
+        count, n = lower.shape
+        relaxed: list[Lines | WindowLines] = []
+        intervals: Intervals = []
+        centres = {INPUT: 0.5 * (lower + upper)}
+        radii = {INPUT: 0.5 * (upper - lower) * (1.0 + 4.0 * UNIT)}
+        for k, (part, step) in enumerate(
+            zip(self.structure.parts, self.structure.nonlinearities, strict=True)
+        ):
+            low, high = self._interval_of(part, centres, radii, self.magnitudes[k])
+            if around is not None:
+                low, high = np.maximum(low, around[k][0]), np.minimum(high, around[k][1])
+            # Over the box alone the first layer's intervals are exact.
+            if part.predecessors != (INPUT,) or not self.allowed.only_box:
+                low, high = self._refined(k, lower, upper, low, high, relaxed)
+            crossed = low > high  # by rounding
+            low, high = np.where(crossed, high, low), np.where(crossed, low, high)
+            intervals.append((low, high))
+            relaxed.append(self._relaxation(k, low, high))
+            first, last = interval(step, low, high)
+            centres[k], radii[k] = 0.5 * (first + last), 0.5 * (last - first) * (1.0 + 4.0 * UNIT)
+        m = len(rows)
+        flat = np.broadcast_to(rows, (count, *rows.shape)).reshape(count * m, -1)
+        index = np.repeat(np.arange(count), m)
+        slopes, offsets = self._carried(len(self.parts) - 1, flat, index, relaxed)
+        enough = np.where(np.arange(count * m) % m == 0, worth - offsets, np.inf)
+        top, points = self.allowed.maximum(
+            slopes, lower[index], upper[index], effort=effort, worth=enough
+        )
+        top = top + offsets + 2.0 * UNIT * (np.abs(top) + np.abs(offsets))
+        low, high = self._interval_of(self.part, centres, radii, self.magnitudes[-1])
+        positive, negative = np.maximum(rows, 0.0), np.minimum(rows, 0.0)
+        by_interval = high @ positive.T + low @ negative.T
+        size = np.maximum(np.abs(low), np.abs(high)) @ np.abs(rows).T
+        by_interval = by_interval + 2.0 * (rows.shape[1] + 2) * UNIT * size
+        return Bounded(
+            np.minimum(top.reshape(count, m), by_interval),
+            slopes.reshape(count, m, n),
+            offsets.reshape(count, m),
+            points.reshape(count, m, n),
+            intervals,
+        )
+
+    def _relaxation(self, k: int, low: Rows, high: Rows) -> Lines | WindowLines:
+        step = self.structure.nonlinearities[k]
+        if isinstance(step, Windows):
+            return window_lines(step, low, high)
+        assert isinstance(step, Pieces | Curve)
+        return lines(step, low, high)
+
+    def _refined(
+        self,
+        k: int,
+        lower: Rows,
+        upper: Rows,
+        low: Rows,
+        high: Rows,
+        relaxed: Sequence[Lines | WindowLines],
+    ) -> tuple[Rows, Rows]:
+        """Return intervals of pre-activations improved by linear bounds, where they bend."""
+        part, step = self.structure.parts[k], self.structure.nonlinearities[k]
+        boxes, units = np.nonzero(bending(step, low, high))
+        low, high = low.copy(), high.copy()
+        widest = max(
+            part.size, self.structure.size, *(one.units for one in self.structure.nonlinearities)
+        )
+        most = max(1, NUMBERS // (2 * widest))
+        for start in range(0, len(boxes), most):
+            if self.expired():
+                break
+            box, unit = boxes[start : start + most], units[start : start + most]
+            named, place = np.unique(unit, return_inverse=True)
+            ones = np.zeros((len(named), part.size))
+            ones[np.arange(len(named)), named] = 1.0
+            pulled, constants = part.pull(ones)
+            error = self._gamma(part) * self.magnitudes[k][named]
+            for sign, bound in ((1.0, high), (-1.0, low)):
+                given = {p: sign * one[place] for p, one in pulled.items()}
+                slopes, offsets = self._through_all(
+                    given, sign * constants[place] + error[place], box, relaxed
+                )
+                value, _ = self.allowed.maximum(slopes, lower[box], upper[box], effort=QUICK)
+                value = value + offsets + 2.0 * UNIT * (np.abs(value) + np.abs(offsets))
+                if sign > 0:
+                    bound[box, unit] = np.minimum(bound[box, unit], value)
+                else:
+                    bound[box, unit] = np.maximum(bound[box, unit], -value)
+        return low, high
+
+    # -- backward --------------------------------------------------------------------------------
+
+    def _carried(
+        self, k: int, rows: Rows, index: Indices, relaxed: Sequence[Lines | WindowLines]
+    ) -> tuple[Rows, Vector]:
+        """Carry rows (R, size) of part k back to the input: slopes and offsets above."""
+        pulled, constants = self.parts[k].pull(rows)
+        error = self._gamma(self.parts[k]) * (np.abs(rows) @ self.magnitudes[k])
+        return self._through_all(pulled, constants + error, index, relaxed)
+
+    def _through_all(
+        self,
+        waiting: dict[int, Rows],
+        offsets: Vector,
+        index: Indices,
+        relaxed: Sequence[Lines | WindowLines],
+    ) -> tuple[Rows, Vector]:
+        waiting = dict(waiting)
+        while waiting and (k := max(waiting)) != INPUT:
+            rows, constants = self._through(k, waiting.pop(k), index, relaxed[k])
+            pulled, more = self.parts[k].pull(rows)
+            error = self._gamma(self.parts[k]) * (np.abs(rows) @ self.magnitudes[k])
+            offsets = offsets + constants + more + error
+            offsets = offsets + 4.0 * UNIT * (np.abs(offsets) + np.abs(constants) + np.abs(more))
+            for number, one in pulled.items():
+                waiting[number] = waiting[number] + one if number in waiting else one
+        slopes = waiting.get(INPUT)
+        if slopes is None:
+            slopes = np.zeros((len(offsets), self.structure.size))
+        return slopes, offsets
+
+    def _through(
+        self, k: int, rows: Rows, index: Indices, relaxed: Lines | WindowLines
+    ) -> tuple[Rows, Vector]:
+        """Carry rows (R, units) through one nonlinearity: rows (R, size), constants above."""
+        step = self.structure.nonlinearities[k]
+        if isinstance(step, Windows):
+            assert isinstance(relaxed, WindowLines)
+            return self._through_windows(step, rows, index, relaxed)
+        assert isinstance(relaxed, Lines)
+        positive, negative = np.maximum(rows, 0.0), np.minimum(rows, 0.0)
+        back = positive * relaxed.upper_slope[index] + negative * relaxed.lower_slope[index]
+        up, down = relaxed.upper_offset[index], relaxed.lower_offset[index]
+        constants = np.einsum("ru,ru->r", positive, up) + np.einsum("ru,ru->r", negative, down)
+        size = np.einsum("ru,ru->r", positive, np.abs(up)) - np.einsum(
+            "ru,ru->r", negative, np.abs(down)
+        )
+        return back, constants + 2.0 * (rows.shape[1] + 2) * UNIT * size
+
+    @staticmethod
+    def _through_windows(
+        step: Windows, rows: Rows, index: Indices, relaxed: WindowLines
+    ) -> tuple[Rows, Vector]:
+        signed = step.sign * rows
+        positive, negative = np.maximum(signed, 0.0), np.minimum(signed, 0.0)
+        back = np.zeros((len(rows), step.size))
+        places = np.where(step.members >= 0, step.members, 0)
+        each = np.arange(len(rows))
+        for column in range(step.members.shape[1]):
+            above = positive * relaxed.upper_slope[index, :, column]
+            below = np.where(relaxed.lower_entry[index] == column, negative, 0.0)
+            total = np.where(step.members[:, column] >= 0, above + below, 0.0)
+            np.add.at(back, (each[:, np.newaxis], places[np.newaxis, :, column]), total)
+        offset = relaxed.upper_offset[index]
+        constants = np.einsum("ru,ru->r", positive, offset)
+        size = np.einsum("ru,ru->r", positive, np.abs(offset))
+        return step.sign * back, constants + 2.0 * (rows.shape[1] + 2) * UNIT * size
+
+    # -- at points ---------------------------------------------------------------------------------
+
+    def point_bound(self, x: Rows, row: Vector) -> Vector:
+        """Return an upper bound of a combination of the outputs at points (B, n), by intervals."""
+        centres, radii = {INPUT: x}, {INPUT: np.zeros_like(x)}
+        for k, (part, step) in enumerate(
+            zip(self.structure.parts, self.structure.nonlinearities, strict=True)
+        ):
+            low, high = interval(step, *self._interval_of(part, centres, radii, self.magnitudes[k]))
+            centres[k], radii[k] = 0.5 * (low + high), 0.5 * (high - low) * (1.0 + 4.0 * UNIT)
+        low, high = self._interval_of(self.part, centres, radii, self.magnitudes[-1])
+        positive, negative = np.maximum(row, 0.0), np.minimum(row, 0.0)
+        size = np.maximum(np.abs(low), np.abs(high)) @ np.abs(row)
+        return high @ positive + low @ negative + 2.0 * (len(row) + 2) * UNIT * size
+
+    # -- derivatives -------------------------------------------------------------------------------
+
+    def slopes(self, intervals: Intervals, row: Vector) -> tuple[Rows, Rows]:
+        """Return bounds (B, n) of the derivatives of one combination of the outputs over boxes.
+
+        At a kink they hold for all of Clarke's derivatives.
+        """
+        count = len(intervals[0][0]) if intervals else 1
+        waiting: dict[int, tuple[Rows, Rows]] = {}
+
+        def spread(part: Part, middle: Rows, radius: Rows) -> None:
+            pulled = part.pull(middle)[0]
+            wider = 2.0 * self._gamma(part) * (np.abs(middle) + radius) + radius
+            widened = self._twin(part).pull(wider)[0]
+            for number, one in pulled.items():
+                more = np.abs(widened[number])
+                if number in waiting:
+                    one, more = waiting[number][0] + one, waiting[number][1] + more
+                waiting[number] = one, more
+
+        start = np.broadcast_to(row, (count, len(row)))
+        spread(self.part, start, np.zeros_like(start))
+        while waiting and (k := max(waiting)) != INPUT:
+            middle, radius = waiting.pop(k)
+            spread(self.structure.parts[k], *self._derived(k, middle, radius, *intervals[k]))
+        if INPUT not in waiting:
+            zeros = np.zeros((count, self.structure.size))
+            return zeros, zeros
+        middle, radius = waiting[INPUT]
+        return middle - radius, middle + radius
+
+    def _derived(
+        self, k: int, middle: Rows, radius: Rows, low: Rows, high: Rows
+    ) -> tuple[Rows, Rows]:
+        step = self.structure.nonlinearities[k]
+        if isinstance(step, Windows):
+            near, far = (low, high) if step.sign > 0 else (-high, -low)
+            inside = step.members >= 0
+            least = np.where(inside, near[:, step.members], -np.inf)
+            most = np.where(inside, far[:, step.members], -np.inf)
+            possible = inside & (most >= least.max(axis=-1, keepdims=True))
+            alone = possible.sum(axis=-1, keepdims=True) == 1
+            share = np.where(possible, np.where(alone, 1.0, 0.5), 0.0)
+            spread = np.where(possible & ~alone, 0.5, 0.0)
+            found = np.zeros((2, len(middle), step.size))
+            each = np.arange(len(middle))
+            places = np.where(inside, step.members, 0)
+            for column in range(step.members.shape[1]):
+                at = (each[:, np.newaxis], places[np.newaxis, :, column])
+                a, d = share[..., column], spread[..., column]
+                np.add.at(found[0], at, middle * a)
+                np.add.at(found[1], at, np.abs(middle) * d + radius * (a + d))
+            return found[0], found[1]
+        assert isinstance(step, Pieces | Curve)
+        least, most = slope_interval(step, low, high)
+        a, d = 0.5 * (least + most), 0.5 * (most - least)
+        return middle * a, (np.abs(middle) * d + radius * (np.abs(a) + d)) * (1.0 + 8.0 * UNIT)

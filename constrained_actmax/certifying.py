@@ -1,0 +1,133 @@
+"""The call that bounds what any allowed input can reach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from constrained_actmax.certificate import Certificate
+from constrained_actmax.certificates.branching import MOST_BOXES, Search, certificate_of
+from constrained_actmax.errors import SpecificationError, suggest
+from constrained_actmax.maximization import solve
+from constrained_actmax.problem import Problem
+from constrained_actmax.result import Budget, Result
+
+METHODS = ("auto", "branch-and-bound", "linear-bounds")
+#: Inputs up to which halving boxes pays, and boxes after which it ends where no budget is given.
+MOST_INPUTS, DEFAULT_BOXES = 10, 20_000
+
+
+def certify(
+    problem: Problem,
+    result: Result | None = None,
+    *,
+    rtol: float = 1e-4,
+    atol: float = 0.0,
+    budget: Budget | None = None,
+    method: str = "auto",
+    seed: int | None = None,
+    callback: Callable[[Certificate], Any] | None = None,
+) -> Certificate:
+    r"""Bound what any allowed input can reach, and prove the best input optimal where that works.
+
+    Parameters
+    ----------
+    problem : Problem
+        Model, objective, allowed inputs.
+    result : Result, optional
+        Of the same problem; its point is where the search begins, and it gets the certificate as
+        `certificate`, saved with it.
+    rtol, atol : float
+        The bound is proven tight where the gap is at most ``atol + rtol * range``, with the range
+        of the objective over the set (`Problem.scales`).
+    budget : Budget, optional
+        Seconds, and evaluations of points tried. Without one, branch and bound ends after 20,000
+        boxes.
+    method : {"auto", "branch-and-bound", "linear-bounds"}
+        "auto" halves boxes where at most ten inputs are free, and takes the linear bound of the
+        whole set otherwise.
+    seed : int, optional
+        Of the points tried besides; 0 by default.
+    callback : callable, optional
+        ``callback(certificate)`` after each batch of boxes, with both bounds so far; StopIteration,
+        or True, ends the search.
+
+    Returns
+    -------
+    Certificate
+        Print it. After Ctrl-C, or at the end of the budget, with the bound so far.
+
+    Raises
+    ------
+    RefusedError
+        If the model has no structure that can be bounded, or the set is unbounded; it says which
+        operation or entry.
+    BoundError
+        If a feasible input exceeds the bound: a fault of the library.
+
+    Notes
+    -----
+    Linear bounds of the network's outputs over boxes [1]_, and best-first branch and bound over the
+    input. The claim holds for the network with its own constants in float64, on the allowed set
+    enlarged by the tolerances. It is "rigorous" where rounding errors are bounded too.
+
+    References
+    ----------
+    .. [1] Zhang, Weng, Chen, Hsieh and Daniel (2018), Efficient neural network robustness
+       certification with general activation functions, NeurIPS.
+
+    Examples
+    --------
+    >>> import constrained_actmax as cax
+    >>> model = cax.examples.load_model()
+    >>> problem = cax.Problem(model, cax.Logit(7), [cax.Box(0, 1), cax.L1Ball(60)])
+    >>> certificate = cax.certify(problem)
+    >>> certificate.dual_bound >= certificate.best_value
+    True
+    """
+    if not isinstance(problem, Problem):
+        raise SpecificationError(
+            f"certify: expected Problem(model, objective, constraints), got "
+            f"{type(problem).__name__}."
+        )
+    if result is not None and (
+        not isinstance(result, Result) or result.layout.size != problem.size
+    ):
+        raise SpecificationError("certify: result must be a Result of the same problem.")
+    if method not in METHODS:
+        raise SpecificationError(f"certify: no method {method!r}. {suggest(method, METHODS)}")
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        if not (np.isfinite(value) and value >= 0.0):
+            raise SpecificationError(f"certify: {name} must be a number >= 0, got {value!r}.")
+    lower, upper = problem.set.bounding_box()
+    few = np.count_nonzero(upper > lower) <= MOST_INPUTS
+    branches = method == "branch-and-bound" or (method == "auto" and few)
+    limit = budget or Budget()
+    search = Search(problem, rtol=rtol, atol=atol, seed=seed or 0, seconds=limit.seconds)
+    points = [] if result is None else [result.flat]
+    if result is None and (problem.constraints or not branches):
+        points.append(solve(problem, seed=seed or 0, budget=budget, progress=False).flat)
+    try:
+        search.begin(np.array(points).reshape(-1, problem.size))
+        size = 1
+        while not search.done and not search.expired():
+            state = search.step(size)
+            if callback is not None:
+                try:
+                    if callback(certificate_of(search)) is True:
+                        break
+                except StopIteration:
+                    break
+            if not branches or (budget is None and state.nodes >= DEFAULT_BOXES):
+                break
+            if limit.evaluations is not None and state.evaluations >= limit.evaluations:
+                break
+            size = min(MOST_BOXES, 2 * size)
+    except KeyboardInterrupt:
+        pass
+    found = certificate_of(search)
+    if result is not None:
+        object.__setattr__(result, "certificate", found)
+    return found

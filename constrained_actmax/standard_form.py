@@ -1,0 +1,262 @@
+"""The standard form: minimise f(x) subject to x in C and l <= c(x) <= u."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from typing_extensions import override
+
+from constrained_actmax.layout import Rows, Vector
+from constrained_actmax.sets.intersection import Intersection
+from constrained_actmax.sets.scaled_set import ScaledSet
+
+if TYPE_CHECKING:
+    from constrained_actmax.problem import Imposed
+    from constrained_actmax.tasks.l1_split import SplitForm
+
+#: C as solvers see it: in the user's units, or in the problem's own.
+FeasibleSet: TypeAlias = Intersection | ScaledSet
+
+
+class Bounds:
+    """Bounds of the entries of c, and by how much values exceed them, in units of their sizes.
+
+    Parameters
+    ----------
+    lower, upper : numpy.ndarray, shape (m,)
+        Infinite where there is none.
+    sizes : numpy.ndarray, shape (m,)
+        What a violation of each entry is divided by; infinite for an entry that is not judged.
+    """
+
+    def __init__(self, lower: Vector, upper: Vector, sizes: Vector) -> None:
+        self.sizes = sizes
+        self._sides = [
+            (bound, upward, sizes)
+            for bound, upward in ((upper, True), (lower, False))
+            if np.isfinite(bound).any()
+        ]
+
+    def violation(self, values: Rows) -> Vector:
+        """Return the largest violation of each row of values (B, m), a pure number >= 0."""
+        worst = np.zeros(len(values))
+        with np.errstate(invalid="ignore"):  # what is not finite is told elsewhere
+            for bound, upward, sizes in self._sides:
+                over = (values - bound if upward else bound - values) / sizes
+                np.maximum(worst, over[:, 0] if over.shape[1] == 1 else over.max(axis=1), out=worst)
+        return worst
+
+
+class StandardForm(ABC):
+    r"""Minimise f(x) subject to :math:`x \in C` and :math:`l \le c(x) \le u`.
+
+    All that is known of it before an evaluation: what `Solver.refusal` is asked about, and what a
+    `Task` asks. A `Problem` is one; so is the same problem in other variables, and what an outer
+    method leaves to an inner one.
+
+    Attributes
+    ----------
+    set : Intersection or ScaledSet
+        C.
+    lower, upper : numpy.ndarray, shape (m,)
+        l and u.
+    feasibility_tolerance : float
+        Largest violation of l <= c <= u that counts as none, a pure number.
+    imposed : list of Imposed
+        The functional constraints in the user's words, each with its rows of c.
+    keeps_set : bool
+        Whether every iterate has to lie in C: SciPy's `keep_feasible`.
+    kept_rows : numpy.ndarray of bool, shape (m,)
+        Entries of c whose bounds every iterate has to keep.
+    compiled : bool
+        Whether TensorFlow computes all functions.
+    stepped : numpy.ndarray of bool, shape (n,)
+        Variables that reach a function through steps only: derivatives by them are zero.
+    units : numpy.ndarray, shape (n,), or float
+        The user's units of each variable.
+    unit, objective_unit : float
+        The user's units of a length, and of f.
+    """
+
+    set: FeasibleSet
+    lower: Vector
+    upper: Vector
+    feasibility_tolerance: float
+    imposed: list[Imposed]
+    keeps_set: bool
+    compiled: bool
+    stepped: np.ndarray
+    units: Vector | float = 1.0
+    unit: float = 1.0
+    objective_unit: float = 1.0
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Number n of variables."""
+
+    @property
+    @abstractmethod
+    def smooth(self) -> bool | None:
+        """False where f or c has kinks or steps; None unknown."""
+
+    @property
+    @abstractmethod
+    def epsilon(self) -> float:
+        """Relative precision of f and c."""
+
+    @property
+    @abstractmethod
+    def differentiable(self) -> bool:
+        """Whether there are gradients."""
+
+    @property
+    @abstractmethod
+    def hessians(self) -> int:
+        """How many of f and the entries of c, in this order, have Hessians."""
+
+    @property
+    @abstractmethod
+    def range(self) -> float:
+        """What f changes over C."""
+
+    @property
+    @abstractmethod
+    def imposed_sizes(self) -> Vector:
+        """What violations of the entries of c, (m,), are divided by."""
+
+    @property
+    @abstractmethod
+    def kept_rows(self) -> np.ndarray:
+        """The entries of c, (m,), that every iterate has to keep, and the answer up to rounding."""
+
+    @property
+    @abstractmethod
+    def split(self) -> SplitForm | None:
+        """The problem in split variables, where it asks for the nearest point in L1; else None."""
+
+    @abstractmethod
+    def original(self, x: Rows) -> Rows:
+        """Return a point or rows in the user's variables and units."""
+
+    @abstractmethod
+    def functional_violation(self, c: Rows) -> Vector:
+        """Return, for each row, the largest violation of c as the user wrote it, a pure number."""
+
+    @abstractmethod
+    def functionally_feasible(self, c: Rows, written: Vector | None = None) -> np.ndarray:
+        """Return, for each row, whether c keeps its bounds, both as written and as imposed.
+
+        A bound on a tiny probability would mean nothing within an absolute tolerance. `written` is
+        the violation as written, where it has been measured.
+        """
+
+    @property
+    def constraints(self) -> int:
+        """Number m of entries of c."""
+        return int(self.lower.size)
+
+    @cached_property
+    def _bounds(self) -> Bounds:
+        return Bounds(self.lower, self.upper, self.imposed_sizes)
+
+    def imposed_violation(self, c: Rows) -> Vector:
+        """Return the largest violation of the bounds as imposed, such as those on log-odds."""
+        return self._bounds.violation(c)
+
+    def violation(self, x: Rows, c: Rows) -> Vector:
+        """Return, for each row, the largest violation of any constraint, a pure number."""
+        worst: Vector = np.maximum(self.set.relative_violation(x), self.functional_violation(c))
+        return worst
+
+    def feasible(self, x: Rows, c: Rows) -> np.ndarray:
+        """Return, for each row, whether it satisfies C to its tolerance and c to its own."""
+        inside: np.ndarray = self.set.relative_violation(x) <= self.set.tolerance
+        inside &= self.functionally_feasible(c)
+        return inside
+
+    def may_be_iterate(self, x: Vector, c: Vector) -> bool:
+        """Return whether a point keeps what SciPy's `keep_feasible` asks of every iterate."""
+        if self.keeps_set and self.set.relative_violation(x) > self.set.tolerance:
+            return False
+        rows = self.kept_rows
+        return bool(np.all((c >= self.lower)[rows]) and np.all((c <= self.upper)[rows]))
+
+
+class DerivedForm(StandardForm):
+    """A form made of another; a subclass says what differs.
+
+    Parameters
+    ----------
+    inner : StandardForm
+        The other.
+    """
+
+    def __init__(self, inner: StandardForm) -> None:
+        self.inner = inner
+        self.set, self.stepped = inner.set, inner.stepped
+        self.lower, self.upper, self.imposed = inner.lower, inner.upper, inner.imposed
+        self.feasibility_tolerance = inner.feasibility_tolerance
+        self.keeps_set, self.compiled = inner.keeps_set, inner.compiled
+        self.units, self.unit = inner.units, inner.unit
+        self.objective_unit = inner.objective_unit
+
+    @property
+    @override
+    def size(self) -> int:
+        return self.inner.size
+
+    @property
+    @override
+    def smooth(self) -> bool | None:
+        return self.inner.smooth
+
+    @property
+    @override
+    def epsilon(self) -> float:
+        return self.inner.epsilon
+
+    @property
+    @override
+    def differentiable(self) -> bool:
+        return self.inner.differentiable
+
+    @property
+    @override
+    def hessians(self) -> int:
+        return self.inner.hessians
+
+    @property
+    @override
+    def range(self) -> float:
+        return self.inner.range
+
+    @property
+    @override
+    def imposed_sizes(self) -> Vector:
+        return self.inner.imposed_sizes
+
+    @property
+    @override
+    def kept_rows(self) -> np.ndarray:
+        return self.inner.kept_rows
+
+    @property
+    @override
+    def split(self) -> SplitForm | None:
+        return None
+
+    @override
+    def original(self, x: Rows) -> Rows:
+        return self.inner.original(x)
+
+    @override
+    def functional_violation(self, c: Rows) -> Vector:
+        return self.inner.functional_violation(c)
+
+    @override
+    def functionally_feasible(self, c: Rows, written: Vector | None = None) -> np.ndarray:
+        return self.inner.functionally_feasible(c, written)

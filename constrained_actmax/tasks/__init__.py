@@ -1,0 +1,23 @@
+"""What solvers solve: a problem as a task, and tasks made of tasks, a file each."""
+
+from constrained_actmax.tasks.l1_split import Split, in_split_variables
+from constrained_actmax.tasks.one_start import LockStep, OneStart
+from constrained_actmax.tasks.penalised import Penalised
+from constrained_actmax.tasks.recording import Intermediate, Recording
+from constrained_actmax.tasks.scaled import Scaled
+from constrained_actmax.tasks.task import Incumbent, Stopped, Task, Wrapper
+
+__all__ = [
+    "Incumbent",
+    "Intermediate",
+    "LockStep",
+    "OneStart",
+    "Penalised",
+    "Recording",
+    "Scaled",
+    "Split",
+    "Stopped",
+    "Task",
+    "Wrapper",
+    "in_split_variables",
+]

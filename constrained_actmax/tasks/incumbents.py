@@ -1,0 +1,203 @@
+"""The best points of each start, and which of them it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.optimality import multipliers, residuals
+from constrained_actmax.problem import Evaluation
+from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks.task import Incumbent
+
+#: What the use of a tolerance is charged at where no gradient prices it.
+UNKNOWN_PRICE = 1e3
+#: A point where a start converged is its answer unless another is better by this share of the
+#: tolerance, in units of the objective's range: to second order both have the same value.
+EQUAL_VALUES = 1e-3
+#: Values of smooth functions that differ by no more than so many times the model's noise are equal:
+#: of such points the one of smaller stationarity residual is kept, since gradients are accurate
+#: where values no longer tell points apart. A rounding or two on either side of a difference.
+EQUAL_TO_NOISE = 2.0
+#: Accuracy of a projection that is as good as exact.
+EXACT = 1e-8
+
+
+class Incumbents:
+    """The best point of C of each start, the best that is nearly in C, the least violating one.
+
+    Parameters
+    ----------
+    problem : StandardForm
+        What is asked.
+    starts : int
+        How many starts there are.
+    """
+
+    def __init__(self, problem: StandardForm, starts: int) -> None:
+        self.problem = problem
+        self.best: list[Incumbent | None] = [None] * starts
+        self._best_f = np.full(starts, np.inf)
+        self._known: list[Evaluation | None] = [None] * starts
+        self._least_f = np.full(starts, np.inf)
+        self._near_f = np.full(starts, np.inf)
+        self._near_x: list[Vector | None] = [None] * starts
+        self._least_violation = np.full(starts, np.inf)
+        self._least_violated: list[Vector | None] = [None] * starts
+
+    def keep(
+        self, x: Rows, found: Evaluation, starts: Indices, kept: np.ndarray, inside: np.ndarray
+    ) -> None:
+        """Take notice of evaluated rows.
+
+        Parameters
+        ----------
+        x, found : numpy.ndarray, shape (B, n), and Evaluation
+            The points, with their violations.
+        starts : numpy.ndarray, shape (B,)
+            On whose behalf.
+        kept, inside : numpy.ndarray of bool, shape (B,)
+            Whether a row keeps all constraints to their tolerances, and C to its own.
+        """
+        f = found.f
+        # A point that is off C by a solver's rounding is worth projecting at the end, but its
+        # value is too good by as much as it is off: it is not compared with points in C.
+        strict = kept & inside
+        # Several rows may speak for one start, so each asks again.
+        if not strict.all():
+            self._keep_outside(x, found, starts, kept & ~inside, found.finite & ~kept)
+        for row in np.flatnonzero(strict & (f < self._best_f[starts] + self._noise(f))).tolist():
+            start = int(starts[row])
+            if self._is_better(x[row], found, row, start):
+                self._best_f[start] = f[row]
+                self.best[start] = Incumbent(x[row].copy(), f[row])
+                self._known[start] = found.row(row)
+            self._least_f[start] = min(self._least_f[start], f[row])
+
+    def _noise(self, f: Vector) -> Vector:
+        """Return by how much values may differ that the model's arithmetic cannot tell apart.
+
+        Zero where their residual does not tell more: not known as smooth, with bounds on
+        functions, or with a projection that is iterative.
+        """
+        problem = self.problem
+        if problem.smooth is not True or problem.constraints or problem.set.accuracy > EXACT:
+            return np.zeros_like(f)
+        noise: Vector = EQUAL_TO_NOISE * problem.epsilon * np.maximum(np.abs(f), problem.range)
+        return noise
+
+    def _is_better(self, x: Vector, found: Evaluation, row: int, start: int) -> bool:
+        """Return whether a row is better than the best point of its start."""
+        f, best, known = float(found.f[row]), self.best[start], self._known[start]
+        noise = float(self._noise(found.f[row : row + 1])[0])
+        if best is None or known is None or noise == 0.0 or f < best.f - noise:
+            return bool(f < self._best_f[start])
+        if f > self._least_f[start] + noise or np.array_equal(x, best.x):
+            return False
+        problem = self.problem
+        return (
+            residuals(problem, x, found, row).stationarity
+            < residuals(problem, best.x, known).stationarity
+        )
+
+    def _keep_outside(
+        self, x: Rows, found: Evaluation, starts: Indices, near: np.ndarray, least: np.ndarray
+    ) -> None:
+        """Keep the best points that are off C by rounding, and the least violating ones."""
+        worst, f = found.violation, found.f
+        assert worst is not None
+        for row in np.flatnonzero(near & (f < self._near_f[starts])).tolist():
+            start = int(starts[row])
+            if f[row] < self._near_f[start]:
+                self._near_f[start] = f[row]
+                self._near_x[start] = x[row].copy()
+        for row in np.flatnonzero(least & (worst < self._least_violation[starts])).tolist():
+            start = int(starts[row])
+            if worst[row] < self._least_violation[start]:
+                self._least_violation[start] = worst[row]
+                self._least_violated[start] = x[row].copy()
+
+    def returned(
+        self,
+        start: int,
+        last: Vector,
+        *,
+        tolerance: float,
+        converged: Callable[[], bool],
+        on_set: Callable[[Vector], tuple[Vector, Evaluation]],
+    ) -> tuple[Vector, Evaluation]:
+        """Return the point that a start gives back, on C, with an evaluation made there.
+
+        The best of these, each projected on C: the best point of C that was evaluated, the best
+        that was off C by no more than the tolerance, and the solver's last; with none of the
+        first two, also the least violating one. A point of C costs no further model call. Where
+        functional constraints have a tolerance, its use is charged at twice its price.
+
+        Parameters
+        ----------
+        start, last : int, numpy.ndarray
+            Which start, and the point (n,) where its solver ended.
+        tolerance : float
+            Residual that counts as converged.
+        converged : callable
+            Returns whether the solver converged to `last`, a point of C that may be evaluated.
+        on_set : callable
+            Projects a point on C and evaluates it.
+        """
+        problem = self.problem
+        candidates: list[tuple[Vector, Evaluation]] = []
+        best, known = self.best[start], self._known[start]
+        if best is not None and known is not None:
+            off = problem.set.relative_violation(best.x) > problem.set.tolerance
+            candidates.append(on_set(best.x) if off else (best.x, known))
+        settled: tuple[Vector, Evaluation | None] = last, None
+        others = [self._near_x[start], last]
+        if best is None and others[0] is None:
+            others.append(self._least_violated[start])
+        for place, point in enumerate(others):
+            if point is None or any(
+                other is not None and np.array_equal(point, other) for other in others[:place]
+            ):
+                continue
+            # A last point in C was evaluated on the way there, so it is no better than the best;
+            # but where a start converged, it may be as good to second order.
+            known_worse = not problem.constraints and best is not None
+            settles = point is last and converged()
+            if settles and best is not None and not np.array_equal(point, best.x):
+                there = on_set(point)
+                # SciPy's words may rest on values alone: they hold where no residual is measured.
+                measured = self._noise(there[1].f)[0] > 0.0
+                if not measured or residuals(problem, *there).stationarity <= tolerance:
+                    candidates.append(there)
+                    settled = there
+            elif not known_worse or problem.set.relative_violation(point) > problem.set.tolerance:
+                candidates.append(on_set(point))
+        prices = self._prices(candidates)
+
+        def rank(one: tuple[Vector, Evaluation]) -> tuple[bool, bool, float]:
+            x, found = one
+            inside = bool(problem.feasible(x[np.newaxis], found.c)[0])
+            worth = found.f[0] if inside else problem.violation(x[np.newaxis], found.c)[0]
+            if found is settled[1]:
+                worth -= EQUAL_VALUES * tolerance * problem.range
+            if inside and problem.constraints:
+                c = found.c[0]
+                worth += 2.0 * float(prices @ np.abs(c - np.clip(c, problem.lower, problem.upper)))
+            return not bool(found.finite[0]), not inside, float(worth)
+
+        return min(candidates, key=rank)
+
+    def _prices(self, candidates: list[tuple[Vector, Evaluation]]) -> Vector:
+        """Return the largest multiplier of each functional constraint at any candidate."""
+        prices = np.zeros(self.problem.constraints)
+        if not prices.size or len(candidates) < 2:
+            return prices
+        if not self.problem.differentiable:
+            return np.full(prices.size, UNKNOWN_PRICE)
+        for x, found in candidates:
+            if found.finite[0]:
+                mu = multipliers(self.problem, x, found.gradient[0], found.c[0], found.jacobian[0])
+                prices = np.maximum(prices, np.abs(mu))
+        return prices

@@ -1,0 +1,410 @@
+"""One call's evaluations of a problem: counts, budget, history and the best feasible points."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from typing_extensions import override
+
+from constrained_actmax.layout import Indices, Rows, Structure, Vector
+from constrained_actmax.problem import Evaluation, Problem
+from constrained_actmax.result import Budget, History, Status, Termination
+from constrained_actmax.tasks.incumbents import EXACT, Incumbents
+from constrained_actmax.tasks.task import Incumbent, Stopped, Task
+
+#: Growth of max |x| beyond the start's scale that is called divergence.
+DIVERGENCE = 1e8
+#: So many times its start's scale away, a start that ended without success is asked whether f
+#: falls without end; each tenfold distance has to bring this share of the gain before (a
+#: logarithm brings all of it, 1 - 1/x a tenth).
+FAR, LASTING = 10.0, 0.5
+
+#: Entries of the input that one model call takes at most, all rows together, and rows at most.
+LARGEST_BATCH = 2**21
+MOST_ROWS = 64
+#: Accuracy that is asked of iterative projections.
+INEXACT = 1e-4
+#: Variables up to which steps of smooth problems, and tests of convergence, take the accurate
+#: projection, the price of a true word (docs/benchmarks/inexact_projections).
+ACCURATE_STEPS = ACCURATE_TESTS = 2000
+
+
+def padded(starts: int, n: int) -> int:
+    """Return how many rows a model call of so many starts takes: a power of two."""
+    most = max(1, min(MOST_ROWS, LARGEST_BATCH // max(1, n)))
+    wanted = 1 << (max(1, starts) - 1).bit_length()
+    return min(wanted, 1 << (most.bit_length() - 1))
+
+
+@dataclass(frozen=True)
+class Intermediate:
+    """What a callback gets, the same for every method, without a further model call.
+
+    Parameters
+    ----------
+    x : array, list or dict of arrays
+        The iterate in the model's structure.
+    value, fun : float
+        The objective as written, and the number that is minimised.
+    violation : float
+        Largest violation of any constraint, a pure number.
+    nit, start, nfev : int
+        Iteration of this start, which start, and evaluations of the whole call so far.
+    """
+
+    x: Structure
+    value: float
+    fun: float
+    violation: float
+    nit: int
+    start: int
+    nfev: int
+
+
+class Recording(Task):
+    """A problem as a task: evaluations, counts, budget, history and the best feasible points.
+
+    All points and values are in the units of its problem: solvers get one of a problem in its own
+    units (`Problem.scaled`). History and callbacks speak in the user's. It never lets a limit pass:
+    `evaluate` and `iterate` raise `Stopped` when the budget is used up or the user stops the run.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is asked.
+    starts : int
+        How many starts the call has.
+    budget : Budget
+        Limits of the whole call.
+    callback : callable, optional
+        Called once an iteration with an `Intermediate`; StopIteration or a true value ends the run.
+    tolerance : float
+        Stationarity residual that counts as converged, a pure number.
+    progress : callable, optional
+        The same for a display, called first.
+    reserve : bool, default False
+        Whether two evaluations of each start are kept back for the points that it may return,
+        because the solver's own points may be off C by rounding.
+    padded_rows : int, optional
+        Rows of every model call: fewer are padded, more are split. One shape for the whole run
+        makes a row's last bits independent of how many others are live; by default the next power
+        of two, as far as memory allows.
+    """
+
+    problem: Problem
+
+    def __init__(
+        self,
+        problem: Problem,
+        starts: int,
+        *,
+        budget: Budget | None = None,
+        callback: Callable[[Intermediate], Any] | None = None,
+        tolerance: float = 1e-6,
+        progress: Callable[[Intermediate], Any] | None = None,
+        reserve: bool = False,
+        padded_rows: int | None = None,
+    ) -> None:
+        self.problem = problem
+        self.starts = starts
+        self.budget = budget or Budget()
+        self.callback = callback
+        self.progress = progress
+        self.tolerance = tolerance
+        self.history = History()
+        self.rows = 0
+        self.calls = 0
+        self._work = 0.0
+        self.padded_rows = padded_rows or padded(starts, problem.size)
+        self._shape_is_given = padded_rows is not None
+        self.notes: list[str] = []
+        self._incumbents = Incumbents(problem, starts)
+        self._returned: dict[int, tuple[Vector, Evaluation]] = {}
+        self.iterations = np.zeros(starts, dtype=int)
+        self.ended: dict[int, Termination] = {}
+        self._warm: dict[tuple[int, str], object] = {}
+        self._began = time.perf_counter()
+        self._reserved = 2 * starts if reserve else 0
+        self._limit = self._affordable(self.budget.evaluations)
+        self._scale = np.ones(starts)
+        #: Whether points are moved into the bounds that C states before they are evaluated.
+        self.keeps_bounds = True
+        self._lower, self._upper = problem.set.bounds()
+
+    # -- limits ----------------------------------------------------------------------------------
+
+    @property
+    @override
+    def seconds(self) -> float:
+        return time.perf_counter() - self._began
+
+    @property
+    @override
+    def seconds_left(self) -> float | None:
+        limit = self.budget.seconds
+        return None if limit is None else max(0.0, limit - self.seconds)
+
+    @property
+    @override
+    def remaining(self) -> int | None:
+        return None if self._limit is None else max(0, self._limit - self._spent)
+
+    @property
+    def _spent(self) -> int:
+        """Evaluations, and other work in units of them."""
+        return self.rows + int(self._work)
+
+    @override
+    def charge(self, work: float) -> None:
+        self._work += work
+        self._check_limits(0)
+
+    @override
+    def share(self, starts_left: int) -> int | None:
+        if self.budget.evaluations is not None:
+            left = self.budget.evaluations - self._reserved - self._spent
+            self._limit = self._spent + max(1, left // max(1, starts_left))
+        return self.remaining
+
+    @override
+    def carry(self, rows: int) -> int:
+        if not self._shape_is_given:
+            self.padded_rows = padded(rows, self.problem.size)
+        return self.padded_rows
+
+    def _affordable(self, evaluations: int | None) -> int | None:
+        return None if evaluations is None else max(1, evaluations - self._reserved)
+
+    # -- evaluations -----------------------------------------------------------------------------
+
+    @override
+    def evaluate(self, x: Rows, starts: Sequence[int] | Indices) -> Evaluation:
+        self._check_limits(len(x))
+        return self._evaluate(x, starts)
+
+    @property
+    @override
+    def overlaps(self) -> bool:
+        return self.problem.overlaps
+
+    @override
+    def begin(self, x: Rows, starts: Sequence[int] | Indices) -> Callable[[], Evaluation]:
+        self._check_limits(len(x))
+        x = self._within_bounds(x)
+        problem, missing = self.problem, self.padded_rows - len(x)
+        before = problem.oracle.calls
+        padding = np.broadcast_to(x[-1], (missing, x.shape[1]))
+        finish = problem.begin(np.concatenate([x, padding]))
+        self.rows += len(x)
+        self.calls += problem.oracle.calls - before
+        return lambda: self._measured(x, finish().first(len(x)), starts)
+
+    def _check_limits(self, rows: int) -> None:
+        if self._limit is not None and self._spent + rows > self._limit:
+            raise Stopped(Status.BUDGET)
+        if self.out_of_time:
+            raise Stopped(Status.BUDGET)
+
+    def _evaluate(self, x: Rows, starts: Sequence[int] | Indices) -> Evaluation:
+        x = self._within_bounds(x)
+        problem, size = self.problem, self.padded_rows
+        before = problem.oracle.calls
+        parts = [self._padded(x[first : first + size]) for first in range(0, len(x), size)]
+        found = parts[0] if len(parts) == 1 else Evaluation.concatenated(parts)
+        self.rows += len(x)
+        self.calls += problem.oracle.calls - before
+        return self._measured(x, found, starts)
+
+    def _within_bounds(self, x: Rows) -> Rows:
+        """Return the nearest points of the bounds: steps may leave them by rounding."""
+        if not self.keeps_bounds or ((x >= self._lower) & (x <= self._upper)).all():
+            return x
+        return np.clip(x, self._lower, self._upper)
+
+    def _measured(self, x: Rows, found: Evaluation, starts: Sequence[int] | Indices) -> Evaluation:
+        """Measure the violation at rows and keep what is best."""
+        problem = self.problem
+        inside = worst = problem.set.relative_violation(x)
+        if problem.constraints:
+            outside = problem.functional_violation(found.c)
+            worst = np.maximum(inside, outside)
+        kept = found.finite & (worst <= problem.feasibility_tolerance)
+        if problem.constraints:
+            kept &= problem.functionally_feasible(found.c, outside)
+        found.violation = worst
+        self._incumbents.keep(x, found, np.asarray(starts), kept, inside <= problem.set.tolerance)
+        return found
+
+    def _padded(self, x: Rows) -> Evaluation:
+        missing = self.padded_rows - len(x)
+        if not missing or not self.problem.oracle.batches:
+            return self.problem.evaluate(x)
+        padding = np.broadcast_to(x[-1], (missing, x.shape[1]))
+        return self.problem.evaluate(np.concatenate([x, padding])).first(len(x))
+
+    def differenced(self, x: Vector) -> Evaluation:
+        """Return the evaluation of a point with derivatives by differences, counted.
+
+        For functions without gradients: at most 2n + 1 evaluations, beyond any budget.
+        """
+        oracle = self.problem.oracle
+        calls, rows = oracle.calls, oracle.rows
+        found = self.problem.evaluate(x[np.newaxis], differences=True)
+        self.calls += oracle.calls - calls
+        self.rows += oracle.rows - rows
+        return found
+
+    @override
+    def hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
+        if self.remaining is not None and self.remaining < 1:
+            raise Stopped(Status.BUDGET)
+        oracle = self.problem.oracle
+        calls, rows = oracle.calls, oracle.rows
+        x = self._within_bounds(x[np.newaxis])[0]
+        product = self.problem.hessian_product(x, v, weights)
+        self.calls += oracle.calls - calls
+        self.rows += oracle.rows - rows
+        return product
+
+    @override
+    def best(self, start: int) -> Incumbent | None:
+        return self._incumbents.best[start]
+
+    def returned(self, start: int, last: Vector) -> tuple[Vector, Evaluation]:
+        """Return the point that a start gives back, on C, with an evaluation made there.
+
+        See `Incumbents.returned`.
+        """
+        if start not in self._returned:
+            self._returned[start] = self._incumbents.returned(
+                start,
+                last,
+                tolerance=self.tolerance,
+                converged=lambda: self._has_converged(start, last),
+                on_set=lambda x: self._on_set(x, start),
+            )
+        return self._returned[start]
+
+    def _has_converged(self, start: int, x: Vector) -> bool:
+        """Return whether a start converged to a point of C, and one evaluation is to be had."""
+        ended, limit = self.ended.get(start), self.budget.evaluations
+        if ended is None or ended.status is not Status.CONVERGED:
+            return False
+        inside = self.problem.set.relative_violation(x) <= self.problem.set.tolerance
+        return bool(inside) and (limit is None or self.rows < limit)
+
+    def _on_set(self, x: Vector, start: int) -> tuple[Vector, Evaluation]:
+        inside = self._within_bounds(self.problem.set.project(x)[np.newaxis])[0]
+        return inside, self._evaluate(inside[np.newaxis], [start])
+
+    @override
+    def project(self, x: Rows, starts: Sequence[int] | Indices, purpose: str = "step") -> Rows:
+        feasible = self.problem.set
+        size, smooth = self.problem.size, self.problem.smooth is not False
+        accurate = (purpose == "residual" and size <= ACCURATE_TESTS) or (
+            purpose == "step" and smooth and size <= ACCURATE_STEPS
+        )
+        if feasible.accuracy <= EXACT or accurate:
+            exact: Rows = feasible.project(x)
+            return exact
+        projected = np.empty_like(x)
+        for row, start in enumerate(starts):
+            key = int(start), purpose
+            projected[row], self._warm[key] = feasible.project_inexact(
+                x[row], min(INEXACT, self.tolerance), self._warm.get(key)
+            )
+        return projected
+
+    def end_runaway(self, start: int, x0: Vector) -> None:
+        """Call a start unbounded that its method left far away, if f falls on along its way.
+
+        Methods with steps of limited length get nowhere near the divergence limit. Along the ray
+        from x0 the feasible points that are ten times as far each time have to bring at least as
+        much, nearly, as those before.
+        """
+        ended, problem = self.ended[start], self.problem
+        if ended.status not in (Status.STALLED, Status.BUDGET) or problem.set.bounded:
+            return
+        scale = max(1.0, float(np.max(np.abs(x0), initial=0.0)))
+        way = ended.x - x0
+        length = float(np.max(np.abs(way), initial=0.0))
+        if length < FAR * scale:
+            return
+        values = []
+        for power in range(int(np.ceil(np.log10(DIVERGENCE * scale / length))) + 1):
+            point = problem.set.project(x0 + 10.0**power * way)
+            try:
+                found = self.evaluate(point[np.newaxis], [start])
+            except Stopped:
+                return
+            if not found.finite[0] or not problem.feasible(point[np.newaxis], found.c)[0]:
+                return
+            values.append(float(found.f[0]))
+        gains = -np.diff(values)
+        if gains.size > 1 and gains[0] > 0 and np.all(gains[1:] >= LASTING * gains[:-1]):
+            self.ended[start] = replace(ended, status=Status.UNBOUNDED, detail="")
+
+    @override
+    def iterate(self, start: int, x: Vector, f: float, violation: float | None = None) -> bool:
+        if self.iterations[start] == 0:
+            self._scale[start] = max(1.0, float(np.max(np.abs(x), initial=0.0)))
+        self.iterations[start] += 1
+        if violation is None:
+            violation = float(self.problem.set.relative_violation(x))
+        problem = self.problem
+        value = problem.value(f)
+        history = self.history
+        history.start.append(start)
+        history.nit.append(int(self.iterations[start]))
+        history.rows.append(self.rows)
+        history.seconds.append(self.seconds)
+        history.value.append(value)
+        history.violation.append(violation)
+        if not self.problem.set.bounded and (
+            float(np.max(np.abs(x), initial=0.0)) > DIVERGENCE * self._scale[start]
+        ):
+            self.end(start, x, Status.UNBOUNDED)
+            return False
+        for listener in (self.progress, self.callback):
+            if listener is None:
+                continue
+            try:
+                stop = listener(
+                    Intermediate(
+                        problem.layout.unflatten(problem.original(x)),
+                        value,
+                        problem.sign * value,
+                        violation,
+                        int(self.iterations[start]),
+                        start,
+                        self.rows,
+                    )
+                )
+            except StopIteration:
+                stop = True
+            if stop is True:
+                raise Stopped(Status.INTERRUPTED, "The callback ended the run.")
+        return True
+
+    @override
+    def iterate_rows(self, starts: Indices, x: Rows, found: Evaluation) -> np.ndarray:
+        whose, values = starts.tolist(), found.f.tolist()
+        heard = self.progress is not None or self.callback is not None
+        plain = self.problem.set.bounded and found.violation is not None and found.finite.all()
+        if heard or not plain:
+            return super().iterate_rows(starts, x, found)
+        assert found.violation is not None
+        history, written, count = self.history, self.problem.value, len(whose)
+        for start in whose:
+            self.iterations[start] += 1
+            history.nit.append(int(self.iterations[start]))
+        history.start.extend(whose)
+        history.rows.extend([self.rows] * count)
+        history.seconds.extend([self.seconds] * count)
+        history.value.extend([written(value) for value in values])
+        history.violation.extend(found.violation.tolist())
+        return np.ones(count, dtype=bool)

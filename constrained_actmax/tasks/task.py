@@ -1,0 +1,300 @@
+"""What a solver may touch: the question, its evaluations, and what there is left to spend."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+from typing_extensions import override
+
+from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.problem import Evaluation
+from constrained_actmax.result import Status, Termination
+from constrained_actmax.standard_form import FeasibleSet, StandardForm
+
+
+class Stopped(Exception):  # noqa: N818 - a signal, like StopIteration
+    """A limit was reached in the middle of a solver; carries the status."""
+
+    def __init__(self, status: Status, detail: str = "") -> None:
+        super().__init__(detail or status.sentence)
+        self.status = status
+        self.detail = detail
+
+
+class Incumbent(NamedTuple):
+    """The best feasible point of a start so far, and f there."""
+
+    x: Vector
+    f: float
+
+
+class Task(ABC):
+    r"""Minimise f(x) subject to :math:`x \in C` and :math:`l \le c(x) \le u`, from some starts.
+
+    All that a solver receives. One task may be another in other variables, with another function,
+    or seen by one start among many (`Wrapper`); a solver cannot tell, and
+    `constrained_actmax.conformance.check_task` holds that.
+
+    Attributes
+    ----------
+    problem : StandardForm
+        What is known before an evaluation.
+    tolerance : float
+        Stationarity residual that counts as converged, a pure number.
+    iterations : numpy.ndarray of int, shape (starts,)
+        Accepted iterates of each start.
+    ended : dict of int to Termination
+        How starts have ended.
+    notes : list of str
+        What the user should know.
+    padded_rows : int
+        How many rows a model call takes in any case.
+    """
+
+    problem: StandardForm
+    tolerance: float
+    iterations: np.ndarray
+    ended: dict[int, Termination]
+    notes: list[str]
+    padded_rows: int
+
+    # -- the question ------------------------------------------------------------------------------
+
+    @property
+    def size(self) -> int:
+        """Number n of variables."""
+        return self.problem.size
+
+    @property
+    def set(self) -> FeasibleSet:
+        """C."""
+        return self.problem.set
+
+    @property
+    def lower(self) -> Vector:
+        """l, (m,)."""
+        return self.problem.lower
+
+    @property
+    def upper(self) -> Vector:
+        """u, (m,)."""
+        return self.problem.upper
+
+    @property
+    def nonsmooth(self) -> bool:
+        """Whether f or c is known to have kinks."""
+        return self.problem.smooth is False
+
+    @property
+    def epsilon(self) -> float:
+        """Relative precision of f and c."""
+        return self.problem.epsilon
+
+    # -- what is left ------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def remaining(self) -> int | None:
+        """Evaluations that may still be asked for, or None without a limit."""
+
+    @property
+    @abstractmethod
+    def seconds(self) -> float:
+        """Wall-clock time since the call began."""
+
+    @property
+    @abstractmethod
+    def seconds_left(self) -> float | None:
+        """Wall-clock time that is left, >= 0, or None without a limit."""
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether there was a limit of seconds and it is used up."""
+        return self.seconds_left == 0.0
+
+    @abstractmethod
+    def charge(self, work: float) -> None:
+        """Count work that is no evaluation, in units of the price of one.
+
+        Such as a program's simplex iterations. It lowers `remaining` as evaluations do.
+
+        Raises
+        ------
+        Stopped
+            If the budget does not cover it.
+        """
+
+    def share(self, starts_left: int) -> int | None:
+        """Give the next start its equal share of a budget of this task's own; return what it is."""
+        return self.remaining
+
+    def carry(self, rows: int) -> int:
+        """Let model calls take so many rows, where they are this task's; return `padded_rows`."""
+        return self.padded_rows
+
+    @contextmanager
+    def tightened(self, factor: float) -> Iterator[None]:
+        """Ask for this share of the tolerance for a while."""
+        tolerance = self.tolerance
+        self.tolerance = factor * tolerance
+        try:
+            yield
+        finally:
+            self.tolerance = tolerance
+
+    # -- evaluations -------------------------------------------------------------------------------
+
+    @abstractmethod
+    def evaluate(self, x: Rows, starts: Sequence[int] | Indices) -> Evaluation:
+        """Evaluate rows x (B, n), row b on behalf of start ``starts[b]``, in one model call.
+
+        Raises
+        ------
+        Stopped
+            If the budget does not cover these rows.
+        """
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether `begin` comes back before the model has computed."""
+        return False
+
+    def begin(self, x: Rows, starts: Sequence[int] | Indices) -> Callable[[], Evaluation]:
+        """Begin `evaluate` and return a function that waits for its result, to be called once."""
+        found = self.evaluate(x, starts)
+        return lambda: found
+
+    @abstractmethod
+    def hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
+        """Return the product with v of the Hessian of f and c, weighted, at one point.
+
+        Raises
+        ------
+        Stopped
+            If the budget is used up.
+        """
+
+    @abstractmethod
+    def project(self, x: Rows, starts: Sequence[int] | Indices, purpose: str = "step") -> Rows:
+        """Project rows on C, row b on behalf of start ``starts[b]``.
+
+        On sets whose projection is iterative the answer may be inexact and warm-started with the
+        start's last one for the same purpose (Birgin, Martínez and Raydan 2003): it lies in C,
+        within about 1e-4 of the projection, at a part of the cost. The purpose "residual", a test
+        of convergence, is served accurately where cvxpy can go, and "step" where the problem is
+        smooth too; "length", a step of set length, never needs it.
+        """
+
+    def projector(self, start: int) -> Callable[..., Vector]:
+        """Return ``project(x, purpose="step")`` of flat points on behalf of one start."""
+
+        def project(x: Vector, purpose: str = "step") -> Vector:
+            point: Vector = self.project(x[np.newaxis], [start], purpose)[0]
+            return point
+
+        return project
+
+    # -- reports -----------------------------------------------------------------------------------
+
+    @abstractmethod
+    def iterate(self, start: int, x: Vector, f: float, violation: float | None = None) -> bool:
+        """Record one accepted iterate and call the user's callback; False if it has diverged.
+
+        Without a violation, that of C is measured here: there is no other for methods that take
+        sets alone.
+
+        Raises
+        ------
+        Stopped
+            If the callback ends the run.
+        """
+
+    def iterate_rows(self, starts: Indices, x: Rows, found: Evaluation) -> np.ndarray:
+        """Record the finite iterates of one round, row b on behalf of ``starts[b]``.
+
+        Returns
+        -------
+        numpy.ndarray of bool, shape (B,)
+            False where `iterate` returns it: rows that have diverged.
+
+        Raises
+        ------
+        Stopped
+            If the callback ends the run.
+        """
+        values = found.f.tolist()
+        going = [
+            not found.finite[row]
+            or self.iterate(start, x[row], values[row], found.violation_of(row))
+            for row, start in enumerate(starts.tolist())
+        ]
+        return np.array(going, dtype=bool)
+
+    def end(self, start: int, x: Vector, status: Status, detail: str = "") -> None:
+        """Say how one start ended; the first word counts."""
+        self.ended.setdefault(
+            start, Termination(x.copy(), status, int(self.iterations[start]), detail)
+        )
+
+    @abstractmethod
+    def best(self, start: int) -> Incumbent | None:
+        """Return the best feasible point of a start so far, and f there."""
+
+    def best_points(self, x0: Rows, starts: Indices) -> Rows:
+        """Return the best point of C of each start so far; the given one where there is none."""
+        rows = [self.best_or(start, x) for x, start in zip(x0, starts.tolist(), strict=True)]
+        return np.array(rows).reshape(x0.shape)
+
+    def best_or(self, start: int, x: Vector) -> Vector:
+        """Return the best feasible point of a start so far; the given one where there is none."""
+        best = self.best(start)
+        return x if best is None else best.x
+
+    def name_non_finite(self, x: Vector, found: Evaluation, row: int) -> str:
+        """Say what is not finite at a point, in the user's words."""
+        what = "value" if not np.isfinite(found.f[row]) else "gradient"
+        if what == "gradient" and np.isfinite(found.gradient[row]).all():
+            what = "constraint"
+        x = self.problem.original(x)
+        low, high = float(np.min(x, initial=np.inf)), float(np.max(x, initial=-np.inf))
+        return f"The {what} is not finite at a point with entries in [{low:g}, {high:g}]."
+
+
+class Wrapper(Task):
+    """A task that asks another; a subclass says what differs.
+
+    Parameters
+    ----------
+    inner : Task
+        The other.
+    problem : StandardForm
+        This one's own form.
+    """
+
+    def __init__(self, inner: Task, problem: StandardForm) -> None:
+        self.inner, self.problem = inner, problem
+        self.tolerance, self.padded_rows = inner.tolerance, inner.padded_rows
+        self.iterations, self.ended, self.notes = inner.iterations, inner.ended, inner.notes
+
+    @property
+    @override
+    def remaining(self) -> int | None:
+        return self.inner.remaining
+
+    @property
+    @override
+    def seconds(self) -> float:
+        return self.inner.seconds
+
+    @property
+    @override
+    def seconds_left(self) -> float | None:
+        return self.inner.seconds_left
+
+    @override
+    def charge(self, work: float) -> None:
+        self.inner.charge(work)

@@ -1,0 +1,179 @@
+"""Laws of the bounds: no feasible point exceeds them, by points, by enumeration, by programs."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.optimize
+from hypothesis import Phase, given, settings
+from sample_models import L, keras, shaken
+from sample_networks import networks
+
+import constrained_actmax as cax
+from constrained_actmax.certificates.allowed import ACCURATE, Allowed
+from constrained_actmax.certificates.branching import Search
+from constrained_actmax.certificates.linear_bounds import LinearBounds
+
+D = "float64"
+POINTS = 10_000
+DRAWN = (Phase.explicit, Phase.generate)  # a network takes seconds, so failures are not shrunk
+
+
+def dense(sizes: list[int], activation: str = "relu", seed: int = 0, dtype: str = D) -> Any:
+    layers: list[Any] = [keras.Input((sizes[0],), dtype=dtype)]
+    layers += [L.Dense(size, activation=activation, dtype=dtype) for size in sizes[1:]]
+    return shaken(keras.Sequential([*layers, L.Dense(2, dtype=dtype)]), seed)
+
+
+def exact_maximum(structure: Any, lower: np.ndarray, upper: np.ndarray) -> float:
+    """The largest value over a box: one linear program for each signature."""
+    best = -np.inf
+    sizes = [one.size for one in structure.nonlinearities]
+    for bits in itertools.product([0, 1], repeat=sum(sizes)):
+        split = np.split(np.array(bits, dtype=np.int8), np.cumsum(sizes)[:-1])
+        signature = tuple(one[np.newaxis] for one in split)
+        rows, most = [], []
+        for k, step in enumerate(structure.nonlinearities):
+            E, e = step.sides(signature[k][0])
+            slopes, offsets = structure.affine(signature, structure.parts[k], E.toarray())
+            rows.append(-slopes[0])
+            most.append(offsets[0] + e)
+        g, t = structure.affine(signature, structure.outputs["functions"])
+        bounds = list(zip(lower, upper, strict=True))
+        A, b = np.vstack(rows), np.concatenate(most)
+        found = scipy.optimize.linprog(-g[0, 0], A, b, bounds=bounds)
+        if found.status == 0:
+            best = max(best, float(t[0, 0] - found.fun))
+    return best
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("sizes", [[2, 5], [2, 4, 4], [3, 3, 3, 3]])
+def test_branch_and_bound_finds_the_maximum_over_all_signatures(
+    sizes: list[int], seed: int
+) -> None:
+    problem = cax.Problem(dense(sizes, seed=seed), cax.Output(0), [cax.Box(-1, 1)])
+    structure = problem.user_oracle.structure()
+    exact = exact_maximum(structure, -np.ones(sizes[0]), np.ones(sizes[0]))
+    found = cax.certify(problem, rtol=1e-2)
+    assert found.proven
+    assert found.rigour == "rigorous"
+    assert found.dual_bound >= exact - 1e-9
+    assert found.best_value == pytest.approx(exact, abs=1e-2 * problem.scales.range)
+
+
+SETS: dict[str, list[Any]] = {
+    "box": [cax.Box(-1, 1)],
+    "l1": [cax.Box(-1, 1), cax.L1Ball(1.2)],
+    "l2": [cax.Box(-0.5, 1), cax.L2Ball(0.8, center=[0.2, -0.1, 0.3, 0.0, 0.1])],
+    "rows": [cax.Box(-1, 1), cax.Linear([[1, 1, 1, 1, 1], [1, -2, 0, 1, 0]], -0.5, 0.5)],
+    "l1 and l2": [cax.Box(-1, 1), cax.L1Ball(1.2), cax.L2Ball(0.7)],
+    "a program": [cax.Box(-1, 1), cax.Monotone()],
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("sense", ["maximize", "minimize"])
+def test_no_allowed_point_exceeds_the_bound(name: str, sense: Any) -> None:
+    problem = cax.Problem(dense([5, 8, 8]), cax.Output(0), SETS[name], sense=sense)
+    x = problem.set.project(np.random.default_rng(1).uniform(-1, 1, (POINTS, 5)))
+    values = problem.sign * problem.user_oracle.structure().values(x)["functions"][:, 0]
+    result = cax.solve(problem, seed=0)
+    for method in ("linear-bounds", "branch-and-bound"):
+        budget = cax.Budget(evaluations=2000)
+        found = cax.certify(problem, result, method=method, budget=budget)
+        assert problem.sign * found.dual_bound <= values.min()
+        assert problem.sign * found.dual_bound <= result.fun + 1e-9
+        assert result.certificate is found
+
+
+@pytest.mark.parametrize("name", ["l1", "l2", "rows", "l1 and l2"])
+def test_the_largest_linear_function_by_duality_is_the_program_s(name: str) -> None:
+    problem = cax.Problem(dense([5, 4]), cax.Output(0), SETS[name])
+    allowed = Allowed.of(problem)
+    assert allowed.complete
+    g = np.random.default_rng(0).standard_normal((40, 5))
+    box = (np.broadcast_to(bound, g.shape) for bound in (allowed.lower, allowed.upper))
+    worth = np.full(len(g), -np.inf)
+    found, _ = allowed.maximum(g, *box, effort=ACCURATE, worth=worth)
+    x = problem.set.linear_maximizer(g)
+    true = np.einsum("bn,bn->b", g, x)
+    assert (found >= true - 1e-7).all()
+    # Two balls together: their multipliers are found in turns, which may stop short.
+    short = 0.15 if name == "l1 and l2" else 1e-6
+    assert (found <= true + short * np.abs(true)).all()
+
+
+@given(model=networks())
+@settings(max_examples=12, deadline=None, phases=DRAWN)
+def test_bounds_of_networks_of_every_kind_hold(model: Any) -> None:
+    oracle = cax.Oracle(model, cax.Logit(0))
+    structure = oracle.structure()
+    problem = cax.Problem(oracle, None, [cax.Box(-1, 1)])
+    bounds = LinearBounds(structure, structure.outputs["functions"], Allowed.of(problem))
+    rng = np.random.default_rng(0)
+    centre = rng.uniform(-1, 1, (6, oracle.size))
+    radius = np.array([1.0, 0.5, 0.1, 0.01, 1e-6, 0.0])[:, np.newaxis]
+    lower, upper = np.maximum(centre - radius, -1.0), np.minimum(centre + radius, 1.0)
+    both = bounds.bound(lower, upper, np.array([[1.0], [-1.0]]))
+    least, most = bounds.slopes(both.intervals, np.ones(1))
+    for box in range(len(lower)):
+        x = rng.uniform(lower[box], upper[box], (500, oracle.size))
+        z, outputs = structure.evaluate(x)
+        f = outputs["functions"][:, 0]
+        scale = 1e-12 * (1.0 + np.abs(f).max())
+        assert f.max() <= both.upper[box, 0] + scale
+        assert -f.min() <= both.upper[box, 1] + scale
+        for (low, high), values in zip(both.intervals, z, strict=True):
+            size = 1e-12 * (1.0 + np.abs(values).max())
+            assert (values >= low[box] - size).all()
+            assert (values <= high[box] + size).all()
+        signature = structure.signature(x[:50])
+        g = structure.affine(signature, structure.outputs["functions"])[0][:, 0]
+        size = 1e-9 * (1.0 + np.abs(g).max())
+        assert (g >= least[box] - size).all()
+        assert (g <= most[box] + size).all()
+        top = (both.slopes[box] @ x.T) + both.offsets[box][:, np.newaxis]
+        assert (top >= np.stack([f, -f]) - scale).all()
+
+
+def test_single_precision_is_certified_as_its_float64_network() -> None:
+    single = cax.Problem(dense([3, 8], dtype="float32"), cax.Output(0), [cax.Box(-1, 1)])
+    found = cax.certify(single)
+    assert found.proven
+    assert 0.0 < found.difference < 1e-5
+    deployed = single.user_oracle.value(found.x)
+    assert deployed == pytest.approx(found.best_value, rel=1e-5)
+
+
+def test_bounds_on_outputs_are_used_and_infeasibility_is_proven() -> None:
+    model = dense([2, 6, 6], "tanh", seed=3)
+    box = cax.Box(-1, 1)
+    x = np.random.default_rng(0).uniform(-1, 1, (POINTS, 2))
+    values = cax.Oracle(model, cax.Output(0)).source.run(x)
+    y = next(iter(values.values()))
+    bound = float(np.quantile(y[:, 1], 0.3))
+    problem = cax.Problem(model, cax.Output(0), [box, cax.Output(1) <= bound])
+    found = cax.certify(problem, rtol=1e-3)
+    best = y[y[:, 1] <= bound, 0].max()
+    assert found.proven
+    assert found.dual_bound >= best
+    assert found.dual_bound <= best + 0.05 * np.ptp(y[:, 0])
+    most = cax.certify(cax.Problem(model, cax.Output(1), [box])).dual_bound
+    beyond = cax.Problem(model, cax.Output(0), [box, cax.Output(1) >= most + 0.01])
+    found = cax.certify(beyond)
+    assert found.infeasible
+    assert found.proven
+    assert str(found).startswith("No allowed input satisfies the bounds on outputs: proven;")
+
+
+def test_a_wrong_bound_is_a_fault_and_not_a_result() -> None:
+    problem = cax.Problem(dense([2, 6]), cax.Output(0), [cax.Box(-1, 1)])
+    search = Search(problem, rtol=1e-4)
+    search.begin(np.zeros((0, 2)))
+    search.state.best_value += 10.0 * search.range  # as a bound that is too small would look
+    with pytest.raises(cax.BoundError, match="the bound is wrong"):
+        search.step()

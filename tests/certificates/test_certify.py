@@ -1,0 +1,117 @@
+"""What users see of a certificate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sample_models import dense
+
+import constrained_actmax as cax
+
+
+def problem(*sets: Any, activation: str = "tanh") -> cax.Problem:
+    return cax.Problem(dense(activation, head=None), cax.Output(1), list(sets) or [cax.Box(0, 1)])
+
+
+def test_the_sentence_says_bound_value_gap_method_and_rigour() -> None:
+    asked = problem()
+    result = cax.solve(asked, seed=0)
+    found = cax.certify(asked, result)
+    assert found.proven
+    assert found.gap <= 1e-4 * asked.scales.range
+    text = str(found)
+    for part in ("No allowed input exceeds", "the best found is", "branch and bound", "rigorous"):
+        assert part in text
+    assert text in str(result)
+    loose = cax.certify(asked, method="linear-bounds")
+    assert not loose.proven
+    assert "not proven to be the optimum; linear bounds, 1 box" in str(loose)
+
+
+def test_the_printed_bound_is_no_smaller_than_the_bound() -> None:
+    for sense in ("maximize", "minimize"):
+        asked = cax.Problem(dense("tanh", head=None), cax.Output(1), [cax.Box(0, 1)], sense=sense)
+        found = cax.certify(asked)
+        printed = float(str(found).split(";")[0].split()[-1])
+        assert asked.sign * printed <= asked.sign * found.dual_bound
+
+
+def test_it_is_saved_with_the_result(tmp_path: Path) -> None:
+    asked = problem()
+    result = cax.solve(asked, seed=0)
+    cax.certify(asked, result)
+    loaded = cax.load_result(result.save(tmp_path)).certificate
+    assert loaded is not None
+    assert result.certificate is not None
+    assert str(loaded) == str(result.certificate)
+    np.testing.assert_array_equal(loaded.x, result.certificate.x)
+
+
+def test_the_same_seed_gives_the_same_certificate() -> None:
+    first, second = (cax.certify(problem(activation="relu"), seed=4) for _ in range(2))
+    assert (first.dual_bound, first.best_value, first.nodes) == (
+        second.dual_bound,
+        second.best_value,
+        second.nodes,
+    )
+
+
+def test_callbacks_and_interruptions_keep_both_bounds() -> None:
+    asked = problem(activation="relu")
+    seen: list[cax.Certificate] = []
+
+    def stop(certificate: cax.Certificate) -> bool:
+        seen.append(certificate)
+        return len(seen) == 3
+
+    found = cax.certify(asked, rtol=0.0, callback=stop)
+    assert len(seen) == 3
+    assert seen[0].dual_bound >= seen[1].dual_bound >= found.dual_bound >= found.best_value
+
+    def interrupt(_: cax.Certificate) -> None:
+        raise KeyboardInterrupt
+
+    found = cax.certify(asked, rtol=0.0, callback=interrupt)
+    assert found.best_value <= found.dual_bound < np.inf
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: problem(cax.L2Ball(1.0), cax.Box(lower=0)), None),
+        (lambda: problem(cax.Box(lower=0)), "has no finite bounds in Box"),
+        (
+            lambda: cax.Problem(
+                cax.FunctionOracle(lambda x: (x @ x, 2 * x), (2,)), None, [cax.Box(0, 1)]
+            ),
+            "bounds need a Keras or TensorFlow model",
+        ),
+    ],
+)
+def test_what_cannot_be_bounded_is_refused_by_name(make: Any, words: str | None) -> None:
+    if words is None:
+        assert cax.certify(make(), method="linear-bounds").dual_bound < np.inf
+        return
+    with pytest.raises(cax.RefusedError, match=words):
+        cax.certify(make())
+
+
+def test_bad_arguments_say_what_is_expected() -> None:
+    asked = problem()
+    for options, words in [
+        ({"method": "branching-and-bound"}, "Did you mean 'branch-and-bound'"),
+        ({"rtol": -1.0}, "rtol must be a number >= 0"),
+        ({"result": 3}, "result must be a Result of the same problem"),
+    ]:
+        with pytest.raises(cax.SpecificationError, match=words):
+            cax.certify(asked, **options)  # type: ignore[arg-type]
+
+
+def test_a_function_recognised_by_its_values_is_numerical() -> None:
+    found = cax.certify(problem(activation="silu"))
+    assert found.proven
+    assert found.rigour == "numerical"
+    assert "was recognised as silu by its values" in found.doubts[0]

@@ -1,0 +1,113 @@
+"""Every line lies on its side of its function on the whole interval."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from constrained_actmax.certificates import relaxations
+from constrained_actmax.structure.nonlinearities import CURVES, Curve, Pieces, Windows
+
+FINE = 2001
+KINDS = [kind for kind in sorted(CURVES) if relaxations.shape_of(kind, 1.0) is not None]
+PIECES = {
+    "relu": ([0.0], [0.0, 1.0], [0.0, 0.0]),
+    "leaky": ([0.0], [0.2, 1.0], [0.0, 0.0]),
+    "concave": ([0.5], [1.0, -0.3], [0.0, 0.65]),
+    "abs": ([0.0], [-1.0, 1.0], [0.0, 0.0]),
+    "clip": ([0.0, 6.0], [0.0, 1.0, 0.0], [0.0, 0.0, 6.0]),
+}
+ends = st.floats(-30.0, 30.0)
+widths = st.one_of(st.just(0.0), st.floats(1e-9, 1e-3), st.floats(1e-3, 40.0))
+
+
+def piecewise(name: str) -> Pieces:
+    kinks, slopes, offsets = (np.array(one)[:, np.newaxis] for one in PIECES[name])
+    return Pieces(name, name, 1, 1, kinks, slopes, offsets)
+
+
+def holds(step: Pieces | Curve, low: float, width: float) -> None:
+    lower, upper = np.array([[low]]), np.array([[low + width]])
+    z = np.linspace(lower[0, 0], upper[0, 0], FINE)
+    values = step.values(z[:, np.newaxis])[:, 0]
+    lines = relaxations.lines(step, lower, upper)
+    above = lines.upper_slope[0, 0] * z + lines.upper_offset[0, 0]
+    below = lines.lower_slope[0, 0] * z + lines.lower_offset[0, 0]
+    # The line and the function are themselves rounded where they are compared.
+    size = 1.0 + np.abs(values) + np.abs(z) * (1.0 + np.abs(lines.upper_slope[0, 0]))
+    rounding = 8 * np.finfo(float).eps * size
+    assert (above >= values - rounding).all()
+    assert (below <= values + rounding).all()
+    least, most = relaxations.interval(step, lower, upper)
+    assert least[0, 0] <= values.min()
+    assert values.max() <= most[0, 0]
+    least, most = relaxations.slope_interval(step, lower, upper)
+    slopes = np.diff(values) / np.diff(z) if width > 1e-3 else np.zeros(0)
+    assert (slopes >= least[0, 0] - 1e-9).all()
+    assert (slopes <= most[0, 0] + 1e-9).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(
+    low=ends,
+    width=widths,
+    scale=st.sampled_from([1.0, -2.5, 1e-3]),
+    inner=st.sampled_from([1.0, 1.7]),
+)
+@settings(max_examples=60, deadline=None)
+def test_lines_of_curves_hold(
+    kind: str, low: float, width: float, scale: float, inner: float
+) -> None:
+    alpha = 0.044715 if kind == "gelu_tanh" else 0.7
+    if kind in ("exp", "expm1", "square"):
+        low, width = low / 10.0, width / 10.0
+    holds(Curve("layer", kind, 1, 1, scale, inner, alpha), low, width)
+
+
+@pytest.mark.parametrize("name", PIECES)
+@given(low=ends, width=widths)
+@settings(max_examples=60, deadline=None)
+def test_lines_of_pieces_hold(name: str, low: float, width: float) -> None:
+    holds(piecewise(name), low, width)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lines_are_nearly_as_low_as_the_concave_envelope(kind: str) -> None:
+    """At the middle of each interval, by the convex hull of a fine grid."""
+    step = Curve("layer", kind, 1, 1, 1.0, 1.0, 0.044715 if kind == "gelu_tanh" else 1.0)
+    for low, high in [(-6.0, 4.0), (-1.0, 3.0), (-5.0, -0.5), (0.2, 2.0), (-0.4, 0.5)]:
+        z = np.linspace(low, high, 401)
+        values = step.values(z[:, np.newaxis])[:, 0]
+        at = np.flatnonzero(z <= 0.5 * (low + high))[-1]
+        left, right = np.arange(at + 1), np.arange(at, len(z))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            share = (z[at] - z[left][:, None]) / (z[right][None] - z[left][:, None])
+            joined = values[left][:, None] * (1 - share) + values[right][None] * share
+        envelope = np.nanmax(joined)
+        found = relaxations.lines(step, np.array([[low]]), np.array([[high]]))
+        height = found.upper_slope[0, 0] * z[at] + found.upper_offset[0, 0]
+        spread = values.max() - values.min()
+        assert envelope - 1e-12 <= height <= envelope + 0.02 * spread
+
+
+@given(
+    low=st.lists(st.floats(-5, 5), min_size=4, max_size=4),
+    width=st.lists(st.floats(0, 5), min_size=4, max_size=4),
+    sign=st.sampled_from([1, -1]),
+)
+@settings(max_examples=100, deadline=None)
+def test_bounds_of_the_largest_entry_hold(low: list[float], width: list[float], sign: int) -> None:
+    members = np.array([[0, 1, 2], [3, 1, -1]])
+    step = Windows("pool", "max", 4, 2, members, sign)
+    lower, upper = np.array([low]), np.array([low]) + np.array([width])
+    found = relaxations.window_lines(step, lower, upper)
+    z = lower + np.random.default_rng(0).uniform(size=(500, 4)) * (upper - lower)
+    z = np.vstack([z, lower, upper])
+    h = sign * step.values(z)
+    entries = np.where(members >= 0, sign * z[:, members], 0.0)
+    above = (found.upper_slope * entries).sum(axis=-1) + found.upper_offset
+    below = np.take_along_axis(entries, np.broadcast_to(found.lower_entry, h.shape)[..., None], -1)
+    assert (above >= h - 1e-14).all()
+    assert (below[..., 0] <= h).all()
