@@ -26,7 +26,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "certifying": ("certify",),
     "maximization": ("Check", "check", "maximize", "minimize", "solve"),
     "problem": ("Evaluation", "Problem"),
-    "run": ("Intermediate",),
+    "tasks.recording": ("Intermediate",),
     "result": (
         "Budget",
         "Failure",

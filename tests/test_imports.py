@@ -32,6 +32,7 @@ RANKS = [
     {"constraints", "objectives", "oracles", "structure"},
     {"sets"},
     {
+        "callbacks",
         "conformance",
         "draws",
         "optimality",
