@@ -99,6 +99,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "solvers": (
         "Annealed",
         "AugmentedLagrangian",
+        "Chain",
         "ConvergeAndSearch",
         "FISTA",
         "FrankWolfe",

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -106,7 +107,8 @@ class Budget:
             raise SpecificationError(
                 f"Budget: evaluations must be an integer >= 1, got {self.evaluations!r}."
             )
-        if self.seconds is not None and not float(self.seconds) > 0:
+        seconds = self.seconds
+        if seconds is not None and not (isinstance(seconds, Real) and float(seconds) > 0):
             raise SpecificationError(f"Budget: seconds must be > 0, got {self.seconds!r}.")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
-from constrained_actmax.layout import Layout, Rows
+from constrained_actmax.layout import Layout, Rows, number, real
 from constrained_actmax.oracles.base import BaseOracle
 
 
@@ -80,15 +80,15 @@ class FunctionOracle(BaseOracle):
             answer = self._function(point.reshape(shape).copy())
             if not isinstance(answer, tuple | list) or len(answer) != 2:
                 raise SpecificationError(
-                    "FunctionOracle: the function must return (value, gradient), "
+                    f"{self.name}: the function must return (value, gradient), "
                     f"got {type(answer).__name__}."
                 )
             value, gradient = answer
-            slope = np.asarray(gradient, dtype=np.float64)
+            slope = real(gradient, self.name, f"a gradient of shape {shape}")
             if slope.size != self.size:
                 raise SpecificationError(
-                    f"FunctionOracle: the gradient must have shape {shape}, got {slope.shape}."
+                    f"{self.name}: expected a gradient of shape {shape}, got shape {slope.shape}."
                 )
-            values[row, 0] = float(value)
+            values[row, 0] = number(value, self.name)
             jacobian[row, 0] = slope.ravel()
         return values, jacobian

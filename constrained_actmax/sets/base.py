@@ -584,7 +584,10 @@ def jsonable(value: Any) -> Any:
         return [jsonable(one) for one in value]
     if isinstance(value, dict):
         return {str(key): jsonable(one) for key, one in value.items()}
-    return value
+    if value is None or isinstance(value, str | int | float):
+        return value
+    array = np.asarray(value)  # a tensor, for one
+    return jsonable(array.tolist()) if array.dtype.kind in "fiub" else value
 
 
 def checked_number(value: Any, name: str, who: str, *, minimum: float | None = None) -> float:
