@@ -583,20 +583,12 @@ def _result(
     if any(one.status is Status.INTERRUPTED for one, _ in measured):
         status = Status.INTERRUPTED if chosen.feasible else status
         message = status.sentence
-    violations = [
-        (str(member), float(member.violation(chosen.x))) for member in problem.set.members
-    ]
-    tolerances: list[float | None] = [None] * len(violations)
-    violations.extend(_functional_violations(problem, found.c[0]))
-    tolerances.extend(problem.tolerances)
     return Result(
         x=problem.layout.unflatten(chosen.x),
         batch=problem.user_oracle.batch(chosen.x),
         value=chosen.value,
         fun=problem.sign * chosen.value,
         feasible=chosen.feasible,
-        violations=violations,
-        tolerances=tolerances,
         maxcv=chosen.violation,
         optimality=optimality,
         status=status,
@@ -719,14 +711,6 @@ def _saturates(problem: Problem) -> bool:
     """Whether the objective is bounded on both sides, as a probability is."""
     bounded = getattr(problem.user_oracle, "bounded", ())
     return bool(bounded and bounded[0].above and bounded[0].below)
-
-
-def _functional_violations(problem: Problem, c: Vector) -> list[tuple[str, float]]:
-    """Return each functional constraint with its largest violation, in the user's units."""
-    return [
-        (one.description, float(np.max(one.violation(c[np.newaxis, one.rows]), initial=0.0)))
-        for one in problem.imposed
-    ]
 
 
 @cache

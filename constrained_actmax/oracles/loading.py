@@ -10,7 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from constrained_actmax.errors import BackendError, ModelError, SpecificationError, suggest
+from constrained_actmax.errors import (
+    BackendError,
+    ModelError,
+    SpecificationError,
+    suggest,
+)
 
 SUFFIXES = (".keras", ".h5", ".hdf5")
 HDF5 = b"\x89HDF\r\n\x1a\n"
