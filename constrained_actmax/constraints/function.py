@@ -66,7 +66,10 @@ class Function:
                 f"Function: function must be callable, got {type(function).__name__}."
             )
         if jacobian is None and cls is Function:
-            return Between(lower, Values(function, name), upper, margin=margin, tolerance=tolerance)
+            values = Values(function, name)
+            return Between(
+                lower, values, upper, margin=margin, tolerance=tolerance, name=str(values)
+            )
         return super().__new__(cls)
 
     def __init__(
@@ -97,7 +100,7 @@ class Function:
         self.keep_feasible: Any = False
 
     @staticmethod
-    def from_scipy(constraint: Any) -> Function | None:
+    def from_scipy(constraint: Any, *, name: str | None = None) -> Function | None:
         """Return one of SciPy's nonlinear constraints as a Function; None for anything else.
 
         Parameters
@@ -107,6 +110,8 @@ class Function:
             differences within the bounds (forward, or central for "3-point"), n or 2n calls a
             point; `finite_diff_rel_step` sets their relative step. `keep_feasible` asks for
             iterates that keep the inequalities, which trust-constr gives.
+        name : str, optional
+            What results call it; by default the dict's "name", else the function's name.
         """
         from scipy.optimize import NonlinearConstraint
 
@@ -117,12 +122,12 @@ class Function:
                 constraint.lb,
                 constraint.ub,
                 _derivative(constraint.fun, constraint.jac, relative),
-                _name(constraint.fun),
+                name or _name(constraint.fun),
             )
             function.keep_feasible = constraint.keep_feasible
             return function
         if isinstance(constraint, Mapping):
-            return _from_dict(constraint)
+            return _from_dict(constraint, name)
         return None
 
     def bind(
@@ -267,7 +272,7 @@ def _name(function: Any) -> str:
     return str(getattr(function, "__name__", "function"))
 
 
-def _from_dict(constraint: Mapping[str, Any]) -> Function:
+def _from_dict(constraint: Mapping[str, Any], name: str | None) -> Function:
     kind = str(constraint.get("type", "")).lower()
     if kind not in ("eq", "ineq") or not callable(constraint.get("fun")):
         raise SpecificationError(
@@ -286,7 +291,9 @@ def _from_dict(constraint: Mapping[str, Any]) -> Function:
 
     upper = 0.0 if kind == "eq" else None
     slopes = _derivative(value, derivative if callable(jacobian) else jacobian)
-    return _FlatFunction(value, 0.0, upper, slopes, _name(function))
+    return _FlatFunction(
+        value, 0.0, upper, slopes, name or constraint.get("name") or _name(function)
+    )
 
 
 def _arguments(given: Any) -> tuple[Any, ...]:

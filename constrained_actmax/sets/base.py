@@ -50,6 +50,8 @@ class ConvexSet(ABC):
         Name of the input that the set speaks of; needed where the model has several.
     where : array of bool, str, or sequence of str or int, optional
         The entries that the set speaks of: a mask, feature names, or flat positions.
+    name : str, optional
+        What results call it: ``result.constraints[name]``.
 
     Notes
     -----
@@ -63,6 +65,7 @@ class ConvexSet(ABC):
 
     on: str | None = field(default=None, kw_only=True)
     where: Any = field(default=None, kw_only=True, repr=False)
+    name: str | None = field(default=None, kw_only=True, repr=False)
     _region: Region | None = field(default=None, init=False, repr=False)
     _as_written: str | None = field(default=None, init=False, repr=False)
 
