@@ -10,7 +10,12 @@ from constrained_actmax.errors import SpecificationError, suggest
 from constrained_actmax.layout import Structure
 from constrained_actmax.measuring import measured_result, of_steps, stationarity_tolerance
 from constrained_actmax.oracles.base import BaseOracle
-from constrained_actmax.problem import MODEL_OPTIONS, Problem, require_problem
+from constrained_actmax.problem import (
+    MODEL_OPTIONS,
+    Problem,
+    refuse_plain_function,
+    require_problem,
+)
 from constrained_actmax.progress import Line
 from constrained_actmax.result import Budget, Failure, Result, Status
 from constrained_actmax.scales import probed
@@ -23,6 +28,10 @@ from constrained_actmax.tasks.recording import Recording
 
 if TYPE_CHECKING:
     from constrained_actmax.objectives.base import Objective
+
+
+#: What SciPy's `minimize` takes beside a function, and here the function's oracle.
+OF_THE_FUNCTION = ("jac", "hess", "args")
 
 
 class Options(TypedDict, total=False):
@@ -292,6 +301,11 @@ def _answer(
 ) -> Result | list[Result | Failure]:
     """Build the problem and solve it, or those of several objectives."""
     for name in model_options:
+        if name in OF_THE_FUNCTION:
+            raise SpecificationError(
+                f"{sense}: {name}= belongs to the function; write "
+                f"FunctionOracle(function, shape, {name}=...) in the place of the model."
+            )
         if name not in MODEL_OPTIONS:
             known = ["objective", "constraints", *building, *solving, *MODEL_OPTIONS]
             raise SpecificationError(f"{sense}: no option {name!r}. {suggest(name, known, 20)}")
@@ -314,6 +328,7 @@ def _each(
     from constrained_actmax.oracles.oracle import Oracle
     from constrained_actmax.sweeps import solve_many
 
+    refuse_plain_function(model, building)
     if not objectives:
         raise SpecificationError(f"{sense}: the list of objectives is empty.")
     common = dict(solving)
