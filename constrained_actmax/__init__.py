@@ -101,6 +101,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "sweeps": ("solve_many", "sweep"),
     "solvers": (
+        "ActiveSignature",
         "Annealed",
         "AugmentedLagrangian",
         "Chain",
@@ -112,6 +113,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "PQN",
         "SLSQP",
         "SPG",
+        "SearchAndFinish",
         "Solver",
         "TNC",
         "TrustConstr",
