@@ -59,6 +59,8 @@ class Scales:
         Entries to which nothing gives a size: they count as 1.
     evaluations : int
         Probes that were evaluated; they are no part of ``nfev`` and of no budget.
+    finite : bool
+        Whether all functions were finite at all probes.
     dependent : numpy.ndarray of bool, shape (m,)
         Equalities that others say already: at every probe their gradient is a combination of those
         before, up to the noise of derivatives. Methods leave them out; answers are judged by them.
@@ -76,6 +78,7 @@ class Scales:
     evaluations: int
     dependent: np.ndarray
     best: tuple[Vector, Evaluation] | None = field(default=None, repr=False)
+    finite: bool = True
 
     def describe_columns(self) -> str:
         """Return the sizes of the entries in a few words."""
@@ -134,6 +137,7 @@ def measured_scales(problem: Problem, *, probing: bool = True) -> Scales:
         unsized,
         len(points),
         _dependent(problem, found.jacobian[finite] * columns),
+        finite=bool(finite.all()),
     )
     problem.scales = scales  # what a violation is measured in
     if not finite.any():
