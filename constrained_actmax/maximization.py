@@ -619,18 +619,21 @@ def _measured(
 ) -> tuple[Start, Optimality]:
     """Measure the best point of one start again, projected on C once more."""
     y, found = run.returned(start, ended.x)
+    feasible = bool(found.finite[0])
     if not problem.oracle.differentiable:
-        found = run.differenced(y)
+        # What the search saw there counts, also where the function has failed since.
+        near = run.differenced(y)
+        found = replace(found, gradient=near.gradient, jacobian=near.jacobian, finite=near.finite)
     x = run.problem.original(y)
     found = run.problem.unscaled(found)
     optimality = measure(problem, x, found, gap=gap)
-    feasible = bool(problem.feasible(x[np.newaxis], found.c)[0]) and bool(found.finite[0])
+    feasible &= bool(problem.feasible(x[np.newaxis], found.c)[0])
     status, detail = ended.status, ended.detail
     if status is Status.INFEASIBLE and feasible:  # the search ended outside, and had been inside
         status = Status.STALLED
     slack = max(run.problem.feasibility_tolerance, run.tolerance)
     missed = []
-    if optimality.stationarity > run.tolerance:
+    if not optimality.stationarity <= run.tolerance:  # NaN where a difference is not finite
         missed.append(f"residual {optimality.stationarity:.2g} > tol {run.tolerance:.2g}")
     if optimality.complementarity > slack:
         missed.append(f"complementarity {optimality.complementarity:.2g} > {slack:.2g}")
