@@ -276,7 +276,7 @@ def _dependent(problem: Problem, jacobian: np.ndarray) -> np.ndarray:
     """
     found = np.zeros(problem.constraints, dtype=bool)
     equal = np.flatnonzero(problem.lower == problem.upper)
-    if not equal.size or not len(jacobian):
+    if not equal.size or not len(jacobian) or not problem.oracle.differentiable:
         return found
     lengths = np.linalg.norm(jacobian, axis=2, keepdims=True)
     rows = jacobian / np.where(lengths > 0.0, lengths, 1.0)

@@ -84,6 +84,24 @@ def test_the_best_point_outlives_a_function_that_turns_nan_for_good(
     assert np.isfinite(result.value)
 
 
+@pytest.mark.parametrize("kind", ["ineq", "eq"])
+def test_a_constraint_is_called_once_for_each_evaluation(kind: str) -> None:
+    calls = []
+
+    def on_sphere(x: np.ndarray) -> float:
+        calls.append(1)
+        return 1.0 - float(x @ x)
+
+    oracle = cax.Oracle(lambda x: float(x.sum()), differentiable=False, input_shape=5)
+    limit = {"type": kind, "fun": on_sphere}
+    result = cax.maximize(oracle, constraints=[cax.Box(-2, 2), limit], x0=np.full(5, 0.2))
+    assert result.value == pytest.approx(np.sqrt(5), abs=1e-5)
+    assert result.feasible
+    # Each evaluation, the probes, one to count the values, and central differences at the end.
+    probes = result.settings["scales"]["evaluations"]
+    assert len(calls) <= result.nfev + probes + 1 + 2 * 5
+
+
 def test_starts_run_one_after_another() -> None:
     result = cax.solve(question(), starts=3, seed=1)
     assert len(result.starts) == 3
