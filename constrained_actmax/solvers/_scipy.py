@@ -31,12 +31,13 @@ MEMORY_LIMIT = 2 * 2**30
 
 @dataclass
 class Progress:
-    """The last iterate of a start, and how many of them brought nothing."""
+    """The last iterate of a start, how many of them brought nothing, and how many there were."""
 
     y: Vector | None = None
     f: float = np.inf
     violation: float = np.inf
     since: int = 0
+    count: int = 0
 
 
 class Variables:
