@@ -97,6 +97,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "sweeps": ("solve_many", "sweep"),
     "solvers": (
+        "ActiveSignature",
         "Annealed",
         "AugmentedLagrangian",
         "Chain",
@@ -108,6 +109,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "PQN",
         "SLSQP",
         "SPG",
+        "SearchAndFinish",
         "Solver",
         "TNC",
         "TrustConstr",

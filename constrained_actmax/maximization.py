@@ -19,7 +19,7 @@ from constrained_actmax.layout import Rows, Structure, Vector
 from constrained_actmax.optimality import measure
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.finite_differences import central_pair
-from constrained_actmax.problem import MODEL_OPTIONS, Evaluation, Problem
+from constrained_actmax.problem import MODEL_OPTIONS, Evaluation, Problem, refuse_plain_function
 from constrained_actmax.progress import Line
 from constrained_actmax.result import (
     Budget,
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-6
 #: A start moved by more than this, in units of the entries' sizes, is worth a note.
 MOVED = 1e-9
+#: What SciPy's `minimize` takes beside a function, and here the function's oracle.
+OF_THE_FUNCTION = ("jac", "hess", "args")
 
 Starts = int | Any
 
@@ -417,6 +419,11 @@ def _answer(
 ) -> Result | list[Result | Failure]:
     """Build the problem and solve it, or those of several objectives."""
     for name in model_options:
+        if name in OF_THE_FUNCTION:
+            raise SpecificationError(
+                f"{sense}: {name}= belongs to the function; write "
+                f"FunctionOracle(function, shape, {name}=...) in the place of the model."
+            )
         if name not in MODEL_OPTIONS:
             known = ["objective", "constraints", *building, *solving, *MODEL_OPTIONS]
             raise SpecificationError(f"{sense}: no option {name!r}. {suggest(name, known, 20)}")
@@ -439,6 +446,7 @@ def _each(
     from constrained_actmax.oracles.oracle import Oracle
     from constrained_actmax.sweeps import solve_many
 
+    refuse_plain_function(model, building)
     if not objectives:
         raise SpecificationError(f"{sense}: the list of objectives is empty.")
     common = dict(solving)

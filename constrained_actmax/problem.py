@@ -6,15 +6,16 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from numbers import Real
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.draws import uniform_points
-from constrained_actmax.errors import SpecificationError, suggest
+from constrained_actmax.errors import RefusedError, SpecificationError, suggest
 from constrained_actmax.layout import Indices, Layout, Rows, Structure, Vector
 from constrained_actmax.oracles import finite_differences
 from constrained_actmax.oracles.base import BaseOracle
@@ -23,7 +24,7 @@ from constrained_actmax.oracles.negated import Negated
 from constrained_actmax.sets.base import ConvexSet
 from constrained_actmax.sets.conversion import box_from_bounds, from_scipy, kept
 from constrained_actmax.sets.intersection import Intersection
-from constrained_actmax.standard_form import Bounds, FeasibleSet, StandardForm
+from constrained_actmax.standard_form import Bounds, FeasibleSet, Network, StandardForm
 
 if TYPE_CHECKING:
     from constrained_actmax.constraints.between import Between
@@ -41,6 +42,8 @@ KEPT_TOLERANCE = 1e-12
 #: Points of C at which a copy is compared with its model, and steps are looked for; their seed.
 COPY_PROBES, STEP_PROBES, PROBE_SEED = 8, 32, 20260
 NAMED = 5  # entries that a message names
+#: Functions of Python's; TensorFlow's and models are callables of other types.
+PLAIN_FUNCTIONS = (FunctionType, BuiltinFunctionType, MethodType, partial)
 #: What belongs to the model and is handed to its `Oracle`.
 MODEL_OPTIONS = (
     "preprocess",
@@ -321,6 +324,7 @@ class Problem(StandardForm):
         self.written_sets = _without_repeats(sets)
         members = [one.set for one in self.written_sets]
         self.set: FeasibleSet = Intersection(members).bind(self.layout, self.x0)
+        self.user_oracle = user_oracle = user_oracle.within(self.domain)
         self.oracle: BaseOracle = Negated(user_oracle) if sense == "maximize" else user_oracle
         self.feasibility_tolerance = (
             max(FEASIBILITY_TOLERANCE, NOISE * self.oracle.epsilon)
@@ -375,6 +379,13 @@ class Problem(StandardForm):
     def sign(self) -> float:
         """``value = sign * fun``."""
         return -1.0 if self.sense == "maximize" else 1.0
+
+    @override
+    def network(self) -> Network:
+        if self._functions:
+            raise RefusedError("Functions of one's own have no structure.")
+        structure = self.user_oracle.structure()
+        return Network(structure, np.append(self.sign, np.ones(self.constraints)))
 
     # -- units -----------------------------------------------------------------------------------
 
@@ -739,20 +750,22 @@ def _oracle(
 ) -> BaseOracle:
     """Build, or take, the oracle of the objective and of the constraints on model outputs."""
     from constrained_actmax.constraints.between import Between
-    from constrained_actmax.objectives.base import Objective
+    from constrained_actmax.objectives.base import Objective, is_numeric
     from constrained_actmax.objectives.output import Output
     from constrained_actmax.oracles.black_box import BlackBoxOracle
     from constrained_actmax.oracles.oracle import Oracle
 
+    refuse_plain_function(model, options)
     outputs = [one.imposed()[0] for one in functional if isinstance(one, Between)]
     if isinstance(objective, Between):
         raise SpecificationError(
             f"objective: {objective} is a constraint; put it into the list of constraints."
         )
     if objective is not None and not isinstance(objective, Objective):
+        point = " Where to start is said by x0=." if is_numeric(objective) else ""
         raise SpecificationError(
             "objective: expected an objective such as Logit(7), "
-            f"got {type(objective).__name__} {objective!r}."
+            f"got {type(objective).__name__} {objective!r:.60}.{point}"
         )
     if isinstance(model, BaseOracle):
         if options:
@@ -780,6 +793,24 @@ def _oracle(
         if name not in MODEL_OPTIONS:
             raise SpecificationError(f"Problem: no option {name!r}. {suggest(name, MODEL_OPTIONS)}")
     return Oracle(model, [objective, *outputs], **options)
+
+
+def refuse_plain_function(model: Any, options: Mapping[str, Any]) -> None:
+    """Say how a NumPy function is put in the model's place; TensorFlow's come with a shape.
+
+    Raises
+    ------
+    SpecificationError
+        If the model is a function of Python's without an ``input_shape=``.
+    """
+    if isinstance(model, PLAIN_FUNCTIONS) and options.get("input_shape") is None:
+        name = getattr(model, "__name__", "function")
+        raise SpecificationError(
+            f"{name}: a plain function is given as FunctionOracle({name}, shape) if it returns "
+            f"(value, gradient), as FunctionOracle({name}, shape, jac=...) if it returns a value "
+            "alone (jac= a function, '2-point', or None for no gradients), and as "
+            f"Oracle({name}, Output(0), input_shape=...) if it is made of TensorFlow's operations."
+        )
 
 
 def _imposed(

@@ -386,6 +386,7 @@ class Oracle(BaseOracle):
         """Equal for oracles of one model and one structure: `evaluate_together` takes them."""
         return id(self.source), tuple(score.structure for score in self._scores)
 
+    @override
     def structure(self) -> NetworkStructure:
         """Return the network as affine parts between elementwise nonlinear ones, in float64.
 
