@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import constrained_actmax as cax
-from constrained_actmax.errors import RefusedError
-from constrained_actmax.solvers.selection import SOLVERS
+from constrained_actmax.solvers.selection import SOLVERS, refusal
 
 CALLS: list[int] = []
 
@@ -41,12 +40,10 @@ def test_a_budget_of_one_evaluation_makes_one_call(
     method: str, limited: bool, feasible: bool
 ) -> None:
     problem = question(limited, feasible)
-    CALLS.clear()
-    try:
-        result = cax.solve(problem, method=method, budget=cax.Budget(evaluations=1))
-    except RefusedError:
+    if refusal(SOLVERS[method](), problem) is not None:
         return
-    # COBYQA's answer is judged by differences only where there is no gradient.
+    CALLS.clear()
+    result = cax.solve(problem, method=method, budget=cax.Budget(evaluations=1))
     assert result.nfev == len(CALLS) == 1
     np.testing.assert_array_equal(result.x, [-1.0, 1.0])
 
@@ -56,6 +53,8 @@ def test_a_budget_of_one_evaluation_makes_one_call(
 def test_evaluations_are_calls(method: str, rows: int) -> None:
     problem = question(limited=False)
     assert problem.scales is not None  # the probes are counted apart
+    if refusal(SOLVERS[method](), problem) is not None:
+        return
     CALLS.clear()
     result = cax.solve(problem, method=method, budget=cax.Budget(evaluations=rows))
     assert result.nfev == len(CALLS) <= rows
