@@ -657,6 +657,15 @@ class Problem(StandardForm):
             )
 
 
+def require_problem(who: str, problem: Any) -> None:
+    """Raise in the caller's name where this is no Problem."""
+    if not isinstance(problem, Problem):
+        raise SpecificationError(
+            f"{who}: expected Problem(model, objective, constraints), "
+            f"got {type(problem).__name__}; maximize and minimize take a model."
+        )
+
+
 def _without_repeats(sets: list[tuple[ConvexSet, Any]]) -> list[WrittenSet]:
     """Drop sets that say again what another says: a pair of equal balls has no closed form."""
     kept: list[WrittenSet] = []
