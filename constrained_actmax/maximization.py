@@ -577,12 +577,13 @@ def _result(
     status = chosen.status if chosen.feasible else Status.INFEASIBLE
     if chosen.status is Status.NON_FINITE and not chosen.feasible:
         status = Status.NON_FINITE
-    message = status.sentence
-    if chosen.detail and status not in (Status.CONVERGED,):
+    message = status.told(feasible=chosen.feasible, smooth=problem.smooth)
+    # What a method says of its own success is no reason for another status.
+    if chosen.detail and Status.CONVERGED not in (status, chosen.status):
         message = f"{message} ({chosen.detail.strip().rstrip('.')}.)"
     if any(one.status is Status.INTERRUPTED for one, _ in measured):
         status = Status.INTERRUPTED if chosen.feasible else status
-        message = status.sentence
+        message = status.told(feasible=chosen.feasible, smooth=problem.smooth)
     return Result(
         x=problem.layout.unflatten(chosen.x),
         batch=problem.user_oracle.batch(chosen.x),
@@ -631,7 +632,7 @@ def _measured(
     feasible = bool(problem.feasible(x[np.newaxis], found.c)[0]) and bool(found.finite[0])
     status, detail = ended.status, ended.detail
     if status is Status.INFEASIBLE and feasible:  # the search ended outside, and had been inside
-        status = Status.STALLED
+        status, detail = Status.STALLED, "The search ended at a point that breaks a constraint."
     slack = max(run.problem.feasibility_tolerance, run.tolerance)
     missed = []
     if optimality.stationarity > run.tolerance:
@@ -642,7 +643,7 @@ def _measured(
     if status is Status.CONVERGED and missed:
         status = Status.STALLED
         words = " and ".join(missed)
-        detail = f"{detail} {words[0].upper()}{words[1:]}."
+        detail = f"{words[0].upper()}{words[1:]}."
     elif status in (Status.STALLED, Status.BUDGET) and stationary and feasible:
         status = Status.CONVERGED
     if status is Status.CONVERGED and problem.stepped.any():

@@ -42,15 +42,37 @@ class Status(enum.IntEnum):
 
     @property
     def sentence(self) -> str:
-        """The sentence that a user reads."""
+        """The sentence that a user reads, where nothing is known of the point."""
         return _SENTENCES[self]
+
+    def told(self, *, feasible: bool, smooth: bool | None) -> str:
+        """Return the sentence for a run of which more is known.
+
+        Parameters
+        ----------
+        feasible : bool
+            Whether a feasible point is returned.
+        smooth : bool or None
+            False where the functions are known to be nonsmooth.
+        """
+        if self is Status.STALLED and smooth is False:
+            return STALLED_AT_KINK
+        if self is Status.NON_FINITE and feasible:
+            return f"{NON_FINITE}: the best feasible point before that."
+        if self is Status.NON_FINITE:
+            return f"{NON_FINITE}, and no point that satisfies the constraints was found before."
+        return self.sentence
+
+
+STALLED_AT_KINK = (
+    "Stalled: no more progress, often at a kink of the network; usable, not optimal to tol."
+)
+NON_FINITE = "The model returned NaN or infinity"
 
 
 _SENTENCES = {
     Status.CONVERGED: "Converged: the projected gradient is below tol.",
-    Status.STALLED: (
-        "Stalled: no more progress, often at a kink of the network; usable, not optimal to tol."
-    ),
+    Status.STALLED: "Stalled: no more progress; usable, not optimal to tol.",
     Status.BUDGET: "Budget used up: the best feasible point so far.",
     Status.INTERRUPTED: "Interrupted: the best feasible point so far.",
     Status.INFEASIBLE: "Infeasible: no point that satisfies the constraints was found.",
@@ -58,7 +80,7 @@ _SENTENCES = {
     Status.ZERO_GRADIENT: (
         "Zero gradient at the start: the objective is flat there (saturated, or dead units)."
     ),
-    Status.NON_FINITE: "The model returned NaN or infinity: the best feasible point before that.",
+    Status.NON_FINITE: f"{NON_FINITE}.",
     Status.SOLVER_ERROR: "The solver failed.",
 }
 
