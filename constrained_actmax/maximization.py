@@ -21,6 +21,7 @@ from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.finite_differences import central_pair
 from constrained_actmax.problem import MODEL_OPTIONS, Evaluation, Problem, refuse_plain_function
 from constrained_actmax.progress import Line
+from constrained_actmax.quoting import Quoted, quoted
 from constrained_actmax.result import (
     Budget,
     Failure,
@@ -208,7 +209,7 @@ def solve(
     _need_problem("solve", problem)
     if budget is not None and not isinstance(budget, Budget):
         raise SpecificationError(
-            f"budget: expected Budget(evaluations=..., seconds=...), got {budget!r}."
+            f"budget: expected Budget(evaluations=..., seconds=...), got {quoted(budget)}."
         )
     heard = listener("callback", callback)
     tolerance = _tolerance(problem, tol)
@@ -246,8 +247,8 @@ def solve(
     return _result(problem, run, solver, reason, points, ended, used_seed)
 
 
-@dataclass(frozen=True)
-class Check:
+@dataclass(frozen=True, repr=False)
+class Check(Quoted):
     """What `check` found out.
 
     Attributes
@@ -475,7 +476,7 @@ def _tolerance(problem: Problem, tol: float | None) -> float:
     except (TypeError, ValueError):
         tolerance = np.nan
     if not (np.isfinite(tolerance) and tolerance > 0):
-        raise SpecificationError(f"tol: must be a number > 0, got {tol!r}.")
+        raise SpecificationError(f"tol: must be a number > 0, got {quoted(tol)}.")
     return tolerance
 
 
@@ -483,7 +484,7 @@ def _seed(seed: int | None) -> int:
     if seed is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise SpecificationError(f"seed: must be an integer >= 0, got {seed!r}.")
+        raise SpecificationError(f"seed: must be an integer >= 0, got {quoted(seed)}.")
     return int(seed)
 
 
@@ -493,7 +494,7 @@ def _starting_points(
     """Return the starts inside C (B, n), notes on those that were moved, and the seed if used."""
     project = problem.set.project
     if isinstance(starts, bool):
-        raise SpecificationError(f"starts: expected a number or an array, got {starts!r}.")
+        raise SpecificationError(f"starts: expected a number or an array, got {quoted(starts)}.")
     if not isinstance(starts, int | np.integer):
         if x0 is not None:
             raise SpecificationError("starts: an array gives them all; leave x0 out.")
@@ -505,7 +506,7 @@ def _starting_points(
             notes.append(f"{len(moved)} of {len(given)} starts were outside C and were projected.")
         return inside, notes, None
     if starts < 1:
-        raise SpecificationError(f"starts: must be >= 1, got {starts!r}.")
+        raise SpecificationError(f"starts: must be >= 1, got {quoted(starts)}.")
     first = problem.x0 if x0 is None else problem.layout.flatten(x0, "x0")
     points: list[Vector] = []
     notes = []

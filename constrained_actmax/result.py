@@ -17,6 +17,7 @@ from constrained_actmax.certificate import Certificate
 from constrained_actmax.constraint_records import ConstraintRecord, Constraints, Multipliers
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Input, Layout, Structure, Vector
+from constrained_actmax.quoting import Quoted, quoted
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
@@ -85,8 +86,8 @@ _SENTENCES = {
 }
 
 
-@dataclass(frozen=True)
-class Termination:
+@dataclass(frozen=True, repr=False)
+class Termination(Quoted):
     """How one solver ended from one start.
 
     Parameters
@@ -127,15 +128,15 @@ class Budget:
             isinstance(self.evaluations, int | np.integer) and self.evaluations >= 1
         ):
             raise SpecificationError(
-                f"Budget: evaluations must be an integer >= 1, got {self.evaluations!r}."
+                f"Budget: evaluations must be an integer >= 1, got {quoted(self.evaluations)}."
             )
         seconds = self.seconds
         if seconds is not None and not (isinstance(seconds, Real) and float(seconds) > 0):
-            raise SpecificationError(f"Budget: seconds must be > 0, got {self.seconds!r}.")
+            raise SpecificationError(f"Budget: seconds must be > 0, got {quoted(self.seconds)}.")
 
 
-@dataclass
-class History:
+@dataclass(repr=False)
+class History(Quoted):
     """What happened, one entry an iteration, as plain lists; the arrays are made when asked.
 
     Attributes
@@ -158,8 +159,8 @@ class History:
     violation: list[float] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Optimality:
+@dataclass(frozen=True, repr=False)
+class Optimality(Quoted):
     r"""First-order optimality of a point, whichever method returned it.
 
     With the problem's scales: w the sizes of the entries, s the largest, G the typical slope of
@@ -203,8 +204,8 @@ class Optimality:
         return self.constraints.multipliers
 
 
-@dataclass(frozen=True)
-class Start:
+@dataclass(frozen=True, repr=False)
+class Start(Quoted):
     """How one start ended, measured by the library at the point that it returned.
 
     Parameters
