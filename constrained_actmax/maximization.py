@@ -25,6 +25,7 @@ from constrained_actmax.solvers.across_steps import solve_across_steps
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.solvers.selection import select
 from constrained_actmax.starting_points import Starts, checked_seed, starting_points
+from constrained_actmax.tasks.extended import drawn_where_finite
 from constrained_actmax.tasks.recording import Recording
 
 if TYPE_CHECKING:
@@ -279,6 +280,9 @@ def solve(
             reserve=not solver.stays_inside,
         )
         run.notes.extend(notes)
+        if used_seed is not None and not problem.scales.finite:
+            given = int(x0 is not None or problem.x0 is not None)
+            points = own.original(drawn_where_finite(run, own.point(points), given, used_seed))
         if interrupted:
             for start, point in enumerate(own.point(points)):
                 run.end(start, point, Status.INTERRUPTED, "Ctrl-C.")

@@ -50,8 +50,10 @@ class Measured:
 
 def measured(problem: Problem, x: Vector, found: Evaluation, *, gap: bool = False) -> Measured:
     """Measure one point from the evaluation that was made there; see `measure`."""
-    feasible = bool(problem.feasible(x[np.newaxis], found.c)[0]) and bool(found.finite[0])
     value = problem.sign * float(found.f[0])
+    # Without gradients the differences beside a point are no part of what is known of it.
+    finite = bool(found.finite[0]) if problem.oracle.differentiable else np.isfinite(value)
+    feasible = bool(problem.feasible(x[np.newaxis], found.c)[0]) and bool(finite)
     return Measured(x, value, feasible, found, measure(problem, x, found, gap=gap))
 
 
@@ -165,7 +167,9 @@ def _measured(
     """Measure the best point of one start again, projected on C once more."""
     y, found = run.returned(start, ended.x)
     if not problem.oracle.differentiable:
-        found = run.differenced(y)
+        # What the search saw there counts, also where the function has failed since.
+        near = run.differenced(y)
+        found = replace(found, gradient=near.gradient, jacobian=near.jacobian, finite=near.finite)
     x = run.problem.original(y)
     point = measured(problem, x, run.problem.unscaled(found), gap=gap)
     found, optimality, feasible = point.evaluation, point.optimality, point.feasible
@@ -174,7 +178,7 @@ def _measured(
         status, detail = Status.STALLED, "The search ended at a point that breaks a constraint."
     slack = max(run.problem.feasibility_tolerance, run.tolerance)
     missed = []
-    if optimality.stationarity > run.tolerance:
+    if not optimality.stationarity <= run.tolerance:  # NaN where a difference is not finite
         missed.append(f"residual {optimality.stationarity:.2g} > tol {run.tolerance:.2g}")
     if optimality.complementarity > slack:
         missed.append(f"complementarity {optimality.complementarity:.2g} > {slack:.2g}")

@@ -496,8 +496,8 @@ class Problem(StandardForm):
     def evaluate(self, x: Rows, *, differences: bool = False) -> Evaluation:
         """Return f, its gradient, c and its Jacobian at rows x (B, n), in one model call.
 
-        A function without gradients leaves them zero, unless differences are asked for at their
-        price.
+        A function without gradients leaves them zero, and so are the Jacobians of all constraints,
+        unless differences are asked for at their price.
         """
         if self.oracle.differentiable:
             values, jacobian = self.oracle.evaluate(x)
@@ -515,7 +515,8 @@ class Problem(StandardForm):
                         epsilon=self.oracle.epsilon,
                     )
         if self._functions:
-            extra = [function.evaluate(x) for function in self._functions]
+            slopes = self.oracle.differentiable or differences
+            extra = [function.evaluate(x, slopes=slopes) for function in self._functions]
             values = np.concatenate([values, *(one[0] for one in extra)], axis=1)
             jacobian = np.concatenate([jacobian, *(one[1] for one in extra)], axis=1)
         return _evaluation(values, jacobian)

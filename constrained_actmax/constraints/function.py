@@ -251,10 +251,10 @@ class BoundFunction:
         kept: np.ndarray = asked & np.not_equal(self.lower, self.upper)
         return kept
 
-    def evaluate(self, x: Rows) -> tuple[Rows, np.ndarray]:
-        """Return values (B, m) and Jacobian (B, m, n) at rows (B, n)."""
+    def evaluate(self, x: Rows, *, slopes: bool = True) -> tuple[Rows, np.ndarray]:
+        """Return values (B, m) and Jacobian (B, m, n) at rows (B, n); zeros without `slopes`."""
         values = np.empty((len(x), self.count))
-        jacobian = np.empty((len(x), self.count, self._layout.size))
+        jacobian = np.zeros((len(x), self.count, self._layout.size))
         for row, point in enumerate(x):
             found = self._function.value_at(point, self._layout)
             if found.size != self.count:
@@ -262,7 +262,8 @@ class BoundFunction:
                     f"{self._function.name}: expected {self.count} values, got {found.size}."
                 )
             values[row] = found
-            jacobian[row] = self._function.jacobian_at(point, self._layout, found, self._domain)
+            if slopes:
+                jacobian[row] = self._function.jacobian_at(point, self._layout, found, self._domain)
         return values, jacobian
 
     def __str__(self) -> str:
