@@ -26,6 +26,7 @@ RANKS = [
         "layout",
         "rounds",
         "plotting",
+        "quoting",
         "report",
         "result",
         "examples",
