@@ -5,20 +5,21 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from constrained_actmax.callbacks import Callback, listener
 from constrained_actmax.draws import uniform_points
 from constrained_actmax.errors import RefusedError, SpecificationError, suggest
 from constrained_actmax.layout import Rows, Structure, Vector
 from constrained_actmax.optimality import measure
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.finite_differences import central_pair
-from constrained_actmax.problem import MODEL_OPTIONS, Evaluation, Problem
+from constrained_actmax.problem import MODEL_OPTIONS, Evaluation, Problem, refuse_plain_function
 from constrained_actmax.progress import Line
 from constrained_actmax.result import (
     Budget,
@@ -34,7 +35,7 @@ from constrained_actmax.sets.conversion import kept
 from constrained_actmax.solvers.across_steps import solve_across_steps
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.solvers.selection import SOLVERS, refusal, select
-from constrained_actmax.tasks.recording import Intermediate, Recording
+from constrained_actmax.tasks.recording import Recording
 
 if TYPE_CHECKING:
     from constrained_actmax.objectives.base import Objective
@@ -44,9 +45,10 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-6
 #: A start moved by more than this, in units of the entries' sizes, is worth a note.
 MOVED = 1e-9
+#: What SciPy's `minimize` takes beside a function, and here the function's oracle.
+OF_THE_FUNCTION = ("jac", "hess", "args")
 
 Starts = int | Any
-Callback = Callable[[Intermediate], Any]
 
 
 def maximize(
@@ -108,7 +110,8 @@ def maximize(
     options : mapping, optional
         Settings of the method: SciPy's own keys for SciPy's methods, the fields of ours for ours.
     callback : callable, optional
-        ``callback(intermediate_result)`` once an iteration; StopIteration, or True, ends the run.
+        Called once an iteration, as SciPy does: ``f(intermediate_result)``, ``f(xk)`` or
+        ``f(xk, state)``. StopIteration, or True, ends the run.
     progress : callable or bool, optional
         A function that is called like `callback`, before it. A line with the best value shows
         itself on a terminal and in a notebook when a run takes over a second; True or False
@@ -207,29 +210,25 @@ def solve(
         raise SpecificationError(
             f"budget: expected Budget(evaluations=..., seconds=...), got {budget!r}."
         )
-    if isinstance(callback, bool):
-        raise SpecificationError(f"callback: expected a function, got {callback!r}.")
-    for who, listener in (("callback", callback), ("progress", progress)):
-        if not (listener is None or isinstance(listener, bool) or callable(listener)):
-            raise SpecificationError(f"{who}: expected a function, got {type(listener).__name__}.")
+    heard = listener("callback", callback)
     tolerance = _tolerance(problem, tol)
     solver, reason = select(problem, method, options, budget)
     drawn_seed = _seed(seed)
     points, notes, used_seed = _starting_points(problem, x0, starts, drawn_seed)
     shown = progress if isinstance(progress, bool) else None
-    listener = None if isinstance(progress, bool) else progress
+    watching = None if isinstance(progress, bool) else listener("progress", progress)
     if budget is not None and (budget.evaluations or len(points)) < len(points):
         raise SpecificationError(
             f"budget: {budget.evaluations} evaluations are fewer than the {len(points)} starts."
         )
     problem, interrupted = _probed(problem, budget)
     own = problem.scaled
-    with Line(problem, budget, listener, shown) as line:
+    with Line(problem, budget, watching, shown) as line:
         run = Recording(
             own,
             len(points),
             budget=budget,
-            callback=callback,
+            callback=heard,
             tolerance=tolerance,
             progress=line if line.listens else None,
             reserve=not solver.stays_inside,
@@ -416,6 +415,11 @@ def _answer(
 ) -> Result | list[Result | Failure]:
     """Build the problem and solve it, or those of several objectives."""
     for name in model_options:
+        if name in OF_THE_FUNCTION:
+            raise SpecificationError(
+                f"{sense}: {name}= belongs to the function; write "
+                f"FunctionOracle(function, shape, {name}=...) in the place of the model."
+            )
         if name not in MODEL_OPTIONS:
             known = ["objective", "constraints", *building, *solving, *MODEL_OPTIONS]
             raise SpecificationError(f"{sense}: no option {name!r}. {suggest(name, known, 20)}")
@@ -438,14 +442,15 @@ def _each(
     from constrained_actmax.oracles.oracle import Oracle
     from constrained_actmax.sweeps import solve_many
 
+    refuse_plain_function(model, building)
     if not objectives:
         raise SpecificationError(f"{sense}: the list of objectives is empty.")
     common = dict(solving)
-    for who in ("callback", "progress"):
-        if callable(common.pop(who)):
-            raise SpecificationError(
-                f"{who}: several objectives run side by side; give it to a call with one objective."
-            )
+    if callable(common.pop("progress")):
+        raise SpecificationError(
+            "progress: several objectives run side by side; give it to a call with one objective, "
+            "or give callback."
+        )
     named = {**building, "bounds": kept(building["bounds"])}
     if not isinstance(model, BaseOracle):
         ours = {name: named.pop(name) for name in list(named) if name in MODEL_OPTIONS}
@@ -578,20 +583,12 @@ def _result(
     if any(one.status is Status.INTERRUPTED for one, _ in measured):
         status = Status.INTERRUPTED if chosen.feasible else status
         message = status.sentence
-    violations = [
-        (str(member), float(member.violation(chosen.x))) for member in problem.set.members
-    ]
-    tolerances: list[float | None] = [None] * len(violations)
-    violations.extend(_functional_violations(problem, found.c[0]))
-    tolerances.extend(problem.tolerances)
     return Result(
         x=problem.layout.unflatten(chosen.x),
         batch=problem.user_oracle.batch(chosen.x),
         value=chosen.value,
         fun=problem.sign * chosen.value,
         feasible=chosen.feasible,
-        violations=violations,
-        tolerances=tolerances,
         maxcv=chosen.violation,
         optimality=optimality,
         status=status,
@@ -714,14 +711,6 @@ def _saturates(problem: Problem) -> bool:
     """Whether the objective is bounded on both sides, as a probability is."""
     bounded = getattr(problem.user_oracle, "bounded", ())
     return bool(bounded and bounded[0].above and bounded[0].below)
-
-
-def _functional_violations(problem: Problem, c: Vector) -> list[tuple[str, float]]:
-    """Return each functional constraint with its largest violation, in the user's units."""
-    return [
-        (one.description, float(np.max(one.violation(c[np.newaxis, one.rows]), initial=0.0)))
-        for one in problem.imposed
-    ]
 
 
 @cache
