@@ -1,5 +1,6 @@
 """Algorithms, one a file; each minimises over C from one or many starts."""
 
+from constrained_actmax.solvers.active_signature import ActiveSignature
 from constrained_actmax.solvers.annealed import Annealed
 from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
 from constrained_actmax.solvers.base import RowSolver, Solver
@@ -11,6 +12,7 @@ from constrained_actmax.solvers.frank_wolfe import FrankWolfe
 from constrained_actmax.solvers.l_bfgs_b import LBFGSB
 from constrained_actmax.solvers.pgd import PGD
 from constrained_actmax.solvers.pqn import PQN
+from constrained_actmax.solvers.search_and_finish import SearchAndFinish
 from constrained_actmax.solvers.selection import SOLVERS
 from constrained_actmax.solvers.slsqp import SLSQP
 from constrained_actmax.solvers.spg import SPG
@@ -28,6 +30,7 @@ __all__ = [
     "SOLVERS",
     "SPG",
     "TNC",
+    "ActiveSignature",
     "Annealed",
     "AugmentedLagrangian",
     "Chain",
@@ -35,6 +38,7 @@ __all__ = [
     "FrankWolfe",
     "RowSolver",
     "Sample",
+    "SearchAndFinish",
     "Solver",
     "Steps",
     "StepwiseSolver",
