@@ -20,6 +20,7 @@ from constrained_actmax.oracles import finite_differences
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.finite_differences import Domain
 from constrained_actmax.oracles.negated import Negated
+from constrained_actmax.quoting import Quoted, quoted
 from constrained_actmax.sets.base import ConvexSet
 from constrained_actmax.sets.conversion import box_from_bounds, from_scipy, kept
 from constrained_actmax.sets.intersection import Intersection
@@ -57,8 +58,8 @@ MODEL_OPTIONS = (
 )
 
 
-@dataclass(slots=True)
-class Evaluation:
+@dataclass(slots=True, repr=False)
+class Evaluation(Quoted):
     """Everything the model says at B points.
 
     Parameters
@@ -283,7 +284,7 @@ class Problem(StandardForm):
     ) -> None:
         if sense not in ("maximize", "minimize"):
             raise SpecificationError(
-                f"Problem: sense must be 'maximize' or 'minimize', got {sense!r}."
+                f"Problem: sense must be 'maximize' or 'minimize', got {quoted(sense)}."
             )
         bounds = kept(bounds)
         #: The call that built this problem, to build it again elsewhere.
@@ -303,7 +304,7 @@ class Problem(StandardForm):
             isinstance(asked, bool) or not (isinstance(asked, Real) and 0 <= asked < np.inf)
         ):
             raise SpecificationError(
-                f"Problem: feasibility_tolerance must be a finite number >= 0, got {asked!r}."
+                f"Problem: feasibility_tolerance must be a finite number >= 0, got {quoted(asked)}."
             )
         from constrained_actmax.oracles.oracle import Oracle
         from constrained_actmax.sets.conversion import keeps_feasible
@@ -494,8 +495,8 @@ class Problem(StandardForm):
     def evaluate(self, x: Rows, *, differences: bool = False) -> Evaluation:
         """Return f, its gradient, c and its Jacobian at rows x (B, n), in one model call.
 
-        A function without gradients leaves them zero, unless differences are asked for at their
-        price.
+        A function without gradients leaves them zero, and so are the Jacobians of all constraints,
+        unless differences are asked for at their price.
         """
         if self.oracle.differentiable:
             values, jacobian = self.oracle.evaluate(x)
@@ -513,7 +514,8 @@ class Problem(StandardForm):
                         epsilon=self.oracle.epsilon,
                     )
         if self._functions:
-            extra = [function.evaluate(x) for function in self._functions]
+            slopes = self.oracle.differentiable or differences
+            extra = [function.evaluate(x, slopes=slopes) for function in self._functions]
             values = np.concatenate([values, *(one[0] for one in extra)], axis=1)
             jacobian = np.concatenate([jacobian, *(one[1] for one in extra)], axis=1)
         return _evaluation(values, jacobian)
@@ -693,7 +695,9 @@ def _repeats(one: ConvexSet, other: ConvexSet) -> bool:
 
 def _checked_name(name: Any, who: str) -> str | None:
     if name is not None and (not isinstance(name, str) or not name):
-        raise SpecificationError(f"{who}: name must be a text that is not empty, got {name!r}.")
+        raise SpecificationError(
+            f"{who}: name must be a text that is not empty, got {quoted(name)}."
+        )
     return name
 
 
@@ -733,7 +737,7 @@ def _sorted_constraints(
             )
         elif isinstance(one, bool | np.bool_):
             raise SpecificationError(
-                f"constraints: got {one!r}; a comparison of numbers is not a constraint, "
+                f"constraints: got {quoted(one)}; a comparison of numbers is not a constraint, "
                 "one side must be an objective."
             )
         else:

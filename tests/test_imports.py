@@ -25,6 +25,7 @@ RANKS = [
         "layout",
         "rounds",
         "plotting",
+        "quoting",
         "report",
         "result",
         "examples",

@@ -22,6 +22,7 @@ from constrained_actmax.layout import (
     is_table,
     labels_of,
 )
+from constrained_actmax.quoting import Quoted, quoted
 from constrained_actmax.sets.scipy_form import ScipyForm, in_split_variables
 
 POLISHED = 1e-5  # an accuracy that cvxpy cannot better
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
     from constrained_actmax.sets.separable_form import SeparableForm
 
 
-@dataclass(frozen=True, eq=False)
-class ConvexSet(ABC):
+@dataclass(frozen=True, eq=False, repr=False)
+class ConvexSet(Quoted, ABC):
     r"""A closed convex set C of inputs.
 
     A set is written without a model, in the user's shapes and units, and speaks of the whole input
@@ -596,10 +597,10 @@ def checked_number(value: Any, name: str, who: str, *, minimum: float | None = N
             raise TypeError
         number = float(value)
     except (TypeError, ValueError):
-        raise SpecificationError(f"{who}: {name} must be a number, got {value!r}.") from None
+        raise SpecificationError(f"{who}: {name} must be a number, got {quoted(value)}.") from None
     if not np.isfinite(number) or (minimum is not None and number < minimum):
         rule = "finite" if minimum is None else f"finite and >= {minimum:g}"
-        raise SpecificationError(f"{who}: {name} must be {rule}, got {value!r}.")
+        raise SpecificationError(f"{who}: {name} must be {rule}, got {quoted(value)}.")
     return number
 
 

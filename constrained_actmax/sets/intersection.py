@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Indices, Layout, Region, Rows, Vector
+from constrained_actmax.quoting import quoted
 from constrained_actmax.sets.base import LARGEST, ConvexSet, common_box, finite_widths
 from constrained_actmax.sets.part import Part
 from constrained_actmax.sets.pieces import Alone, Alternating, InBox, Piece, Program, Separable
@@ -25,7 +26,7 @@ ROUNDING = 4 * float(np.finfo(np.float64).eps)  # of a bound
 Strategy = Literal["closed", "cvxpy", "dykstra"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Intersection(ConvexSet):
     r"""All of several convex sets, :math:`C_1 \cap \dots \cap C_m`; of none, the whole space.
 
@@ -72,7 +73,7 @@ class Intersection(ConvexSet):
         if self.strategy not in (None, "closed", "cvxpy", "dykstra"):
             raise SpecificationError(
                 "Intersection: strategy must be None, 'closed', 'cvxpy' or 'dykstra', "
-                f"got {self.strategy!r}."
+                f"got {quoted(self.strategy)}."
             )
         from constrained_actmax.sets.conversion import as_set
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import cvxpy as cp
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class L1Ball(ConvexSet):
     r"""Budget on the sum of changes, :math:`\{x : \sum_i w_i |x_i - c_i| \le r\}`.
 

@@ -47,6 +47,7 @@ class Incumbents:
         self._near_x: list[Vector | None] = [None] * starts
         self._least_violation = np.full(starts, np.inf)
         self._least_violated: list[Vector | None] = [None] * starts
+        self._least_known: list[Evaluation | None] = [None] * starts
 
     def keep(
         self, x: Rows, found: Evaluation, starts: Indices, kept: np.ndarray, inside: np.ndarray
@@ -125,6 +126,7 @@ class Incumbents:
             if worst[row] < self._least_violation[start]:
                 self._least_violation[start] = worst[row]
                 self._least_violated[start] = x[row].copy()
+                self._least_known[start] = found.row(row)
 
     def returned(
         self,
@@ -156,9 +158,20 @@ class Incumbents:
         problem = self.problem
         candidates: list[tuple[Vector, Evaluation]] = []
         best, known = self.best[start], self._known[start]
+
+        def on_set_once(x: Vector) -> tuple[Vector, Evaluation]:
+            """Return what `on_set` does; a point of C whose evaluation is known costs no other."""
+            least, there = self._least_violated[start], self._least_known[start]
+            if best is not None and np.array_equal(x, best.x):
+                there = known
+            elif least is None or not np.array_equal(x, least):
+                there = None
+            if there is None or problem.set.relative_violation(x) > problem.set.tolerance:
+                return on_set(x)
+            return x, there
+
         if best is not None and known is not None:
-            off = problem.set.relative_violation(best.x) > problem.set.tolerance
-            candidates.append(on_set(best.x) if off else (best.x, known))
+            candidates.append(on_set_once(best.x))
         settled: tuple[Vector, Evaluation | None] = last, None
         others = [self._near_x[start], last]
         if best is None and others[0] is None:
@@ -180,7 +193,7 @@ class Incumbents:
                     candidates.append(there)
                     settled = there
             elif not known_worse or problem.set.relative_violation(point) > problem.set.tolerance:
-                candidates.append(on_set(point))
+                candidates.append(on_set_once(point))
         prices = self._prices(candidates)
 
         def rank(one: tuple[Vector, Evaluation]) -> tuple[bool, bool, float]:

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from constrained_actmax.layout import Indices, Rows, Structure, Vector
 from constrained_actmax.problem import Evaluation, Problem
+from constrained_actmax.quoting import Quoted
 from constrained_actmax.result import Budget, History, Status, Termination
 from constrained_actmax.tasks.incumbents import EXACT, Incumbents
 from constrained_actmax.tasks.task import Incumbent, Stopped, Task
@@ -40,8 +41,8 @@ def padded(starts: int, n: int) -> int:
     return min(wanted, 1 << (most.bit_length() - 1))
 
 
-@dataclass(frozen=True)
-class Intermediate:
+@dataclass(frozen=True, repr=False)
+class Intermediate(Quoted):
     """What a callback gets, the same for every method, without a further model call.
 
     Parameters
