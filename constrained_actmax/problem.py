@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -904,12 +903,10 @@ def _evaluation(values: Rows, jacobian: np.ndarray) -> Evaluation:
 
 def _all_finite(values: Rows, jacobian: np.ndarray) -> np.ndarray:
     """Return the rows in which all numbers are finite."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        # One pass, and certain where it is finite.
-        total = float(values.sum()) + float(jacobian.sum())
-    if math.isfinite(total):
+    slopes = np.isfinite(jacobian)
+    if slopes.all() and np.isfinite(values).all():
         return np.ones(len(values), dtype=bool)
-    kept: np.ndarray = np.isfinite(values).all(axis=1) & np.isfinite(jacobian).all(axis=(1, 2))
+    kept: np.ndarray = np.isfinite(values).all(axis=1) & slopes.all(axis=(1, 2))
     return kept
 
 

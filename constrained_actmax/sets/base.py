@@ -23,7 +23,7 @@ from constrained_actmax.layout import (
     labels_of,
 )
 from constrained_actmax.quoting import Quoted, quoted
-from constrained_actmax.sets.scipy_form import ScipyForm
+from constrained_actmax.sets.scipy_form import ScipyForm, in_split_variables
 
 POLISHED = 1e-5  # an accuracy that cvxpy cannot better
 LARGEST = 16_384  # entries; a cvxpy Parameter of 1e5 can end the process (cvxpy#1622)
@@ -268,11 +268,10 @@ class ConvexSet(Quoted, ABC):
             A box that is known to hold besides: an L1 ball is one row where it fixes the signs.
         """
         box_lower, box_upper = self.bounding_box()
-        n = self.dimension
-        return self._to_scipy(
-            box_lower if lower is None else np.maximum(lower, np.full(n, -np.inf)),
-            box_upper if upper is None else np.minimum(upper, np.full(n, np.inf)),
-        )
+        lower = box_lower if lower is None else lower
+        upper = box_upper if upper is None else upper
+        form = self._to_scipy(lower, upper)
+        return None if form is None else in_split_variables(form, lower, upper)
 
     def bounding_box(self) -> tuple[Vector, Vector]:
         """Return lower and upper bounds (n,) that hold on the set; infinite where there is none."""

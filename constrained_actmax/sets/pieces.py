@@ -186,7 +186,7 @@ class Separable(Program):
             form = one._separable(lower, upper)
             if form is None:
                 rows = one._to_scipy(lower, upper)
-                if rows is None or rows.smooth or rows.lift is not None:
+                if rows is None or rows.smooth or rows.l1:
                     return None
                 form = SeparableForm(rows.lower, rows.upper, rows.rows)
             forms.append(form)
