@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -21,6 +20,7 @@ from constrained_actmax.oracles import finite_differences
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.finite_differences import Domain
 from constrained_actmax.oracles.negated import Negated
+from constrained_actmax.quoting import Quoted, quoted
 from constrained_actmax.sets.base import ConvexSet
 from constrained_actmax.sets.conversion import box_from_bounds, from_scipy, kept
 from constrained_actmax.sets.intersection import Intersection
@@ -62,8 +62,8 @@ MODEL_OPTIONS = (
 )
 
 
-@dataclass(slots=True)
-class Evaluation:
+@dataclass(slots=True, repr=False)
+class Evaluation(Quoted):
     """Everything the model says at B points.
 
     Parameters
@@ -288,7 +288,7 @@ class Problem(StandardForm):
     ) -> None:
         if sense not in ("maximize", "minimize"):
             raise SpecificationError(
-                f"Problem: sense must be 'maximize' or 'minimize', got {sense!r}."
+                f"Problem: sense must be 'maximize' or 'minimize', got {quoted(sense)}."
             )
         bounds = kept(bounds)
         #: The call that built this problem, to build it again elsewhere.
@@ -308,7 +308,7 @@ class Problem(StandardForm):
             isinstance(asked, bool) or not (isinstance(asked, Real) and 0 <= asked < np.inf)
         ):
             raise SpecificationError(
-                f"Problem: feasibility_tolerance must be a finite number >= 0, got {asked!r}."
+                f"Problem: feasibility_tolerance must be a finite number >= 0, got {quoted(asked)}."
             )
         from constrained_actmax.oracles.oracle import Oracle
         from constrained_actmax.sets.conversion import keeps_feasible
@@ -499,8 +499,8 @@ class Problem(StandardForm):
     def evaluate(self, x: Rows, *, differences: bool = False) -> Evaluation:
         """Return f, its gradient, c and its Jacobian at rows x (B, n), in one model call.
 
-        A function without gradients leaves them zero, unless differences are asked for at their
-        price.
+        A function without gradients leaves them zero, and so are the Jacobians of all constraints,
+        unless differences are asked for at their price.
         """
         if self.oracle.differentiable:
             values, jacobian = self.oracle.evaluate(x)
@@ -518,7 +518,8 @@ class Problem(StandardForm):
                         epsilon=self.oracle.epsilon,
                     )
         if self._functions:
-            extra = [function.evaluate(x) for function in self._functions]
+            slopes = self.oracle.differentiable or differences
+            extra = [function.evaluate(x, slopes=slopes) for function in self._functions]
             values = np.concatenate([values, *(one[0] for one in extra)], axis=1)
             jacobian = np.concatenate([jacobian, *(one[1] for one in extra)], axis=1)
         return _evaluation(values, jacobian)
@@ -692,6 +693,15 @@ class Problem(StandardForm):
         return False
 
 
+def require_problem(who: str, problem: Any) -> None:
+    """Raise in the caller's name where this is no Problem."""
+    if not isinstance(problem, Problem):
+        raise SpecificationError(
+            f"{who}: expected Problem(model, objective, constraints), "
+            f"got {type(problem).__name__}; maximize and minimize take a model."
+        )
+
+
 def _without_repeats(sets: list[tuple[ConvexSet, Any]]) -> list[WrittenSet]:
     """Drop sets that say again what another says: a pair of equal balls has no closed form."""
     kept: list[WrittenSet] = []
@@ -721,7 +731,9 @@ def _repeats(one: ConvexSet, other: ConvexSet) -> bool:
 
 def _checked_name(name: Any, who: str) -> str | None:
     if name is not None and (not isinstance(name, str) or not name):
-        raise SpecificationError(f"{who}: name must be a text that is not empty, got {name!r}.")
+        raise SpecificationError(
+            f"{who}: name must be a text that is not empty, got {quoted(name)}."
+        )
     return name
 
 
@@ -761,7 +773,7 @@ def _sorted_constraints(
             )
         elif isinstance(one, bool | np.bool_):
             raise SpecificationError(
-                f"constraints: got {one!r}; a comparison of numbers is not a constraint, "
+                f"constraints: got {quoted(one)}; a comparison of numbers is not a constraint, "
                 "one side must be an objective."
             )
         else:
@@ -927,12 +939,10 @@ def _evaluation(values: Rows, jacobian: np.ndarray) -> Evaluation:
 
 def _all_finite(values: Rows, jacobian: np.ndarray) -> np.ndarray:
     """Return the rows in which all numbers are finite."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        # One pass, and certain where it is finite.
-        total = float(values.sum()) + float(jacobian.sum())
-    if math.isfinite(total):
+    slopes = np.isfinite(jacobian)
+    if slopes.all() and np.isfinite(values).all():
         return np.ones(len(values), dtype=bool)
-    kept: np.ndarray = np.isfinite(values).all(axis=1) & np.isfinite(jacobian).all(axis=(1, 2))
+    kept: np.ndarray = np.isfinite(values).all(axis=1) & slopes.all(axis=(1, 2))
     return kept
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ import scipy.optimize
 
 import constrained_actmax as cax
 from constrained_actmax.errors import InfeasibleError, SpecificationError
+from constrained_actmax.maximization import Options
+from constrained_actmax.problem import MODEL_OPTIONS
 
 BUDGETED = [cax.Box(0, 1), cax.L1Ball(60)]
 FLAT = np.full((28, 28), 60 / 784)  # a start on the budget, the same for every pixel
@@ -532,3 +536,12 @@ def test_a_list_for_a_dict_of_inputs_is_told() -> None:
 def test_a_function_that_gives_no_gradient_is_told() -> None:
     with pytest.raises(SpecificationError, match=r"must return \(value, gradient\), got float"):
         cax.maximize(cax.FunctionOracle(lambda x: 0.0, 3), constraints=cax.Box(0, 1))
+
+
+@pytest.mark.parametrize("call", [cax.maximize, cax.minimize])
+def test_types_of_the_calls_name_every_option(call: Any) -> None:
+    one, several = typing.get_overloads(call)
+    assert one.__annotations__["return"] == "Result"
+    assert several.__annotations__["return"] == "list[Result | Failure]"
+    taken = set(inspect.signature(call).parameters) - {"model", "objective", "constraints"}
+    assert set(Options.__annotations__) == taken - {"model_options"} | set(MODEL_OPTIONS)

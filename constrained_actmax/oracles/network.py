@@ -17,6 +17,7 @@ from constrained_actmax.errors import ModelError, SpecificationError
 from constrained_actmax.objectives.signature import Tensor
 from constrained_actmax.oracles.freezing import frozen
 from constrained_actmax.oracles.recording import Records, recording
+from constrained_actmax.quoting import quoted
 
 RANDOM_SUFFIXES = ("RandomNormal", "RandomUniform", "RandomUniformInt", "Multinomial", "Dropout")
 
@@ -453,8 +454,8 @@ def _checked_shape(shape: Any) -> tuple[int, ...]:
         found = tuple(int(length) for length in lengths)
     except (TypeError, ValueError):
         raise SpecificationError(
-            f"input_shape: expected integers without the batch axis, got {shape!r}."
+            f"input_shape: expected integers without the batch axis, got {quoted(shape)}."
         ) from None
     if any(length < 1 for length in found):
-        raise SpecificationError(f"input_shape: lengths must be >= 1, got {shape!r}.")
+        raise SpecificationError(f"input_shape: lengths must be >= 1, got {quoted(shape)}.")
     return found
