@@ -10,9 +10,11 @@ import numpy as np
 from constrained_actmax.draws import uniform_points
 from constrained_actmax.errors import ConstrainedActmaxError
 from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.quoting import Quoted
 
 if TYPE_CHECKING:
     from constrained_actmax.problem import Evaluation, Problem
+    from constrained_actmax.result import Budget
 
 #: Probes, where a projection is a closed form, and where it is not or there are no gradients.
 PROBES, FEW_PROBES = 16, 8
@@ -30,8 +32,8 @@ NEAREST = 4
 CHEAP_PROJECTION = 1e-8
 
 
-@dataclass(frozen=True)
-class Scales:
+@dataclass(frozen=True, repr=False)
+class Scales(Quoted):
     r"""Sizes of a problem's numbers, in the user's units.
 
     Tolerances are pure numbers against these, so that an answer does not depend on the units that
@@ -59,6 +61,8 @@ class Scales:
         Entries to which nothing gives a size: they count as 1.
     evaluations : int
         Probes that were evaluated; they are no part of ``nfev`` and of no budget.
+    finite : bool
+        Whether all functions were finite at all probes.
     dependent : numpy.ndarray of bool, shape (m,)
         Equalities that others say already: at every probe their gradient is a combination of those
         before, up to the noise of derivatives. Methods leave them out; answers are judged by them.
@@ -76,6 +80,7 @@ class Scales:
     evaluations: int
     dependent: np.ndarray
     best: tuple[Vector, Evaluation] | None = field(default=None, repr=False)
+    finite: bool = True
 
     def describe_columns(self) -> str:
         """Return the sizes of the entries in a few words."""
@@ -134,6 +139,7 @@ def measured_scales(problem: Problem, *, probing: bool = True) -> Scales:
         unsized,
         len(points),
         _dependent(problem, found.jacobian[finite] * columns),
+        finite=bool(finite.all()),
     )
     problem.scales = scales  # what a violation is measured in
     if not finite.any():
@@ -272,7 +278,7 @@ def _dependent(problem: Problem, jacobian: np.ndarray) -> np.ndarray:
     """
     found = np.zeros(problem.constraints, dtype=bool)
     equal = np.flatnonzero(problem.lower == problem.upper)
-    if not equal.size or not len(jacobian):
+    if not equal.size or not len(jacobian) or not problem.oracle.differentiable:
         return found
     lengths = np.linalg.norm(jacobian, axis=2, keepdims=True)
     rows = jacobian / np.where(lengths > 0.0, lengths, 1.0)
@@ -322,3 +328,24 @@ def _or_bound(sizes: Vector, lower: Vector, upper: Vector) -> Vector:
 def _largest_bound(lower: Vector, upper: Vector) -> Vector:
     low, high = (np.abs(np.where(np.isfinite(one), one, 0.0)) for one in (lower, upper))
     return np.maximum(low, high)
+
+
+def probed(problem: Problem, budget: Budget | None) -> tuple[Problem, bool]:
+    """Measure the problem's scales; without probes where the budget or the user does not let them.
+
+    Returns
+    -------
+    problem : Problem
+        With its scales.
+    interrupted : bool
+        Whether Ctrl-C ended the probes.
+    """
+    if "scales" in vars(problem):
+        return problem, False
+    if budget is not None and (budget.evaluations or PROBES) < PROBES:
+        return problem.unprobed(), False
+    try:
+        problem.scales  # noqa: B018 - measured here, where an interruption can be answered
+    except KeyboardInterrupt:
+        return problem.unprobed(), True
+    return problem, False

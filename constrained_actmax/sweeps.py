@@ -28,6 +28,7 @@ from constrained_actmax.maximization import solve
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.problem import MODEL_OPTIONS, Problem
 from constrained_actmax.progress import counted
+from constrained_actmax.quoting import quoted
 from constrained_actmax.result import Budget, Failure, Result, Status, load_result
 from constrained_actmax.rounds import Ask, Rounds
 from constrained_actmax.solvers.base import RowSolver, Solver
@@ -368,7 +369,7 @@ def _answers(
     if not tasks:
         return
     if isinstance(workers, bool) or (isinstance(workers, int) and workers < 1):
-        raise SpecificationError(f"workers: must be >= 1, got {workers!r}.")
+        raise SpecificationError(f"workers: must be >= 1, got {quoted(workers)}.")
     if isinstance(workers, int):
         yield from _own_processes(workers, tasks)
     elif hasattr(workers, "get_executor"):  # a Dask client

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -16,6 +17,7 @@ from constrained_actmax.errors import ModelError, SpecificationError
 from constrained_actmax.objectives.signature import Tensor
 from constrained_actmax.oracles.freezing import frozen
 from constrained_actmax.oracles.recording import Records, recording
+from constrained_actmax.quoting import quoted
 
 RANDOM_SUFFIXES = ("RandomNormal", "RandomUniform", "RandomUniformInt", "Multinomial", "Dropout")
 
@@ -78,12 +80,30 @@ class Network(ABC):
 
 
 class KerasNetwork(Network):
-    """A `keras.Model`, called with ``training=False``."""
+    """A `keras.Model`, called with ``training=False``.
 
-    def __init__(self, model: Any, shapes: Mapping[str, tuple[int, ...]] | tuple[int, ...] | None):
+    Parameters
+    ----------
+    model : keras.Model
+        The model.
+    shapes : tuple or mapping, optional
+        Shapes of its inputs, where it does not know them.
+    owned : bool
+        Whether nobody else holds the model; else it is referred to weakly, so that it is freed when
+        its user lets it go.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        shapes: Mapping[str, tuple[int, ...]] | tuple[int, ...] | None,
+        *,
+        owned: bool,
+    ) -> None:
         import keras
 
-        self.model = model
+        self._reference = weakref.ref(model)
+        self._owned = model if owned else None
         self.name = str(model.name)
         self._by_layers = False
         if not model.built and shapes is not None:
@@ -134,6 +154,11 @@ class KerasNetwork(Network):
             str(layer.compute_dtype) for layer in model._flatten_layers() if layer.compute_dtype
         }
         self.dtypes = tuple(sorted(policies))
+
+    @property
+    def model(self) -> Any:
+        """The model."""
+        return self._reference()
 
     @override
     def call(self, tensors: Sequence[Tensor]) -> Any:
@@ -429,8 +454,8 @@ def _checked_shape(shape: Any) -> tuple[int, ...]:
         found = tuple(int(length) for length in lengths)
     except (TypeError, ValueError):
         raise SpecificationError(
-            f"input_shape: expected integers without the batch axis, got {shape!r}."
+            f"input_shape: expected integers without the batch axis, got {quoted(shape)}."
         ) from None
     if any(length < 1 for length in found):
-        raise SpecificationError(f"input_shape: lengths must be >= 1, got {shape!r}.")
+        raise SpecificationError(f"input_shape: lengths must be >= 1, got {quoted(shape)}.")
     return found

@@ -13,6 +13,7 @@ from constrained_actmax.errors import ModelError, SpecificationError
 from constrained_actmax.oracles.network import KerasNetwork
 from constrained_actmax.oracles.recording import recording, sublayers
 from constrained_actmax.oracles.state import without_writes
+from constrained_actmax.quoting import quoted
 
 PRECISIONS = ("float32", "float64")
 HALVES = ("float16", "bfloat16")
@@ -28,7 +29,7 @@ def checked_precision(precision: Any) -> str | None:
     name = str(precision)
     if name not in PRECISIONS:
         raise SpecificationError(
-            f"precision: must be 'float32', 'float64' or None, got {precision!r}."
+            f"precision: must be 'float32', 'float64' or None, got {quoted(precision)}."
         )
     return name
 

@@ -10,10 +10,11 @@ import numpy as np
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import is_table, labels_of, order_of
+from constrained_actmax.quoting import Quoted
 
 
-@dataclass(frozen=True, eq=False)
-class Scaling:
+@dataclass(frozen=True, eq=False, repr=False)
+class Scaling(Quoted):
     r"""The map :math:`x \mapsto (x - \text{mean}) / \text{std}` from the user's units.
 
     Given as ``preprocess=Scaling(mean, std)``, it lets sets, starts and results speak of metres and
@@ -60,6 +61,10 @@ class Scaling:
                 f"Scaling: std must be > 0, got {float(self.std.min())!r}; "
                 "leave constant columns at std=1."
             )
+
+    def content(self) -> tuple[Any, ...]:
+        """Return what makes two of them the same map: mean, std and their labels."""
+        return self.mean, self.std, self._labels
 
     def aligned(self, names: Sequence[str] | None) -> Scaling:
         """Return the same map for columns of these names, as far as mean and std have labels.
