@@ -69,6 +69,9 @@ STALLED_AT_KINK = (
     "Stalled: no more progress, often at a kink of the network; usable, not optimal to tol."
 )
 NON_FINITE = "The model returned NaN or infinity"
+#: How the detail of a start begins of which a method has proven more than a residual says.
+LOCAL_OPTIMUM = "A local optimum: no direction across the kinks of the network improves on it."
+FIRST_ORDER = "First-order: no direction across the kinks improves on it to first order."
 
 
 _SENTENCES = {

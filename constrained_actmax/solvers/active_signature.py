@@ -11,7 +11,7 @@ from typing_extensions import override
 from constrained_actmax import kinks
 from constrained_actmax.kinks import Kinks, Region
 from constrained_actmax.layout import Indices, Vector
-from constrained_actmax.result import Status
+from constrained_actmax.result import FIRST_ORDER, LOCAL_OPTIMUM, Status
 from constrained_actmax.sets.row_program import FAR, RowProgram, row_program
 from constrained_actmax.solvers.base import RowSolver, needs_gradients
 from constrained_actmax.standard_form import StandardForm
@@ -298,9 +298,7 @@ class _Walk:
 
     @property
     def claim(self) -> str:
-        if self.exact:
-            return "A local optimum: no direction across the kinks of the network improves on it."
-        return "First-order: no direction across the kinks improves on it to first order."
+        return LOCAL_OPTIMUM if self.exact else FIRST_ORDER
 
     def report(self, y: Vector) -> None:
         if not self.run.iterate(self.start, y, float(self.values[0]), self.violation(y)):

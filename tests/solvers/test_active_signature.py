@@ -116,6 +116,7 @@ def test_the_origin_of_the_counterexample_to_the_short_test_is_no_maximum() -> N
     assert measured.stationarity == pytest.approx(0.5 / problem.scales.range, rel=1e-6)
     found = cax.solve(problem, x0=np.array([-0.5, -0.2]), method="active-signature")
     assert found.status is Status.CONVERGED
+    assert found.message.startswith("Converged. A local optimum: no direction across the kinks")
     assert found.value == pytest.approx(0.5)
     assert found.x == pytest.approx([1.0, 1.0])
 
