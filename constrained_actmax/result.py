@@ -176,7 +176,8 @@ class Optimality(Quoted):
         :math:`\|P_C(x - t\,\nabla L(x)) - x\|_\infty / s` with :math:`t = s^2 / G`, and the same
         for each entry with its own w where the set is bounds, linear rows and L1 balls. A pure
         number, of size 1 at a plain starting point in any units and for any number of entries;
-        converged means at most `tol`.
+        converged means at most `tol`. At kinks of a network whose structure is known: the most by
+        which the objective improves to first order across them, within one s, over F.
     residual : float
         :math:`\|P_C(x - \nabla f(x) - J(x)^\top\mu) - x\|_\infty`, in input units.
     violation : float
