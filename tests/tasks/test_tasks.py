@@ -102,9 +102,10 @@ def inside(problem: cax.Problem, count: int = 3) -> np.ndarray:
 def test_a_recorded_problem(name: str, scaled: bool) -> None:
     problem = PROBLEMS[name]()
     own = problem.scaled if scaled else problem
-    check_task(
-        Recording(own, 2, budget=BUDGET), own.point(inside(problem)), problem=problem, start=1
-    )
+    task, points = Recording(own, 2, budget=BUDGET), inside(problem)
+    check_task(task, own.point(points), problem=problem, start=1)
+    f = problem.evaluate(points[:1]).f[0]
+    assert task.history.value[0] == pytest.approx(problem.sign * f, rel=1e-6)
 
 
 @pytest.mark.parametrize("scaled", [False, True])
