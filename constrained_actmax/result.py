@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -16,6 +15,7 @@ import numpy as np
 from constrained_actmax.certificate import Certificate
 from constrained_actmax.constraint_records import ConstraintRecord, Constraints, Multipliers
 from constrained_actmax.errors import SpecificationError
+from constrained_actmax.json_form import from_json, to_json
 from constrained_actmax.layout import Input, Layout, Structure, Vector
 from constrained_actmax.quoting import Quoted, quoted
 
@@ -69,6 +69,9 @@ STALLED_AT_KINK = (
     "Stalled: no more progress, often at a kink of the network; usable, not optimal to tol."
 )
 NON_FINITE = "The model returned NaN or infinity"
+#: How the detail of a start begins of which a method has proven more than a residual says.
+LOCAL_OPTIMUM = "A local optimum: no direction across the kinks of the network improves on it."
+FIRST_ORDER = "First-order: no direction across the kinks improves on it to first order."
 
 
 _SENTENCES = {
@@ -520,8 +523,7 @@ class Result:
         for place_, part in enumerate(_parts(self.batch)):
             arrays[f"batch_{place_}"] = part
         np.savez_compressed(place / "arrays.npz", **arrays)  # type: ignore[arg-type]
-        text = json.dumps(_encoded(data), indent=1, allow_nan=False)
-        (place / "result.json").write_text(text, encoding="utf-8")
+        (place / "result.json").write_text(to_json(data), encoding="utf-8")
         return place
 
 
@@ -588,7 +590,7 @@ def load_result(folder: str | Path) -> Result:
         raise SpecificationError(
             f"load_result: {str(place)!r} holds no result.json with arrays.npz."
         )
-    data = _decoded(json.loads((place / "result.json").read_text(encoding="utf-8")))
+    data = from_json((place / "result.json").read_text(encoding="utf-8"))
     if data.get("format") == 1:
         _from_first_format(data)
     if data.get("format") == FORMAT and "constraints" not in data:
@@ -679,32 +681,5 @@ def _parts(structure: Structure) -> list[Any]:
     return list(structure) if isinstance(structure, list | tuple) else [structure]
 
 
-def _encoded(value: Any) -> Any:
-    """Return JSON-ready values; numbers that JSON lacks become ``{"float": "nan"}``."""
-    if isinstance(value, Mapping):
-        return {str(name): _encoded(one) for name, one in value.items()}
-    if isinstance(value, np.ndarray):
-        return _encoded(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_encoded(one) for one in value]
-    if isinstance(value, np.generic):
-        return _encoded(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"float": repr(value)}
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    return str(value)
-
-
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _decoded(value: Any) -> Any:
-    if isinstance(value, dict):
-        if set(value) == {"float"}:
-            return float(value["float"])
-        return {name: _decoded(one) for name, one in value.items()}
-    if isinstance(value, list):
-        return [_decoded(one) for one in value]
-    return value

@@ -23,6 +23,7 @@ RANKS = [
         "certificate",
         "constraint_records",
         "errors",
+        "json_form",
         "layout",
         "rounds",
         "plotting",
