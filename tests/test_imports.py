@@ -28,6 +28,7 @@ RANKS = [
         "quoting",
         "report",
         "result",
+        "storage",
         "examples",
     },
     {"constraints", "objectives", "oracles", "structure"},
