@@ -14,7 +14,15 @@ from constrained_actmax.layout import Rows, Vector
 from constrained_actmax.optimality import measure
 from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.quoting import quoted
-from constrained_actmax.result import Optimality, Result, Start, Status, Termination
+from constrained_actmax.result import (
+    FIRST_ORDER,
+    LOCAL_OPTIMUM,
+    Optimality,
+    Result,
+    Start,
+    Status,
+    Termination,
+)
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.tasks.recording import Recording
 
@@ -121,7 +129,9 @@ def measured_result(
         status = Status.NON_FINITE
     message = status.told(feasible=chosen.feasible, smooth=problem.smooth)
     # What a method says of its own success is no reason for another status.
-    if chosen.detail and Status.CONVERGED not in (status, chosen.status):
+    if status is Status.CONVERGED and chosen.detail.startswith((LOCAL_OPTIMUM, FIRST_ORDER)):
+        message = f"Converged. {chosen.detail}"
+    elif chosen.detail and Status.CONVERGED not in (status, chosen.status):
         message = f"{message} ({chosen.detail.strip().rstrip('.')}.)"
     if any(one.status is Status.INTERRUPTED for one, _ in measured):
         status = Status.INTERRUPTED if chosen.feasible else status

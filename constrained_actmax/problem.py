@@ -41,6 +41,10 @@ KEPT_TOLERANCE = 1e-12
 
 #: Points of C at which a copy is compared with its model, and steps are looked for; their seed.
 COPY_PROBES, STEP_PROBES, PROBE_SEED = 8, 32, 20260
+#: Distance, in sizes of the centre, at which the growth of an objective is looked for; directions
+#: drawn; how far values there may be from linear growth, relative; least slope of growth, in units
+#: of the steepest, which growth over the bounded entries of a far point does not reach.
+FAR, FAR_PROBES, LINEAR, LEAST_SLOPE = 1e6, 4, 0.25, 1e-4
 NAMED = 5  # entries that a message names
 #: Functions of Python's; TensorFlow's and models are callables of other types.
 PLAIN_FUNCTIONS = (FunctionType, BuiltinFunctionType, MethodType, partial)
@@ -648,13 +652,45 @@ class Problem(StandardForm):
             return
         first = self.objective_text
         grows = bounded[0].above if self.sense == "maximize" else bounded[0].below
-        if grows is False:
+        if grows is False and self._grows_far_out():
             way = "above" if self.sense == "maximize" else "below"
             raise SpecificationError(
                 f"{self.sense}: {first} is not bounded {way} on an unbounded set of inputs; add a "
                 "bounded one, such as Box(0, 1) or L2Ball(radius), or a penalty such as "
                 "- 0.1 * Norm(2)."
             )
+
+    def _grows_far_out(self) -> bool:
+        """Whether an objective that may grow without end does so along a segment of C far out.
+
+        Its operations alone cannot tell: relu(x) grows and -relu(x) does not. Segments lead from
+        the centre to projected far points, along drawn directions and then along the gradients
+        there, so all points are in C. Not counted.
+        """
+        from constrained_actmax.oracles.oracle import Oracle
+
+        if not isinstance(self.user_oracle, Oracle):
+            return True
+        asked = self.user_oracle.with_objectives(self.user_oracle.objectives)
+        sign = 1.0 if self.sense == "maximize" else -1.0
+        centre = self.set.project(self.set.centre())
+        reach = FAR * max(1.0, float(np.max(np.abs(centre), initial=0.0)))
+        drawn = np.random.default_rng(PROBE_SEED).standard_normal((FAR_PROBES, self.size))
+        directions = np.concatenate([drawn, -drawn])
+        for _ in range(2):
+            size = np.linalg.norm(directions, axis=1, keepdims=True)
+            ends = self.set.project(centre + reach * directions / np.where(size > 0, size, 1.0))
+            points = [centre + share * (ends - centre) for share in (0.25, 0.5, 1.0)]
+            values, jacobian = asked.evaluate(np.concatenate(points))
+            first, second, last = sign * values[:, 0].reshape(3, -1)
+            early, late = second - first, last - second
+            steepest = float(np.max(np.linalg.norm(jacobian[:, 0], axis=1)))
+            least = LEAST_SLOPE * steepest * reach
+            grows = (early > 0) & (late > np.maximum(least, LINEAR * np.abs(last)))
+            if np.any(grows & (late > (2 - LINEAR) * early)):
+                return True
+            directions = sign * jacobian[-len(ends) :, 0]
+        return False
 
 
 def require_problem(who: str, problem: Any) -> None:

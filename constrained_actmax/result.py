@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import io
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -17,6 +16,7 @@ import numpy as np
 from constrained_actmax.certificate import Certificate
 from constrained_actmax.constraint_records import ConstraintRecord, Constraints, Multipliers
 from constrained_actmax.errors import SpecificationError
+from constrained_actmax.json_form import from_json, to_json
 from constrained_actmax.layout import Input, Layout, Structure, Vector
 from constrained_actmax.quoting import Quoted, quoted
 from constrained_actmax.storage import UNREADABLE, digest, first_line, read_second, write_pair
@@ -71,6 +71,9 @@ STALLED_AT_KINK = (
     "Stalled: no more progress, often at a kink of the network; usable, not optimal to tol."
 )
 NON_FINITE = "The model returned NaN or infinity"
+#: How the detail of a start begins of which a method has proven more than a residual says.
+LOCAL_OPTIMUM = "A local optimum: no direction across the kinks of the network improves on it."
+FIRST_ORDER = "First-order: no direction across the kinks improves on it to first order."
 
 
 _SENTENCES = {
@@ -526,7 +529,7 @@ class Result:
         np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
         content = buffer.getvalue()
         data["arrays"] = digest(content)
-        text = json.dumps(_encoded(data), indent=1, allow_nan=False)
+        text = to_json(data)
         write_pair(place / "result.json", text, place / "arrays.npz", content)
         return place
 
@@ -606,7 +609,7 @@ def load_result(folder: str | Path) -> Result:
 
 
 def _loaded(place: Path) -> Result:
-    data = _decoded(json.loads((place / "result.json").read_text(encoding="utf-8")))
+    data = from_json((place / "result.json").read_text(encoding="utf-8"))
     if data.get("format") == 1:
         _from_first_format(data)
     if data.get("format") == FORMAT and "constraints" not in data:
@@ -698,32 +701,5 @@ def _parts(structure: Structure) -> list[Any]:
     return list(structure) if isinstance(structure, list | tuple) else [structure]
 
 
-def _encoded(value: Any) -> Any:
-    """Return JSON-ready values; numbers that JSON lacks become ``{"float": "nan"}``."""
-    if isinstance(value, Mapping):
-        return {str(name): _encoded(one) for name, one in value.items()}
-    if isinstance(value, np.ndarray):
-        return _encoded(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_encoded(one) for one in value]
-    if isinstance(value, np.generic):
-        return _encoded(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"float": repr(value)}
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    return str(value)
-
-
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _decoded(value: Any) -> Any:
-    if isinstance(value, dict):
-        if set(value) == {"float"}:
-            return float(value["float"])
-        return {name: _decoded(one) for name, one in value.items()}
-    if isinstance(value, list):
-        return [_decoded(one) for one in value]
-    return value

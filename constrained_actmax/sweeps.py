@@ -24,6 +24,7 @@ from typing import Any, TypeAlias
 
 from constrained_actmax.callbacks import Callback, OfProblem, listener
 from constrained_actmax.errors import ConstrainedActmaxError, SpecificationError
+from constrained_actmax.json_form import from_json, to_json
 from constrained_actmax.maximization import solve
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.problem import MODEL_OPTIONS, Problem
@@ -345,7 +346,7 @@ def _store(folder: Path, task: tuple[str, bytes], entry: Entry) -> None:
         shutil.rmtree(unfinished)
     unfinished.mkdir()
     if isinstance(entry, Failure):
-        text = json.dumps([entry.problem, entry.error, entry.message])
+        text = to_json([entry.problem, entry.error, entry.message])
         (unfinished / "failure.json").write_text(text, encoding="utf-8")
     else:
         entry.save(unfinished)
@@ -355,7 +356,7 @@ def _store(folder: Path, task: tuple[str, bytes], entry: Entry) -> None:
 def _stored(folder: Path, task: tuple[str, bytes]) -> Entry | None:
     place = folder / task[0]
     if (place / "failure.json").is_file():
-        return Failure(*json.loads((place / "failure.json").read_text(encoding="utf-8")))
+        return Failure(*from_json((place / "failure.json").read_text(encoding="utf-8")))
     return load_result(place) if place.is_dir() else None
 
 

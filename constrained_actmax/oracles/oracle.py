@@ -85,7 +85,7 @@ class Oracle(BaseOracle):
     counts : tuple of int
         How many functions each of them stands for.
     bounded : tuple of Bounded
-        Whether each is bounded above and below over all inputs of this model.
+        Whether each is bounded above and below over all inputs, as far as operations tell.
     labels : tuple of str, dict or None
         Names of the output's units.
     model, options : object, dict
