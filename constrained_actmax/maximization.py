@@ -17,6 +17,7 @@ from constrained_actmax.problem import (
     require_problem,
 )
 from constrained_actmax.progress import Line
+from constrained_actmax.quoting import quoted
 from constrained_actmax.result import Budget, Failure, Result, Status
 from constrained_actmax.scales import probed
 from constrained_actmax.sets.conversion import kept
@@ -253,7 +254,7 @@ def solve(
     require_problem("solve", problem)
     if budget is not None and not isinstance(budget, Budget):
         raise SpecificationError(
-            f"budget: expected Budget(evaluations=..., seconds=...), got {budget!r}."
+            f"budget: expected Budget(evaluations=..., seconds=...), got {quoted(budget)}."
         )
     heard = listener("callback", callback)
     tolerance = stationarity_tolerance(problem, tol)

@@ -10,6 +10,7 @@ import numpy as np
 from constrained_actmax.draws import uniform_points
 from constrained_actmax.errors import ConstrainedActmaxError
 from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.quoting import Quoted
 
 if TYPE_CHECKING:
     from constrained_actmax.problem import Evaluation, Problem
@@ -31,8 +32,8 @@ NEAREST = 4
 CHEAP_PROJECTION = 1e-8
 
 
-@dataclass(frozen=True)
-class Scales:
+@dataclass(frozen=True, repr=False)
+class Scales(Quoted):
     r"""Sizes of a problem's numbers, in the user's units.
 
     Tolerances are pure numbers against these, so that an answer does not depend on the units that

@@ -14,6 +14,7 @@ from constrained_actmax.layout import Layout, Rows, Vector, real
 from constrained_actmax.objectives.values import Values
 from constrained_actmax.oracles import finite_differences
 from constrained_actmax.oracles.finite_differences import Domain
+from constrained_actmax.quoting import quoted
 
 
 class Function:
@@ -245,7 +246,7 @@ class BoundFunction:
         except ValueError:
             raise SpecificationError(
                 f"{self._function.name}: keep_feasible must be one bool or {self.count}, "
-                f"got {self._function.keep_feasible!r}."
+                f"got {quoted(self._function.keep_feasible)}."
             ) from None
         kept: np.ndarray = asked & np.not_equal(self.lower, self.upper)
         return kept
@@ -278,7 +279,7 @@ def _from_dict(constraint: Mapping[str, Any], name: str | None) -> Function:
     if kind not in ("eq", "ineq") or not callable(constraint.get("fun")):
         raise SpecificationError(
             "constraints: a SciPy dict needs 'type' ('eq' or 'ineq') and a callable 'fun', got "
-            f"{dict(constraint)!r}."
+            f"{quoted(dict(constraint))}."
         )
     arguments = _arguments(constraint.get("args", ()))
     function: Any = constraint["fun"]

@@ -86,7 +86,8 @@ class Variables:
 
     def x(self, y: Vector) -> Vector:
         """Return the model's x for SciPy's y, moved into the bounds that C states."""
-        return np.clip(self._unbounded(y), *self._bounds)
+        lower, upper = self._bounds
+        return np.minimum(np.maximum(self._unbounded(y), lower), upper)
 
     def _unbounded(self, y: Vector) -> Vector:
         lift = self.form.lift

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 
@@ -83,11 +84,17 @@ class Incumbents:
         Zero where their residual does not tell more: not known as smooth, with bounds on
         functions, or with a projection that is iterative.
         """
-        problem = self.problem
-        if problem.smooth is not True or problem.constraints or problem.set.accuracy > EXACT:
+        if not self._residuals_tell:
             return np.zeros_like(f)
+        problem = self.problem
         noise: Vector = EQUAL_TO_NOISE * problem.epsilon * np.maximum(np.abs(f), problem.range)
         return noise
+
+    @cached_property
+    def _residuals_tell(self) -> bool:
+        problem = self.problem
+        exact = problem.set.accuracy <= EXACT
+        return problem.smooth is True and not problem.constraints and exact
 
     def _is_better(self, x: Vector, found: Evaluation, row: int, start: int) -> bool:
         """Return whether a row is better than the best point of its start."""
