@@ -94,7 +94,7 @@ class Kinks:
         return self.structure.values(self.problem.original(y))["functions"] * self.weights
 
 
-def refusal(problem: StandardForm) -> str | None:
+def refusal(problem: StandardForm, most_units: int = MOST_UNITS) -> str | None:
     """Return why a problem has no regions that programs could walk through; None if it has."""
     if problem.smooth is not False:
         return "the model has no kinks"
@@ -107,8 +107,8 @@ def refusal(problem: StandardForm) -> str | None:
     except RefusedError as refused:
         return str(refused).rstrip(".")
     units = sum(one.size for one in structure.nonlinearities)
-    if units > MOST_UNITS:
-        return f"{units:,} units are more than its programs take ({MOST_UNITS:,})"
+    if units > most_units:
+        return f"{units:,} units are more than its programs take ({most_units:,})"
     return None
 
 
