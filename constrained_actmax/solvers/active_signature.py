@@ -24,6 +24,9 @@ MOST_ROWS = 600
 #: A crossing pays, a value is lower, and a multiplier is not zero, above this: with the slopes of f
 #: and the lengths of normals of size 1, a hundred times the program's tolerance.
 PAYS = 1e-7
+#: A region in which the objective gains this share of what its steepest entry would gain over the
+#: largest distance is unbounded; one in which it is constant along free directions is not.
+GROWS = 1e-3
 #: Trust region of networks with curved functions: first size, the share of the predicted descent
 #: that is a success, and the smallest size, in units of the set (Conn, Gould and Toint 2000).
 FIRST_RADIUS, ACCEPTED, GOOD, SMALLEST_RADIUS = 0.25, 0.1, 0.75, 1e-9
@@ -174,10 +177,13 @@ class _Walk:
             met = np.maximum(here[crossed], 0.0) / (np.maximum(here[crossed], 0.0) - there[crossed])
             new = crossed[np.argsort(met, kind="stable")[:ROWS_AT_ONCE]]
             self.add(region, new)
-        if np.abs(found.x).max(initial=0.0) >= 0.5 * FAR and not self.problem.set.bounded:
-            self.run.end(self.start, self.y, Status.UNBOUNDED)
-            return None
         self.predicted = float(slopes[0] @ (self.y - found.x))
+        if np.abs(found.x).max(initial=0.0) >= 0.5 * FAR and not self.problem.set.bounded:
+            if self.predicted >= GROWS * FAR * np.abs(slopes[0]).max(initial=0.0):
+                self.run.end(self.start, self.y, Status.UNBOUNDED)
+            else:
+                self.end(Status.STALLED, "The region's best points reach without end.")
+            return None
         multipliers = found.multipliers
         return found.x, np.maximum(multipliers[self.static :], 0.0), -multipliers[: self.static]
 

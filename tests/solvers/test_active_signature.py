@@ -314,3 +314,14 @@ def test_at_kinks_the_multiplier_of_a_budget_is_its_rate() -> None:
     more = best(2.001, x0=found.x)
     assert found.optimality.residual <= 1e-6
     assert rate == pytest.approx((more.value - found.value) / 0.001, rel=0.02)
+
+
+@pytest.mark.parametrize("method", ["auto", "active-signature"])
+def test_free_directions_without_gain_are_not_unbounded(method: str) -> None:
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, -keras.ops.abs(inputs))
+    result = cax.maximize(
+        model, cax.Output(0), x0=np.array([0.6, -0.4, 0.2]), method=method, seed=0
+    )
+    assert result.status is not Status.UNBOUNDED
+    assert result.value >= -0.6 - 1e-6
