@@ -25,7 +25,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "certifying": ("certify",),
     "maximization": ("Check", "check", "maximize", "minimize", "solve"),
     "problem": ("Evaluation", "Problem"),
-    "run": ("Intermediate",),
+    "tasks.recording": ("Intermediate",),
     "result": (
         "Budget",
         "Failure",
@@ -98,6 +98,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "solvers": (
         "Annealed",
         "AugmentedLagrangian",
+        "Chain",
         "ConvergeAndSearch",
         "FISTA",
         "FrankWolfe",

@@ -1,4 +1,4 @@
-"""Laws that any set, oracle, objective or solver must pass: our tests and a contributor's.
+"""Laws that any set, oracle, objective, task or solver must pass: our tests and a contributor's.
 
 Each check raises AssertionError with the law that was broken and by how much.
 """
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from constrained_actmax.layout import Layout, Rows, Vector
+from constrained_actmax.layout import Indices, Layout, Rows, Vector
 from constrained_actmax.objectives.base import Objective
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.oracle import Oracle
@@ -21,6 +21,7 @@ from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.result import Budget, Status, Termination
 from constrained_actmax.sets.base import ConvexSet
 from constrained_actmax.tasks.recording import Intermediate, Recording
+from constrained_actmax.tasks.task import Stopped, Task
 
 # -- convex sets ---------------------------------------------------------------------------------
 
@@ -427,6 +428,187 @@ def _same(a: np.ndarray, b: np.ndarray, oracle: BaseOracle, law: str) -> None:
     a, b = np.atleast_1d(a), np.atleast_1d(b)
     size = 1.0 + float(np.max(np.abs(b), initial=0.0))
     _below(np.abs(a - b).ravel() / size, ROUNDING * oracle.epsilon, type(oracle).__name__, law)
+
+
+# -- tasks ---------------------------------------------------------------------------------------
+
+WORK = 2.5  # charged by `check_task`: two whole evaluations and a half
+DIFFERENCE = 1e-6  # relative error of central differences of smooth functions in float64
+
+
+def check_task(
+    task: Task,
+    points: Rows,
+    *,
+    problem: Problem | None = None,
+    start: int = 0,
+    only: bool = True,
+    seed: int = 0,
+) -> None:
+    """Hold a task against the laws of what solvers may touch.
+
+    Gradients, Jacobians and products with Hessians are derivatives; rows do not depend on their
+    neighbours; projections are points of C; every evaluation and all other work lowers
+    `remaining`, the clock runs, and no limit is passed; the best point is the best of those that
+    were evaluated; what a solver reports is kept, and its first word on a start counts. In the
+    user's variables the answers are those of the user's problem.
+
+    Parameters
+    ----------
+    task : Task
+        One that has not been asked yet, with a budget of evaluations that covers some hundred.
+    points : numpy.ndarray, shape (B, n)
+        Feasible points of it, inside the bounds of C.
+    problem : Problem, optional
+        The user's, of which the task is a form.
+    start : int, default 0
+        The start that the task is asked for.
+    only : bool, default True
+        Whether nobody else asks meanwhile.
+    seed : int, default 0
+        Of the directions of differences.
+
+    Raises
+    ------
+    AssertionError
+        Names the law that is broken.
+    """
+    form, given = task.problem, np.array(points)
+    starts = np.full(len(given), start)
+    lower, _ = task.set.bounds()
+    _hold(lower.shape == (task.size,), task, "the set has as many entries as the task")
+    _hold(task.lower.shape == task.upper.shape == (form.constraints,), task, "c has two bounds")
+    found = _counted(task, given, starts, only)
+    _hold(np.array_equal(given, points), task, "evaluate does not write to its points")
+    b, n, m = len(given), task.size, form.constraints
+    shapes = found.f.shape, found.gradient.shape, found.c.shape, found.jacobian.shape
+    _hold(shapes == ((b,), (b, n), (b, m), (b, m, n)), task, f"evaluate returns shapes {shapes}")
+    _hold(bool(found.finite.all()), task, "says that a point is not finite")
+    for row in range(b):
+        alone = task.evaluate(given[row : row + 1], [start])
+        for name in ("f", "gradient", "c", "jacobian"):
+            one, other = getattr(alone, name)[0], getattr(found, name)[row]
+            size = 1.0 + float(np.max(np.abs(other), initial=0.0))
+            off = np.ravel(np.abs(one - other)) / size
+            _below(off, ROUNDING * form.epsilon, task, f"{name} of a row depends on its neighbours")
+    if form.differentiable and not task.nonsmooth:
+        _check_slopes(task, given, found, start, np.random.default_rng(seed))
+    _check_projector(task, given, start)
+    _check_reports(task, given, found, start)
+    if problem is not None:
+        _check_answers(task, given, found, problem)
+    _check_limits(task, given[:1], start, only)
+
+
+def _counted(task: Task, x: Rows, starts: Indices, only: bool) -> Evaluation:
+    before, seconds = task.remaining, task.seconds
+    found = task.evaluate(x, starts)
+    after = task.remaining
+    if before is not None and after is not None:
+        fewer = before - after
+        _hold(fewer == len(x) if only else fewer >= len(x), task, f"{len(x)} rows count {fewer}")
+    _hold(task.seconds > seconds, task, "the clock stands still")
+    return found
+
+
+def _check_slopes(
+    task: Task, x: Rows, found: Evaluation, start: int, rng: np.random.Generator
+) -> None:
+    form = task.problem
+    lower, upper = task.set.bounds()
+    step = form.epsilon ** (1 / 3)
+    allowed = DIFFERENCE if form.epsilon <= float(np.finfo(np.float64).eps) else 10 * step
+    for row, point in enumerate(x):
+        v = rng.uniform(0.5, 1.0, task.size) * rng.choice([-1.0, 1.0], task.size)
+        v *= np.minimum(1.0, np.minimum(point - lower, upper - point) / step)  # within the bounds
+        pair = task.evaluate(np.stack([point + step * v, point - step * v]), [start, start])
+        values = np.column_stack([pair.f, pair.c])
+        slopes = np.concatenate([found.gradient[row][np.newaxis], found.jacobian[row]])
+        size = 1.0 + np.abs(slopes).sum(axis=1) + np.max(np.abs(values), axis=0)
+        off = np.abs((values[0] - values[1]) / (2 * step) - slopes @ v) / size
+        _below(off, allowed, task, "a gradient is not the derivative")
+        if form.hessians and form.smooth and form.epsilon <= float(np.finfo(np.float64).eps):
+            weights = rng.uniform(0.5, 1.0, form.hessians)
+            ours = task.hessian_product(point, v, weights)
+            slope = [
+                weights @ np.concatenate([g[np.newaxis], j])[: form.hessians]
+                for g, j in zip(pair.gradient, pair.jacobian, strict=True)
+            ]
+            off = np.abs((slope[0] - slope[1]) / (2 * step) - ours)
+            _below(off / (1.0 + np.abs(slope).sum()), 1e3 * allowed, task, "a Hessian is wrong")
+
+
+def _check_projector(task: Task, x: Rows, start: int) -> None:
+    project = task.projector(start)
+    for point in x:
+        y = project(point + 3.0)
+        inside = bool(task.set.relative_violation(y) <= task.set.tolerance)
+        _hold(inside, task, "the projector leaves the set")
+        again = task.project(np.stack([point + 3.0, point]), [start, start])
+        off = np.abs(again - np.stack([y, project(point)])).max(axis=1)
+        _below(off, max(CLOSED_FORM, task.set.accuracy), task, "project and projector differ")
+
+
+def _check_reports(task: Task, x: Rows, found: Evaluation, start: int) -> None:
+    best = task.best(start)
+    _hold(best is not None, task, "no best point, though feasible ones were evaluated")
+    assert best is not None
+    slack = ROUNDING * task.epsilon * (1.0 + np.abs(found.f).max())
+    _hold(best.f <= found.f.min() + slack, task, "the best point is worse than an evaluated one")
+    there = task.evaluate(best.x[np.newaxis], [start])
+    _hold(abs(float(there.f[0]) - best.f) <= slack, task, "the best point has another value")
+    before = int(task.iterations[start])
+    _hold(task.iterate(start, x[0], float(found.f[0])), task, "a first iterate diverges")
+    task.evaluate(x[:1], [start])
+    _hold(int(task.iterations[start]) == before + 1, task, "an iterate is not counted")
+    task.end(start, x[0], Status.STALLED, "first")
+    task.end(start, x[-1], Status.CONVERGED, "second")
+    ended = task.ended[start]
+    _hold(ended.status is Status.STALLED, task, "the second word on a start replaces the first")
+    _hold(ended.detail == "first", task, "the detail of the first word is lost")
+
+
+def _check_answers(task: Task, x: Rows, found: Evaluation, problem: Problem) -> None:
+    form = task.problem
+    user = form.original(x)
+    _hold(user.shape == (len(x), problem.size), task, "a point has no form in the user's variables")
+    theirs = problem.evaluate(user)
+    allowed = ROUNDING * max(form.epsilon, problem.epsilon)
+    size = 1.0 + np.abs(theirs.f)
+    off = np.abs(found.f * form.objective_unit - theirs.f) / size
+    _below(off, allowed, task, "f is not the user's at a feasible point")
+    inside = form.violation(x, found.c) <= form.feasibility_tolerance
+    written = problem.violation(user, theirs.c) <= problem.feasibility_tolerance
+    _hold(bool(inside.all()) and bool(written.all()), task, "a feasible point is infeasible")
+    if form.constraints:
+        ours, user_s = form.functional_violation(found.c), problem.functional_violation(theirs.c)
+        _below(np.abs(ours - user_s), allowed, task, "a violation is not the user's")
+    structure = task.structure
+    if structure is not None:
+        f = problem.sign * structure.values(user)["functions"][:, 0]
+        _below(np.abs(f - theirs.f) / size, allowed, task, "the structure is not the network's")
+
+
+def _check_limits(task: Task, x: Rows, start: int, only: bool) -> None:
+    left = task.remaining
+    if left is None:
+        task.charge(WORK)
+        _hold(task.remaining is None, task, "work makes a limit")
+        return
+    task.charge(WORK)
+    task.charge(WORK)
+    fewer = left - (task.remaining or 0)
+    whole = 2 * WORK
+    _hold(fewer == whole if only else fewer >= whole, task, f"work of {whole} counts {fewer}")
+    with contextlib.suppress(Stopped):
+        task.charge((task.remaining or 0) + 1)
+    _hold(task.remaining == 0, task, "work beyond the budget leaves some")
+    try:
+        task.evaluate(x, [start])
+    except Stopped as reason:
+        _hold(reason.status is Status.BUDGET, task, "the end of the budget has another status")
+    else:
+        _hold(False, task, "evaluates beyond the budget")
 
 
 # -- solvers -------------------------------------------------------------------------------------

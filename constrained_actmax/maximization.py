@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from constrained_actmax.callbacks import Callback, listener
 from constrained_actmax.draws import uniform_points
 from constrained_actmax.errors import RefusedError, SpecificationError, suggest
 from constrained_actmax.layout import Rows, Structure, Vector
@@ -34,7 +35,7 @@ from constrained_actmax.sets.conversion import kept
 from constrained_actmax.solvers.across_steps import solve_across_steps
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.solvers.selection import SOLVERS, refusal, select
-from constrained_actmax.tasks.recording import Intermediate, Recording
+from constrained_actmax.tasks.recording import Recording
 
 if TYPE_CHECKING:
     from constrained_actmax.objectives.base import Objective
@@ -46,7 +47,6 @@ TOLERANCE = 1e-6
 MOVED = 1e-9
 
 Starts = int | Any
-Callback = Callable[[Intermediate], Any]
 
 
 def maximize(
@@ -108,7 +108,8 @@ def maximize(
     options : mapping, optional
         Settings of the method: SciPy's own keys for SciPy's methods, the fields of ours for ours.
     callback : callable, optional
-        ``callback(intermediate_result)`` once an iteration; StopIteration, or True, ends the run.
+        Called once an iteration, as SciPy does: ``f(intermediate_result)``, ``f(xk)`` or
+        ``f(xk, state)``. StopIteration, or True, ends the run.
     progress : callable or bool, optional
         A function that is called like `callback`, before it. A line with the best value shows
         itself on a terminal and in a notebook when a run takes over a second; True or False
@@ -207,29 +208,25 @@ def solve(
         raise SpecificationError(
             f"budget: expected Budget(evaluations=..., seconds=...), got {budget!r}."
         )
-    if isinstance(callback, bool):
-        raise SpecificationError(f"callback: expected a function, got {callback!r}.")
-    for who, listener in (("callback", callback), ("progress", progress)):
-        if not (listener is None or isinstance(listener, bool) or callable(listener)):
-            raise SpecificationError(f"{who}: expected a function, got {type(listener).__name__}.")
+    heard = listener("callback", callback)
     tolerance = _tolerance(problem, tol)
     solver, reason = select(problem, method, options, budget)
     drawn_seed = _seed(seed)
     points, notes, used_seed = _starting_points(problem, x0, starts, drawn_seed)
     shown = progress if isinstance(progress, bool) else None
-    listener = None if isinstance(progress, bool) else progress
+    watching = None if isinstance(progress, bool) else listener("progress", progress)
     if budget is not None and (budget.evaluations or len(points)) < len(points):
         raise SpecificationError(
             f"budget: {budget.evaluations} evaluations are fewer than the {len(points)} starts."
         )
     problem, interrupted = _probed(problem, budget)
     own = problem.scaled
-    with Line(problem, budget, listener, shown) as line:
+    with Line(problem, budget, watching, shown) as line:
         run = Recording(
             own,
             len(points),
             budget=budget,
-            callback=callback,
+            callback=heard,
             tolerance=tolerance,
             progress=line if line.listens else None,
             reserve=not solver.stays_inside,
@@ -441,11 +438,11 @@ def _each(
     if not objectives:
         raise SpecificationError(f"{sense}: the list of objectives is empty.")
     common = dict(solving)
-    for who in ("callback", "progress"):
-        if callable(common.pop(who)):
-            raise SpecificationError(
-                f"{who}: several objectives run side by side; give it to a call with one objective."
-            )
+    if callable(common.pop("progress")):
+        raise SpecificationError(
+            "progress: several objectives run side by side; give it to a call with one objective, "
+            "or give callback."
+        )
     named = {**building, "bounds": kept(building["bounds"])}
     if not isinstance(model, BaseOracle):
         ours = {name: named.pop(name) for name in list(named) if name in MODEL_OPTIONS}

@@ -15,6 +15,7 @@ from constrained_actmax.sets.scaled_set import ScaledSet
 
 if TYPE_CHECKING:
     from constrained_actmax.problem import Imposed
+    from constrained_actmax.structure import Structure
     from constrained_actmax.tasks.l1_split import SplitForm
 
 #: C as solvers see it: in the user's units, or in the problem's own.
@@ -138,6 +139,11 @@ class StandardForm(ABC):
     def split(self) -> SplitForm | None:
         """The problem in split variables, where it asks for the nearest point in L1; else None."""
 
+    @property
+    @abstractmethod
+    def structure(self) -> Structure | None:
+        """The network as affine parts of `original(x)`; None where it cannot be read."""
+
     @abstractmethod
     def original(self, x: Rows) -> Rows:
         """Return a point or rows in the user's variables and units."""
@@ -248,6 +254,11 @@ class DerivedForm(StandardForm):
     @override
     def split(self) -> SplitForm | None:
         return None
+
+    @property
+    @override
+    def structure(self) -> Structure | None:
+        return self.inner.structure
 
     @override
     def original(self, x: Rows) -> Rows:

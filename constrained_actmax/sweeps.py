@@ -22,6 +22,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from constrained_actmax.callbacks import Callback, OfProblem, listener
 from constrained_actmax.errors import ConstrainedActmaxError, SpecificationError
 from constrained_actmax.maximization import solve
 from constrained_actmax.oracles.base import BaseOracle
@@ -48,6 +49,7 @@ def solve_many(
     budget: Budget | None = None,
     tol: float | None = None,
     options: Mapping[str, Any] | None = None,
+    callback: Callback | None = None,
 ) -> list[Entry]:
     """Solve several problems side by side; those of one model share its calls.
 
@@ -64,6 +66,9 @@ def solve_many(
         For each problem the same.
     budget : Budget, optional
         Of each problem.
+    callback : callable, optional
+        As in `maximize`; its `Intermediate` says which ``problem`` it speaks of, and the run that
+        it ends is that problem's.
 
     Returns
     -------
@@ -84,6 +89,7 @@ def solve_many(
     from constrained_actmax.oracles.shared import Server, SharedOracle  # on the TensorFlow side
 
     listed = _checked(problems)
+    listener("callback", callback)  # a wrong one is an error before any work
     if not listed:
         return []
     entries: list[Entry | None] = [None] * len(listed)
@@ -104,6 +110,7 @@ def solve_many(
                 budget=budget,
                 tol=tol,
                 options=options,
+                callback=None if callback is None else OfProblem(callback, place),
                 progress=False,
             )
         except ConstrainedActmaxError as error:
@@ -142,6 +149,7 @@ def sweep(
     budget: Budget | None = None,
     tol: float | None = None,
     options: Mapping[str, Any] | None = None,
+    callback: Callback | None = None,
     progress: bool | None = None,
 ) -> list[Entry]:
     """Solve many problems on workers; results stream into a folder and a second call resumes.
@@ -160,6 +168,9 @@ def sweep(
         For each problem; see `maximize`.
     seed : int, default 0
         For each problem the same.
+    callback : callable, optional
+        As in `solve_many`, but called in the worker that solves the problem: it must be importable
+        from a module.
     progress : bool, optional
         Whether to draw a bar; by default on a terminal or in a notebook.
 
@@ -174,6 +185,7 @@ def sweep(
         If a problem cannot be sent to another process (a lambda in it, say).
     """
     listed = _checked(problems)
+    listener("callback", callback)
     settings = {
         "method": method,
         "starts": starts,
@@ -184,7 +196,7 @@ def sweep(
     }
     entries: dict[int, Entry] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        tasks = _tasks(listed, settings, Path(scratch))
+        tasks = _tasks(listed, settings, callback, Path(scratch))
         place = None if folder is None else Path(folder)
         if place is not None:
             place.mkdir(parents=True, exist_ok=True)
@@ -221,19 +233,23 @@ def _failure(problem: Problem, error: BaseException) -> Failure:
 
 
 def _tasks(
-    problems: Sequence[Problem], settings: Mapping[str, Any], scratch: Path
+    problems: Sequence[Problem],
+    settings: Mapping[str, Any],
+    callback: Callback | None,
+    scratch: Path,
 ) -> list[tuple[str, bytes]]:
     """Return for each problem a name that its content gives, and what a worker needs."""
     models: dict[int, Any] = {}
     tasks = []
-    for problem in problems:
+    for number, problem in enumerate(problems):
+        heard = None if callback is None else OfProblem(callback, number)
         recipe = dict(problem.recipe)
         model = recipe.pop("model")
         key = id(model)
         if key not in models:
             models[key] = _portable(model, scratch)
         try:
-            packed = pickle.dumps((models[key], recipe, dict(settings)))
+            packed = pickle.dumps((models[key], recipe, {**settings, "callback": heard}))
         except Exception as error:
             raise SpecificationError(
                 f"sweep: {problem} cannot be sent to another process ({error}); functions in it "

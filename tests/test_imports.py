@@ -22,6 +22,7 @@ RANKS = [
     {"constraints", "objectives", "oracles", "structure"},
     {"sets"},
     {
+        "callbacks",
         "conformance",
         "draws",
         "optimality",

@@ -92,7 +92,7 @@ def test_a_list_of_objectives_gives_a_list_of_results() -> None:
     down = cax.minimize(model, [cax.Logit(0), cax.Logit(1)], cax.Box(-1, 1), seed=0)
     assert down[0].value < results[0].value
     with pytest.raises(SpecificationError, match="one objective"):
-        cax.maximize(model, [cax.Logit(0)], cax.Box(-1, 1), callback=lambda one: None)
+        cax.maximize(model, [cax.Logit(0)], cax.Box(-1, 1), progress=lambda now: None)
 
 
 def test_one_failure_is_one_entry(oracle: cax.Oracle) -> None:

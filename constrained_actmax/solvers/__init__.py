@@ -3,6 +3,7 @@
 from constrained_actmax.solvers.annealed import Annealed
 from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
 from constrained_actmax.solvers.base import RowSolver, Solver
+from constrained_actmax.solvers.chain import Chain
 from constrained_actmax.solvers.cobyqa import COBYQA
 from constrained_actmax.solvers.converge_and_search import ConvergeAndSearch
 from constrained_actmax.solvers.fista import FISTA
@@ -29,6 +30,7 @@ __all__ = [
     "TNC",
     "Annealed",
     "AugmentedLagrangian",
+    "Chain",
     "ConvergeAndSearch",
     "FrankWolfe",
     "RowSolver",

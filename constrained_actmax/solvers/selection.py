@@ -10,6 +10,7 @@ from constrained_actmax.result import Budget
 from constrained_actmax.solvers.annealed import Annealed
 from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
 from constrained_actmax.solvers.base import Solver
+from constrained_actmax.solvers.chain import Chain
 from constrained_actmax.solvers.cobyqa import COBYQA
 from constrained_actmax.solvers.converge_and_search import ConvergeAndSearch
 from constrained_actmax.solvers.fista import FISTA
@@ -39,10 +40,12 @@ SOLVERS: dict[str, type[Solver]] = {
         COBYQA,
         Annealed,
         ConvergeAndSearch,
+        Chain,
     )
 }
 
-#: Variables up to which SLSQP's dense steps cost less than further model calls.
+#: Variables up to which SLSQP's dense steps cost less than further model calls: an iteration takes
+#: 2 ms at 100 variables, 12 ms at 200, 0.6 s at 800.
 SMALL = 100
 
 
@@ -136,9 +139,10 @@ def by_rule(problem: StandardForm, budget: Budget | None = None) -> tuple[Solver
     if problem.kept_rows.any():
         return TrustConstr(), "constraints on functions that every iterate keeps"
     if problem.constraints:
-        small = SLSQP()
-        if problem.size <= SMALL and problem.smooth and refusal(small, problem) is None:
-            return small, "few variables, smooth constraints on functions"
+        if problem.size <= SMALL and problem.smooth is not False:
+            chain = Chain()
+            if refusal(chain, problem) is None:
+                return chain, "few variables, smooth constraints on functions: the next goes on"
         return AugmentedLagrangian(), "constraints on functions"
     if problem.smooth is False:
         return Annealed(), "a network with kinks (ReLU, max): steps of falling length cross them"

@@ -54,6 +54,8 @@ class Intermediate:
         Largest violation of any constraint, a pure number.
     nit, start, nfev : int
         Iteration of this start, which start, and evaluations of the whole call so far.
+    problem : int, default 0
+        Which problem, in a call that solves several.
     """
 
     x: Structure
@@ -63,6 +65,7 @@ class Intermediate:
     nit: int
     start: int
     nfev: int
+    problem: int = 0
 
 
 class Recording(Task):

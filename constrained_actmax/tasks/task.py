@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from typing_extensions import override
@@ -14,6 +14,9 @@ from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.problem import Evaluation
 from constrained_actmax.result import Status, Termination
 from constrained_actmax.standard_form import FeasibleSet, StandardForm
+
+if TYPE_CHECKING:
+    from constrained_actmax.structure import Structure as NetworkStructure
 
 
 class Stopped(Exception):  # noqa: N818 - a signal, like StopIteration
@@ -93,6 +96,11 @@ class Task(ABC):
     def epsilon(self) -> float:
         """Relative precision of f and c."""
         return self.problem.epsilon
+
+    @property
+    def structure(self) -> NetworkStructure | None:
+        """The network as affine parts of ``problem.original(x)``; None where it cannot be read."""
+        return self.problem.structure
 
     # -- what is left ------------------------------------------------------------------------------
 

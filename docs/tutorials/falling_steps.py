@@ -9,6 +9,8 @@ import numpy as np
 
 import constrained_actmax as cax
 from constrained_actmax.solvers import Sample, Steps, StepwiseSolver
+from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,21 +36,21 @@ class FallingSteps(StepwiseSolver):
     first_length: float = 1.0
     max_iterations: int = 1000
 
-    def refusal(self, problem: cax.Problem) -> str | None:
+    def refusal(self, problem: StandardForm) -> str | None:
         if problem.constraints:
             return f"{self.name} keeps convex sets alone; use method='augmented-lagrangian'."
         return None
 
-    def _steps(self, run, start: int, x: np.ndarray, first: Sample) -> Steps:
-        project = run.projector(start)
+    def _steps(self, task: Task, start: int, x: np.ndarray, first: Sample) -> Steps:
+        project = task.projector(start)
         g = first.gradient
         for k in range(self.max_iterations):
-            if np.max(np.abs(project(x - g, "residual") - x)) <= run.tolerance:
-                run.end(start, x, cax.Status.CONVERGED)
+            if np.max(np.abs(project(x - g, "residual") - x)) <= task.tolerance:
+                task.end(start, x, cax.Status.CONVERGED)
                 return
             length = self.first_length / np.sqrt(k + 1)
             x = project(x - length * g / np.linalg.norm(g))
             f, g = yield x  # ask for an evaluation; all starts share one model call
-            if not run.iterate(start, x, f):  # counted, recorded; False: the callback said stop
+            if not task.iterate(start, x, f):  # counted, recorded; False: the callback said stop
                 return
-        run.end(start, x, cax.Status.BUDGET, "max_iterations reached.")
+        task.end(start, x, cax.Status.BUDGET, "max_iterations reached.")
