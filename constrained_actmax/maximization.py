@@ -615,6 +615,7 @@ def _result(
             "scales": problem.scales.to_dict(),
         },
         versions=versions(),
+        certificate=run.certificate,
     )
 
 

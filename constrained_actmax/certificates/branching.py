@@ -93,6 +93,8 @@ class Search:
         Of the draws.
     seconds : float, optional
         After which bounds are no longer improved.
+    evaluations : int, optional
+        Of points, at most.
 
     Raises
     ------
@@ -108,9 +110,10 @@ class Search:
         atol: float = 0.0,
         seed: int = 0,
         seconds: float | None = None,
+        evaluations: int | None = None,
     ) -> None:
         self.began = time.perf_counter()
-        self.seconds = seconds
+        self.seconds, self._most = seconds, evaluations
         self.problem, self._seed = problem, seed
         self.range = problem.scales.range
         self.slack = atol + rtol * self.range
@@ -136,8 +139,11 @@ class Search:
 
     def begin(self, points: Rows) -> None:
         """Try points of C (B, n), and draws where a projection is cheap; ascend from them."""
-        if not len(points) or self.problem.set.accuracy <= EXACT:
-            points = np.concatenate([points, drawn(self.problem, DRAWS, self._seed)])
+        draws = DRAWS if self._most is None else min(DRAWS, self._most // DRAWS)
+        if draws and (not len(points) or self.problem.set.accuracy <= EXACT):
+            points = np.concatenate([points, drawn(self.problem, draws, self._seed)])
+        if not len(points) or not self._affords(2 * len(points)):
+            return
         self.try_points(points)
         self.climb(points)
 
@@ -184,6 +190,14 @@ class Search:
         f = self.sign * values[:, 0]
         return f, problem.feasible(x, c) & np.isfinite(f)
 
+    def _affords(self, points: int) -> bool:
+        return self._most is None or self.state.evaluations + points <= self._most
+
+    @property
+    def spent(self) -> bool:
+        """Whether no further box is affordable: it asks for two points."""
+        return not self._affords(2)
+
     def try_points(self, x: Rows) -> Vector:
         """Evaluate points of C and keep the best; return their values, -inf where not feasible."""
         f, feasible = self.measure(x)
@@ -204,7 +218,7 @@ class Search:
         row = self._rows[:1]
         g = self._gradient(x, row)
         for _ in range(ASCENT):
-            if self.expired():
+            if self.expired() or not self._affords(len(x)):
                 break
             way = g * self._widths
             length = np.linalg.norm(way, axis=1, keepdims=True)
@@ -241,6 +255,8 @@ class Search:
     def step(self, most: int = MOST_BOXES) -> Progress:
         """Bound the best boxes that wait, at most so many, and halve them."""
         taken: list[_Box] = []
+        if self._most is not None:
+            most = min(most, (self._most - self.state.evaluations) // 2)
         while self._heap and len(taken) < most and -self._heap[0].key[0] > self.goal:
             taken.append(heapq.heappop(self._heap))
         try:
@@ -295,7 +311,7 @@ class Search:
             if by_set[0] < bound[0]:
                 bound = by_set
                 self.doubts.append("the set's largest value of a linear function is a solver's")
-        least, most, reached = self.bounds.slopes(found.intervals, self._rows[0])
+        least, most, reached = self.bounds.slopes(found.intervals, self._rows[0], len(boxes))
         middle = 0.5 * (lower + upper)
         steep = np.maximum(np.abs(least), np.abs(most))
         by_slopes = self._mean_value(middle, upper - lower, steep)
@@ -303,7 +319,7 @@ class Search:
         project = self.problem.set.project
         named = np.concatenate([found.points[:, 0], middle])
         self.try_points(project(named))
-        if self.state.best_value > self._climbed + self.slack:
+        if self.state.best_value > self._climbed + self.slack and self._affords(2):
             assert self.state.x is not None
             self.climb(self.state.x[np.newaxis])
         going = bound > self.goal
@@ -361,7 +377,8 @@ class Search:
         if self._curved or self.allowed.l1 or self.allowed.squares:
             return [None] * count
         bends = np.zeros(count)
-        best, chosen = np.zeros(count), [None] * count  # type: list[Side | None]
+        best = np.zeros(count)
+        chosen: list[Side | None] = [None] * count
         for k, step in enumerate(self.structure.nonlinearities):
             assert isinstance(step, Pieces)
             low, high = found.intervals[k]

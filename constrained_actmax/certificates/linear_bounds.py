@@ -421,13 +421,14 @@ class LinearBounds:
 
     # -- derivatives -------------------------------------------------------------------------------
 
-    def slopes(self, intervals: Intervals, row: Vector) -> tuple[Rows, Rows, list[Rows]]:
-        """Return bounds (B, n) of the derivatives of one combination of the outputs over boxes.
+    def slopes(
+        self, intervals: Intervals, row: Vector, count: int
+    ) -> tuple[Rows, Rows, list[Rows]]:
+        """Return bounds (B, n) of the derivatives of one combination of the outputs over B = count boxes.
 
         At a kink they hold for all of Clarke's derivatives. With them, for each nonlinearity the
         largest absolute derivative by its results, (B, units).
         """
-        count = len(intervals[0][0]) if intervals else 1
         waiting: dict[int, tuple[Rows, Rows]] = {}
 
         def spread(part: Part, middle: Rows, radius: Rows) -> None:
