@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from constrained_actmax import examples as examples
 
 _ROOMS: dict[str, tuple[str, ...]] = {
+    "constraint_records": ("ConstraintRecord", "Constraints"),
     "errors": (
         "BackendError",
         "BoundError",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import sys
 from collections.abc import Iterable
 
@@ -67,6 +68,35 @@ def foresee_backend() -> None:
     wanted = os.environ.get("KERAS_BACKEND") or "tensorflow"
     if "keras" not in sys.modules and wanted != "tensorflow":
         raise BackendError(wanted)
+
+
+#: Longest reason that a message quotes, in characters.
+QUOTED = 300
+#: Lines of a foreign error that say where it arose and not why.
+_PLACES = re.compile(
+    r"Detected at node|Graph execution error|Stack trace for op|Exception encountered when|"
+    r"Traceback|\d+ root error|\d+ successful operations|\d+ derived errors|\(\d+\) "
+)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why a foreign library raised, in one line, for a message that quotes it.
+
+    TensorFlow writes the reason last, after the places where the failing operation was made; Keras
+    writes it first, before the arguments of the layer. Names of nodes and colours are left out.
+    """
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    text = text.partition("Arguments received by")[0]
+    text = re.sub(r"\[\[?\{\{.*?\}\}\]?\]|\[Op:[^\]]*\]|(?<= )\[\[.*?\]\]", "", text)
+    paragraphs = [
+        one for one in re.split(r"\n\s*\n", text) if not re.search(r'^\s*File "', one, re.M)
+    ]
+    lines = [line.strip() for one in paragraphs for line in one.splitlines()]
+    said = [line for line in lines if line and not _PLACES.match(line)]
+    reason = " ".join(said).strip()
+    if len(reason) > QUOTED:
+        reason = f"{reason[: QUOTED - 4].rsplit(' ', 1)[0]} ..."
+    return f"{type(error).__name__}: {reason}" if reason else type(error).__name__
 
 
 def suggest(word: object, known: Iterable[object], limit: int = 12) -> str:

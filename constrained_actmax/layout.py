@@ -6,7 +6,9 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
+from numbers import Real
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -151,6 +153,53 @@ def flat(x: Any, who: str) -> Vector:
     return np.asarray(aligned(x, None, who, "a flat vector"), dtype=np.float64)
 
 
+def real(value: Any, who: str, expected: str = "numbers") -> npt.NDArray[np.float64]:
+    """Return a number, an array or a list of numbers as float64; objects may be numbers too.
+
+    Parameters
+    ----------
+    value : array_like
+        Of Python's, NumPy's or a tensor's numbers, fractions or decimals.
+    who, expected : str
+        Who asks, and for what, for the error message.
+
+    Raises
+    ------
+    SpecificationError
+        If it holds anything else, such as text, None or complex numbers.
+    """
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):  # rows of unequal lengths
+        array = np.array(None)
+    if array.dtype.kind in "fiub":
+        return array.astype(np.float64)
+    if array.dtype == object and all(
+        isinstance(one, Real | Decimal | np.bool_) for one in array.ravel().tolist()
+    ):
+        return array.astype(np.float64)
+    kind = type(value).__name__
+    if array.dtype.kind == "c":
+        raise SpecificationError(
+            f"{who}: expected {expected}, got complex ones ({kind}); give their real parts."
+        )
+    raise SpecificationError(f"{who}: expected {expected}, got {kind}.")
+
+
+def number(value: Any, who: str) -> float:
+    """Return what a function of one number gives as a float: a number, or an array of one.
+
+    Raises
+    ------
+    SpecificationError
+        If it is not a real number.
+    """
+    array = real(value, who, "one number")
+    if array.size != 1:
+        raise SpecificationError(f"{who}: expected one number, got shape {array.shape}.")
+    return float(array.item())
+
+
 def conform(value: Any, shape: tuple[int, ...], who: str) -> npt.NDArray[np.float64]:
     """Bring a user's array to `shape`, forgiving a batch axis and a last axis of one.
 
@@ -175,15 +224,7 @@ def conform(value: Any, shape: tuple[int, ...], who: str) -> npt.NDArray[np.floa
         before, where it is known to what.
     """
     value = aligned(value, None, who, "it")
-    try:
-        array = np.asarray(value)
-        if array.dtype == object or array.dtype.kind not in "fiub":
-            raise TypeError
-        array = array.astype(np.float64)
-    except (TypeError, ValueError):
-        raise SpecificationError(
-            f"{who}: expected numbers of shape {shape}, got {type(value).__name__}."
-        ) from None
+    array = real(value, who, f"numbers of shape {shape}")
     if np.isnan(array).any():
         raise SpecificationError(
             f"{who}: holds NaN at {int(np.isnan(array).sum())} of its entries."

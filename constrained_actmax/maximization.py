@@ -19,7 +19,7 @@ from constrained_actmax.layout import Rows, Structure, Vector
 from constrained_actmax.optimality import measure
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.finite_differences import central_pair
-from constrained_actmax.problem import MODEL_OPTIONS, Evaluation, Problem
+from constrained_actmax.problem import MODEL_OPTIONS, Evaluation, Problem, refuse_plain_function
 from constrained_actmax.progress import Line
 from constrained_actmax.result import (
     Budget,
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-6
 #: A start moved by more than this, in units of the entries' sizes, is worth a note.
 MOVED = 1e-9
+#: What SciPy's `minimize` takes beside a function, and here the function's oracle.
+OF_THE_FUNCTION = ("jac", "hess", "args")
 
 Starts = int | Any
 
@@ -413,6 +415,11 @@ def _answer(
 ) -> Result | list[Result | Failure]:
     """Build the problem and solve it, or those of several objectives."""
     for name in model_options:
+        if name in OF_THE_FUNCTION:
+            raise SpecificationError(
+                f"{sense}: {name}= belongs to the function; write "
+                f"FunctionOracle(function, shape, {name}=...) in the place of the model."
+            )
         if name not in MODEL_OPTIONS:
             known = ["objective", "constraints", *building, *solving, *MODEL_OPTIONS]
             raise SpecificationError(f"{sense}: no option {name!r}. {suggest(name, known, 20)}")
@@ -435,6 +442,7 @@ def _each(
     from constrained_actmax.oracles.oracle import Oracle
     from constrained_actmax.sweeps import solve_many
 
+    refuse_plain_function(model, building)
     if not objectives:
         raise SpecificationError(f"{sense}: the list of objectives is empty.")
     common = dict(solving)
@@ -575,20 +583,12 @@ def _result(
     if any(one.status is Status.INTERRUPTED for one, _ in measured):
         status = Status.INTERRUPTED if chosen.feasible else status
         message = status.sentence
-    violations = [
-        (str(member), float(member.violation(chosen.x))) for member in problem.set.members
-    ]
-    tolerances: list[float | None] = [None] * len(violations)
-    violations.extend(_functional_violations(problem, found.c[0]))
-    tolerances.extend(problem.tolerances)
     return Result(
         x=problem.layout.unflatten(chosen.x),
         batch=problem.user_oracle.batch(chosen.x),
         value=chosen.value,
         fun=problem.sign * chosen.value,
         feasible=chosen.feasible,
-        violations=violations,
-        tolerances=tolerances,
         maxcv=chosen.violation,
         optimality=optimality,
         status=status,
@@ -712,14 +712,6 @@ def _saturates(problem: Problem) -> bool:
     """Whether the objective is bounded on both sides, as a probability is."""
     bounded = getattr(problem.user_oracle, "bounded", ())
     return bool(bounded and bounded[0].above and bounded[0].below)
-
-
-def _functional_violations(problem: Problem, c: Vector) -> list[tuple[str, float]]:
-    """Return each functional constraint with its largest violation, in the user's units."""
-    return [
-        (one.description, float(np.max(one.violation(c[np.newaxis, one.rows]), initial=0.0)))
-        for one in problem.imposed
-    ]
 
 
 @cache

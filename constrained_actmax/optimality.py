@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from constrained_actmax.constraint_records import ConstraintRecord, Constraints, Numbers
 from constrained_actmax.layout import Vector
 from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.result import Optimality
@@ -126,28 +129,58 @@ def measure(
     """
     own, here = problem.scaled, found.row(row)
     kkt = residuals(own, own.point(x), own.evaluation(here))
-    if not here.finite[0]:
-        return Optimality(np.nan, np.nan, kkt.violation)
     c, jacobian, gradient = here.c[0], here.jacobian[0], here.gradient[0]
+    if not here.finite[0]:
+        return Optimality(np.nan, np.nan, kkt.violation, constraints=_records(problem, x, c))
     sizes = own.objective_unit / problem.scales.constraints
     mu = kkt.mu * sizes
-    named: dict[str, float | list[float]] = {}
-    for one in problem.imposed:
-        part = one.stated_price(-problem.sign * mu[one.rows], c[one.rows])
-        named[one.description] = float(part[0]) if part.size == 1 else [float(v) for v in part]
-    couplings = [one for one in problem.set.members if not one.is_box]
+    known: dict[int, Numbers] = {}
+    members = problem.set.members
+    couplings = [place for place, one in enumerate(members) if not one.is_box]
     if len(couplings) == 1:
         dual = _coupling_multiplier(own, kkt)
         if np.isfinite(dual):
-            named[str(couplings[0])] = -problem.sign * own.objective_unit * dual
+            known[couplings[0]] = -problem.sign * own.objective_unit * dual
+    for place, one in enumerate(problem.imposed, len(members)):
+        known[place] = _numbers(one.stated_price(-problem.sign * mu[one.rows], c[one.rows]))
     return Optimality(
         kkt.stationarity,
         _residual(problem, x, gradient, mu, jacobian),
         kkt.violation,
         kkt.complementarity,
-        named,
+        _records(problem, x, c, known),
         float(gradient @ (x - problem.set.linear_maximizer(-gradient))) if gap else None,
     )
+
+
+def _records(
+    problem: Problem, x: Vector, c: Vector, multipliers: Mapping[int, Numbers] | None = None
+) -> Constraints:
+    """Return one record for each constraint; multipliers are by the place of theirs."""
+    known = multipliers or {}
+    records: list[ConstraintRecord] = []
+    objects: list[tuple[Any, ...]] = []
+    for member, written in zip(problem.set.members, problem.written_sets, strict=True):
+        multiplier = known.get(len(records))
+        violation = float(member.violation(x))
+        records.append(
+            ConstraintRecord(str(member), None, violation, None, multiplier, written.name)
+        )
+        objects.append(written.objects)
+    rows = c[np.newaxis]
+    for one, tolerance in zip(problem.imposed, problem.tolerances, strict=True):
+        value = _numbers(one.written(rows)[0])
+        violation = float(np.max(one.violation(rows), initial=0.0))
+        multiplier = known.get(len(records))
+        records.append(
+            ConstraintRecord(one.description, value, violation, tolerance, multiplier, one.name)
+        )
+        objects.append((one.origin,))
+    return Constraints(records, objects)
+
+
+def _numbers(values: Vector) -> Numbers:
+    return float(values[0]) if values.size == 1 else [float(one) for one in values]
 
 
 def _residual(

@@ -6,8 +6,9 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from numbers import Real
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -41,6 +42,8 @@ KEPT_TOLERANCE = 1e-12
 #: Points of C at which a copy is compared with its model, and steps are looked for; their seed.
 COPY_PROBES, STEP_PROBES, PROBE_SEED = 8, 32, 20260
 NAMED = 5  # entries that a message names
+#: Functions of Python's; TensorFlow's and models are callables of other types.
+PLAIN_FUNCTIONS = (FunctionType, BuiltinFunctionType, MethodType, partial)
 #: What belongs to the model and is handed to its `Oracle`.
 MODEL_OPTIONS = (
     "preprocess",
@@ -165,6 +168,10 @@ class Imposed:
         The violation that the user allows, in the constraint's own units.
     kept : numpy.ndarray of bool, optional
         Its inequalities that every iterate has to keep: SciPy's `keep_feasible`.
+    name : str, optional
+        What the user called it.
+    origin : object, optional
+        What the user wrote: a comparison, a `Function` or one of SciPy's objects.
     """
 
     description: str
@@ -174,6 +181,8 @@ class Imposed:
     objective: Objective | None = None
     tolerance: float | None = None
     kept: np.ndarray | None = None
+    name: str | None = None
+    origin: Any = None
 
     def written(self, c: Rows) -> Rows:
         """Return the values that the user bounds (B, k) from the rows of c (B, m)."""
@@ -188,6 +197,40 @@ class Imposed:
     def stated_price(self, price: Vector, c: Vector) -> Vector:
         """Return rates for one more unit of the user's bounds from those of the imposed ones."""
         return price if self.objective is None else self.objective.stated_price(price, c)
+
+
+@dataclass(frozen=True)
+class WrittenSet:
+    """One set as the user wrote it, perhaps more than once.
+
+    Parameters
+    ----------
+    set : ConvexSet
+        Not bound.
+    name : str or None
+        What the user called it.
+    objects : tuple
+        What the user wrote: sets or SciPy's objects.
+    """
+
+    set: ConvexSet
+    name: str | None
+    objects: tuple[Any, ...]
+
+    def repeated(self, other: WrittenSet) -> WrittenSet:
+        """Return both as one.
+
+        Raises
+        ------
+        SpecificationError
+            If they have different names.
+        """
+        if self.name and other.name and self.name != other.name:
+            raise SpecificationError(
+                f"constraints: {self.set} is there twice, named {self.name!r} and {other.name!r}; "
+                "give it once."
+            )
+        return WrittenSet(self.set, self.name or other.name, self.objects + other.objects)
 
 
 class Problem(StandardForm):
@@ -266,7 +309,7 @@ class Problem(StandardForm):
         from constrained_actmax.oracles.oracle import Oracle
         from constrained_actmax.sets.conversion import keeps_feasible
 
-        sets, functional = _sorted_constraints(constraints)
+        sets, functional, origins = _sorted_constraints(constraints)
         #: Whether every iterate has to lie in C: SciPy's `keep_feasible` of linear constraints.
         self.keeps_set = any(
             keeps_feasible(one) for one in _listed(constraints) if not isinstance(one, ConvexSet)
@@ -276,9 +319,12 @@ class Problem(StandardForm):
         self.layout: Layout = user_oracle.layout
         self.x0 = None if x0 is None else self.layout.flatten(x0, "x0")
         if bounds is not None:
-            sets.insert(0, box_from_bounds(bounds, self.layout))
-        sets = _without_repeats(sets)
-        self.set: FeasibleSet = Intersection(sets).bind(self.layout, self.x0)
+            sets.insert(0, (box_from_bounds(bounds, self.layout), bounds))
+        #: For each member of `set` the name and the objects that the user wrote it as.
+        self.written_sets = _without_repeats(sets)
+        members = [one.set for one in self.written_sets]
+        self.set: FeasibleSet = Intersection(members).bind(self.layout, self.x0)
+        self.user_oracle = user_oracle = user_oracle.within(self.domain)
         self.oracle: BaseOracle = Negated(user_oracle) if sense == "maximize" else user_oracle
         self.feasibility_tolerance = (
             max(FEASIBILITY_TOLERANCE, NOISE * self.oracle.epsilon)
@@ -287,7 +333,7 @@ class Problem(StandardForm):
         )
         self.set.check_nonempty()
         self.lower, self.upper, self.imposed, self._functions = _imposed(
-            functional, user_oracle, self.layout, self.set, self.x0, self.domain
+            functional, origins, user_oracle, self.layout, self.set, self.x0, self.domain
         )
         #: Whether TensorFlow computes the objective and all constraints on functions.
         self.compiled = not self._functions and isinstance(user_oracle, Oracle)
@@ -603,21 +649,37 @@ class Problem(StandardForm):
             )
 
 
-def _without_repeats(sets: list[ConvexSet]) -> list[ConvexSet]:
+def _without_repeats(sets: list[tuple[ConvexSet, Any]]) -> list[WrittenSet]:
     """Drop sets that say again what another says: a pair of equal balls has no closed form."""
-    kept: list[ConvexSet] = []
-    for one in sets:
-        if any(type(one) is type(other) for other in kept):
-            try:
-                words = one.to_dict()
-            except SpecificationError:  # a function has no such form
-                kept.append(one)
-                continue
-            earlier = [other.to_dict() for other in kept if type(other) is type(one)]
-            if words in earlier:
-                continue
-        kept.append(one)
+    kept: list[WrittenSet] = []
+    for whole, origin in sets:
+        parts = whole.sets if isinstance(whole, Intersection) else (whole,)
+        for one in parts:
+            written = WrittenSet(one, _checked_name(one.name, str(one)), (origin, one))
+            place = next((k for k, other in enumerate(kept) if _repeats(one, other.set)), None)
+            if place is None:
+                kept.append(written)
+            else:
+                kept[place] = kept[place].repeated(written)
     return kept
+
+
+def _repeats(one: ConvexSet, other: ConvexSet) -> bool:
+    if type(one) is not type(other):
+        return False
+    try:
+        words, others = one.to_dict(), other.to_dict()
+    except SpecificationError:  # a function has no such form
+        return False
+    words.pop("name", None)
+    others.pop("name", None)
+    return words == others
+
+
+def _checked_name(name: Any, who: str) -> str | None:
+    if name is not None and (not isinstance(name, str) or not name):
+        raise SpecificationError(f"{who}: name must be a text that is not empty, got {name!r}.")
+    return name
 
 
 def _listed(constraints: Any) -> Sequence[Any]:
@@ -626,18 +688,30 @@ def _listed(constraints: Any) -> Sequence[Any]:
     return constraints if isinstance(constraints, list | tuple) else [constraints]
 
 
-def _sorted_constraints(constraints: Any) -> tuple[list[ConvexSet], list[Any]]:
-    """Split what the user wrote into convex sets and functional constraints."""
+def _sorted_constraints(
+    constraints: Any,
+) -> tuple[list[tuple[ConvexSet, Any]], list[Any], list[Any]]:
+    """Split what the user wrote into convex sets and functional constraints.
+
+    Returns
+    -------
+    sets : list of (ConvexSet, object)
+        Each with what it was written as.
+    functional, origins : list
+        Comparisons and Functions, and what each was written as.
+    """
     from constrained_actmax.constraints.between import Between
     from constrained_actmax.constraints.function import Function
 
-    sets: list[ConvexSet] = []
+    sets: list[tuple[ConvexSet, Any]] = []
     functional: list[Any] = []
+    origins: list[Any] = []
     for one in _listed(constraints):
         if isinstance(one, ConvexSet):
-            sets.append(one)
+            sets.append((one, one))
         elif isinstance(one, Between | Function):
             functional.append(one)
+            origins.append(one)
         elif isinstance(one, type) and issubclass(one, ConvexSet):
             raise SpecificationError(
                 f"constraints: {one.__name__} is a class; write {one.__name__}(...)."
@@ -650,7 +724,7 @@ def _sorted_constraints(constraints: Any) -> tuple[list[ConvexSet], list[Any]]:
         else:
             converted = from_scipy(one)
             if converted is not None:
-                sets.append(converted)
+                sets.append((converted, one))
                 continue
             function = Function.from_scipy(one)
             if function is None:
@@ -659,7 +733,8 @@ def _sorted_constraints(constraints: Any) -> tuple[list[ConvexSet], list[Any]]:
                     f"constraint objects, got {type(one).__name__}."
                 )
             functional.append(function)
-    return sets, functional
+            origins.append(one)
+    return sets, functional, origins
 
 
 def _oracle(
@@ -667,20 +742,22 @@ def _oracle(
 ) -> BaseOracle:
     """Build, or take, the oracle of the objective and of the constraints on model outputs."""
     from constrained_actmax.constraints.between import Between
-    from constrained_actmax.objectives.base import Objective
+    from constrained_actmax.objectives.base import Objective, is_numeric
     from constrained_actmax.objectives.output import Output
     from constrained_actmax.oracles.black_box import BlackBoxOracle
     from constrained_actmax.oracles.oracle import Oracle
 
+    refuse_plain_function(model, options)
     outputs = [one.imposed()[0] for one in functional if isinstance(one, Between)]
     if isinstance(objective, Between):
         raise SpecificationError(
             f"objective: {objective} is a constraint; put it into the list of constraints."
         )
     if objective is not None and not isinstance(objective, Objective):
+        point = " Where to start is said by x0=." if is_numeric(objective) else ""
         raise SpecificationError(
             "objective: expected an objective such as Logit(7), "
-            f"got {type(objective).__name__} {objective!r}."
+            f"got {type(objective).__name__} {objective!r:.60}.{point}"
         )
     if isinstance(model, BaseOracle):
         if options:
@@ -710,8 +787,27 @@ def _oracle(
     return Oracle(model, [objective, *outputs], **options)
 
 
+def refuse_plain_function(model: Any, options: Mapping[str, Any]) -> None:
+    """Say how a NumPy function is put in the model's place; TensorFlow's come with a shape.
+
+    Raises
+    ------
+    SpecificationError
+        If the model is a function of Python's without an ``input_shape=``.
+    """
+    if isinstance(model, PLAIN_FUNCTIONS) and options.get("input_shape") is None:
+        name = getattr(model, "__name__", "function")
+        raise SpecificationError(
+            f"{name}: a plain function is given as FunctionOracle({name}, shape) if it returns "
+            f"(value, gradient), as FunctionOracle({name}, shape, jac=...) if it returns a value "
+            "alone (jac= a function, '2-point', or None for no gradients), and as "
+            f"Oracle({name}, Output(0), input_shape=...) if it is made of TensorFlow's operations."
+        )
+
+
 def _imposed(
     functional: Sequence[Any],
+    origins: Sequence[Any],
     oracle: BaseOracle,
     layout: Layout,
     feasible: FeasibleSet,
@@ -735,7 +831,7 @@ def _imposed(
         upper.append(_limits(high, count, str(one)))
         imposed.append(_stated(one, slice(start, start + count)))
         start += count
-    for one in functional:
+    for one, origin in zip(functional, origins, strict=True):
         if isinstance(one, Between):
             continue
         if point is None:
@@ -754,6 +850,8 @@ def _imposed(
                 upper[-1],
                 tolerance=one.tolerance,
                 kept=function.kept,
+                name=_checked_name(one.name, str(one)),
+                origin=origin,
             )
         )
         start += function.count
@@ -774,6 +872,8 @@ def _stated(one: Between, rows: slice) -> Imposed:
         _limits(one.within[1], count, str(one)),
         None if same else one.objective,
         one.tolerance,
+        name=_checked_name(one.name, str(one)),
+        origin=one,
     )
 
 

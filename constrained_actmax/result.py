@@ -7,12 +7,14 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from constrained_actmax.certificate import Certificate
+from constrained_actmax.constraint_records import ConstraintRecord, Constraints, Multipliers
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Input, Layout, Structure, Vector
 
@@ -107,7 +109,8 @@ class Budget:
             raise SpecificationError(
                 f"Budget: evaluations must be an integer >= 1, got {self.evaluations!r}."
             )
-        if self.seconds is not None and not float(self.seconds) > 0:
+        seconds = self.seconds
+        if seconds is not None and not (isinstance(seconds, Real) and float(seconds) > 0):
             raise SpecificationError(f"Budget: seconds must be > 0, got {self.seconds!r}.")
 
 
@@ -159,10 +162,8 @@ class Optimality:
     complementarity : float
         :math:`\max_i |\mu_i| \min(c_i - l_i, u_i - c_i) / F` over the functional constraints, a
         pure number; 0 without any. Converged means at most `feasibility_tolerance`.
-    multipliers : dict
-        By constraint, in the user's words and units: the rate at which the optimal value, as the
-        objective is written, changes as the bound or radius grows. Empty where no constraint has
-        one.
+    constraints : Constraints
+        One `ConstraintRecord` each.
     frank_wolfe_gap : float or None
         Frank-Wolfe's :math:`\max_{p \in C} \nabla f(x)^\top (x - p)`, in units of the objective,
         measured after that method alone: zero at stationary points, and where f is convex (a
@@ -173,8 +174,13 @@ class Optimality:
     residual: float
     violation: float
     complementarity: float = 0.0
-    multipliers: dict[str, float | list[float]] = field(default_factory=dict)
+    constraints: Constraints = field(default_factory=Constraints)
     frank_wolfe_gap: float | None = None
+
+    @property
+    def multipliers(self) -> Multipliers:
+        """By constraint, in the user's words and units: the multipliers that are known."""
+        return self.constraints.multipliers
 
 
 @dataclass(frozen=True)
@@ -226,15 +232,17 @@ class Result:
         The objective as written, and the number that was minimised (-value when maximising).
     feasible : bool
         Whether every constraint holds to its tolerance; if not, `x` is the least violating point.
+    constraints : Constraints
+        One `ConstraintRecord` each: words, value, violation, tolerance, multiplier and name; found
+        by index, by name or by the object that was written.
     violations : list of (str, float)
         Each constraint in the user's words, with its violation in its own units.
     tolerances : list of float or None
-        For each of them the violation that counts as none, in the same units; None for a set,
-        which is kept by projection.
+        For each of them the violation that counts as none, in the same units; None for a set.
     maxcv : float
         Largest violation, a pure number; see `Optimality`.
     optimality : Optimality
-        KKT residuals and multipliers.
+        KKT residuals and, by constraint, multipliers.
     status, message, success : Status, str, bool
         Why it ended; CONVERGED and PROVEN with a feasible point are successes.
     nfev, njev, calls, nit : int
@@ -267,8 +275,6 @@ class Result:
     value: float
     fun: float
     feasible: bool
-    violations: list[tuple[str, float]]
-    tolerances: list[float | None]
     maxcv: float
     optimality: Optimality
     status: Status
@@ -290,6 +296,21 @@ class Result:
     settings: dict[str, Any]
     versions: dict[str, str]
     certificate: Certificate | None = None
+
+    @property
+    def constraints(self) -> Constraints:
+        """How the point satisfies each constraint."""
+        return self.optimality.constraints
+
+    @property
+    def violations(self) -> list[tuple[str, float]]:
+        """Each constraint in the user's words, with its violation in its own units."""
+        return [(one.words, one.violation) for one in self.constraints]
+
+    @property
+    def tolerances(self) -> list[float | None]:
+        """For each constraint the violation that counts as none; None for a set."""
+        return [one.tolerance for one in self.constraints]
 
     @property
     def success(self) -> bool:
@@ -327,12 +348,11 @@ class Result:
             self.message,
             f"  method        {self.method}" + (f" (auto: {self.reason})" if self.reason else ""),
         ]
-        judged = zip(self.violations, self.tolerances, strict=True)
-        for place, ((name, excess), tolerance) in enumerate(judged):
-            price = kkt.multipliers.get(name)
+        for place, one in enumerate(self.constraints):
+            excess, tolerance, multiplier = one.violation, one.tolerance, one.multiplier
             bought = ""
-            if isinstance(price, float) and abs(price) > 0:
-                bought = f", one more unit changes the value by {price:+.4g}"
+            if isinstance(multiplier, float) and abs(multiplier) > 0:
+                bought = f", one more unit changes the value by {multiplier:+.4g}"
             label = "constraints " if place == 0 else "            "
             kept = "kept" if excess == 0 else f"violated by {excess:.3g}"
             if excess and self.feasible:
@@ -340,7 +360,7 @@ class Result:
                 kept = f"kept within its tolerance{allowed}, over by {excess:.1g}"
             elif excess and tolerance is not None:
                 kept += f", its tolerance is {tolerance:.2g}"
-            lines.append(f"  {label}  {name}: {kept}{bought}")
+            lines.append(f"  {label}  {one}: {kept}{bought}")
         lines.append(
             f"  KKT residual  {kkt.stationarity:.3g}, a pure number; "
             f"{kkt.residual:.3g} in input units"
@@ -357,7 +377,9 @@ class Result:
             f"{self.seconds:.2f} s{self._probes()}"
         )
         if len(self.starts) > 1:
-            values = sorted((one.value for one in self.starts), reverse=self.sense == "maximize")
+            values = sorted(
+                (start.value for start in self.starts), reverse=self.sense == "maximize"
+            )
             listed = ", ".join(f"{value:.5g}" for value in values[:LISTED_STARTS])
             more = ", ..." if len(values) > LISTED_STARTS else ""
             lines.append(f"  starts        {len(values)}: {listed}{more}")
@@ -453,7 +475,12 @@ class Result:
                 "structure": self.layout.structure,
                 "inputs": [asdict(one) for one in self.layout.inputs],
             },
-            "optimality": asdict(self.optimality),
+            "optimality": {
+                name: value
+                for name, value in vars(self.optimality).items()
+                if name != "constraints"
+            },
+            "constraints": [asdict(one) for one in self.constraints],
             "status": self.status.name,
             "history": asdict(self.history),
             "starts": [
@@ -481,8 +508,6 @@ _PLAIN = (
     "value",
     "fun",
     "feasible",
-    "violations",
-    "tolerances",
     "maxcv",
     "message",
     "nfev",
@@ -545,6 +570,8 @@ def load_result(folder: str | Path) -> Result:
     data = _decoded(json.loads((place / "result.json").read_text(encoding="utf-8")))
     if data.get("format") == 1:
         _from_first_format(data)
+    if data.get("format") == FORMAT and "constraints" not in data:
+        _gather_constraints(data)
     if data.get("format") != FORMAT:
         raise SpecificationError(
             f"load_result: format {data.get('format')!r} is not {FORMAT}; "
@@ -577,15 +604,15 @@ def load_result(folder: str | Path) -> Result:
         )
         for row, one in enumerate(data["starts"])
     ]
+    records = [ConstraintRecord(**one) for one in data["constraints"]]
     plain = {name: data[name] for name in _PLAIN}
     certified, optimality = data.get("certificate"), data["optimality"]
     if "gap" in optimality:  # its name before there were certificates
         optimality["frank_wolfe_gap"] = optimality.pop("gap")
-    plain["violations"] = [(name, excess) for name, excess in plain["violations"]]
     return Result(
         x=layout.unflatten(arrays["x"]),
         batch=batch,
-        optimality=Optimality(**optimality),
+        optimality=Optimality(**optimality, constraints=Constraints(records)),
         status=Status[data["status"]],
         starts=starts,
         history=History(**data["history"]),
@@ -608,6 +635,21 @@ def _from_first_format(data: dict[str, Any]) -> None:
     optimality["residual"], optimality["stationarity"] = optimality["stationarity"], relative
     data["tolerances"] = [None] * len(data["violations"])
     data["format"] = FORMAT
+
+
+def _gather_constraints(data: dict[str, Any]) -> None:
+    """Make one record for each constraint from the lists that were saved before there were any.
+
+    Multipliers stood by printed forms: of constraints that print alike the last one's was kept.
+    """
+    multipliers = data["optimality"].pop("multipliers")
+    records: list[dict[str, Any]] = []
+    pairs = zip(data["violations"], data["tolerances"], strict=True)
+    for (words, violation), tolerance in reversed(list(pairs)):
+        multiplier = multipliers.pop(words, None)
+        record = ConstraintRecord(words, None, violation, tolerance, multiplier)
+        records.insert(0, asdict(record))
+    data["constraints"] = records
 
 
 def _parts(structure: Structure) -> list[Any]:

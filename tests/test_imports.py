@@ -18,7 +18,17 @@ NAME = "constrained_actmax"
 
 # A part may import from its own rank and from those below.
 RANKS = [
-    {"certificate", "errors", "layout", "rounds", "plotting", "report", "result", "examples"},
+    {
+        "certificate",
+        "constraint_records",
+        "errors",
+        "layout",
+        "rounds",
+        "plotting",
+        "report",
+        "result",
+        "examples",
+    },
     {"constraints", "objectives", "oracles", "structure"},
     {"sets"},
     {

@@ -144,10 +144,10 @@ def test_a_result_of_the_first_format_still_loads(tmp_path: Path) -> None:
     np.savez(tmp_path / "arrays.npz", starts_x0=np.zeros((1, 2)), **arrays)
     loaded = cax.load_result(tmp_path)
     np.testing.assert_array_equal(loaded.x, x)
-    kkt = saved["optimality"]
-    assert loaded.optimality == cax.Optimality(
-        0.01, 0.03, 2e-10, 4e-9, kkt["multipliers"], frank_wolfe_gap=None
-    )
+    kkt, multipliers = loaded.optimality, saved["optimality"]["multipliers"]
+    assert (kkt.stationarity, kkt.residual, kkt.violation) == (0.01, 0.03, 2e-10)
+    assert (kkt.complementarity, kkt.frank_wolfe_gap) == (4e-9, None)
+    assert kkt.multipliers == multipliers
     assert np.isnan(loaded.starts[0].stationarity)  # theirs were in input units alone
     assert (loaded.value, loaded.status, loaded.maxcv) == (3.0, cax.Status.STALLED, 2e-10)
     assert loaded.violations == [("L1Ball(1.5)", 3e-10), ("Between('rows', upper=1)", 0.0)]

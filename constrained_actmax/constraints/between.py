@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, NoReturn
 
 import numpy as np
@@ -28,6 +29,8 @@ class Between:
     tolerance : float, optional
         The violation that counts as none, in the objective's own units; by default the call's
         `feasibility_tolerance` times what the objective changes over the set.
+    name : str, optional
+        What results call it: ``result.constraints[name]``. A comparison takes one by `named`.
 
     Raises
     ------
@@ -55,6 +58,7 @@ class Between:
         *,
         margin: float = 0.0,
         tolerance: float | None = None,
+        name: str | None = None,
     ) -> None:
         if not isinstance(objective, Objective):
             raise SpecificationError(
@@ -62,6 +66,7 @@ class Between:
                 f"the middle, got {type(objective).__name__}."
             )
         self.objective = objective
+        self.name = name
         self.margin = 0.0  # until the bounds are known to be sound
         self.lower = _limit(lower, -np.inf, objective)
         self.upper = _limit(upper, np.inf, objective)
@@ -84,6 +89,12 @@ class Between:
         self.tolerance = None if tolerance is None else _amount(tolerance, "tolerance", objective)
         if self.margin:
             self._check_margin()
+
+    def named(self, name: str) -> Between:
+        """Return the same constraint with a name: ``(Output("stress") <= 250).named("stress")``."""
+        other = copy.copy(self)
+        other.name = name
+        return other
 
     def imposed(self) -> tuple[Objective, Any, Any]:
         """Return the objective and the limits that a solver gets: same points, better gradients.

@@ -10,7 +10,7 @@ import numpy as np
 
 from constrained_actmax.constraints.between import Between
 from constrained_actmax.errors import SpecificationError
-from constrained_actmax.layout import Layout, Rows, Vector
+from constrained_actmax.layout import Layout, Rows, Vector, real
 from constrained_actmax.objectives.values import Values
 from constrained_actmax.oracles import finite_differences
 from constrained_actmax.oracles.finite_differences import Domain
@@ -66,7 +66,10 @@ class Function:
                 f"Function: function must be callable, got {type(function).__name__}."
             )
         if jacobian is None and cls is Function:
-            return Between(lower, Values(function, name), upper, margin=margin, tolerance=tolerance)
+            values = Values(function, name)
+            return Between(
+                lower, values, upper, margin=margin, tolerance=tolerance, name=str(values)
+            )
         return super().__new__(cls)
 
     def __init__(
@@ -97,7 +100,7 @@ class Function:
         self.keep_feasible: Any = False
 
     @staticmethod
-    def from_scipy(constraint: Any) -> Function | None:
+    def from_scipy(constraint: Any, *, name: str | None = None) -> Function | None:
         """Return one of SciPy's nonlinear constraints as a Function; None for anything else.
 
         Parameters
@@ -107,6 +110,8 @@ class Function:
             differences within the bounds (forward, or central for "3-point"), n or 2n calls a
             point; `finite_diff_rel_step` sets their relative step. `keep_feasible` asks for
             iterates that keep the inequalities, which trust-constr gives.
+        name : str, optional
+            What results call it; by default the dict's "name", else the function's name.
         """
         from scipy.optimize import NonlinearConstraint
 
@@ -117,12 +122,12 @@ class Function:
                 constraint.lb,
                 constraint.ub,
                 _derivative(constraint.fun, constraint.jac, relative),
-                _name(constraint.fun),
+                name or _name(constraint.fun),
             )
             function.keep_feasible = constraint.keep_feasible
             return function
         if isinstance(constraint, Mapping):
-            return _from_dict(constraint)
+            return _from_dict(constraint, name)
         return None
 
     def bind(
@@ -136,7 +141,7 @@ class Function:
 
     def value_at(self, x: Vector, layout: Layout) -> Vector:
         """Return the m values at one flat point."""
-        return _flat(self.function(layout.unflatten(x)))
+        return real(self.function(layout.unflatten(x)), self.name).ravel()
 
     def jacobian_at(self, x: Vector, layout: Layout, here: Vector, domain: Domain) -> Rows:
         """Return the Jacobian (m, n) at one flat point, where the values are `here`."""
@@ -145,13 +150,13 @@ class Function:
         if isinstance(given, Mapping):
             given = [given[name] for name in layout.names]
         if isinstance(given, list | tuple) and len(layout.inputs) > 1:
-            parts = [np.asarray(part, dtype=np.float64).reshape(count, -1) for part in given]
+            parts = [real(part, self.name).reshape(count, -1) for part in given]
             return self._shaped(np.concatenate(parts, axis=1), count, layout)
         return self._shaped(given, count, layout)
 
     def _shaped(self, value: Any, count: int, layout: Layout) -> Rows:
         dense = value.toarray() if type(value).__module__.startswith("scipy.sparse") else value
-        array = np.asarray(dense, dtype=np.float64)
+        array = real(dense, self.name, "a Jacobian of numbers")
         if array.size != count * layout.size:
             raise SpecificationError(
                 f"{self.name}: the Jacobian must have {count} x {layout.size} entries, got shape "
@@ -170,7 +175,7 @@ class _FlatFunction(Function):
     """A function of the flat vector, in SciPy's convention; its Jacobian is a `_derivative`."""
 
     def value_at(self, x: Vector, layout: Layout) -> Vector:
-        return _flat(self.function(x.copy()))
+        return real(self.function(x.copy()), self.name).ravel()
 
     def jacobian_at(self, x: Vector, layout: Layout, here: Vector, domain: Domain) -> Rows:
         return self._shaped(self.jacobian(x.copy(), here, domain), here.size, layout)
@@ -222,12 +227,16 @@ class BoundFunction:
         try:
             with np.errstate(all="ignore"):
                 self.count = int(function.value_at(point, layout).size)
+        except SpecificationError:
+            raise
         except Exception as error:
             raise SpecificationError(
                 f"{function.name}: it fails at a point of C, where its values are counted "
                 f"({type(error).__name__}: {error}); give an x0 where it is defined, or its lower "
                 "bounds as an array, one for each value."
             ) from error
+        if not self.count:
+            raise SpecificationError(f"{function.name}: it gives no number; leave it out.")
 
     @property
     def kept(self) -> np.ndarray:  # noqa: D102
@@ -259,22 +268,18 @@ class BoundFunction:
         return str(self._function)
 
 
-def _flat(value: Any) -> Vector:
-    return np.atleast_1d(np.asarray(value, dtype=np.float64)).ravel()
-
-
 def _name(function: Any) -> str:
     return str(getattr(function, "__name__", "function"))
 
 
-def _from_dict(constraint: Mapping[str, Any]) -> Function:
+def _from_dict(constraint: Mapping[str, Any], name: str | None) -> Function:
     kind = str(constraint.get("type", "")).lower()
     if kind not in ("eq", "ineq") or not callable(constraint.get("fun")):
         raise SpecificationError(
             "constraints: a SciPy dict needs 'type' ('eq' or 'ineq') and a callable 'fun', got "
             f"{dict(constraint)!r}."
         )
-    arguments = tuple(constraint.get("args", ()))
+    arguments = _arguments(constraint.get("args", ()))
     function: Any = constraint["fun"]
     jacobian: Any = constraint.get("jac")
 
@@ -286,7 +291,16 @@ def _from_dict(constraint: Mapping[str, Any]) -> Function:
 
     upper = 0.0 if kind == "eq" else None
     slopes = _derivative(value, derivative if callable(jacobian) else jacobian)
-    return _FlatFunction(value, 0.0, upper, slopes, _name(function))
+    return _FlatFunction(
+        value, 0.0, upper, slopes, name or constraint.get("name") or _name(function)
+    )
+
+
+def _arguments(given: Any) -> tuple[Any, ...]:
+    """Return SciPy's ``args``: several where it is a sequence, else one; None is none."""
+    if isinstance(given, tuple | list) or (isinstance(given, np.ndarray) and given.ndim):
+        return tuple(given)
+    return () if given is None else (given,)
 
 
 def _derivative(function: Any, jacobian: Any, relative: Any = None) -> Callable[..., Any]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Layout, Rows, Structure, Vector, flat
-from constrained_actmax.oracles.finite_differences import central_pair
+from constrained_actmax.oracles.finite_differences import Domain, central_pair
 
 
 class BaseOracle(ABC):
@@ -156,6 +156,13 @@ class BaseOracle(ABC):
         if isinstance(value, list):
             return [part[np.newaxis] for part in value]
         return value[np.newaxis]
+
+    def within(self, domain: Domain) -> BaseOracle:
+        """Return the oracle whose functions are called in a problem's domain alone.
+
+        Another one only where derivatives are differences.
+        """
+        return self
 
     def describe(self) -> dict[str, Any]:
         """Return what should be saved with a result: the model's name, versions, precision."""

@@ -9,7 +9,7 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
-from constrained_actmax.layout import Layout, Rows
+from constrained_actmax.layout import Layout, Rows, real
 from constrained_actmax.objectives.base import LinearCombination, Objective
 from constrained_actmax.objectives.output import Output
 from constrained_actmax.oracles import finite_differences
@@ -94,9 +94,7 @@ class BlackBoxOracle(BaseOracle):
         found = np.empty((len(x), self.functions))
         for row, point in enumerate(x):
             self.calls += 1
-            outputs = np.atleast_1d(
-                np.asarray(self._function(point.reshape(shape).copy()), dtype=np.float64)
-            ).ravel()
+            outputs = real(self._function(point.reshape(shape).copy()), self.name).ravel()
             for column, (weights, constant) in enumerate(self._asked):
                 if max(weights) >= outputs.size:
                     raise SpecificationError(

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from constrained_actmax.errors import ModelError
+from constrained_actmax.errors import ModelError, reason_of
 from constrained_actmax.objectives.base import Score
 from constrained_actmax.objectives.norm import GUARD
 from constrained_actmax.objectives.signature import Tensor
@@ -89,13 +89,26 @@ class Compiled:
     def _gradient(self, column: Tensor, x: Tensor, name: str) -> Tensor:
         import tensorflow as tf
 
-        (gradient,) = tf.gradients(column, x)
+        try:
+            (gradient,) = tf.gradients(column, x)
+        except LookupError as error:
+            stop = _without_derivative(x, column)
+            if stop is None:
+                raise
+            layer = self.source.layer_of(stop.name)
+            raise ModelError(
+                f"{name}: the operation {stop.type}"
+                + (f" of layer {layer!r}" if layer else "")
+                + " has no derivative in TensorFlow; put a differentiable one in its place (such "
+                'as Resizing(interpolation="bilinear")), or search by values alone with '
+                "Oracle(function, input_shape=..., differentiable=False)."
+            ) from error
         if gradient is None:
-            stop = _without_gradient(x, column)
+            stop = _without_derivative(x, column)
             raise ModelError(
                 f"{name}: no gradient reaches the input"
                 + (
-                    f": the operation {stop} has none; cut the model before it."
+                    f": the operation {stop.type} has none; cut the model before it."
                     if stop
                     else ", because it does not depend on it; watch something that does."
                 )
@@ -193,8 +206,24 @@ class Compiled:
                 found = _straight(concrete)
             except (AttributeError, ImportError):  # not a promise of TensorFlow's
                 found = cast("Callable[..., Any]", concrete)
+            found = self._caller_of(found)
             self._callers[kind, xla] = found
         return found
+
+    def _caller_of(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function whose failures are said in one sentence."""
+        import tensorflow as tf
+
+        def call(*arguments: Tensor) -> Any:
+            try:
+                return function(*arguments)
+            except tf.errors.OpError as error:
+                raise ModelError(
+                    f"{self.source.name}: the model, or its derivative, fails when it is called "
+                    f"({reason_of(error)})."
+                ) from error
+
+        return call
 
     # -- kinks -----------------------------------------------------------------------------------
 
@@ -421,18 +450,18 @@ def _seconds(function: Any, arguments: Sequence[Any]) -> float:
     return time.perf_counter() - start
 
 
-def _without_gradient(x: Tensor, end: Tensor) -> str | None:
-    """Return the first operation on the way back from `end` that has no derivative."""
+def _without_derivative(x: Tensor, end: Tensor) -> Any:
+    """Return the first operation on the way back from `end` that has no derivative, or None."""
     from tensorflow.python.framework import ops
 
     for op in operations_between([x], [end]):
         if op.type in ("ZerosLike", "OnesLike", "Fill", "BroadcastTo") or GUARD in op.name:
             continue  # our own masks and guards
         if is_rounding(op) or op.type == "Bucketize":
-            return str(op.type)
+            return op
         try:
             if ops.get_gradient_function(op) is None:
-                return str(op.type)
+                return op
         except LookupError:
-            return str(op.type)
+            return op
     return None

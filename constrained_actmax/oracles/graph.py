@@ -48,6 +48,9 @@ CALLS = frozenset(
     ["PartitionedCall", "StatefulPartitionedCall", "While", "StatelessWhile", "If", "StatelessIf"]
 )
 
+#: Operations that write to a variable.
+WRITES = frozenset(["AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp"])
+
 SHAPES = frozenset(["Shape", "ShapeN", "Size", "Rank"])
 SELECTIONS = frozenset(["Select", "SelectV2"])
 

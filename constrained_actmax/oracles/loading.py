@@ -10,7 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from constrained_actmax.errors import BackendError, ModelError, SpecificationError, suggest
+from constrained_actmax.errors import (
+    BackendError,
+    ModelError,
+    SpecificationError,
+    suggest,
+)
 
 SUFFIXES = (".keras", ".h5", ".hdf5")
 HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -30,6 +35,11 @@ def load_keras(path: Path, custom_objects: Mapping[str, Any] | None, safe_mode: 
         beside = path.parent.glob("*") if path.parent.is_dir() else ()
         near = [one.name for one in beside if one.suffix in SUFFIXES or is_saved_model(one)]
         raise ModelError(f"Oracle: there is no model at {path}. {suggest(path.name, near)}")
+    if path.is_dir():
+        raise ModelError(
+            f"Oracle: the folder {path} is no SavedModel, as it holds no saved_model.pb; give a "
+            ".keras or .h5 file, or the folder that model.export(folder) wrote."
+        )
     with path.open("rb") as stream:
         start = stream.read(8)
     if start == HDF5:

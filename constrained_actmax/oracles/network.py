@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from constrained_actmax.errors import ModelError, SpecificationError
 from constrained_actmax.objectives.signature import Tensor
+from constrained_actmax.oracles.freezing import frozen
 from constrained_actmax.oracles.recording import Records, recording
 
 RANDOM_SUFFIXES = ("RandomNormal", "RandomUniform", "RandomUniformInt", "Multinomial", "Dropout")
@@ -258,9 +259,6 @@ class GraphNetwork(FunctionNetwork):
 
     def __init__(self, concrete: Any, name: str) -> None:
         import tensorflow as tf
-        from tensorflow.python.framework.convert_to_constants import (
-            convert_variables_to_constants_v2,
-        )
 
         _, keywords = concrete.structured_input_signature
         flat = [
@@ -270,15 +268,11 @@ class GraphNetwork(FunctionNetwork):
         ]
         specs: Any = dict(keywords) if keywords else flat
         self._weights = [(str(one.name), one) for one in concrete.variables]
-        frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
-        self._definition = frozen.graph.as_graph_def()
-        self._names = [tensor.name for tensor in frozen.inputs]
+        self._frozen = frozen(concrete, name)
         if keywords:  # flat inputs follow the sorted keywords
             order = sorted(keywords)
             specs = {key: keywords[key] for key in order}
-        outputs = concrete.structured_outputs
-        self._outputs = outputs
-        self._ends = [tensor.name for tensor in frozen.outputs]
+        self._outputs = concrete.structured_outputs
         super().__init__(self._inlined, specs, name)
         if self.structure == "list" or keywords:
             self._keywords = False
@@ -291,9 +285,9 @@ class GraphNetwork(FunctionNetwork):
         import tensorflow as tf
 
         ends = tf.graph_util.import_graph_def(
-            self._definition,
-            input_map=dict(zip(self._names, tensors, strict=True)),
-            return_elements=self._ends,
+            self._frozen.definition,
+            input_map=dict(zip(self._frozen.inputs, tensors, strict=True)),
+            return_elements=list(self._frozen.outputs),
             name="model",
         )
         return tf.nest.pack_sequence_as(self._outputs, ends)

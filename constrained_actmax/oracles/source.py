@@ -14,7 +14,13 @@ from typing import Any
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.errors import ModelError, SpecificationError, foresee_backend, suggest
+from constrained_actmax.errors import (
+    ModelError,
+    SpecificationError,
+    foresee_backend,
+    reason_of,
+    suggest,
+)
 from constrained_actmax.layout import Input, Layout, Rows
 from constrained_actmax.objectives.bounded import BOTH, Bounded
 from constrained_actmax.objectives.signature import (
@@ -25,6 +31,7 @@ from constrained_actmax.objectives.signature import (
     Tensors,
 )
 from constrained_actmax.oracles.graph import (
+    WRITES,
     bounded_of,
     find_link,
     has_kinks,
@@ -57,13 +64,10 @@ from constrained_actmax.oracles.precision import (
 )
 from constrained_actmax.oracles.recording import Records
 from constrained_actmax.oracles.scaling import Scaling
-from constrained_actmax.oracles.state import Updates, without_writes
+from constrained_actmax.oracles.state import SEED, Updates, without_writes
 
 PROBE_SEED = 20260
-SEED = "seed_generator_state"  # in the path of the variable of a keras.random.SeedGenerator
 PROBE_ROWS = 4  # of each kind of input at which a copy is compared with its model
-#: Operations that write to a variable.
-WRITES = frozenset(["AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp"])
 NOISE = 1e3  # times machine epsilon: what summation orders may change between batch sizes
 
 #: XLA's measured advantage for each model, structure and batch size; shared by all its oracles.
@@ -397,10 +401,9 @@ class Source(Signature):
         except (ModelError, SpecificationError):
             raise
         except Exception as error:
-            lines = [line for line in str(error).splitlines() if line.strip()]
             raise ModelError(
                 f"{self.name}: the model cannot be called on an input of shape "
-                f"{self._shapes()}: {' '.join(lines[:3])[:300]}"
+                f"{self._shapes()} ({reason_of(error)})."
             ) from error
         if _written(concrete):
             raise ModelError(
@@ -661,10 +664,8 @@ class Source(Signature):
         except ModelError:
             raise
         except Exception as error:
-            lines = [line for line in str(error).splitlines() if line.strip()]
             raise ModelError(
-                f"{self.name}: the model fails when it is called ({type(error).__name__}: "
-                f"{' '.join(lines[:2])[:300]})."
+                f"{self.name}: the model fails when it is called ({reason_of(error)})."
             ) from error
         for name in once:
             if once[name].dtype.kind != "f" and once[name].dtype.name != "bfloat16":

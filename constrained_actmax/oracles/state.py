@@ -8,6 +8,7 @@ from typing import Any
 
 from constrained_actmax.objectives.signature import Tensor
 
+SEED = "seed_generator_state"  # in the path of the variable of a keras.random.SeedGenerator
 #: Pairs (keras.Variable, Tensor): the value that a call would have written.
 Updates = list[tuple[Any, Tensor]]
 

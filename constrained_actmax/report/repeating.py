@@ -25,7 +25,7 @@ def expression(words: str) -> str:
 def result_code(result: Result) -> str:
     """Return the Python that repeats a result, from the folder that it was saved in."""
     model = str(result.settings.get("model", {}).get("model", "function"))
-    constraints = [expression(name) for name, _ in result.violations]
+    constraints = [expression(one.words) for one in result.constraints]
     lines = ["import numpy as np", "", "import constrained_actmax as cax", ""]
     lines += [f"model = {_model(model)}"]
     lines += _problem("problem", result.objective, constraints, result.sense, {})

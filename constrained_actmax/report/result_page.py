@@ -30,11 +30,11 @@ def result_page(result: Result, title: str | None = None) -> str:
                     "Constraints",
                     ["constraint", "violation", "price of one unit"],
                     [
-                        (name, excess, _price(kkt.multipliers.get(name)))
-                        for name, excess in result.violations
+                        (str(one), one.violation, _price(one.multiplier))
+                        for one in result.constraints
                     ],
                 )
-                if result.violations
+                if len(result.constraints)
                 else paragraph("There were no constraints."),
                 pairs(
                     {

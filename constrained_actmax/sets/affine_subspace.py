@@ -33,7 +33,7 @@ class AffineSubspace(Subspace):
         Rows over the flat input, as `Linear` takes them.
     b : array_like, default 0
         Their values, a number or one for each row. A Series is aligned to the index of A.
-    on, where
+    on, where, name
         See `ConvexSet`.
 
     Raises

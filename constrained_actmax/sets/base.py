@@ -50,6 +50,8 @@ class ConvexSet(ABC):
         Name of the input that the set speaks of; needed where the model has several.
     where : array of bool, str, or sequence of str or int, optional
         The entries that the set speaks of: a mask, feature names, or flat positions.
+    name : str, optional
+        What results call it: ``result.constraints[name]``.
 
     Notes
     -----
@@ -63,6 +65,7 @@ class ConvexSet(ABC):
 
     on: str | None = field(default=None, kw_only=True)
     where: Any = field(default=None, kw_only=True, repr=False)
+    name: str | None = field(default=None, kw_only=True, repr=False)
     _region: Region | None = field(default=None, init=False, repr=False)
     _as_written: str | None = field(default=None, init=False, repr=False)
 
@@ -581,7 +584,10 @@ def jsonable(value: Any) -> Any:
         return [jsonable(one) for one in value]
     if isinstance(value, dict):
         return {str(key): jsonable(one) for key, one in value.items()}
-    return value
+    if value is None or isinstance(value, str | int | float):
+        return value
+    array = np.asarray(value)  # a tensor, for one
+    return jsonable(array.tolist()) if array.dtype.kind in "fiub" else value
 
 
 def checked_number(value: Any, name: str, who: str, *, minimum: float | None = None) -> float:

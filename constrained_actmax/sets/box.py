@@ -29,7 +29,7 @@ class Box(ConvexSet):
     lower, upper : array_like or None, default None
         l and u, in the units of the model's input, numbers or arrays of its shape; None,
         infinities and numbers from 1e20 on mean no bound.
-    on, where
+    on, where, name
         See `ConvexSet`.
 
     Raises

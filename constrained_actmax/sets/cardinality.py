@@ -26,7 +26,7 @@ class Cardinality(HeuristicSet):
         k >= 0.
     center : array_like, default 0
         c, the input that changes are counted from.
-    on, where
+    on, where, name
         See `ConvexSet`.
 
     Raises

@@ -28,7 +28,7 @@ class ConvexHull(ConvexSet):
     ----------
     points : array_like, shape (m, \*shape)
         The v_j, m real inputs.
-    on, where
+    on, where, name
         See `ConvexSet`.
 
     Raises

@@ -196,7 +196,8 @@ class ConvexProgram:
                     if inside is not None and gap <= min(OPTIMAL, least):
                         best, least = inside, gap
                         price = self._rows[0].dual_value
-                        if price is not None and np.ndim(price) == 0:
+                        # A cone has a list of arrays.
+                        if isinstance(price, float | np.ndarray) and np.ndim(price) == 0:
                             dual = float(price)
                     if best is not None and least <= SHARP:
                         return best, dual

@@ -35,7 +35,7 @@ class CvxpySet(ConvexSet):
         constraint or a list of them. It may make auxiliary variables.
     shape : tuple of int, optional
         The shape in which the variable is given.
-    on, where
+    on, where, name
         See `ConvexSet`.
 
     Raises

@@ -33,7 +33,7 @@ class Ellipsoid(ConvexSet):
         S, positive definite, (n, n); or variances, one for each entry or one number.
     center : array_like, default 0
         c, in the units of the model's input.
-    on, where
+    on, where, name
         See `ConvexSet`.
 
     Raises

@@ -38,7 +38,7 @@ class GroupBall(ConvexSet):
         the last axis, such as the channels of a pixel, belong together.
     center : array_like, default 0
         c, the input that changes are counted from.
-    on, where
+    on, where, name
         See `ConvexSet`.
 
     Raises

@@ -30,7 +30,7 @@ class Halfspace(ConvexSet):
         a, one number for each entry, or one number for all.
     offset : float
         b, in the units of the sum.
-    on, where
+    on, where, name
         See `ConvexSet`.
 
     Raises

@@ -68,8 +68,8 @@ class Intersection(ConvexSet):
     violation_norm = "largest relative violation of a member"
 
     def __post_init__(self) -> None:
-        if self.on is not None or self.where is not None:
-            raise SpecificationError("Intersection: give on= and where= to its members.")
+        if not (self.on is None and self.where is None and self.name is None):
+            raise SpecificationError("Intersection: give on=, where= and name= to its members.")
         if self.strategy not in (None, "closed", "cvxpy", "dykstra"):
             raise SpecificationError(
                 "Intersection: strategy must be None, 'closed', 'cvxpy' or 'dykstra', "

@@ -32,7 +32,7 @@ class L1Ball(ConvexSet):
         c, the input that changes are counted from.
     weights : array_like, optional
         w > 0, what one unit of change of each entry costs; 1 by default.
-    on, where
+    on, where, name
         See `ConvexSet`.
 
     Raises

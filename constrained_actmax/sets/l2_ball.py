@@ -35,7 +35,7 @@ class L2Ball(ConvexSet):
         r >= 0, in the units of the model's input.
     center : array_like, default 0
         c, the reference input.
-    on, where
+    on, where, name
         See `ConvexSet`.
 
     Raises

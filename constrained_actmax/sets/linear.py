@@ -45,7 +45,7 @@ class Linear(ConvexSet):
     lower, upper : array_like, optional
         l and u, a number or one for each row; None means no bound, equal ones an equality. A
         Series is aligned to the index of A.
-    on, where
+    on, where, name
         See `ConvexSet`.
 
     Raises

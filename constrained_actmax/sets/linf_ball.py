@@ -27,7 +27,7 @@ class LinfBall(ConvexSet):
         r >= 0, in the units of the model's input.
     center : array_like, default 0
         c, the reference input.
-    on, where
+    on, where, name
         See `ConvexSet`.
 
     Raises

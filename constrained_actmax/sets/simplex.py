@@ -35,7 +35,7 @@ class Simplex(ConvexSet):
         Feature names that belong together (one simplex for each list, at every position of the
         other axes), or a label for each entry with -1 for those in no group. By default all
         entries are one group.
-    on, where
+    on, where, name
         See `ConvexSet`.
 
     Raises

@@ -18,6 +18,7 @@ from constrained_actmax.errors import SpecificationError, suggest
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.problem import Evaluation
 from constrained_actmax.result import Status, Termination
+from constrained_actmax.solvers.scipy_options import own_options
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.one_start import LockStep
 from constrained_actmax.tasks.recording import MOST_ROWS, Recording
@@ -103,9 +104,10 @@ class Solver(ABC):
         Raises
         ------
         SpecificationError
-            If a name is not one of its settings.
+            If a name is not one of its settings, or is one of SciPy's that is said elsewhere.
         """
         known = [one.name for one in fields(self)]
+        options = own_options(options, known, self.name)
         for name in options:
             if name not in known:
                 raise SpecificationError(

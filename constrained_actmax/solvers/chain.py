@@ -15,6 +15,7 @@ from constrained_actmax.optimality import residuals
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
 from constrained_actmax.solvers.base import Solver
+from constrained_actmax.solvers.scipy_options import own_options
 from constrained_actmax.solvers.slsqp import SLSQP
 from constrained_actmax.solvers.trust_constr import TrustConstr
 from constrained_actmax.standard_form import StandardForm
@@ -73,6 +74,7 @@ class Chain(Solver):
         others = {name: value for name, value in options.items() if name not in own}
         chain = super().with_options(own)
         known = {one.name for method in chain.methods for one in fields(method)}
+        others = own_options(others, known, self.name)
         for name in others:
             if name not in known:
                 raise SpecificationError(

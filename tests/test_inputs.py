@@ -1,0 +1,140 @@
+"""Numbers that users give, by their arrays and by their functions: taken, or refused in a line."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cvxpy as cp
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+
+import constrained_actmax as cax
+from constrained_actmax.errors import ModelError, SpecificationError
+from constrained_actmax.layout import real
+
+NUMBERS = st.one_of(
+    st.floats(-1e6, 1e6),
+    st.integers(-9, 9),
+    st.fractions(-9, 9),
+    st.booleans(),
+    st.just(Decimal(2)),
+)
+NO_NUMBERS = st.one_of(st.none(), st.text(max_size=2), st.complex_numbers(allow_nan=False))
+
+
+def bowl(value: Any = float, slope: Any = np.asarray) -> cax.FunctionOracle:
+    return cax.FunctionOracle(lambda x: (value(-float(x @ x)), slope(-2 * x)), 3, smooth=True)
+
+
+@given(st.lists(NUMBERS, max_size=4))
+def test_objects_that_are_numbers_are_numbers(values: list[Any]) -> None:
+    for form in (values, tuple(values), np.array(values, dtype=object)):
+        assert real(form, "x0").tolist() == [float(one) for one in values]
+
+
+@given(st.lists(NUMBERS, max_size=3), NO_NUMBERS)
+def test_what_is_no_number_is_refused(values: list[Any], other: Any) -> None:
+    for form in ([*values, other], np.array([*values, other], dtype=object)):
+        with pytest.raises(SpecificationError, match="^x0: expected numbers, got"):
+            real(form, "x0")
+
+
+FORMS = [lambda v: np.array([v]), lambda v: [v], lambda v: np.array([[v]]), Fraction, tf.constant]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_value_may_be_an_array_of_one_number(form: Any) -> None:
+    wanted = cax.maximize(bowl(), bounds=(0.5, 1))
+    found = cax.maximize(bowl(form), bounds=(0.5, 1))
+    assert found.x.tolist() == wanted.x.tolist() == [0.5] * 3
+    assert found.value == pytest.approx(-0.75)
+    black = cax.Oracle(lambda x: form(-float(x @ x)), differentiable=False, input_shape=3)
+    assert cax.maximize(black, bounds=(0.5, 1)).value == pytest.approx(-0.75)
+
+
+@pytest.mark.parametrize(
+    "value", [None, "a", 1j, [], np.ones(2), [[1], [1, 2]]], ids=lambda value: repr(value)
+)
+def test_a_value_that_is_no_number_is_named(value: Any) -> None:
+    with pytest.raises(SpecificationError, match="function: expected one number, got"):
+        cax.maximize(bowl(lambda _: value), bounds=(0.5, 1))
+
+
+@pytest.mark.parametrize("slope", [None, 1j, ["a", "b", "c"], np.ones(2), np.ones(3) * 1j])
+def test_a_gradient_that_is_none_is_named(slope: Any) -> None:
+    with pytest.raises(SpecificationError, match="function: expected a gradient of shape"):
+        cax.maximize(bowl(slope=lambda _: slope), bounds=(0.5, 1))
+
+
+@pytest.mark.parametrize("value", [None, "a", 1j, [], [1, None]], ids=lambda value: repr(value))
+def test_a_constraint_that_gives_no_numbers_is_named(value: Any) -> None:
+    def torn(_: Any) -> Any:
+        return value
+
+    with pytest.raises(SpecificationError, match=r"^torn: (expected numbers, got|it gives no)"):
+        cax.maximize(bowl(), None, {"type": "ineq", "fun": torn}, bounds=(0, 1))
+
+
+@pytest.mark.parametrize("args", [0.6, (0.6,), [0.6], np.array(0.6), np.array([0.6])])
+def test_args_of_a_constraint_may_be_one_argument(args: Any) -> None:
+    limit = {"type": "ineq", "fun": lambda x, low: x[0] - low, "args": args}
+    result = cax.maximize(bowl(), None, limit, bounds=(0, 1), method="SLSQP", seed=0)
+    np.testing.assert_allclose(result.x, [0.6, 0, 0], atol=1e-6)
+
+
+def test_rows_of_objects_start_a_run() -> None:
+    rows = np.array([[1, Fraction(1, 2), 0], [0, 0, 1]], dtype=object)
+    result = cax.maximize(bowl(), bounds=(0, 1), starts=rows)
+    assert [one.x0.tolist() for one in result.starts] == [[1, 0.5, 0], [0, 0, 1]]
+
+
+def test_complex_numbers_are_named() -> None:
+    with pytest.raises(SpecificationError, match="x0: .* complex ones .*give their real parts"):
+        cax.maximize(bowl(), bounds=(0, 1), x0=np.array([1 + 0j, 0, 0]))
+    with pytest.raises(SpecificationError, match="seconds must be > 0, got 1j"):
+        cax.Budget(seconds=1j)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("form", [pd.Series, tf.constant, np.array, list])
+def test_two_sets_of_one_kind_may_hold_any_arrays(form: Any) -> None:
+    first, second = form([0.0, 0.0, 0.5]), form([0.2, 0.0, 0.5])
+    wanted = [0.2, 0.0, 0.5]
+    found = cax.maximize(bowl(), None, [cax.Box(first, 1), cax.Box(second, 1), cax.Box(second, 1)])
+    np.testing.assert_allclose(found.x, wanted, atol=1e-9)
+    assert str(cax.Problem(bowl(), None, [cax.Box(second, 1)] * 2)).count("Box") == 1
+
+
+def test_a_cone_of_cvxpy_is_projected_on() -> None:
+    # max 2t - x on ||x|| <= t <= 3: t = 3, x = (-3, 0)
+    slope = np.array([2.0, -1.0, 0.0])
+    linear = cax.FunctionOracle(lambda x: (float(slope @ x), slope), 3, smooth=True)
+    cone = cax.CvxpySet(lambda v: [cp.SOC(v[0], v[1:]), v[0] <= 3])
+    result = cax.maximize(linear, constraints=cone, x0=[2, 0.5, 0.5])
+    np.testing.assert_allclose(result.x, [3, -3, 0], atol=1e-4)
+
+
+def test_a_folder_that_is_no_saved_model_is_named(tmp_path: Path) -> None:
+    (tmp_path / "assets").mkdir()
+    with pytest.raises(ModelError, match=r"is no SavedModel, as it holds no saved_model\.pb"):
+        cax.maximize(tmp_path, cax.Output(0), bounds=(0, 1))
+
+
+def test_bounds_that_are_read_once_survive_a_sweep() -> None:
+    problems = [cax.Problem(sloped, bounds=zip([0, 0], [1, 2], strict=True)) for sloped in SLOPED]
+    for one in cax.sweep(problems, workers=map):
+        assert isinstance(one, cax.Result)
+        np.testing.assert_allclose(one.x, [1, 2])
+
+
+def _sloped(x: np.ndarray) -> tuple[float, np.ndarray]:
+    return float(x.sum()), np.ones(2)
+
+
+SLOPED = [cax.FunctionOracle(_sloped, 2)]
