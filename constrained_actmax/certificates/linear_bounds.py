@@ -424,7 +424,7 @@ class LinearBounds:
     def slopes(
         self, intervals: Intervals, row: Vector, count: int
     ) -> tuple[Rows, Rows, list[Rows]]:
-        """Return bounds (B, n) of the derivatives of one combination of the outputs over B = count boxes.
+        """Return bounds (B, n) of the derivatives of one combination of the outputs over boxes.
 
         At a kink they hold for all of Clarke's derivatives. With them, for each nonlinearity the
         largest absolute derivative by its results, (B, units).

@@ -125,9 +125,10 @@ class BranchAndBound(Solver):
         best = search.state.x
         if run.certificate.infeasible:
             status = Status.INFEASIBLE
+        detail = "" if status is Status.PROVEN else str(run.certificate)
         for place, start in enumerate(starts.tolist()):
             point = x0[place] if best is None else own.point(best)
-            run.end(start, point, status, str(run.certificate))
+            run.end(start, point, status, detail)
 
 
 def _written(problem: Problem) -> Problem:
