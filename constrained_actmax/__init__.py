@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from constrained_actmax import examples as examples
+    from constrained_actmax.maximization import maximize as maximize
+    from constrained_actmax.maximization import minimize as minimize
+    from constrained_actmax.maximization import solve as solve
 
 _ROOMS: dict[str, tuple[str, ...]] = {
     "constraint_records": ("ConstraintRecord", "Constraints"),
@@ -24,7 +27,8 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "layout": ("Layout",),
     "certificate": ("Certificate",),
     "certifying": ("certify",),
-    "maximization": ("Check", "check", "maximize", "minimize", "solve"),
+    "checking": ("Check", "check"),
+    "maximization": ("maximize", "minimize", "solve"),
     "problem": ("Evaluation", "Problem"),
     "tasks.recording": ("Intermediate",),
     "result": (
@@ -97,6 +101,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "sweeps": ("solve_many", "sweep"),
     "solvers": (
+        "ActiveSignature",
         "Annealed",
         "AugmentedLagrangian",
         "Chain",
@@ -109,6 +114,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "PQN",
         "SLSQP",
         "SPG",
+        "SearchAndFinish",
         "Solver",
         "TNC",
         "TrustConstr",

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from constrained_actmax import kinks
 from constrained_actmax.constraint_records import ConstraintRecord, Constraints, Numbers
 from constrained_actmax.layout import Vector
 from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.result import Optimality
+from constrained_actmax.sets.row_program import CONIC_TIGHT, TIGHT
 from constrained_actmax.standard_form import StandardForm
 
 EPSILON = float(np.finfo(np.float64).eps)
@@ -144,13 +146,24 @@ def measure(
     for place, one in enumerate(problem.imposed, len(members)):
         known[place] = _numbers(one.stated_price(-problem.sign * mu[one.rows], c[one.rows]))
     return Optimality(
-        kkt.stationarity,
+        _across_kinks(own, kkt),
         _residual(problem, x, gradient, mu, jacobian),
         kkt.violation,
         kkt.complementarity,
         _records(problem, x, c, known),
         float(gradient @ (x - problem.set.linear_maximizer(-gradient))) if gap else None,
     )
+
+
+def _across_kinks(problem: StandardForm, kkt: Residuals) -> float:
+    """Return the residual of a point, at kinks of a network the generalised one."""
+    if problem.smooth is not False or kkt.stationarity <= EXACT_PROJECTION:
+        return kkt.stationarity
+    if problem.split is not None or kinks.refusal(problem) is not None:
+        return kkt.stationarity
+    tolerance = TIGHT if problem.set.accuracy <= EXACT_PROJECTION else CONIC_TIGHT
+    found = kinks.stationarity(problem, kkt.y, 10.0 * tolerance)
+    return kkt.stationarity if found is None else found
 
 
 def _records(

@@ -15,7 +15,7 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.draws import uniform_points
-from constrained_actmax.errors import SpecificationError, suggest
+from constrained_actmax.errors import RefusedError, SpecificationError, suggest
 from constrained_actmax.layout import Indices, Layout, Rows, Structure, Vector
 from constrained_actmax.oracles import finite_differences
 from constrained_actmax.oracles.base import BaseOracle
@@ -24,7 +24,7 @@ from constrained_actmax.oracles.negated import Negated
 from constrained_actmax.sets.base import ConvexSet
 from constrained_actmax.sets.conversion import box_from_bounds, from_scipy, kept
 from constrained_actmax.sets.intersection import Intersection
-from constrained_actmax.standard_form import Bounds, FeasibleSet, StandardForm
+from constrained_actmax.standard_form import Bounds, FeasibleSet, Network, StandardForm
 
 if TYPE_CHECKING:
     from constrained_actmax.constraints.between import Between
@@ -380,6 +380,13 @@ class Problem(StandardForm):
         """``value = sign * fun``."""
         return -1.0 if self.sense == "maximize" else 1.0
 
+    @override
+    def network(self) -> Network:
+        if self._functions:
+            raise RefusedError("Functions of one's own have no structure.")
+        structure = self.user_oracle.structure()
+        return Network(structure, np.append(self.sign, np.ones(self.constraints)))
+
     # -- units -----------------------------------------------------------------------------------
 
     @cached_property
@@ -647,6 +654,15 @@ class Problem(StandardForm):
                 "bounded one, such as Box(0, 1) or L2Ball(radius), or a penalty such as "
                 "- 0.1 * Norm(2)."
             )
+
+
+def require_problem(who: str, problem: Any) -> None:
+    """Raise in the caller's name where this is no Problem."""
+    if not isinstance(problem, Problem):
+        raise SpecificationError(
+            f"{who}: expected Problem(model, objective, constraints), "
+            f"got {type(problem).__name__}; maximize and minimize take a model."
+        )
 
 
 def _without_repeats(sets: list[tuple[ConvexSet, Any]]) -> list[WrittenSet]:

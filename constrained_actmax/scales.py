@@ -13,6 +13,7 @@ from constrained_actmax.layout import Indices, Rows, Vector
 
 if TYPE_CHECKING:
     from constrained_actmax.problem import Evaluation, Problem
+    from constrained_actmax.result import Budget
 
 #: Probes, where a projection is a closed form, and where it is not or there are no gradients.
 PROBES, FEW_PROBES = 16, 8
@@ -322,3 +323,24 @@ def _or_bound(sizes: Vector, lower: Vector, upper: Vector) -> Vector:
 def _largest_bound(lower: Vector, upper: Vector) -> Vector:
     low, high = (np.abs(np.where(np.isfinite(one), one, 0.0)) for one in (lower, upper))
     return np.maximum(low, high)
+
+
+def probed(problem: Problem, budget: Budget | None) -> tuple[Problem, bool]:
+    """Measure the problem's scales; without probes where the budget or the user does not let them.
+
+    Returns
+    -------
+    problem : Problem
+        With its scales.
+    interrupted : bool
+        Whether Ctrl-C ended the probes.
+    """
+    if "scales" in vars(problem):
+        return problem, False
+    if budget is not None and (budget.evaluations or PROBES) < PROBES:
+        return problem.unprobed(), False
+    try:
+        problem.scales  # noqa: B018 - measured here, where an interruption can be answered
+    except KeyboardInterrupt:
+        return problem.unprobed(), True
+    return problem, False

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 from typing_extensions import override
 
+from constrained_actmax.errors import RefusedError
 from constrained_actmax.layout import Rows, Vector
 from constrained_actmax.sets.intersection import Intersection
 from constrained_actmax.sets.scaled_set import ScaledSet
@@ -49,6 +50,13 @@ class Bounds:
                 over = (values - bound if upward else bound - values) / sizes
                 np.maximum(worst, over[:, 0] if over.shape[1] == 1 else over.max(axis=1), out=worst)
         return worst
+
+
+class Network(NamedTuple):
+    """The network behind f and c: its functions, of x in the user's units, times `weights`."""
+
+    structure: Structure
+    weights: Vector
 
 
 class StandardForm(ABC):
@@ -164,6 +172,16 @@ class StandardForm(ABC):
     def constraints(self) -> int:
         """Number m of entries of c."""
         return int(self.lower.size)
+
+    def network(self) -> Network:
+        """Return the network as affine parts, read when first asked.
+
+        Raises
+        ------
+        RefusedError
+            Where f and c are not functions of a network that can be read, in these variables.
+        """
+        raise RefusedError("f and c are not the network's own functions.")
 
     @cached_property
     def _bounds(self) -> Bounds:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ import scipy.optimize
 
 import constrained_actmax as cax
 from constrained_actmax.errors import InfeasibleError, SpecificationError
+from constrained_actmax.maximization import Options
+from constrained_actmax.problem import MODEL_OPTIONS
 
 BUDGETED = [cax.Box(0, 1), cax.L1Ball(60)]
 FLAT = np.full((28, 28), 60 / 784)  # a start on the budget, the same for every pixel
@@ -50,7 +54,7 @@ def test_the_main_job(model: Any, tmp_path: Path) -> None:
     assert np.abs(result.x).sum() <= 60 * (1 + 1e-12)
     assert result.value == pytest.approx(logit_by_hand(model, result.x, 7), rel=1e-5)
     assert result.value > 24
-    assert result.method == "annealed"
+    assert result.method == "search-and-finish"
     assert "kinks" in result.reason
     assert model.predict(result.batch, verbose=0).argmax() == 7
     for one, two in zip(before, model.get_weights(), strict=True):
@@ -230,7 +234,7 @@ def test_output_limits_are_constraints(model: Any) -> None:
     cap = min(cap, logit_by_hand(model, free.x, 6) - 1.0)
     capped = cax.maximize(model, cax.Logit("Coat"), [*near, cax.Logit("Shirt") <= cap], **names)
     assert capped.feasible
-    assert capped.method == "augmented-lagrangian"
+    assert capped.method == "search-and-finish"
     allowed = max(one for one in capped.tolerances if one is not None)
     assert allowed <= 1e-4
     assert logit_by_hand(model, capped.x, 6) <= cap + allowed + 1e-6  # float32
@@ -358,10 +362,10 @@ def test_check_says_what_will_happen_before_it_happens(model: Any) -> None:
     assert found.smooth is False
     assert found.gradient_error < 1e-2
     assert found.start_violation <= 1e-12
-    assert found.method.startswith("annealed")
+    assert found.method.startswith("search-and-finish")
     assert set(found.refused) == {"L-BFGS-B", "TNC", "COBYQA"}
     assert "one row" in str(found)
-    assert cax.solve(problem, budget=cax.Budget(evaluations=3)).method == "annealed"
+    assert cax.solve(problem, budget=cax.Budget(evaluations=3)).method == "search-and-finish"
 
 
 def test_check_measures_the_gradient_in_columns_of_unlike_units() -> None:
@@ -484,3 +488,12 @@ def test_a_list_for_a_dict_of_inputs_is_told() -> None:
 def test_a_function_that_gives_no_gradient_is_told() -> None:
     with pytest.raises(SpecificationError, match=r"must return \(value, gradient\), got float"):
         cax.maximize(cax.FunctionOracle(lambda x: 0.0, 3), constraints=cax.Box(0, 1))
+
+
+@pytest.mark.parametrize("call", [cax.maximize, cax.minimize])
+def test_types_of_the_calls_name_every_option(call: Any) -> None:
+    one, several = typing.get_overloads(call)
+    assert one.__annotations__["return"] == "Result"
+    assert several.__annotations__["return"] == "list[Result | Failure]"
+    taken = set(inspect.signature(call).parameters) - {"model", "objective", "constraints"}
+    assert set(Options.__annotations__) == taken - {"model_options"} | set(MODEL_OPTIONS)

@@ -17,7 +17,7 @@ from constrained_actmax.comparison.referee import play, resolved
 from constrained_actmax.comparison.trial import Trial
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Rows
-from constrained_actmax.maximization import versions
+from constrained_actmax.measuring import versions
 from constrained_actmax.problem import Problem
 from constrained_actmax.progress import counted
 from constrained_actmax.result import Budget

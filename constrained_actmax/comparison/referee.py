@@ -13,8 +13,8 @@ from constrained_actmax.errors import (
     suggest,
 )
 from constrained_actmax.layout import Vector
-from constrained_actmax.maximization import TOLERANCE, solve
-from constrained_actmax.optimality import measure
+from constrained_actmax.maximization import solve
+from constrained_actmax.measuring import measured, stationarity_tolerance
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Budget, History, Status
 from constrained_actmax.solvers.base import Solver
@@ -140,9 +140,7 @@ def _entrant(
     budget: Budget | None,
     tol: float | None,
 ) -> Trial:
-    if tol is None:
-        tol = max(TOLERANCE, float(np.sqrt(problem.oracle.epsilon)))
-    run = Recording(problem, 1, budget=budget, tolerance=tol)
+    run = Recording(problem, 1, budget=budget, tolerance=stationarity_tolerance(problem, tol))
     ended = method.solve(run, x0[np.newaxis])[0]
     seconds, raw = run.seconds, ended.x
     if ended.status is Status.INTERRUPTED:
@@ -151,18 +149,17 @@ def _entrant(
         raise SpecificationError(f"{method.name}: it returned numbers that are not finite.")
     x = problem.set.project(raw)
     before, after = (problem.evaluate(point[np.newaxis]) for point in (raw, x))
-    found = measure(problem, x, after)
-    feasible = bool(problem.feasible(x[np.newaxis], after.c)[0]) and bool(after.finite[0])
-    value = problem.sign * float(after.f[0])
+    point = measured(problem, x, after)
+    kkt = point.optimality
     return Trial(
         *labels,
         outcome="ran",
         reason=ended.detail,
         solver=method.name,
-        value=value,
-        violation=found.violation,
-        stationarity=found.stationarity,
-        feasible=feasible,
+        value=point.value,
+        violation=kkt.violation,
+        stationarity=kkt.stationarity,
+        feasible=point.feasible,
         raw_value=problem.sign * float(before.f[0]),
         raw_violation=float(problem.violation(raw[np.newaxis], before.c)[0]),
         status=ended.status.name,
@@ -172,7 +169,7 @@ def _entrant(
         seconds=seconds,
         x=x,
         raw=raw,
-        history=_arrays(run.history, (run.rows, seconds, value, found.violation)),
+        history=_arrays(run.history, (run.rows, seconds, point.value, kkt.violation)),
     )
 
 

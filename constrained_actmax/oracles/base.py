@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from constrained_actmax.errors import SpecificationError
+from constrained_actmax.errors import RefusedError, SpecificationError
 from constrained_actmax.layout import Layout, Rows, Structure, Vector, flat
 from constrained_actmax.oracles.finite_differences import Domain, central_pair
+
+if TYPE_CHECKING:
+    from constrained_actmax.structure import Structure as NetworkStructure
 
 
 class BaseOracle(ABC):
@@ -56,6 +59,16 @@ class BaseOracle(ABC):
     def size(self) -> int:
         """Length n of the flat vector."""
         return self.layout.size
+
+    def structure(self) -> NetworkStructure:
+        """Return the network as affine parts between elementwise nonlinear ones, in float64.
+
+        Raises
+        ------
+        RefusedError
+            Where there is no network, or it cannot be read; names the operation and its layer.
+        """
+        raise RefusedError("Functions of one's own have no structure.")
 
     # -- asked by problems and solvers -----------------------------------------------------------
 

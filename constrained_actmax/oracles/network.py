@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -78,12 +79,30 @@ class Network(ABC):
 
 
 class KerasNetwork(Network):
-    """A `keras.Model`, called with ``training=False``."""
+    """A `keras.Model`, called with ``training=False``.
 
-    def __init__(self, model: Any, shapes: Mapping[str, tuple[int, ...]] | tuple[int, ...] | None):
+    Parameters
+    ----------
+    model : keras.Model
+        The model.
+    shapes : tuple or mapping, optional
+        Shapes of its inputs, where it does not know them.
+    owned : bool
+        Whether nobody else holds the model; else it is referred to weakly, so that it is freed when
+        its user lets it go.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        shapes: Mapping[str, tuple[int, ...]] | tuple[int, ...] | None,
+        *,
+        owned: bool,
+    ) -> None:
         import keras
 
-        self.model = model
+        self._reference = weakref.ref(model)
+        self._owned = model if owned else None
         self.name = str(model.name)
         self._by_layers = False
         if not model.built and shapes is not None:
@@ -134,6 +153,11 @@ class KerasNetwork(Network):
             str(layer.compute_dtype) for layer in model._flatten_layers() if layer.compute_dtype
         }
         self.dtypes = tuple(sorted(policies))
+
+    @property
+    def model(self) -> Any:
+        """The model."""
+        return self._reference()
 
     @override
     def call(self, tensors: Sequence[Tensor]) -> Any:

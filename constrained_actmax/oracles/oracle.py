@@ -22,6 +22,7 @@ from constrained_actmax.objectives.bounded import Bounded
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.black_box import BlackBoxOracle
 from constrained_actmax.oracles.compiled import Compiled, Line, can_begin
+from constrained_actmax.oracles.kept import source_of
 from constrained_actmax.oracles.precision import rounds_products
 from constrained_actmax.oracles.source import Source, chunks
 
@@ -149,7 +150,7 @@ class Oracle(BaseOracle):
         if xla not in (True, False, "auto"):
             raise SpecificationError(f"xla: must be True, False or 'auto', got {xla!r}.")
         _objectives(objective)
-        source = Source(
+        source = source_of(
             model,
             preprocess=preprocess,
             labels=labels,
@@ -386,6 +387,7 @@ class Oracle(BaseOracle):
         """Equal for oracles of one model and one structure: `evaluate_together` takes them."""
         return id(self.source), tuple(score.structure for score in self._scores)
 
+    @override
     def structure(self) -> NetworkStructure:
         """Return the network as affine parts between elementwise nonlinear ones, in float64.
 

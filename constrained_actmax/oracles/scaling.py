@@ -61,6 +61,10 @@ class Scaling:
                 "leave constant columns at std=1."
             )
 
+    def content(self) -> tuple[Any, ...]:
+        """Return what makes two of them the same map: mean, std and their labels."""
+        return self.mean, self.std, self._labels
+
     def aligned(self, names: Sequence[str] | None) -> Scaling:
         """Return the same map for columns of these names, as far as mean and std have labels.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from typing_extensions import override
@@ -13,6 +13,9 @@ from constrained_actmax.layout import Rows, Structure, Vector
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.oracle import Oracle, evaluate_together
 from constrained_actmax.rounds import Ask
+
+if TYPE_CHECKING:
+    from constrained_actmax.structure import Structure as NetworkStructure
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,10 @@ class SharedOracle(BaseOracle):
     @override
     def describe(self) -> dict[str, Any]:
         return self.inner.describe()
+
+    @override
+    def structure(self) -> NetworkStructure:
+        return self.inner.structure()
 
     @override
     def batch(self, x: Vector) -> Structure:

@@ -212,7 +212,7 @@ class Source(Signature):
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         precision = checked_precision(precision)
         shapes = checked_shapes(input_shape)
-        self.network, self.key, self._original = _network(
+        self.network, key, self._original = _network(
             model,
             None if preprocess is not None else shapes,
             precision,
@@ -220,6 +220,7 @@ class Source(Signature):
             safe_mode,
             signature,
         )
+        self._key = weakref.ref(key)
         self.name = self.network.name
         self.layout = self._layout(feature_names, shapes)
         self.preprocess = _aligned(preprocess, self.layout)
@@ -239,6 +240,30 @@ class Source(Signature):
         self._check_rows()
         if self.copied:
             self._compare_copy()
+
+    # -- weights ---------------------------------------------------------------------------------
+
+    @property
+    def reads_weights(self) -> bool:
+        """Whether compiled functions read the user's own variables when they are called."""
+        return not self.copied and not isinstance(self.network, GraphNetwork)
+
+    def weights(self) -> list[tuple[str, Any]]:
+        """Return names and variables of the weights that this was made from."""
+        read = [(str(one.name), one) for one in self.outputs.variables]
+        if self.reads_weights:
+            return read
+        network = self.network if self._original is None else self._original
+        return [*network.variables(), *read]
+
+    def weights_changed(self) -> None:
+        """Forget what was read off the weights."""
+        self.readings.clear()
+
+    @property
+    def key(self) -> Any:
+        """The object that choices are cached for."""
+        return self._key()
 
     # -- shapes ----------------------------------------------------------------------------------
 
@@ -837,10 +862,10 @@ def _network(
             inputs = list(getattr(loaded, "inputs", None) or [])
             if recorded and len(inputs) == 1 and len(inputs[0].shape) == len(recorded) + 2:
                 shapes = recorded
-        return _keras_network(loaded, shapes, precision, custom_objects)
+        return _keras_network(loaded, shapes, precision, custom_objects, owned=True)
     if isinstance(model, keras.Model):
         needs_tensorflow_backend()
-        return _keras_network(model, shapes, precision, custom_objects)
+        return _keras_network(model, shapes, precision, custom_objects, owned=False)
     if isinstance(model, type) or not callable(model):
         raise ModelError(
             "Oracle: expected a keras.Model, a path to a .keras or .h5 file, a SavedModel folder "
@@ -852,13 +877,18 @@ def _network(
 
 
 def _keras_network(
-    model: Any, shapes: Any, precision: str | None, custom_objects: Mapping[str, Any] | None
+    model: Any,
+    shapes: Any,
+    precision: str | None,
+    custom_objects: Mapping[str, Any] | None,
+    *,
+    owned: bool,
 ) -> tuple[Network, Any, KerasNetwork | None]:
-    network = KerasNetwork(model, shapes)
+    network = KerasNetwork(model, shapes, owned=owned)
     if precision is None or set(network.dtypes) == {precision}:
         return network, model, None
     twin = copy_in_precision(model, precision, custom_objects)
-    return KerasNetwork(twin, shapes), twin, network
+    return KerasNetwork(twin, shapes, owned=True), twin, network
 
 
 def _refuse_precision(precision: str | None, name: str) -> None:

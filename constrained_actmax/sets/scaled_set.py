@@ -104,6 +104,10 @@ class ScaledSet:
         """Return a point where g'y is largest."""
         return self.inner.linear_maximizer(g) / self.unit
 
+    def to_cvxpy(self, variable: Any) -> list[Any]:
+        """Return the set as cvxpy constraints on a flat variable."""
+        return self.inner.to_cvxpy(self.unit * variable)
+
     def to_scipy(self) -> ScipyForm | None:
         """Return the set as SciPy takes it."""
         form = self.inner.to_scipy()

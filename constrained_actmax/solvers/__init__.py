@@ -1,5 +1,6 @@
 """Algorithms, one a file; each minimises over C from one or many starts."""
 
+from constrained_actmax.solvers.active_signature import ActiveSignature
 from constrained_actmax.solvers.annealed import Annealed
 from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
 from constrained_actmax.solvers.base import RowSolver, Solver
@@ -12,6 +13,7 @@ from constrained_actmax.solvers.frank_wolfe import FrankWolfe
 from constrained_actmax.solvers.l_bfgs_b import LBFGSB
 from constrained_actmax.solvers.pgd import PGD
 from constrained_actmax.solvers.pqn import PQN
+from constrained_actmax.solvers.search_and_finish import SearchAndFinish
 from constrained_actmax.solvers.selection import SOLVERS
 from constrained_actmax.solvers.slsqp import SLSQP
 from constrained_actmax.solvers.spg import SPG
@@ -29,6 +31,7 @@ __all__ = [
     "SOLVERS",
     "SPG",
     "TNC",
+    "ActiveSignature",
     "Annealed",
     "AugmentedLagrangian",
     "BranchAndBound",
@@ -37,6 +40,7 @@ __all__ = [
     "FrankWolfe",
     "RowSolver",
     "Sample",
+    "SearchAndFinish",
     "Solver",
     "Steps",
     "StepwiseSolver",

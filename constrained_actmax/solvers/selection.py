@@ -7,6 +7,7 @@ from typing import Any
 
 from constrained_actmax.errors import RefusedError, SpecificationError, suggest
 from constrained_actmax.result import Budget
+from constrained_actmax.solvers.active_signature import ActiveSignature
 from constrained_actmax.solvers.annealed import Annealed
 from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
 from constrained_actmax.solvers.base import Solver
@@ -19,6 +20,7 @@ from constrained_actmax.solvers.frank_wolfe import FrankWolfe
 from constrained_actmax.solvers.l_bfgs_b import LBFGSB
 from constrained_actmax.solvers.pgd import PGD
 from constrained_actmax.solvers.pqn import PQN
+from constrained_actmax.solvers.search_and_finish import SearchAndFinish
 from constrained_actmax.solvers.slsqp import SLSQP
 from constrained_actmax.solvers.spg import SPG
 from constrained_actmax.solvers.tnc import TNC
@@ -42,6 +44,8 @@ SOLVERS: dict[str, type[Solver]] = {
         Annealed,
         ConvergeAndSearch,
         BranchAndBound,
+        ActiveSignature,
+        SearchAndFinish,
         Chain,
     )
 }
@@ -145,9 +149,10 @@ def by_rule(problem: StandardForm, budget: Budget | None = None) -> tuple[Solver
             chain = Chain()
             if refusal(chain, problem) is None:
                 return chain, "few variables, smooth constraints on functions: the next goes on"
-        return AugmentedLagrangian(), "constraints on functions"
+        return _finished(AugmentedLagrangian(), problem), "constraints on functions"
     if problem.smooth is False:
-        return Annealed(), "a network with kinks (ReLU, max): steps of falling length cross them"
+        what = "a network with kinks (ReLU, max): steps of falling length cross them"
+        return _finished(Annealed(), problem), what
     local: Solver
     local, what = SPG(), "a smooth objective under a convex set"
     if problem.set.only_box:
@@ -156,3 +161,10 @@ def by_rule(problem: StandardForm, budget: Budget | None = None) -> tuple[Solver
         return local, what
     search = ConvergeAndSearch(local=local)
     return search, f"{what}: {local.name} until it converges, a search with the rest of the budget"
+
+
+def _finished(search: Solver, problem: StandardForm) -> Solver:
+    """Return a search with linear programs as its last stage, where these can take the problem."""
+    if ActiveSignature().refusal(problem) is not None:
+        return search
+    return SearchAndFinish(search=search)

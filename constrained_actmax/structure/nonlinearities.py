@@ -72,10 +72,43 @@ class Nonlinearity(ABC):
             :math:`v^T \varphi(z) = w^T z + c` on the piece (on the tangent, where φ is curved).
         """
 
+    @abstractmethod
+    def continued(self, z: Rows, signature: Array) -> Rows:
+        """Return the affine piece of one signature (the tangent, where φ is curved) at any z.
+
+        Parameters
+        ----------
+        z : numpy.ndarray, shape (B, size)
+        signature : numpy.ndarray
+            Of one point, without the leading axis.
+
+        Returns
+        -------
+        numpy.ndarray, shape (B, units)
+        """
+
     @property
     def piecewise_affine(self) -> bool:
         """Whether φ consists of affine pieces."""
         return False
+
+    def bends(self, signature: Array) -> tuple[Array, Vector, Array]:
+        r"""Return how φ departs from one signature's piece behind the boundaries of `sides`.
+
+        Behind boundaries of one group, which share a result,
+
+        .. math:: h = 	ext{piece}(z) + eta \max_i (0, -(E z + e)_i).
+
+        Returns
+        -------
+        units : numpy.ndarray of int, shape (boundaries,)
+            The result that bends there.
+        bends : numpy.ndarray, shape (boundaries,)
+            β, > 0 where φ is convex there.
+        names : numpy.ndarray of int, shape (boundaries,)
+            Which of its boundaries: the kink, or the entry that loses.
+        """
+        return np.zeros(0, dtype=int), np.zeros(0), np.zeros(0, dtype=int)
 
     def sides(self, signature: Array) -> tuple[sparse.csr_matrix, Vector]:
         """Return the boundaries of one signature's region: it is {z : E z + e >= 0}.
@@ -146,6 +179,17 @@ class Pieces(Nonlinearity):
         new = signature.copy()
         new[units[boundary]] -= int(sign[boundary])
         return new
+
+    @override
+    def continued(self, z: Rows, signature: Array) -> Rows:
+        piece = signature[np.newaxis]
+        return np.asarray(self._of(self.slopes, piece) * z + self._of(self.offsets, piece))
+
+    @override
+    def bends(self, signature: Array) -> tuple[Array, Vector, Array]:
+        units, sign, _ = self._boundaries(signature)
+        below = signature[units].astype(int) - (sign > 0)
+        return units, self.slopes[below + 1, units] - self.slopes[below, units], below
 
     def _boundaries(self, signature: Array) -> tuple[Array, Vector, Vector]:
         """Return units, the sign of z and the kink of every boundary, by units."""
@@ -229,6 +273,15 @@ class Windows(Nonlinearity):
         new[units[boundary]] = losers[boundary]
         return new
 
+    @override
+    def continued(self, z: Rows, signature: Array) -> Rows:
+        return np.asarray(z[:, signature])
+
+    @override
+    def bends(self, signature: Array) -> tuple[Array, Vector, Array]:
+        units, losers = self._losers(signature)
+        return units, np.full(len(units), float(self.sign)), losers
+
     def _losers(self, signature: Array) -> tuple[Array, Array]:
         """Return the result and the other entry of every boundary."""
         others = (self.members >= 0) & (self.members != signature[:, np.newaxis])
@@ -250,6 +303,12 @@ class Curved(Nonlinearity):
         back = self.transposed(rows, z)
         constants = np.einsum("bmu,bu->bm", rows, self.values(z)) - np.einsum("bms,bs->bm", back, z)
         return back, constants
+
+    @override
+    def continued(self, z: Rows, signature: Array) -> Rows:
+        at = signature[np.newaxis]
+        jacobian = self.transposed(np.eye(self.units)[np.newaxis], at)[0]
+        return np.asarray(self.values(at) + (z - at) @ jacobian.T)
 
     @abstractmethod
     def transposed(self, rows: Array, z: Rows) -> Array:
@@ -283,6 +342,11 @@ class Curve(Curved):
         """Return the derivative at every entry."""
         slopes = CURVES[self.kind][1](self.inner * z, self.alpha)
         return np.asarray(self.scale * self.inner * slopes)
+
+    @override
+    def continued(self, z: Rows, signature: Array) -> Rows:
+        at = signature[np.newaxis]
+        return self.values(at) + (z - at) * self.slopes(at)
 
     @override
     def transposed(self, rows: Array, z: Rows) -> Array:

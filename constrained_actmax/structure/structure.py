@@ -119,6 +119,35 @@ class Structure:
             for nonlinearity, z in zip(self.nonlinearities, self.preactivations(x), strict=True)
         )
 
+    def continued(
+        self, signature: Signature, x: Rows, moved: dict[int, Rows] | None = None
+    ) -> tuple[tuple[Rows, ...], dict[str, Rows]]:
+        """Return pre-activations and outputs of one region's affine functions at any points.
+
+        Parameters
+        ----------
+        signature : tuple of numpy.ndarray
+            Of one point, with its leading axis of length 1.
+        x : numpy.ndarray, shape (B, n)
+            Points, in the region or not.
+        moved : dict of int to numpy.ndarray, shape (B, units), optional
+            What is added to the results of some nonlinearities.
+
+        Returns
+        -------
+        preactivations : tuple of numpy.ndarray, shape (B, size)
+        outputs : dict of numpy.ndarray, shape (B, size)
+        """
+        values: dict[int, Rows] = {INPUT: np.asarray(x, dtype=np.float64)}
+        preactivations = []
+        for k, (part, nonlinearity) in enumerate(zip(self.parts, self.nonlinearities, strict=True)):
+            preactivations.append(part.apply(values))
+            values[k] = nonlinearity.continued(preactivations[-1], signature[k][0])
+            if moved is not None and k in moved:
+                values[k] = values[k] + moved[k]
+        outputs = {name: part.apply(values) for name, part in self.outputs.items()}
+        return tuple(preactivations), outputs
+
     # -- transposed --------------------------------------------------------------------------------
 
     def back_substitute(self, part: Part, rows: Array, through: Through) -> tuple[Array, Array]:

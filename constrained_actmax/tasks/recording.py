@@ -170,6 +170,11 @@ class Recording(Task):
         self._check_limits(0)
 
     @override
+    def count(self, rows: int) -> None:
+        self._check_limits(rows)
+        self.rows += rows
+
+    @override
     def share(self, starts_left: int) -> int | None:
         if self.budget.evaluations is not None:
             left = self.budget.evaluations - self._reserved - self._spent

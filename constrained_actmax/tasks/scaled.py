@@ -13,7 +13,7 @@ from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.sets.box import Box
 from constrained_actmax.sets.intersection import Intersection
 from constrained_actmax.sets.scaled_set import ScaledSet
-from constrained_actmax.standard_form import FeasibleSet
+from constrained_actmax.standard_form import FeasibleSet, Network
 
 #: Violation, in units of each constraint, that solvers aim at where `tol` is as small; and how far
 #: inside its bounds they keep a function that may not leave them at all.
@@ -132,6 +132,11 @@ class Scaled(Problem):
     def begin(self, x: Rows) -> Callable[[], Evaluation]:
         finish = self.inner.begin(self.original(x))
         return lambda: self.evaluation(finish())
+
+    @override
+    def network(self) -> Network:
+        found = self.inner.network()
+        return Network(found.structure, found.weights / np.append(self.objective_unit, self._sizes))
 
     @override
     def hessian_product(

@@ -136,6 +136,16 @@ class Task(ABC):
             If the budget does not cover it.
         """
 
+    @abstractmethod
+    def count(self, rows: int) -> None:
+        """Count rows of passes through the network's structure as evaluations.
+
+        Raises
+        ------
+        Stopped
+            If the budget does not cover them.
+        """
+
     def share(self, starts_left: int) -> int | None:
         """Give the next start its equal share of a budget of this task's own; return what it is."""
         return self.remaining
@@ -306,3 +316,7 @@ class Wrapper(Task):
     @override
     def charge(self, work: float) -> None:
         self.inner.charge(work)
+
+    @override
+    def count(self, rows: int) -> None:
+        self.inner.count(rows)

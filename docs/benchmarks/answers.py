@@ -30,7 +30,7 @@ import numpy as np
 
 import constrained_actmax as cax
 from constrained_actmax.examples.train import Samples, read_samples
-from constrained_actmax.maximization import versions
+from constrained_actmax.measuring import versions
 
 BUDGET = 300
 RADIUS = 60.0

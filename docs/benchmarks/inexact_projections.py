@@ -22,7 +22,7 @@ import numpy as np
 
 import constrained_actmax as cax
 from constrained_actmax import run
-from constrained_actmax.maximization import versions
+from constrained_actmax.measuring import versions
 
 SIDES = (8, 16, 20, 28)
 METHODS = ("spg", "fista", "pqn")

@@ -23,7 +23,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 import constrained_actmax as cax
-from constrained_actmax.maximization import versions
+from constrained_actmax.measuring import versions
 
 SIZES = (10, 100, 784, 3072)
 STARTS = 3

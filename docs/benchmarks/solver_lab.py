@@ -32,7 +32,7 @@ from platformdirs import user_cache_path
 
 import constrained_actmax as cax
 from constrained_actmax import baselines
-from constrained_actmax.maximization import versions
+from constrained_actmax.measuring import versions
 from constrained_actmax.oracles.base import BaseOracle
 
 HERE = Path(__file__).parent

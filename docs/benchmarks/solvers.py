@@ -19,7 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 import constrained_actmax as cax
-from constrained_actmax.maximization import versions
+from constrained_actmax.measuring import versions
 
 MARKS = (50, 100, 300)
 METHODS = ("auto", "spg", "pgd", "fista", "pqn", "frank-wolfe", "SLSQP", "trust-constr")

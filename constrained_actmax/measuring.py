@@ -1,0 +1,270 @@
+"""A `Result` from a finished run: every number measured by the library at the returned point."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+
+import numpy as np
+
+from constrained_actmax.errors import SpecificationError
+from constrained_actmax.layout import Rows, Vector
+from constrained_actmax.optimality import measure
+from constrained_actmax.problem import Evaluation, Problem
+from constrained_actmax.result import Optimality, Result, Start, Status, Termination
+from constrained_actmax.solvers.base import Solver
+from constrained_actmax.tasks.recording import Recording
+
+#: Default stationarity residual that counts as converged; at least the root of the model's relative
+#: noise, below which its values cannot tell a step from noise.
+TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A point as the library measures it, whoever found it.
+
+    Parameters
+    ----------
+    x : numpy.ndarray, shape (n,)
+        The point, in the user's units.
+    value : float
+        The objective as written.
+    feasible : bool
+        Whether every constraint holds to its tolerance and every number is finite.
+    evaluation : Evaluation
+        What the model says there.
+    optimality : Optimality
+        Residuals and one record for each constraint.
+    """
+
+    x: Vector
+    value: float
+    feasible: bool
+    evaluation: Evaluation
+    optimality: Optimality
+
+
+def measured(problem: Problem, x: Vector, found: Evaluation, *, gap: bool = False) -> Measured:
+    """Measure one point from the evaluation that was made there; see `measure`."""
+    feasible = bool(problem.feasible(x[np.newaxis], found.c)[0]) and bool(found.finite[0])
+    value = problem.sign * float(found.f[0])
+    return Measured(x, value, feasible, found, measure(problem, x, found, gap=gap))
+
+
+def stationarity_tolerance(problem: Problem, tol: float | None) -> float:
+    """Return the stationarity residual that counts as converged: `tol`, or the default.
+
+    Raises
+    ------
+    SpecificationError
+        If it is no number > 0.
+    """
+    if tol is None:
+        return max(TOLERANCE, float(np.sqrt(problem.oracle.epsilon)))
+    try:
+        tolerance = float(tol)
+    except (TypeError, ValueError):
+        tolerance = np.nan
+    if not (np.isfinite(tolerance) and tolerance > 0):
+        raise SpecificationError(f"tol: must be a number > 0, got {tol!r}.")
+    return tolerance
+
+
+def measured_result(
+    problem: Problem,
+    run: Recording,
+    solver: Solver,
+    reason: str,
+    points: Rows,
+    ended: list[Termination],
+    seed: int | None,
+) -> Result:
+    """Return the result of a finished run: its best start, measured in the user's units.
+
+    Parameters
+    ----------
+    problem : Problem
+        What was asked.
+    run : Recording
+        The task that the solver worked on.
+    solver, reason : Solver, str
+        Who ran, and why `auto` took it.
+    points : numpy.ndarray, shape (B, n)
+        Where the starts began.
+    ended : list of Termination
+        How each of them ended.
+    seed : int or None
+        What they were drawn with.
+    """
+    measured = [
+        _measured(problem, run, start, points[start], one, solver.measures_gap)
+        for start, one in enumerate(ended)
+    ]
+    feasible = [row for row, (one, _) in enumerate(measured) if one.feasible]
+    if feasible:
+        best = min(feasible, key=lambda row: problem.sign * measured[row][0].value)
+    else:
+        best = min(range(len(measured)), key=lambda row: measured[row][0].violation)
+    _, found = run.returned(best, ended[best].x)
+    found = run.problem.unscaled(found)
+    if not feasible and problem.scales.best is not None:
+        measured[best], found = _probe(problem, measured[best][0], solver.measures_gap)
+    chosen, optimality = measured[best]
+    status = chosen.status if chosen.feasible else Status.INFEASIBLE
+    if chosen.status is Status.NON_FINITE and not chosen.feasible:
+        status = Status.NON_FINITE
+    message = status.sentence
+    if chosen.detail and status not in (Status.CONVERGED,):
+        message = f"{message} ({chosen.detail.strip().rstrip('.')}.)"
+    if any(one.status is Status.INTERRUPTED for one, _ in measured):
+        status = Status.INTERRUPTED if chosen.feasible else status
+        message = status.sentence
+    return Result(
+        x=problem.layout.unflatten(chosen.x),
+        batch=problem.user_oracle.batch(chosen.x),
+        value=chosen.value,
+        fun=problem.sign * chosen.value,
+        feasible=chosen.feasible,
+        maxcv=chosen.violation,
+        optimality=optimality,
+        status=status,
+        message=message,
+        nfev=run.rows,
+        calls=run.calls,
+        nit=chosen.nit,
+        seconds=run.seconds,
+        method=solver.name,
+        reason=reason,
+        sense=problem.sense,
+        objective=problem.objective_text,
+        starts=[one for one, _ in measured],
+        history=run.history,
+        seed=seed,
+        notes=run.notes,
+        layout=problem.layout,
+        bounds=problem.set.bounds(),
+        settings={
+            "solver": asdict(solver),
+            "model": problem.user_oracle.describe(),
+            "tol": run.tolerance,
+            "feasibility_tolerance": problem.feasibility_tolerance,
+            "scales": problem.scales.to_dict(),
+        },
+        versions=versions(),
+        certificate=run.certificate,
+    )
+
+
+def _measured(
+    problem: Problem, run: Recording, start: int, x0: Vector, ended: Termination, gap: bool
+) -> tuple[Start, Optimality]:
+    """Measure the best point of one start again, projected on C once more."""
+    y, found = run.returned(start, ended.x)
+    if not problem.oracle.differentiable:
+        found = run.differenced(y)
+    x = run.problem.original(y)
+    point = measured(problem, x, run.problem.unscaled(found), gap=gap)
+    found, optimality, feasible = point.evaluation, point.optimality, point.feasible
+    status, detail = ended.status, ended.detail
+    if status is Status.INFEASIBLE and feasible:  # the search ended outside, and had been inside
+        status = Status.STALLED
+    slack = max(run.problem.feasibility_tolerance, run.tolerance)
+    missed = []
+    if optimality.stationarity > run.tolerance:
+        missed.append(f"residual {optimality.stationarity:.2g} > tol {run.tolerance:.2g}")
+    if optimality.complementarity > slack:
+        missed.append(f"complementarity {optimality.complementarity:.2g} > {slack:.2g}")
+    stationary = not missed
+    if status is Status.CONVERGED and missed:
+        status = Status.STALLED
+        words = " and ".join(missed)
+        detail = f"{detail} {words[0].upper()}{words[1:]}."
+    elif status in (Status.STALLED, Status.BUDGET) and stationary and feasible:
+        status = Status.CONVERGED
+    if status is Status.CONVERGED and problem.stepped.any():
+        status, detail = Status.STALLED, of_steps(problem)
+    scales = problem.scales
+    steepest = float(np.max(np.abs(found.gradient[0]), initial=0.0))
+    stayed = float(np.max(np.abs(x - x0) / scales.columns, initial=0.0)) <= run.tolerance
+    slopes = np.abs(found.gradient[0]) * scales.columns
+    flat = stayed and float(np.max(slopes, initial=0.0)) <= run.tolerance * max(
+        scales.slope, abs(float(found.f[0]))
+    )
+    if status is Status.CONVERGED and flat and _saturates(problem):
+        # Every point passes the test of stationarity where the slopes are below tol.
+        status = Status.ZERO_GRADIENT
+        detail = (
+            f"The largest slope is {steepest:.1g}, below tol: the output is saturated. Ask for "
+            "Logit or LogProbability, which have slopes there."
+        )
+    return (
+        Start(
+            x0=x0,
+            x=x,
+            value=point.value,
+            feasible=feasible,
+            violation=optimality.violation,
+            stationarity=optimality.stationarity,
+            status=status,
+            nit=ended.iterations,
+            detail=detail.strip(),
+        ),
+        optimality,
+    )
+
+
+def _probe(
+    problem: Problem, start: Start, gap: bool
+) -> tuple[tuple[Start, Optimality], Evaluation]:
+    """Return the best feasible probe as the end of a start that found no feasible point."""
+    assert problem.scales.best is not None
+    x, found = problem.scales.best
+    point = measured(problem, x, found, gap=gap)
+    optimality = point.optimality
+    infeasible = start.status is Status.INFEASIBLE
+    note = "The method found no feasible point; this is the best of the probes for the scales."
+    ended = replace(
+        start,
+        x=x,
+        value=point.value,
+        feasible=True,
+        violation=optimality.violation,
+        stationarity=optimality.stationarity,
+        status=Status.STALLED if infeasible else start.status,
+        detail=f"{start.detail} {note}".strip(),
+    )
+    return (ended, optimality), found
+
+
+def of_steps(problem: Problem) -> str:
+    """Say along which inputs gradients are zero though the value changes."""
+    return (
+        f"Along {problem.stepped_names} values change in steps, which no gradient shows; they were "
+        "compared by value where bounds are finite."
+    )
+
+
+def _saturates(problem: Problem) -> bool:
+    """Whether the objective is bounded on both sides, as a probability is."""
+    bounded = getattr(problem.user_oracle, "bounded", ())
+    return bool(bounded and bounded[0].above and bounded[0].below)
+
+
+@cache
+def _installed() -> dict[str, str]:
+    names = ("constrained-actmax", "numpy", "scipy", "tensorflow", "keras", "cvxpy")
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what computes a result."""
+    return dict(_installed())

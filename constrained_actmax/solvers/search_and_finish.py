@@ -1,0 +1,95 @@
+"""A search, and its best points led to local optima at the kinks of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from typing_extensions import override
+
+from constrained_actmax.layout import Indices, Rows
+from constrained_actmax.result import Status
+from constrained_actmax.solvers.active_signature import ActiveSignature
+from constrained_actmax.solvers.annealed import Annealed
+from constrained_actmax.solvers.base import Solver
+from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks.reserved import Reserved
+from constrained_actmax.tasks.task import Stopped, Task
+
+#: Share of a budget of evaluations that is kept for the last stage, where it is at least this many:
+#: what one start of a network of 100 to 200 units takes. With less the search is worth more.
+KEPT_SHARE, FEWEST = 0.2, 120
+#: How a start ends that has a point to go on from.
+OPEN = (Status.STALLED, Status.BUDGET)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchAndFinish(Solver):
+    """For networks with kinks: a search, then linear programs from its best points.
+
+    The search ends near kinks, and no gradient tells how near. The last stage goes on from the best
+    point of each start, the best start first, to a local optimum that is one exactly. Of a budget
+    of evaluations a fifth is kept for it, and what it does not use stays unused. It leaves out
+    starts that converged or failed, and where it cannot take the problem the search is all.
+
+    Parameters
+    ----------
+    search : Solver
+        The search.
+    finish : ActiveSignature
+        The last stage.
+    """
+
+    name: ClassVar[str] = "search-and-finish"
+    stays_inside: ClassVar[bool] = False  # the search's may not
+
+    search: Solver = field(default_factory=Annealed)
+    finish: ActiveSignature = field(default_factory=ActiveSignature)
+
+    @override
+    def refusal(self, problem: StandardForm) -> str | None:
+        return self.search.refusal(problem)
+
+    @override
+    def with_options(self, options: Mapping[str, Any]) -> Self:
+        """Return the same solver with some settings changed, its own or its search's."""
+        own = {one.name for one in fields(self)}
+        inner = {name: value for name, value in options.items() if name not in own}
+        changed = super().with_options({k: v for k, v in options.items() if k in own})
+        if not inner:
+            return changed
+        return replace(changed, search=changed.search.with_options(inner))
+
+    @override
+    def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
+        if self.finish.refusal(run.problem) is not None:
+            self.search._run(run, x0, starts)
+            return
+        remaining = run.remaining
+        kept = 0 if remaining is None else int(KEPT_SHARE * remaining)
+        try:
+            self.search._run(Reserved(run, kept if kept >= FEWEST else 0), x0, starts)
+        except Stopped as reason:
+            if reason.status is Status.INTERRUPTED:
+                raise
+            for start, point in zip(starts.tolist(), x0, strict=True):
+                run.end(start, run.best_or(start, point), reason.status, reason.detail)
+        self._finish(run, starts)
+
+    def _finish(self, run: Task, starts: Indices) -> None:
+        best = [run.best(start) for start in starts.tolist()]
+        values = np.array([np.inf if one is None else one.f for one in best])
+        for place in np.argsort(values, kind="stable").tolist():
+            start, one = int(starts[place]), best[place]
+            if one is None or run.ended[start].status not in OPEN:
+                continue
+            before = run.ended.pop(start)
+            try:
+                self.finish._run_row(run, start, one.x)
+            except Stopped as reason:
+                run.ended[start] = before
+                if reason.status is Status.INTERRUPTED:
+                    raise
+                return

@@ -1,0 +1,86 @@
+"""A task of which some evaluations are kept back for what comes after its solver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from typing_extensions import override
+
+from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.problem import Evaluation
+from constrained_actmax.result import Status
+from constrained_actmax.tasks.task import Incumbent, Stopped, Task, Wrapper
+
+
+class Reserved(Wrapper):
+    """A task with fewer evaluations left.
+
+    Parameters
+    ----------
+    inner : Task
+        The whole one.
+    kept : int
+        Evaluations that this one leaves.
+    """
+
+    def __init__(self, inner: Task, kept: int) -> None:
+        super().__init__(inner, inner.problem)
+        self._kept = kept
+
+    @property
+    @override
+    def remaining(self) -> int | None:
+        left = self.inner.remaining
+        return None if left is None else max(0, left - self._kept)
+
+    def _check(self, rows: int) -> None:
+        left = self.remaining
+        if left is not None and rows > left:
+            raise Stopped(Status.BUDGET)
+
+    @override
+    def count(self, rows: int) -> None:
+        self._check(rows)
+        self.inner.count(rows)
+
+    @override
+    def carry(self, rows: int) -> int:
+        self.padded_rows = self.inner.carry(rows)
+        return self.padded_rows
+
+    @override
+    def evaluate(self, x: Rows, starts: Sequence[int] | Indices) -> Evaluation:
+        self._check(len(x))
+        return self.inner.evaluate(x, starts)
+
+    @property
+    @override
+    def overlaps(self) -> bool:
+        return self.inner.overlaps
+
+    @override
+    def begin(self, x: Rows, starts: Sequence[int] | Indices) -> Callable[[], Evaluation]:
+        self._check(len(x))
+        return self.inner.begin(x, starts)
+
+    @override
+    def hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
+        self._check(1)
+        return self.inner.hessian_product(x, v, weights)
+
+    @override
+    def project(self, x: Rows, starts: Sequence[int] | Indices, purpose: str = "step") -> Rows:
+        return self.inner.project(x, starts, purpose)
+
+    @override
+    def iterate(self, start: int, x: Vector, f: float, violation: float | None = None) -> bool:
+        return self.inner.iterate(start, x, f, violation)
+
+    @override
+    def iterate_rows(self, starts: Indices, x: Rows, found: Evaluation) -> np.ndarray:
+        return self.inner.iterate_rows(starts, x, found)
+
+    @override
+    def best(self, start: int) -> Incumbent | None:
+        return self.inner.best(start)
