@@ -12,6 +12,7 @@ from constrained_actmax.certificates.branching import MOST_BOXES, Search, certif
 from constrained_actmax.errors import SpecificationError, suggest
 from constrained_actmax.maximization import solve
 from constrained_actmax.problem import Problem
+from constrained_actmax.quoting import quoted
 from constrained_actmax.result import Budget, Result
 
 METHODS = ("auto", "branch-and-bound", "linear-bounds")
@@ -100,7 +101,7 @@ def certify(
         raise SpecificationError(f"certify: no method {method!r}. {suggest(method, METHODS)}")
     for name, value in (("rtol", rtol), ("atol", atol)):
         if not (np.isfinite(value) and value >= 0.0):
-            raise SpecificationError(f"certify: {name} must be a number >= 0, got {value!r}.")
+            raise SpecificationError(f"certify: {name} must be a number >= 0, got {quoted(value)}.")
     lower, upper = problem.set.bounding_box()
     few = np.count_nonzero(upper > lower) <= MOST_INPUTS
     branches = method == "branch-and-bound" or (method == "auto" and few)

@@ -11,13 +11,14 @@ from constrained_actmax.errors import RefusedError
 from constrained_actmax.layout import Structure
 from constrained_actmax.oracles.finite_differences import central_pair
 from constrained_actmax.problem import Problem, require_problem
+from constrained_actmax.quoting import Quoted
 from constrained_actmax.scales import Scales
 from constrained_actmax.solvers.selection import SOLVERS, refusal, select
 from constrained_actmax.starting_points import starting_points
 
 
-@dataclass(frozen=True)
-class Check:
+@dataclass(frozen=True, repr=False)
+class Check(Quoted):
     """What `check` found out.
 
     Attributes

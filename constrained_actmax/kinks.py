@@ -68,10 +68,21 @@ class Kinks:
         """The last affine part."""
         return self.structure.outputs["functions"]
 
-    def region(self, y: Vector) -> Region:
-        """Return the region that a point lies in; at a kink, one of them."""
+    def region(self, y: Vector, like: Region | None = None) -> Region:
+        """Return the region that a point lies in; at a kink, one of them.
+
+        Parameters
+        ----------
+        y : numpy.ndarray, shape (n,)
+        like : Region, optional
+            The region of which the point is known to be: only the tangents are taken anew.
+        """
         self.count(1)
-        return Region(self, self.structure.signature(self.problem.original(y[np.newaxis])))
+        signature = self.structure.signature(self.problem.original(y[np.newaxis]))
+        if like is not None:
+            both = zip(self.structure.nonlinearities, signature, like.signature, strict=True)
+            signature = tuple(old if one.piecewise_affine else new for one, new, old in both)
+        return Region(self, signature)
 
     def values(self, y: Rows) -> Rows:
         """Return f and c (B, 1 + m) of the network in float64."""

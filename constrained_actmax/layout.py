@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from constrained_actmax.errors import SpecificationError, suggest
+from constrained_actmax.quoting import Quoted, quoted
 
 Vector: TypeAlias = npt.NDArray[np.float64]  # shape (n,)
 Rows: TypeAlias = npt.NDArray[np.float64]  # shape (B, n)
@@ -243,8 +244,8 @@ def conform(value: Any, shape: tuple[int, ...], who: str) -> npt.NDArray[np.floa
         raise SpecificationError(f"{who}: expected shape {shape}, got {given}.{hint}") from None
 
 
-@dataclass(frozen=True)
-class Region:
+@dataclass(frozen=True, repr=False)
+class Region(Quoted):
     """The entries of the flat vector that a set or a penalty speaks of.
 
     Parameters
@@ -573,7 +574,7 @@ class Layout:
                 )
         else:
             raise SpecificationError(
-                f"{who}: expected a mask, feature names or positions, got {where!r}."
+                f"{who}: expected a mask, feature names or positions, got {quoted(where)}."
             )
         if not positions.size:
             raise SpecificationError(f"{who}: the mask selects no entry of input {one.name!r}.")

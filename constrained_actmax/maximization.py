@@ -17,6 +17,7 @@ from constrained_actmax.problem import (
     require_problem,
 )
 from constrained_actmax.progress import Line
+from constrained_actmax.quoting import quoted
 from constrained_actmax.result import Budget, Failure, Result, Status
 from constrained_actmax.scales import probed
 from constrained_actmax.sets.conversion import kept
@@ -24,6 +25,7 @@ from constrained_actmax.solvers.across_steps import solve_across_steps
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.solvers.selection import select
 from constrained_actmax.starting_points import Starts, checked_seed, starting_points
+from constrained_actmax.tasks.extended import drawn_where_finite
 from constrained_actmax.tasks.recording import Recording
 
 if TYPE_CHECKING:
@@ -252,7 +254,7 @@ def solve(
     require_problem("solve", problem)
     if budget is not None and not isinstance(budget, Budget):
         raise SpecificationError(
-            f"budget: expected Budget(evaluations=..., seconds=...), got {budget!r}."
+            f"budget: expected Budget(evaluations=..., seconds=...), got {quoted(budget)}."
         )
     heard = listener("callback", callback)
     tolerance = stationarity_tolerance(problem, tol)
@@ -278,6 +280,9 @@ def solve(
             reserve=not solver.stays_inside,
         )
         run.notes.extend(notes)
+        if used_seed is not None and not problem.scales.finite:
+            given = int(x0 is not None or problem.x0 is not None)
+            points = own.original(drawn_where_finite(run, own.point(points), given, used_seed))
         if interrupted:
             for start, point in enumerate(own.point(points)):
                 run.end(start, point, Status.INTERRUPTED, "Ctrl-C.")

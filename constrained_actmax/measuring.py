@@ -13,7 +13,16 @@ from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Rows, Vector
 from constrained_actmax.optimality import measure
 from constrained_actmax.problem import Evaluation, Problem
-from constrained_actmax.result import Optimality, Result, Start, Status, Termination
+from constrained_actmax.quoting import quoted
+from constrained_actmax.result import (
+    FIRST_ORDER,
+    LOCAL_OPTIMUM,
+    Optimality,
+    Result,
+    Start,
+    Status,
+    Termination,
+)
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.tasks.recording import Recording
 
@@ -49,8 +58,10 @@ class Measured:
 
 def measured(problem: Problem, x: Vector, found: Evaluation, *, gap: bool = False) -> Measured:
     """Measure one point from the evaluation that was made there; see `measure`."""
-    feasible = bool(problem.feasible(x[np.newaxis], found.c)[0]) and bool(found.finite[0])
     value = problem.sign * float(found.f[0])
+    # Without gradients the differences beside a point are no part of what is known of it.
+    finite = bool(found.finite[0]) if problem.oracle.differentiable else np.isfinite(value)
+    feasible = bool(problem.feasible(x[np.newaxis], found.c)[0]) and bool(finite)
     return Measured(x, value, feasible, found, measure(problem, x, found, gap=gap))
 
 
@@ -69,7 +80,7 @@ def stationarity_tolerance(problem: Problem, tol: float | None) -> float:
     except (TypeError, ValueError):
         tolerance = np.nan
     if not (np.isfinite(tolerance) and tolerance > 0):
-        raise SpecificationError(f"tol: must be a number > 0, got {tol!r}.")
+        raise SpecificationError(f"tol: must be a number > 0, got {quoted(tol)}.")
     return tolerance
 
 
@@ -116,12 +127,15 @@ def measured_result(
     status = chosen.status if chosen.feasible else Status.INFEASIBLE
     if chosen.status is Status.NON_FINITE and not chosen.feasible:
         status = Status.NON_FINITE
-    message = status.sentence
-    if chosen.detail and status not in (Status.CONVERGED,):
+    message = status.told(feasible=chosen.feasible, smooth=problem.smooth)
+    # What a method says of its own success is no reason for another status.
+    if status is Status.CONVERGED and chosen.detail.startswith((LOCAL_OPTIMUM, FIRST_ORDER)):
+        message = f"Converged. {chosen.detail}"
+    elif chosen.detail and Status.CONVERGED not in (status, chosen.status):
         message = f"{message} ({chosen.detail.strip().rstrip('.')}.)"
     if any(one.status is Status.INTERRUPTED for one, _ in measured):
         status = Status.INTERRUPTED if chosen.feasible else status
-        message = status.sentence
+        message = status.told(feasible=chosen.feasible, smooth=problem.smooth)
     return Result(
         x=problem.layout.unflatten(chosen.x),
         batch=problem.user_oracle.batch(chosen.x),
@@ -164,16 +178,18 @@ def _measured(
     """Measure the best point of one start again, projected on C once more."""
     y, found = run.returned(start, ended.x)
     if not problem.oracle.differentiable:
-        found = run.differenced(y)
+        # What the search saw there counts, also where the function has failed since.
+        near = run.differenced(y)
+        found = replace(found, gradient=near.gradient, jacobian=near.jacobian, finite=near.finite)
     x = run.problem.original(y)
     point = measured(problem, x, run.problem.unscaled(found), gap=gap)
     found, optimality, feasible = point.evaluation, point.optimality, point.feasible
     status, detail = ended.status, ended.detail
     if status is Status.INFEASIBLE and feasible:  # the search ended outside, and had been inside
-        status = Status.STALLED
+        status, detail = Status.STALLED, "The search ended at a point that breaks a constraint."
     slack = max(run.problem.feasibility_tolerance, run.tolerance)
     missed = []
-    if optimality.stationarity > run.tolerance:
+    if not optimality.stationarity <= run.tolerance:  # NaN where a difference is not finite
         missed.append(f"residual {optimality.stationarity:.2g} > tol {run.tolerance:.2g}")
     if optimality.complementarity > slack:
         missed.append(f"complementarity {optimality.complementarity:.2g} > {slack:.2g}")
@@ -181,7 +197,7 @@ def _measured(
     if status is Status.CONVERGED and missed:
         status = Status.STALLED
         words = " and ".join(missed)
-        detail = f"{detail} {words[0].upper()}{words[1:]}."
+        detail = f"{words[0].upper()}{words[1:]}."
     elif status in (Status.STALLED, Status.BUDGET) and stationary and feasible:
         status = Status.CONVERGED
     if status is Status.CONVERGED and problem.stepped.any():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -21,6 +20,7 @@ from constrained_actmax.oracles import finite_differences
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.finite_differences import Domain
 from constrained_actmax.oracles.negated import Negated
+from constrained_actmax.quoting import Quoted, quoted
 from constrained_actmax.sets.base import ConvexSet
 from constrained_actmax.sets.conversion import box_from_bounds, from_scipy, kept
 from constrained_actmax.sets.intersection import Intersection
@@ -41,6 +41,10 @@ KEPT_TOLERANCE = 1e-12
 
 #: Points of C at which a copy is compared with its model, and steps are looked for; their seed.
 COPY_PROBES, STEP_PROBES, PROBE_SEED = 8, 32, 20260
+#: Distance, in sizes of the centre, at which the growth of an objective is looked for; directions
+#: drawn; how far values there may be from linear growth, relative; least slope of growth, in units
+#: of the steepest, which growth over the bounded entries of a far point does not reach.
+FAR, FAR_PROBES, LINEAR, LEAST_SLOPE = 1e6, 4, 0.25, 1e-4
 NAMED = 5  # entries that a message names
 #: Functions of Python's; TensorFlow's and models are callables of other types.
 PLAIN_FUNCTIONS = (FunctionType, BuiltinFunctionType, MethodType, partial)
@@ -58,8 +62,8 @@ MODEL_OPTIONS = (
 )
 
 
-@dataclass(slots=True)
-class Evaluation:
+@dataclass(slots=True, repr=False)
+class Evaluation(Quoted):
     """Everything the model says at B points.
 
     Parameters
@@ -284,7 +288,7 @@ class Problem(StandardForm):
     ) -> None:
         if sense not in ("maximize", "minimize"):
             raise SpecificationError(
-                f"Problem: sense must be 'maximize' or 'minimize', got {sense!r}."
+                f"Problem: sense must be 'maximize' or 'minimize', got {quoted(sense)}."
             )
         bounds = kept(bounds)
         #: The call that built this problem, to build it again elsewhere.
@@ -304,7 +308,7 @@ class Problem(StandardForm):
             isinstance(asked, bool) or not (isinstance(asked, Real) and 0 <= asked < np.inf)
         ):
             raise SpecificationError(
-                f"Problem: feasibility_tolerance must be a finite number >= 0, got {asked!r}."
+                f"Problem: feasibility_tolerance must be a finite number >= 0, got {quoted(asked)}."
             )
         from constrained_actmax.oracles.oracle import Oracle
         from constrained_actmax.sets.conversion import keeps_feasible
@@ -495,8 +499,8 @@ class Problem(StandardForm):
     def evaluate(self, x: Rows, *, differences: bool = False) -> Evaluation:
         """Return f, its gradient, c and its Jacobian at rows x (B, n), in one model call.
 
-        A function without gradients leaves them zero, unless differences are asked for at their
-        price.
+        A function without gradients leaves them zero, and so are the Jacobians of all constraints,
+        unless differences are asked for at their price.
         """
         if self.oracle.differentiable:
             values, jacobian = self.oracle.evaluate(x)
@@ -514,7 +518,8 @@ class Problem(StandardForm):
                         epsilon=self.oracle.epsilon,
                     )
         if self._functions:
-            extra = [function.evaluate(x) for function in self._functions]
+            slopes = self.oracle.differentiable or differences
+            extra = [function.evaluate(x, slopes=slopes) for function in self._functions]
             values = np.concatenate([values, *(one[0] for one in extra)], axis=1)
             jacobian = np.concatenate([jacobian, *(one[1] for one in extra)], axis=1)
         return _evaluation(values, jacobian)
@@ -647,13 +652,45 @@ class Problem(StandardForm):
             return
         first = self.objective_text
         grows = bounded[0].above if self.sense == "maximize" else bounded[0].below
-        if grows is False:
+        if grows is False and self._grows_far_out():
             way = "above" if self.sense == "maximize" else "below"
             raise SpecificationError(
                 f"{self.sense}: {first} is not bounded {way} on an unbounded set of inputs; add a "
                 "bounded one, such as Box(0, 1) or L2Ball(radius), or a penalty such as "
                 "- 0.1 * Norm(2)."
             )
+
+    def _grows_far_out(self) -> bool:
+        """Whether an objective that may grow without end does so along a segment of C far out.
+
+        Its operations alone cannot tell: relu(x) grows and -relu(x) does not. Segments lead from
+        the centre to projected far points, along drawn directions and then along the gradients
+        there, so all points are in C. Not counted.
+        """
+        from constrained_actmax.oracles.oracle import Oracle
+
+        if not isinstance(self.user_oracle, Oracle):
+            return True
+        asked = self.user_oracle.with_objectives(self.user_oracle.objectives)
+        sign = 1.0 if self.sense == "maximize" else -1.0
+        centre = self.set.project(self.set.centre())
+        reach = FAR * max(1.0, float(np.max(np.abs(centre), initial=0.0)))
+        drawn = np.random.default_rng(PROBE_SEED).standard_normal((FAR_PROBES, self.size))
+        directions = np.concatenate([drawn, -drawn])
+        for _ in range(2):
+            size = np.linalg.norm(directions, axis=1, keepdims=True)
+            ends = self.set.project(centre + reach * directions / np.where(size > 0, size, 1.0))
+            points = [centre + share * (ends - centre) for share in (0.25, 0.5, 1.0)]
+            values, jacobian = asked.evaluate(np.concatenate(points))
+            first, second, last = sign * values[:, 0].reshape(3, -1)
+            early, late = second - first, last - second
+            steepest = float(np.max(np.linalg.norm(jacobian[:, 0], axis=1)))
+            least = LEAST_SLOPE * steepest * reach
+            grows = (early > 0) & (late > np.maximum(least, LINEAR * np.abs(last)))
+            if np.any(grows & (late > (2 - LINEAR) * early)):
+                return True
+            directions = sign * jacobian[-len(ends) :, 0]
+        return False
 
 
 def require_problem(who: str, problem: Any) -> None:
@@ -694,7 +731,9 @@ def _repeats(one: ConvexSet, other: ConvexSet) -> bool:
 
 def _checked_name(name: Any, who: str) -> str | None:
     if name is not None and (not isinstance(name, str) or not name):
-        raise SpecificationError(f"{who}: name must be a text that is not empty, got {name!r}.")
+        raise SpecificationError(
+            f"{who}: name must be a text that is not empty, got {quoted(name)}."
+        )
     return name
 
 
@@ -734,7 +773,7 @@ def _sorted_constraints(
             )
         elif isinstance(one, bool | np.bool_):
             raise SpecificationError(
-                f"constraints: got {one!r}; a comparison of numbers is not a constraint, "
+                f"constraints: got {quoted(one)}; a comparison of numbers is not a constraint, "
                 "one side must be an objective."
             )
         else:
@@ -900,12 +939,10 @@ def _evaluation(values: Rows, jacobian: np.ndarray) -> Evaluation:
 
 def _all_finite(values: Rows, jacobian: np.ndarray) -> np.ndarray:
     """Return the rows in which all numbers are finite."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        # One pass, and certain where it is finite.
-        total = float(values.sum()) + float(jacobian.sum())
-    if math.isfinite(total):
+    slopes = np.isfinite(jacobian)
+    if slopes.all() and np.isfinite(values).all():
         return np.ones(len(values), dtype=bool)
-    kept: np.ndarray = np.isfinite(values).all(axis=1) & np.isfinite(jacobian).all(axis=(1, 2))
+    kept: np.ndarray = np.isfinite(values).all(axis=1) & slopes.all(axis=(1, 2))
     return kept
 
 

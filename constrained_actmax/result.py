@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -16,7 +15,9 @@ import numpy as np
 from constrained_actmax.certificate import Certificate
 from constrained_actmax.constraint_records import ConstraintRecord, Constraints, Multipliers
 from constrained_actmax.errors import SpecificationError
+from constrained_actmax.json_form import from_json, to_json
 from constrained_actmax.layout import Input, Layout, Structure, Vector
+from constrained_actmax.quoting import Quoted, quoted
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
@@ -43,15 +44,40 @@ class Status(enum.IntEnum):
 
     @property
     def sentence(self) -> str:
-        """The sentence that a user reads."""
+        """The sentence that a user reads, where nothing is known of the point."""
         return _SENTENCES[self]
+
+    def told(self, *, feasible: bool, smooth: bool | None) -> str:
+        """Return the sentence for a run of which more is known.
+
+        Parameters
+        ----------
+        feasible : bool
+            Whether a feasible point is returned.
+        smooth : bool or None
+            False where the functions are known to be nonsmooth.
+        """
+        if self is Status.STALLED and smooth is False:
+            return STALLED_AT_KINK
+        if self is Status.NON_FINITE and feasible:
+            return f"{NON_FINITE}: the best feasible point before that."
+        if self is Status.NON_FINITE:
+            return f"{NON_FINITE}, and no point that satisfies the constraints was found before."
+        return self.sentence
+
+
+STALLED_AT_KINK = (
+    "Stalled: no more progress, often at a kink of the network; usable, not optimal to tol."
+)
+NON_FINITE = "The model returned NaN or infinity"
+#: How the detail of a start begins of which a method has proven more than a residual says.
+LOCAL_OPTIMUM = "A local optimum: no direction across the kinks of the network improves on it."
+FIRST_ORDER = "First-order: no direction across the kinks improves on it to first order."
 
 
 _SENTENCES = {
     Status.CONVERGED: "Converged: the projected gradient is below tol.",
-    Status.STALLED: (
-        "Stalled: no more progress, often at a kink of the network; usable, not optimal to tol."
-    ),
+    Status.STALLED: "Stalled: no more progress; usable, not optimal to tol.",
     Status.BUDGET: "Budget used up: the best feasible point so far.",
     Status.INTERRUPTED: "Interrupted: the best feasible point so far.",
     Status.INFEASIBLE: "Infeasible: no point that satisfies the constraints was found.",
@@ -59,14 +85,14 @@ _SENTENCES = {
     Status.ZERO_GRADIENT: (
         "Zero gradient at the start: the objective is flat there (saturated, or dead units)."
     ),
-    Status.NON_FINITE: "The model returned NaN or infinity: the best feasible point before that.",
+    Status.NON_FINITE: f"{NON_FINITE}.",
     Status.SOLVER_ERROR: "The solver failed.",
     Status.PROVEN: "Proven: no allowed input is better by more than the gap asked for.",
 }
 
 
-@dataclass(frozen=True)
-class Termination:
+@dataclass(frozen=True, repr=False)
+class Termination(Quoted):
     """How one solver ended from one start.
 
     Parameters
@@ -107,15 +133,15 @@ class Budget:
             isinstance(self.evaluations, int | np.integer) and self.evaluations >= 1
         ):
             raise SpecificationError(
-                f"Budget: evaluations must be an integer >= 1, got {self.evaluations!r}."
+                f"Budget: evaluations must be an integer >= 1, got {quoted(self.evaluations)}."
             )
         seconds = self.seconds
         if seconds is not None and not (isinstance(seconds, Real) and float(seconds) > 0):
-            raise SpecificationError(f"Budget: seconds must be > 0, got {self.seconds!r}.")
+            raise SpecificationError(f"Budget: seconds must be > 0, got {quoted(self.seconds)}.")
 
 
-@dataclass
-class History:
+@dataclass(repr=False)
+class History(Quoted):
     """What happened, one entry an iteration, as plain lists; the arrays are made when asked.
 
     Attributes
@@ -138,8 +164,8 @@ class History:
     violation: list[float] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Optimality:
+@dataclass(frozen=True, repr=False)
+class Optimality(Quoted):
     r"""First-order optimality of a point, whichever method returned it.
 
     With the problem's scales: w the sizes of the entries, s the largest, G the typical slope of
@@ -183,8 +209,8 @@ class Optimality:
         return self.constraints.multipliers
 
 
-@dataclass(frozen=True)
-class Start:
+@dataclass(frozen=True, repr=False)
+class Start(Quoted):
     """How one start ended, measured by the library at the point that it returned.
 
     Parameters
@@ -499,8 +525,7 @@ class Result:
         for place_, part in enumerate(_parts(self.batch)):
             arrays[f"batch_{place_}"] = part
         np.savez_compressed(place / "arrays.npz", **arrays)  # type: ignore[arg-type]
-        text = json.dumps(_encoded(data), indent=1, allow_nan=False)
-        (place / "result.json").write_text(text, encoding="utf-8")
+        (place / "result.json").write_text(to_json(data), encoding="utf-8")
         return place
 
 
@@ -567,7 +592,7 @@ def load_result(folder: str | Path) -> Result:
         raise SpecificationError(
             f"load_result: {str(place)!r} holds no result.json with arrays.npz."
         )
-    data = _decoded(json.loads((place / "result.json").read_text(encoding="utf-8")))
+    data = from_json((place / "result.json").read_text(encoding="utf-8"))
     if data.get("format") == 1:
         _from_first_format(data)
     if data.get("format") == FORMAT and "constraints" not in data:
@@ -658,32 +683,5 @@ def _parts(structure: Structure) -> list[Any]:
     return list(structure) if isinstance(structure, list | tuple) else [structure]
 
 
-def _encoded(value: Any) -> Any:
-    """Return JSON-ready values; numbers that JSON lacks become ``{"float": "nan"}``."""
-    if isinstance(value, Mapping):
-        return {str(name): _encoded(one) for name, one in value.items()}
-    if isinstance(value, np.ndarray):
-        return _encoded(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_encoded(one) for one in value]
-    if isinstance(value, np.generic):
-        return _encoded(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"float": repr(value)}
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    return str(value)
-
-
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _decoded(value: Any) -> Any:
-    if isinstance(value, dict):
-        if set(value) == {"float"}:
-            return float(value["float"])
-        return {name: _decoded(one) for name, one in value.items()}
-    if isinstance(value, list):
-        return [_decoded(one) for one in value]
-    return value

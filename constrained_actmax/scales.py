@@ -10,6 +10,7 @@ import numpy as np
 from constrained_actmax.draws import uniform_points
 from constrained_actmax.errors import ConstrainedActmaxError
 from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.quoting import Quoted
 
 if TYPE_CHECKING:
     from constrained_actmax.problem import Evaluation, Problem
@@ -31,8 +32,8 @@ NEAREST = 4
 CHEAP_PROJECTION = 1e-8
 
 
-@dataclass(frozen=True)
-class Scales:
+@dataclass(frozen=True, repr=False)
+class Scales(Quoted):
     r"""Sizes of a problem's numbers, in the user's units.
 
     Tolerances are pure numbers against these, so that an answer does not depend on the units that
@@ -60,6 +61,8 @@ class Scales:
         Entries to which nothing gives a size: they count as 1.
     evaluations : int
         Probes that were evaluated; they are no part of ``nfev`` and of no budget.
+    finite : bool
+        Whether all functions were finite at all probes.
     dependent : numpy.ndarray of bool, shape (m,)
         Equalities that others say already: at every probe their gradient is a combination of those
         before, up to the noise of derivatives. Methods leave them out; answers are judged by them.
@@ -77,6 +80,7 @@ class Scales:
     evaluations: int
     dependent: np.ndarray
     best: tuple[Vector, Evaluation] | None = field(default=None, repr=False)
+    finite: bool = True
 
     def describe_columns(self) -> str:
         """Return the sizes of the entries in a few words."""
@@ -135,6 +139,7 @@ def measured_scales(problem: Problem, *, probing: bool = True) -> Scales:
         unsized,
         len(points),
         _dependent(problem, found.jacobian[finite] * columns),
+        finite=bool(finite.all()),
     )
     problem.scales = scales  # what a violation is measured in
     if not finite.any():
@@ -273,7 +278,7 @@ def _dependent(problem: Problem, jacobian: np.ndarray) -> np.ndarray:
     """
     found = np.zeros(problem.constraints, dtype=bool)
     equal = np.flatnonzero(problem.lower == problem.upper)
-    if not equal.size or not len(jacobian):
+    if not equal.size or not len(jacobian) or not problem.oracle.differentiable:
         return found
     lengths = np.linalg.norm(jacobian, axis=2, keepdims=True)
     rows = jacobian / np.where(lengths > 0.0, lengths, 1.0)

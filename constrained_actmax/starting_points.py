@@ -10,6 +10,7 @@ from constrained_actmax.draws import uniform_points
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Rows, Structure, Vector
 from constrained_actmax.problem import Problem
+from constrained_actmax.quoting import quoted
 
 #: A start moved by more than this, in units of the entries' sizes, is worth a note.
 MOVED = 1e-9
@@ -29,7 +30,7 @@ def checked_seed(seed: int | None) -> int:
     if seed is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise SpecificationError(f"seed: must be an integer >= 0, got {seed!r}.")
+        raise SpecificationError(f"seed: must be an integer >= 0, got {quoted(seed)}.")
     return int(seed)
 
 
@@ -61,7 +62,7 @@ def starting_points(
     """
     project = problem.set.project
     if isinstance(starts, bool):
-        raise SpecificationError(f"starts: expected a number or an array, got {starts!r}.")
+        raise SpecificationError(f"starts: expected a number or an array, got {quoted(starts)}.")
     if not isinstance(starts, int | np.integer):
         if x0 is not None:
             raise SpecificationError("starts: an array gives them all; leave x0 out.")
@@ -73,7 +74,7 @@ def starting_points(
             notes.append(f"{len(moved)} of {len(given)} starts were outside C and were projected.")
         return inside, notes, None
     if starts < 1:
-        raise SpecificationError(f"starts: must be >= 1, got {starts!r}.")
+        raise SpecificationError(f"starts: must be >= 1, got {quoted(starts)}.")
     first = problem.x0 if x0 is None else problem.layout.flatten(x0, "x0")
     points: list[Vector] = []
     notes = []

@@ -24,10 +24,12 @@ from typing import Any, TypeAlias
 
 from constrained_actmax.callbacks import Callback, OfProblem, listener
 from constrained_actmax.errors import ConstrainedActmaxError, SpecificationError
+from constrained_actmax.json_form import from_json, to_json
 from constrained_actmax.maximization import solve
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.problem import MODEL_OPTIONS, Problem
 from constrained_actmax.progress import counted
+from constrained_actmax.quoting import quoted
 from constrained_actmax.result import Budget, Failure, Result, Status, load_result
 from constrained_actmax.rounds import Ask, Rounds
 from constrained_actmax.solvers.base import RowSolver, Solver
@@ -344,7 +346,7 @@ def _store(folder: Path, task: tuple[str, bytes], entry: Entry) -> None:
         shutil.rmtree(unfinished)
     unfinished.mkdir()
     if isinstance(entry, Failure):
-        text = json.dumps([entry.problem, entry.error, entry.message])
+        text = to_json([entry.problem, entry.error, entry.message])
         (unfinished / "failure.json").write_text(text, encoding="utf-8")
     else:
         entry.save(unfinished)
@@ -354,7 +356,7 @@ def _store(folder: Path, task: tuple[str, bytes], entry: Entry) -> None:
 def _stored(folder: Path, task: tuple[str, bytes]) -> Entry | None:
     place = folder / task[0]
     if (place / "failure.json").is_file():
-        return Failure(*json.loads((place / "failure.json").read_text(encoding="utf-8")))
+        return Failure(*from_json((place / "failure.json").read_text(encoding="utf-8")))
     return load_result(place) if place.is_dir() else None
 
 
@@ -368,7 +370,7 @@ def _answers(
     if not tasks:
         return
     if isinstance(workers, bool) or (isinstance(workers, int) and workers < 1):
-        raise SpecificationError(f"workers: must be >= 1, got {workers!r}.")
+        raise SpecificationError(f"workers: must be >= 1, got {quoted(workers)}.")
     if isinstance(workers, int):
         yield from _own_processes(workers, tasks)
     elif hasattr(workers, "get_executor"):  # a Dask client

@@ -16,6 +16,7 @@ from sample_problems import quadratic
 
 import constrained_actmax as cax
 from constrained_actmax.errors import SpecificationError
+from constrained_actmax.sets import from_dict
 from constrained_actmax.sets.base import ConvexSet
 
 
@@ -148,6 +149,11 @@ def test_every_set_takes_a_name(kind: str) -> None:
     assert result.constraints["mine"] is result.constraints[1] is result.constraints[named]
     assert result.constraints["mine"].words == str(named)
     assert "mine" not in str(named)
+
+
+def test_a_name_survives_the_saved_form_of_a_set() -> None:
+    read = from_dict(cax.L1Ball(2, name="ink").to_dict())
+    assert (read.name, str(read)) == ("ink", "L1Ball(2)")
 
 
 def test_names_are_checked() -> None:

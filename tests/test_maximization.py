@@ -181,6 +181,54 @@ def test_a_penalty_bounds_an_unbounded_problem(model: Any) -> None:
     assert result.status is not cax.Status.SOLVER_ERROR
 
 
+def _network(*layers: Any) -> Any:
+    return keras.Sequential([keras.Input((3,)), *layers])
+
+
+NEGATIVE = keras.initializers.Constant(-1.0)
+#: Networks of piecewise linear operations, the objective's supremum over all inputs.
+ENDING: dict[str, tuple[Any, float]] = {
+    "-relu(x)": (lambda: _network(_negated(keras.ops.relu)), 0.0),
+    "-|x|": (lambda: _network(_negated(keras.ops.abs)), 0.0),
+    "negative output weights": (
+        lambda: _network(
+            keras.layers.Dense(8, "relu"), keras.layers.Dense(1, kernel_initializer=NEGATIVE)
+        ),
+        0.0,
+    ),
+    "1 - max-pooling of |x|": (
+        lambda: _network(_negated(lambda x: keras.ops.max(keras.ops.abs(x), -1, True) - 1.0)),
+        1.0,
+    ),
+}
+
+
+def _negated(function: Any) -> Any:
+    return keras.layers.Lambda(lambda x: -function(x))
+
+
+@pytest.mark.parametrize("name", ENDING)
+def test_a_bounded_network_needs_no_set(name: str) -> None:
+    make, supremum = ENDING[name]
+    model = make()
+    start = np.array([0.6, -0.4, 0.2])
+    result = cax.maximize(model, cax.Output(0), x0=start, starts=4, seed=0, method="pgd")
+    assert result.status is not cax.Status.UNBOUNDED
+    assert supremum - 0.05 <= result.value <= supremum
+    with pytest.raises(SpecificationError, match="not bounded below on an unbounded set"):
+        cax.minimize(model, cax.Output(0))
+
+
+def test_growth_is_looked_for_inside_the_set() -> None:
+    relu = _network(keras.layers.ReLU())
+    with pytest.raises(SpecificationError, match="not bounded above"):
+        cax.Problem(relu, cax.Output(0), cax.Box(-1, np.inf))
+    result = cax.maximize(relu, cax.Output(0), cax.Box(-np.inf, 1), seed=0, starts=4)
+    assert result.value == 1.0
+    with pytest.raises(SpecificationError, match="not bounded above"):
+        cax.Problem(relu, cax.SquaredDistance(np.ones(3)))
+
+
 def test_fixed_pixels_stay_at_x0(model: Any) -> None:
     shirt = cax.examples.reference("Shirt")
     mask = np.zeros((28, 28), dtype=bool)

@@ -97,7 +97,7 @@ class Allowed:
             form = one._separable(lower, upper) if one.convex else None
             if form is None and one.convex:
                 linear = one._to_scipy(lower, upper)
-                if linear is not None and not linear.smooth and linear.lift is None:
+                if linear is not None and not linear.smooth and not linear.l1:
                     form = SeparableForm(linear.lower, linear.upper, linear.rows)
             if form is None:
                 complete = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from constrained_actmax.comparison.records import MethodRecord, ProblemRecord
 from constrained_actmax.comparison.trial import PLAIN, Trial
 from constrained_actmax.comparison.verdict import CONFIDENCE, Verdict, judge
 from constrained_actmax.errors import SpecificationError, suggest
+from constrained_actmax.json_form import from_json, to_json
 from constrained_actmax.layout import Rows, Vector
 from constrained_actmax.result import Budget
 
@@ -610,12 +610,12 @@ def save_head(
         "seed": seed,
         "versions": dict(versions),
     }
-    (folder / "comparison.json").write_text(json.dumps(data, indent=1), encoding="utf-8")
+    (folder / "comparison.json").write_text(to_json(data), encoding="utf-8")
 
 
 def save_list(folder: Path, names: Sequence[str]) -> None:
     """Write which trials belong to the comparison, in order."""
-    (folder / "trials.json").write_text(json.dumps(list(names)), encoding="utf-8")
+    (folder / "trials.json").write_text(to_json(list(names)), encoding="utf-8")
 
 
 def load_comparison(folder: str | Path) -> Comparison:
@@ -633,10 +633,10 @@ def load_comparison(folder: str | Path) -> Comparison:
     """
     place = Path(folder)
     try:
-        data = json.loads((place / "comparison.json").read_text(encoding="utf-8"))
+        data = from_json((place / "comparison.json").read_text(encoding="utf-8"))
         with np.load(place / "problems.npz", allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
-        names = json.loads((place / "trials.json").read_text(encoding="utf-8"))
+        names = from_json((place / "trials.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise SpecificationError(
             f"load_comparison: {str(place)!r} holds no comparison ({error})."

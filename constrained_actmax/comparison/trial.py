@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from constrained_actmax.json_form import from_json, to_json
 from constrained_actmax.layout import Vector
 
 Outcome = Literal["ran", "refused", "failed"]
@@ -98,9 +98,9 @@ class Trial:
         with (folder / f".{name}.npz").open("wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
         (folder / f".{name}.npz").replace(folder / f"{name}.npz")
-        plain = {key: _plain(getattr(self, key)) for key in PLAIN}
+        plain = {key: getattr(self, key) for key in PLAIN}
         unfinished = folder / f".{name}.json"
-        unfinished.write_text(json.dumps(plain, indent=1, allow_nan=False), encoding="utf-8")
+        unfinished.write_text(to_json(plain), encoding="utf-8")
         unfinished.replace(folder / f"{name}.json")
 
     @classmethod
@@ -108,7 +108,7 @@ class Trial:
         """Read what `save` wrote; None if it is not there, or only half."""
         if not (folder / f"{name}.json").is_file() or not (folder / f"{name}.npz").is_file():
             return None
-        plain = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        plain = from_json((folder / f"{name}.json").read_text(encoding="utf-8"))
         with np.load(folder / f"{name}.npz", allow_pickle=False) as stored:
             arrays = {key: stored[key] for key in stored.files}
         history = {
@@ -117,15 +117,10 @@ class Trial:
             if key.startswith("history_")
         }
         numbers: dict[str, Any] = {
-            key: math.nan if plain[key] is None else plain[key] for key in PLAIN
+            key: math.nan if plain[key] is None else plain[key]  # as it was written once
+            for key in PLAIN
         }
         return cls(**numbers, x=arrays["x"], raw=arrays["raw"], history=history)
 
 
 PLAIN = tuple(one.name for one in fields(Trial) if one.name not in ("x", "raw", "history"))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -10,6 +10,7 @@ import numpy as np
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import aligned
 from constrained_actmax.objectives.base import Objective
+from constrained_actmax.quoting import quoted
 
 
 class Between:
@@ -162,7 +163,9 @@ def _limit(value: Any, missing: float, objective: Objective) -> Any:
     try:
         array = np.array(value, dtype=np.float64)
     except (TypeError, ValueError):
-        raise SpecificationError(f"{objective}: a limit must be a number, got {value!r}.") from None
+        raise SpecificationError(
+            f"{objective}: a limit must be a number, got {quoted(value)}."
+        ) from None
     if np.isnan(array).any():
         raise SpecificationError(f"{objective}: a limit is NaN.")
     if array.ndim > 1:
@@ -181,7 +184,7 @@ def _amount(value: Any, name: str, objective: Objective) -> float:
     except (TypeError, ValueError):
         number = np.nan
     if not 0.0 <= number < np.inf:
-        raise SpecificationError(f"{objective}: {name} must be a number >= 0, got {value!r}.")
+        raise SpecificationError(f"{objective}: {name} must be a number >= 0, got {quoted(value)}.")
     return number
 
 

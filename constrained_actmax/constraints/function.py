@@ -14,6 +14,7 @@ from constrained_actmax.layout import Layout, Rows, Vector, real
 from constrained_actmax.objectives.values import Values
 from constrained_actmax.oracles import finite_differences
 from constrained_actmax.oracles.finite_differences import Domain
+from constrained_actmax.quoting import quoted
 
 
 class Function:
@@ -245,15 +246,15 @@ class BoundFunction:
         except ValueError:
             raise SpecificationError(
                 f"{self._function.name}: keep_feasible must be one bool or {self.count}, "
-                f"got {self._function.keep_feasible!r}."
+                f"got {quoted(self._function.keep_feasible)}."
             ) from None
         kept: np.ndarray = asked & np.not_equal(self.lower, self.upper)
         return kept
 
-    def evaluate(self, x: Rows) -> tuple[Rows, np.ndarray]:
-        """Return values (B, m) and Jacobian (B, m, n) at rows (B, n)."""
+    def evaluate(self, x: Rows, *, slopes: bool = True) -> tuple[Rows, np.ndarray]:
+        """Return values (B, m) and Jacobian (B, m, n) at rows (B, n); zeros without `slopes`."""
         values = np.empty((len(x), self.count))
-        jacobian = np.empty((len(x), self.count, self._layout.size))
+        jacobian = np.zeros((len(x), self.count, self._layout.size))
         for row, point in enumerate(x):
             found = self._function.value_at(point, self._layout)
             if found.size != self.count:
@@ -261,7 +262,8 @@ class BoundFunction:
                     f"{self._function.name}: expected {self.count} values, got {found.size}."
                 )
             values[row] = found
-            jacobian[row] = self._function.jacobian_at(point, self._layout, found, self._domain)
+            if slopes:
+                jacobian[row] = self._function.jacobian_at(point, self._layout, found, self._domain)
         return values, jacobian
 
     def __str__(self) -> str:
@@ -277,7 +279,7 @@ def _from_dict(constraint: Mapping[str, Any], name: str | None) -> Function:
     if kind not in ("eq", "ineq") or not callable(constraint.get("fun")):
         raise SpecificationError(
             "constraints: a SciPy dict needs 'type' ('eq' or 'ineq') and a callable 'fun', got "
-            f"{dict(constraint)!r}."
+            f"{quoted(dict(constraint))}."
         )
     arguments = _arguments(constraint.get("args", ()))
     function: Any = constraint["fun"]

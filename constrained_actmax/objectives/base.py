@@ -15,6 +15,7 @@ from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Rows, Vector, is_table
 from constrained_actmax.objectives.bounded import BOTH, UNKNOWN, Bounded
 from constrained_actmax.objectives.signature import Signature, Tensor, Tensors
+from constrained_actmax.quoting import Quoted
 
 if TYPE_CHECKING:
     from constrained_actmax.constraints.between import Between
@@ -24,7 +25,7 @@ Parameters: TypeAlias = tuple[npt.NDArray[Any], ...]
 ScoreFunction: TypeAlias = Callable[[Tensors, tuple[Tensor, ...]], Tensor]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Score:
     """An objective that is bound to one model: what is compiled, and what is only passed.
 
@@ -55,7 +56,7 @@ class Score:
     layers: tuple[str, ...] = ()
 
 
-class Objective(ABC):
+class Objective(Quoted, ABC):
     """A number that a model gives for each input: what should be large, small, or within limits.
 
     Objectives are written without a model and bound to one by `bind`. They add, subtract and scale
@@ -219,7 +220,7 @@ class Objective(ABC):
         return Between(other if below else None, self, other if above else None)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LinearCombination(Objective):
     r"""A sum of objectives, :math:`c_0 + \sum_i c_i f_i(x)`; what ``+ - * /`` make.
 

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Bounded:
-    """Whether a function is bounded over all inputs: True, False (surely not) or None (unknown).
+    """Whether a function is bounded over all inputs: True, False or None (unknown).
+
+    False says that it is piecewise linear, or a norm: it grows without end unless its weights keep
+    it from that, as in -relu(x), which is asked at far points before a problem is refused.
 
     Parameters
     ----------

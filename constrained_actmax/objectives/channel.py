@@ -12,7 +12,7 @@ from constrained_actmax.objectives.selection import index_parameter, pick
 from constrained_actmax.objectives.signature import Signature, Tensor, Tensors, checked_index
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Channel(Objective):
     r"""The mean of one channel over all positions, :math:`\frac{1}{|P|} \sum_{p \in P} a_{p,k}`.
 

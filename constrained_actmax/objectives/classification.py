@@ -23,9 +23,10 @@ from constrained_actmax.objectives.signature import (
     Tensors,
     flat_position,
 )
+from constrained_actmax.quoting import quoted
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ClassObjective(Objective):
     """A number that is computed from the logits of a head at one class.
 
@@ -104,7 +105,9 @@ class ClassObjective(Objective):
         """Return the flat position that a tuple names; None for the mean, or without positions."""
         who = self._called
         if self.reduce not in (None, "mean"):
-            raise SpecificationError(f"{who}: reduce must be 'mean' or None, got {self.reduce!r}.")
+            raise SpecificationError(
+                f"{who}: reduce must be 'mean' or None, got {quoted(self.reduce)}."
+            )
         given = self.target
         if isinstance(given, tuple) and len(given) > 1:
             if len(given) != len(head.shape):

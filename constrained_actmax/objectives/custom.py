@@ -13,7 +13,7 @@ from constrained_actmax.objectives.base import Objective, Score
 from constrained_actmax.objectives.signature import Signature, Tensor, Tensors
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Custom(Objective):
     """A function of your own, written in TensorFlow.
 

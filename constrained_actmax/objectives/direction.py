@@ -14,9 +14,10 @@ from constrained_actmax.objectives.base import Objective, Score
 from constrained_actmax.objectives.bounded import BOTH, Bounded
 from constrained_actmax.objectives.norm import GUARD, guarded_root
 from constrained_actmax.objectives.signature import Signature, Tensor, Tensors
+from constrained_actmax.quoting import quoted
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Direction(Objective):
     r"""The inner product of a layer's activation with a vector, :math:`\langle a, v \rangle`.
 
@@ -54,7 +55,7 @@ class Direction(Objective):
             )
         if not isinstance(self.cosine, bool):
             raise SpecificationError(
-                f"Direction: cosine must be True or False, got {self.cosine!r}."
+                f"Direction: cosine must be True or False, got {quoted(self.cosine)}."
             )
 
     @override

@@ -11,7 +11,7 @@ from constrained_actmax.objectives.bounded import Bounded
 from constrained_actmax.objectives.signature import Signature, Tensor, Tensors
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Layer(Objective):
     r"""The mean square of all that a layer gives out, :math:`\frac{1}{m} \sum_i a_i^2`.
 

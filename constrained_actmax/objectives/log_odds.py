@@ -13,7 +13,7 @@ from constrained_actmax.objectives.selection import others, pick
 from constrained_actmax.objectives.signature import Head, Link, Tensor
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LogOdds(ClassObjective):
     r"""The log-odds :math:`\log\frac{p_k}{1 - p_k} = z_k - \log \sum_{j \ne k} e^{z_j}`.
 

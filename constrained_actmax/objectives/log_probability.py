@@ -13,7 +13,7 @@ from constrained_actmax.objectives.selection import pick
 from constrained_actmax.objectives.signature import Head, Link, Tensor
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LogProbability(ClassObjective):
     r"""The log-probability of a class, :math:`z_k - \log\sum_j e^{z_j}` or :math:`\log\sigma(z_k)`.
 

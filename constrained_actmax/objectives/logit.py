@@ -11,7 +11,7 @@ from constrained_actmax.objectives.classification import ClassObjective, class_l
 from constrained_actmax.objectives.signature import Head, Link, Tensor
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Logit(ClassObjective):
     r"""The logit :math:`z_k` of a class: the number before the softmax or the sigmoid.
 

@@ -26,7 +26,7 @@ from constrained_actmax.objectives.signature import (
 )
 
 
-@dataclass(frozen=True, eq=False, init=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class Margin(ClassObjective):
     r"""How far a class leads, :math:`z_k - z_j`, or :math:`z_k - \max_{j \ne k} z_j`.
 
@@ -128,7 +128,7 @@ class Margin(ClassObjective):
         return [first, *([] if self.over is None else [f"over={self.over!r}"]), *rest]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RivalMargins(Objective):
     r"""The leads over each rival, :math:`(z_k - z_j)_{j \ne k}`: one row for each, in order of j.
 

@@ -12,7 +12,7 @@ from constrained_actmax.objectives.selection import index_parameter, pick
 from constrained_actmax.objectives.signature import Signature, Tensor, Tensors, flat_position
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Neuron(Objective):
     """What one unit of a layer gives out.
 

@@ -15,12 +15,13 @@ from constrained_actmax.objectives.base import Objective, Score, short
 from constrained_actmax.objectives.bounded import ONLY_BELOW, Bounded
 from constrained_actmax.objectives.signature import Signature, Tensor, Tensors
 from constrained_actmax.objectives.squared_distance import part, span
+from constrained_actmax.quoting import quoted
 
 #: Name scope of guards against 0/0: they leave a function as smooth as it is.
 GUARD = "smooth_guard"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Norm(Objective):
     r"""The norm :math:`\|x - c\|_p` of the input, in the user's units, in float64: a penalty.
 
@@ -53,7 +54,7 @@ class Norm(Objective):
 
     def __post_init__(self) -> None:
         if isinstance(self.p, bool | str) or not float(self.p) >= 1.0:
-            raise SpecificationError(f"Norm: p must be >= 1, got {self.p!r}.")
+            raise SpecificationError(f"Norm: p must be >= 1, got {quoted(self.p)}.")
 
     @override
     def _bind(self, signature: Signature) -> Score:

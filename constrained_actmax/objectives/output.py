@@ -19,7 +19,7 @@ from constrained_actmax.objectives.signature import (
 )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Output(Objective):
     """One number of the model's output, exactly as `predict` returns it.
 

@@ -18,7 +18,7 @@ from constrained_actmax.objectives.log_probability import log_probability, neede
 from constrained_actmax.objectives.signature import Head, Link, Tensor
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Probability(ClassObjective):
     r"""The probability of a class, :math:`p_k = e^{z_k} / \sum_j e^{z_j}`, or :math:`\sigma(z_k)`.
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 from constrained_actmax.errors import SpecificationError, suggest
 from constrained_actmax.layout import Layout
 from constrained_actmax.objectives.bounded import BOTH, Bounded
+from constrained_actmax.quoting import quoted
 
 Tensor: TypeAlias = Any  # tensorflow.Tensor; TensorFlow ships no types
 Link: TypeAlias = Literal["softmax", "sigmoid"]
@@ -62,7 +63,9 @@ class Head:
         if link is None:
             return self.link
         if link not in LINKS:
-            raise SpecificationError(f"{who}: link must be 'softmax' or 'sigmoid', got {link!r}.")
+            raise SpecificationError(
+                f"{who}: link must be 'softmax' or 'sigmoid', got {quoted(link)}."
+            )
         if self.link is not None and self.link != link:
             raise SpecificationError(
                 f"{who}: head {self.name!r} ends in a {self.link}, not a {link}; leave link= out."
@@ -229,7 +232,9 @@ def checked_index(value: Any, count: int, who: str, rule: str) -> int:
             raise TypeError
         index = operator.index(value)
     except TypeError:
-        raise SpecificationError(f"{who} must be an integer or a label, got {value!r}.") from None
+        raise SpecificationError(
+            f"{who} must be an integer or a label, got {quoted(value)}."
+        ) from None
     if not 0 <= index < count:
         raise SpecificationError(f"{who} must lie in 0..{count - 1} ({rule}), got {index}.")
     return index

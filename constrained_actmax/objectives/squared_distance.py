@@ -15,7 +15,7 @@ from constrained_actmax.objectives.bounded import ONLY_BELOW, Bounded
 from constrained_actmax.objectives.signature import Signature, Tensor, Tensors
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SquaredDistance(Objective):
     r"""The squared Euclidean distance :math:`\|x - c\|_2^2`, in the user's units, in float64.
 

@@ -14,7 +14,7 @@ from constrained_actmax.objectives.signature import Signature, Tensor, Tensors
 from constrained_actmax.objectives.squared_distance import part, span
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TotalVariation(Objective):
     r"""The total variation of the input, in the user's units, in float64: a penalty.
 

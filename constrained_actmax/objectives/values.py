@@ -14,7 +14,7 @@ from constrained_actmax.objectives.base import Objective, Score
 from constrained_actmax.objectives.signature import Signature, Tensor, Tensors
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Values(Objective):
     """One or several numbers for each input.
 

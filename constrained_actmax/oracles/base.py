@@ -117,10 +117,12 @@ class BaseOracle(ABC):
         if weights is None:
             weights = np.zeros(self.functions)
             weights[0] = 1.0
+        direction = np.asarray(v, dtype=np.float64)
+        if not direction.any():
+            return np.zeros(self.size)  # trust-constr asks
         self.rows += 1
         if bounds is None:
             bounds = np.full(self.size, -np.inf), np.full(self.size, np.inf)
-        direction = np.asarray(v, dtype=np.float64)
         if reach is None:
             reach = max(1.0, float(np.linalg.norm(rows[0])))
         return self._hessian_product(rows[0], direction, weights, bounds, reach)
@@ -204,8 +206,6 @@ class BaseOracle(ABC):
     ) -> Vector:
         """Difference of the gradient along v, where nothing better is written."""
         length = float(np.linalg.norm(v))
-        if length == 0.0:
-            return np.zeros_like(x)
         step = self.epsilon ** (1 / 3) * reach / length
         points, step = central_pair(x, v, bounds, step)
         self.rows += 1

@@ -14,6 +14,7 @@ from constrained_actmax.objectives.base import LinearCombination, Objective
 from constrained_actmax.objectives.output import Output
 from constrained_actmax.oracles import finite_differences
 from constrained_actmax.oracles.base import BaseOracle
+from constrained_actmax.quoting import quoted
 
 
 class BlackBoxOracle(BaseOracle):
@@ -64,7 +65,9 @@ class BlackBoxOracle(BaseOracle):
             )
         lengths = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
         if any(not isinstance(length, int | np.integer) or length < 0 for length in lengths):
-            raise SpecificationError(f"Oracle: input_shape must hold integers >= 0, got {shape!r}.")
+            raise SpecificationError(
+                f"Oracle: input_shape must hold integers >= 0, got {quoted(shape)}."
+            )
         self._function = function
         self.layout = Layout.of_array(tuple(int(length) for length in lengths))
         self.labels = None if labels is None else tuple(labels)

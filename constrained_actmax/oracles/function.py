@@ -16,6 +16,7 @@ from constrained_actmax.oracles import finite_differences
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.black_box import BlackBoxOracle
 from constrained_actmax.oracles.finite_differences import Domain
+from constrained_actmax.quoting import quoted
 
 Differences: TypeAlias = Literal["2-point", "3-point", "cs"]
 DIFFERENCES = ("2-point", "3-point", "cs")
@@ -94,17 +95,17 @@ class FunctionOracle(BaseOracle):
             )
         if any(not isinstance(length, int | np.integer) or length < 0 for length in lengths):
             raise SpecificationError(
-                f"FunctionOracle: shape must hold integers >= 0, got {shape!r}."
+                f"FunctionOracle: shape must hold integers >= 0, got {quoted(shape)}."
             )
         if not (jac is True or callable(jac) or (isinstance(jac, str) and jac in DIFFERENCES)):
             raise SpecificationError(
                 "FunctionOracle: jac must be True (the function returns value and gradient), a "
-                f"function, '2-point', '3-point', 'cs' or None (no gradients), got {jac!r}."
+                f"function, '2-point', '3-point', 'cs' or None (no gradients), got {quoted(jac)}."
             )
         if not (hess is None or callable(hess)):
             raise SpecificationError(
-                f"FunctionOracle: hess must be a function of x, got {hess!r}; leave it out where "
-                "there is none: its products are taken by differences of gradients."
+                f"FunctionOracle: hess must be a function of x, got {quoted(hess)}; leave it out "
+                "where there is none: its products are taken by differences of gradients."
             )
         self._arguments: tuple[Any, ...] = args if isinstance(args, tuple) else (args,)
         self._function = function

@@ -14,6 +14,7 @@ from constrained_actmax.errors import (
     BackendError,
     ModelError,
     SpecificationError,
+    reason_of,
     suggest,
 )
 
@@ -81,11 +82,17 @@ def _explained(path: Path, error: Exception) -> ModelError:
             f'custom_objects={{"{name}": {name}}}, or put '
             "@keras.saving.register_keras_serializable() on the class before loading."
         )
-    first = text.strip().splitlines()[0] if text.strip() else type(error).__name__
     return ModelError(
-        f"Oracle: {path.name} could not be loaded by Keras ({type(error).__name__}: {first[:200]})"
-        "; load it yourself and pass the model."
+        f"Oracle: Keras {_keras_version()} cannot read {path.name} ({reason_of(error)}); "
+        "open it with the version that wrote it, call model.export(folder) or "
+        "tf.saved_model.save(model, folder) there, and pass that folder."
     )
+
+
+def _keras_version() -> str:
+    import keras
+
+    return str(keras.__version__)
 
 
 def recorded_shape(path: Path) -> tuple[int, ...] | None:

@@ -17,6 +17,7 @@ from constrained_actmax.errors import ModelError, SpecificationError
 from constrained_actmax.objectives.signature import Tensor
 from constrained_actmax.oracles.freezing import frozen
 from constrained_actmax.oracles.recording import Records, recording
+from constrained_actmax.quoting import quoted
 
 RANDOM_SUFFIXES = ("RandomNormal", "RandomUniform", "RandomUniformInt", "Multinomial", "Dropout")
 
@@ -106,6 +107,7 @@ class KerasNetwork(Network):
         self.name = str(model.name)
         self._by_layers = False
         if not model.built and shapes is not None:
+            _refuse_several(model)
             _build(model, shapes)
         try:
             flat = list(model.inputs or [])
@@ -132,6 +134,7 @@ class KerasNetwork(Network):
             if leading:
                 self.rows = int(leading.pop())
         else:
+            _refuse_several(model)
             shapes = shapes if shapes is not None else _seen_shapes(model)
             if shapes is None:
                 raise ModelError(
@@ -149,6 +152,8 @@ class KerasNetwork(Network):
         if isinstance(model, keras.Sequential) and isinstance(shapes, tuple):
             (port,) = self.ports
             self._by_layers = len(port.shape) != len(shapes)
+            if self._by_layers:
+                self.ports = (Port(port.name, tuple(shapes), port.dtype),)
         policies = {
             str(layer.compute_dtype) for layer in model._flatten_layers() if layer.compute_dtype
         }
@@ -349,6 +354,12 @@ def function_network(
     if specs is not None:
         specs = list(tf.nest.flatten(specs))
         return FunctionNetwork(python, [_named(s, n) for s, n in _with_names(python, specs)], name)
+    several = _required(python)
+    if len(several) > 1:
+        raise ModelError(
+            f"{name}: it takes several arguments ({', '.join(several)}); pass tf.function(f, "
+            "input_signature=[tf.TensorSpec([None, ...]), ...]) with a TensorSpec for each."
+        )
     if shapes is None:
         raise ModelError(
             f"{name}: a callable needs an input signature: pass "
@@ -362,6 +373,33 @@ def function_network(
             name,
         )
     return FunctionNetwork(python, [tf.TensorSpec([None, *shapes], kind, name="x")], name)
+
+
+def _required(function: Any) -> list[str]:
+    """Return the names of the arguments that a call must give by position."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    return [
+        one.name
+        for one in parameters
+        if one.default is one.empty
+        and one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
+        and one.name not in ("training", "mask")
+    ]
+
+
+def _refuse_several(model: Any) -> None:
+    """Refuse a subclassed model whose call takes several tensors, with the way to wrap it."""
+    several = _required(model.call)
+    if len(several) > 1:
+        listed = ", ".join(several)
+        raise ModelError(
+            f"{model.name}: its call takes several arguments ({listed}); wrap it in a functional "
+            f"model: with keras.Input(...) for each of them, pass keras.Model([{listed}], "
+            f"model({listed}))."
+        )
 
 
 def _with_names(function: Any, specs: list[Any]) -> list[tuple[Any, str]]:
@@ -453,8 +491,8 @@ def _checked_shape(shape: Any) -> tuple[int, ...]:
         found = tuple(int(length) for length in lengths)
     except (TypeError, ValueError):
         raise SpecificationError(
-            f"input_shape: expected integers without the batch axis, got {shape!r}."
+            f"input_shape: expected integers without the batch axis, got {quoted(shape)}."
         ) from None
     if any(length < 1 for length in found):
-        raise SpecificationError(f"input_shape: lengths must be >= 1, got {shape!r}.")
+        raise SpecificationError(f"input_shape: lengths must be >= 1, got {quoted(shape)}.")
     return found

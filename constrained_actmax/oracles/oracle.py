@@ -25,6 +25,7 @@ from constrained_actmax.oracles.compiled import Compiled, Line, can_begin
 from constrained_actmax.oracles.kept import source_of
 from constrained_actmax.oracles.precision import rounds_products
 from constrained_actmax.oracles.source import Source, chunks
+from constrained_actmax.quoting import quoted
 
 if TYPE_CHECKING:
     from constrained_actmax.structure import Structure as NetworkStructure
@@ -84,7 +85,7 @@ class Oracle(BaseOracle):
     counts : tuple of int
         How many functions each of them stands for.
     bounded : tuple of Bounded
-        Whether each is bounded above and below over all inputs of this model.
+        Whether each is bounded above and below over all inputs, as far as operations tell.
     labels : tuple of str, dict or None
         Names of the output's units.
     model, options : object, dict
@@ -148,7 +149,7 @@ class Oracle(BaseOracle):
         signature: str = "serving_default",
     ) -> None:
         if xla not in (True, False, "auto"):
-            raise SpecificationError(f"xla: must be True, False or 'auto', got {xla!r}.")
+            raise SpecificationError(f"xla: must be True, False or 'auto', got {quoted(xla)}.")
         _objectives(objective)
         source = source_of(
             model,

@@ -13,6 +13,7 @@ from constrained_actmax.errors import ModelError, SpecificationError
 from constrained_actmax.oracles.network import KerasNetwork
 from constrained_actmax.oracles.recording import recording, sublayers
 from constrained_actmax.oracles.state import without_writes
+from constrained_actmax.quoting import quoted
 
 PRECISIONS = ("float32", "float64")
 HALVES = ("float16", "bfloat16")
@@ -28,7 +29,7 @@ def checked_precision(precision: Any) -> str | None:
     name = str(precision)
     if name not in PRECISIONS:
         raise SpecificationError(
-            f"precision: must be 'float32', 'float64' or None, got {precision!r}."
+            f"precision: must be 'float32', 'float64' or None, got {quoted(precision)}."
         )
     return name
 
@@ -78,8 +79,9 @@ def copy_in_precision(model: Any, precision: str, custom_objects: Mapping[str, A
     try:
         keras.config.set_dtype_policy(precision)
         keras.config.set_floatx(precision)
-        config = _converted(copy.deepcopy(model.get_config()), precision)
-        with keras.saving.CustomObjectScope(dict(custom_objects or {})):
+        config, functions = _with_functions(model, copy.deepcopy(model.get_config()))
+        config = _converted(config, precision)
+        with keras.saving.CustomObjectScope({**dict(custom_objects or {}), **functions}):
             twin = type(model).from_config(config)
         if not twin.built or len(twin.weights) != len(model.weights):
             shapes = [tuple(one.shape) for one in _input_tensors(model)]
@@ -306,6 +308,38 @@ def _input_tensors(model: Any) -> list[Any]:
         return list(model.inputs or [])
     except (AttributeError, ValueError):
         return []
+
+
+def _with_functions(model: Any, config: Any) -> tuple[Any, dict[str, Any]]:
+    """Return a configuration in which Lambda layers name their functions, and these by name.
+
+    Keras writes a lambda as code, which it refuses to run and which has lost the names around it;
+    the model's own functions are at hand.
+    """
+    import keras
+
+    written: list[tuple[Any, Any]] = []
+    for _, layer in sublayers(model):
+        if isinstance(layer, keras.layers.Lambda):
+            own = layer.get_config()
+            values = {"function": layer.function, "mask": layer.mask}
+            written += [(own.get(key), value) for key, value in values.items() if callable(value)]
+    functions: dict[str, Any] = {}
+
+    def named(value: Any) -> Any:
+        if isinstance(value, dict) and value.get("class_name") == "__lambda__":
+            for code, function in written:
+                if code == value:
+                    name = f"lambda_{len(functions)}"
+                    functions[name] = function
+                    return {"class_name": "function", "config": name, "registered_name": name}
+        if isinstance(value, dict):
+            return {key: named(one) for key, one in value.items()}
+        if isinstance(value, list | tuple):
+            return type(value)(named(one) for one in value)
+        return value
+
+    return named(config), functions
 
 
 def _converted(config: Any, precision: str) -> Any:

@@ -10,10 +10,11 @@ import numpy as np
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import is_table, labels_of, order_of
+from constrained_actmax.quoting import Quoted
 
 
-@dataclass(frozen=True, eq=False)
-class Scaling:
+@dataclass(frozen=True, eq=False, repr=False)
+class Scaling(Quoted):
     r"""The map :math:`x \mapsto (x - \text{mean}) / \text{std}` from the user's units.
 
     Given as ``preprocess=Scaling(mean, std)``, it lets sets, starts and results speak of metres and

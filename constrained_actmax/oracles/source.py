@@ -291,7 +291,14 @@ class Source(Signature):
                 what = "strings" if port.dtype == "string" else "whole numbers"
                 raise ModelError(
                     f"{self.name}: the input {port.name!r} takes {what} ({port.dtype}), along "
-                    f"which there is no gradient; {network.where_to_cut(port.name)}."
+                    f"which there is no gradient; {network.where_to_cut(port.name)}"
+                    + (
+                        ", or hold it fixed in a function of the others, with their shapes in "
+                        "input_shape=, such as "
+                        "lambda x: model([x, tf.repeat(held, tf.shape(x)[0], axis=0)])."
+                        if len(network.ports) > 1
+                        else "."
+                    )
                 )
             shape = given.get(port.name, port.shape)
             if any(length is None for length in shape):

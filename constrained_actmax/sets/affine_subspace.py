@@ -23,7 +23,7 @@ RANK = 1e-12  # singular values below this share of the largest are dependent ro
 CONSISTENT = 1e-9  # relative residual above which dependent rows contradict each other
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class AffineSubspace(Subspace):
     r"""Linear equalities, :math:`\{x : A x = b\}`.
 

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Region, Rows
+from constrained_actmax.quoting import quoted
 from constrained_actmax.sets.image_axes import position_axes, whole_shape
 from constrained_actmax.sets.subspace import Subspace
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import cvxpy as cp
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BandLimited(Subspace):
     r"""Inputs without high frequencies, :math:`\{x : (\mathrm{DCT}\,x)_k = 0,\ k \ge K\}`.
 
@@ -61,19 +62,20 @@ class BandLimited(Subspace):
             if isinstance(one, bool) or not isinstance(one, int | np.integer):
                 raise SpecificationError(
                     f"BandLimited: cutoff must be an integer or one for each axis, "
-                    f"got {self.cutoff!r}."
+                    f"got {quoted(self.cutoff)}."
                 )
         cutoff = tuple(given) if isinstance(self.cutoff, tuple | list) else given * len(axes)
         if len(cutoff) != len(axes):
             raise SpecificationError(
-                f"BandLimited: cutoff needs {len(axes)} numbers, got {self.cutoff!r}."
+                f"BandLimited: cutoff needs {len(axes)} numbers, got {quoted(self.cutoff)}."
             )
         kept = np.ones(shape, dtype=bool)
         for axis, count in zip(axes, cutoff, strict=True):
             if not 1 <= count <= shape[axis]:
                 raise SpecificationError(
                     f"BandLimited: cutoff must lie in 1..{shape[axis]} along axis {axis}, "
-                    f"got {count!r}; where an axis holds channels, name the others with axes=."
+                    f"got {quoted(count)}; where an axis holds channels, name the others with "
+                    "axes=."
                 )
             kept &= np.moveaxis(
                 np.broadcast_to(np.arange(shape[axis]) < count, np.moveaxis(kept, axis, -1).shape),

@@ -22,7 +22,8 @@ from constrained_actmax.layout import (
     is_table,
     labels_of,
 )
-from constrained_actmax.sets.scipy_form import ScipyForm
+from constrained_actmax.quoting import Quoted, quoted
+from constrained_actmax.sets.scipy_form import ScipyForm, in_split_variables
 
 POLISHED = 1e-5  # an accuracy that cvxpy cannot better
 LARGEST = 16_384  # entries; a cvxpy Parameter of 1e5 can end the process (cvxpy#1622)
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
     from constrained_actmax.sets.separable_form import SeparableForm
 
 
-@dataclass(frozen=True, eq=False)
-class ConvexSet(ABC):
+@dataclass(frozen=True, eq=False, repr=False)
+class ConvexSet(Quoted, ABC):
     r"""A closed convex set C of inputs.
 
     A set is written without a model, in the user's shapes and units, and speaks of the whole input
@@ -267,11 +268,10 @@ class ConvexSet(ABC):
             A box that is known to hold besides: an L1 ball is one row where it fixes the signs.
         """
         box_lower, box_upper = self.bounding_box()
-        n = self.dimension
-        return self._to_scipy(
-            box_lower if lower is None else np.maximum(lower, np.full(n, -np.inf)),
-            box_upper if upper is None else np.minimum(upper, np.full(n, np.inf)),
-        )
+        lower = box_lower if lower is None else lower
+        upper = box_upper if upper is None else upper
+        form = self._to_scipy(lower, upper)
+        return None if form is None else in_split_variables(form, lower, upper)
 
     def bounding_box(self) -> tuple[Vector, Vector]:
         """Return lower and upper bounds (n,) that hold on the set; infinite where there is none."""
@@ -597,10 +597,10 @@ def checked_number(value: Any, name: str, who: str, *, minimum: float | None = N
             raise TypeError
         number = float(value)
     except (TypeError, ValueError):
-        raise SpecificationError(f"{who}: {name} must be a number, got {value!r}.") from None
+        raise SpecificationError(f"{who}: {name} must be a number, got {quoted(value)}.") from None
     if not np.isfinite(number) or (minimum is not None and number < minimum):
         rule = "finite" if minimum is None else f"finite and >= {minimum:g}"
-        raise SpecificationError(f"{who}: {name} must be {rule}, got {value!r}.")
+        raise SpecificationError(f"{who}: {name} must be {rule}, got {quoted(value)}.")
     return number
 
 

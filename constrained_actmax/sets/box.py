@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Region, Rows, Vector
+from constrained_actmax.quoting import quoted
 from constrained_actmax.sets.base import ConvexSet, relative_excess, short
 from constrained_actmax.sets.scipy_form import ScipyForm
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 INFINITE = 1e20
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Box(ConvexSet):
     r"""Bounds on every entry, :math:`\{x : l \le x \le u\}`.
 
@@ -58,7 +59,9 @@ class Box(ConvexSet):
         low, high = self.lower, self.upper
         for name, bound in (("lower", low), ("upper", high)):
             if isinstance(bound, str | complex | bool | np.bool_):
-                raise SpecificationError(f"Box: {name} must be numbers or None, got {bound!r}.")
+                raise SpecificationError(
+                    f"Box: {name} must be numbers or None, got {quoted(bound)}."
+                )
         if (
             low is not None
             and np.ndim(low) == 0

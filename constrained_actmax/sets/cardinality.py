@@ -10,13 +10,14 @@ from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Region, Rows, Vector
+from constrained_actmax.quoting import quoted
 from constrained_actmax.sets.base import HeuristicSet, powers_of_two, short
 
 if TYPE_CHECKING:
     import cvxpy as cp
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Cardinality(HeuristicSet):
     r"""At most k changed entries, :math:`\{x : \#\{i : x_i \ne c_i\} \le k\}`; a heuristic.
 
@@ -59,7 +60,7 @@ class Cardinality(HeuristicSet):
             or self.count < 0
         ):
             raise SpecificationError(
-                f"Cardinality: count must be an integer >= 0, got {self.count!r}."
+                f"Cardinality: count must be an integer >= 0, got {quoted(self.count)}."
             )
 
     @override

@@ -9,6 +9,7 @@ import numpy as np
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Layout, is_table, labels_of, order_of
+from constrained_actmax.quoting import quoted
 from constrained_actmax.sets.base import ConvexSet
 from constrained_actmax.sets.box import Box
 
@@ -26,7 +27,7 @@ def as_set(value: Any) -> ConvexSet:
     found = from_scipy(value)
     if found is None:
         raise SpecificationError(
-            f"expected a convex set or SciPy's Bounds or LinearConstraint, got {value!r}."
+            f"expected a convex set or SciPy's Bounds or LinearConstraint, got {quoted(value)}."
         )
     return found
 

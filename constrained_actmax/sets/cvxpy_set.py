@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SOLVED_TO = 1e-9  # a relative violation below this is the auxiliary problem's own tolerance
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CvxpySet(ConvexSet):
     r"""Whatever a cvxpy constraint allows, :math:`\{x : \text{function}(x)\}`.
 

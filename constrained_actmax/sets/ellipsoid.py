@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MAX_NEWTON = 100  # the secular equation takes 4 to 10 steps
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Ellipsoid(ConvexSet):
     r"""Mahalanobis ball, :math:`\{x : \sqrt{(x - c)^\top S^{-1} (x - c)} \le r\}`.
 

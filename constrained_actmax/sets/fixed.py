@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import cvxpy as cp
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Fixed(ConvexSet):
     r"""Entries that must not change, :math:`\{x : x_i = v_i \text{ for } i \text{ in where}\}`.
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import cvxpy as cp
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Halfspace(ConvexSet):
     r"""One linear inequality, :math:`\{x : a^\top x \le b\}`.
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Region
+from constrained_actmax.quoting import quoted
 
 
 def whole_shape(region: Region, who: str) -> tuple[int, ...]:
@@ -44,7 +45,7 @@ def position_axes(
     wanted = (axes,) if isinstance(axes, int) else tuple(axes)
     for axis in wanted:
         if isinstance(axis, bool) or not isinstance(axis, int | np.integer):
-            raise SpecificationError(f"{who}: an axis must be an integer, got {axis!r}.")
+            raise SpecificationError(f"{who}: an axis must be an integer, got {quoted(axis)}.")
         if not -len(shape) <= axis < len(shape):
             raise SpecificationError(f"{who}: the input of shape {shape} has no axis {axis}.")
     return tuple(axis % len(shape) for axis in wanted)

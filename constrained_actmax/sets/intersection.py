@@ -8,15 +8,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import scipy.sparse as sp
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Indices, Layout, Region, Rows, Vector
+from constrained_actmax.quoting import quoted
 from constrained_actmax.sets.base import LARGEST, ConvexSet, common_box, finite_widths
 from constrained_actmax.sets.part import Part
 from constrained_actmax.sets.pieces import Alone, Alternating, InBox, Piece, Program, Separable
-from constrained_actmax.sets.scipy_form import Lift, LinearRows, ScipyForm, SmoothRow
+from constrained_actmax.sets.scipy_form import LinearRows, ScipyForm, SmoothRow
 
 if TYPE_CHECKING:
     import cvxpy as cp
@@ -26,7 +26,7 @@ ROUNDING = 4 * float(np.finfo(np.float64).eps)  # of a bound
 Strategy = Literal["closed", "cvxpy", "dykstra"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Intersection(ConvexSet):
     r"""All of several convex sets, :math:`C_1 \cap \dots \cap C_m`; of none, the whole space.
 
@@ -73,7 +73,7 @@ class Intersection(ConvexSet):
         if self.strategy not in (None, "closed", "cvxpy", "dykstra"):
             raise SpecificationError(
                 "Intersection: strategy must be None, 'closed', 'cvxpy' or 'dykstra', "
-                f"got {self.strategy!r}."
+                f"got {quoted(self.strategy)}."
             )
         from constrained_actmax.sets.conversion import as_set
 
@@ -415,56 +415,16 @@ class Intersection(ConvexSet):
 
     @override
     def _to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm | None:
-        forms = []
+        low, high = self.bounds()
+        rows: list[LinearRows] = []
+        smooth: list[SmoothRow] = []
+        l1: list[tuple[Vector, Vector, float]] = []
         for one in self._couplings:
             form = one._to_scipy(lower, upper)
             if form is None:
                 return None
-            forms.append(form)
-        low, high = self.bounds()
-        rows: list[LinearRows] = []
-        smooth: list[SmoothRow] = []
-        lifted = [form for form in forms if form.lift is not None]
-        for form in forms:
-            if form.lift is None:
-                low, high = np.maximum(low, form.lower), np.minimum(high, form.upper)
-                rows += form.rows
-                smooth += form.smooth
-        if not lifted:
-            return ScipyForm(low, high, tuple(rows), tuple(smooth))
-        if len(lifted) > 1:
-            return None
-        return _in_split_variables(lifted[0], rows, smooth)
-
-
-def _in_split_variables(
-    form: ScipyForm, rows: list[LinearRows], smooth: list[SmoothRow]
-) -> ScipyForm:
-    lift = form.lift
-    assert lift is not None
-    moved = tuple(
-        LinearRows(
-            sp.csr_array(one.matrix @ lift.matrix),
-            one.lower - one.matrix @ lift.offset,
-            one.upper - one.matrix @ lift.offset,
-        )
-        for one in rows
-    )
-    composed = tuple(_composed(one, lift) for one in smooth)
-    return replace(form, rows=form.rows + moved, smooth=form.smooth + composed)
-
-
-def _composed(row: SmoothRow, lift: Lift) -> SmoothRow:
-    matrix, offset = lift.matrix, lift.offset
-
-    def at(y: Vector) -> Vector:
-        return np.asarray(offset + matrix @ y)
-
-    return SmoothRow(
-        value=lambda y: row.value(at(y)),
-        gradient=lambda y: np.asarray(matrix.T @ row.gradient(at(y))),
-        hessian_product=lambda y, v: np.asarray(
-            matrix.T @ row.hessian_product(at(y), np.asarray(matrix @ v))
-        ),
-        upper=row.upper,
-    )
+            low, high = np.maximum(low, form.lower), np.minimum(high, form.upper)
+            rows += form.rows
+            smooth += form.smooth
+            l1 += form.l1
+        return ScipyForm(low, high, tuple(rows), tuple(smooth), l1=tuple(l1))

@@ -13,14 +13,14 @@ from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Region, Rows, Vector
 from constrained_actmax.sets.base import ConvexSet, checked_number, short
 from constrained_actmax.sets.dual_root import clipped_line_root, pulled_inside
-from constrained_actmax.sets.scipy_form import Lift, LinearRows, ScipyForm
+from constrained_actmax.sets.scipy_form import LinearRows, ScipyForm
 from constrained_actmax.sets.separable_form import SeparableForm
 
 if TYPE_CHECKING:
     import cvxpy as cp
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class L1Ball(ConvexSet):
     r"""Budget on the sum of changes, :math:`\{x : \sum_i w_i |x_i - c_i| \le r\}`.
 
@@ -213,14 +213,12 @@ class L1Ball(ConvexSet):
     @override
     def _separable(self, lower: Vector, upper: Vector) -> SeparableForm | None:
         form = self._to_scipy(lower, upper)
-        if form.lift is None:
-            return SeparableForm(form.lower, form.upper, form.rows)  # one signed row
-        unlimited = np.full(self.dimension, np.inf)
-        return SeparableForm(-unlimited, unlimited, l1=((self.center, self.weights, self.radius),))
+        return SeparableForm(form.lower, form.upper, form.rows, form.l1)
 
     @override
     def _to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:
         n, c, w = self.dimension, self.center, self.weights
+        free = ScipyForm.free(n)
         above, below = lower >= c, upper <= c
         if np.all(above | below):
             signed = np.where(above, w, -w)
@@ -229,20 +227,5 @@ class L1Ball(ConvexSet):
                 np.array([-np.inf]),
                 np.array([self.radius + float(signed @ c)]),
             )
-            free = ScipyForm.free(n)
             return ScipyForm(free.lower, free.upper, rows=(rows,))
-        identity = sp.eye_array(n, format="csr")
-        matrix = sp.csr_array(sp.hstack([identity, -identity], format="csr"))
-        budget = LinearRows(
-            sp.csr_array(np.concatenate([w, w])[np.newaxis]),
-            np.array([-np.inf]),
-            np.array([self.radius]),
-        )
-        split_lower = np.concatenate([np.maximum(lower - c, 0.0), np.maximum(c - upper, 0.0)])
-        split_upper = np.concatenate([np.maximum(upper - c, 0.0), np.maximum(c - lower, 0.0)])
-
-        def lift(x: Vector) -> Vector:
-            y = np.concatenate([np.maximum(x - c, 0.0), np.maximum(c - x, 0.0)])
-            return np.asarray(np.clip(y, split_lower, split_upper))
-
-        return ScipyForm(split_lower, split_upper, (budget,), (), Lift(matrix, c.copy(), lift))
+        return ScipyForm(free.lower, free.upper, l1=((c, w, self.radius),))

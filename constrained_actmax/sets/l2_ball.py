@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import cvxpy as cp
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class L2Ball(ConvexSet):
     r"""Euclidean ball :math:`\{x : \|x - c\|_2 \le r\}`.
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 REFINEMENTS = 3  # passes that take the rounding of a huge point off a row's sum
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Linear(ConvexSet):
     r"""Linear rows over entries, :math:`\{x : l \le A x \le u\}`.
 

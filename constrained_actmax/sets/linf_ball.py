@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import cvxpy as cp
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LinfBall(ConvexSet):
     r"""The same tolerance for every entry, :math:`\{x : \max_i |x_i - c_i| \le r\}`.
 

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Region, Rows, Vector
+from constrained_actmax.quoting import quoted
 from constrained_actmax.sets.base import ConvexSet
 from constrained_actmax.sets.differences import difference_matrix, lines
 from constrained_actmax.sets.image_axes import position_axes, whole_shape
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import cvxpy as cp
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Monotone(ConvexSet):
     r"""Signals that only rise along an axis, :math:`\{x : x_i \le x_{i+1}\}`.
 
@@ -62,7 +63,9 @@ class Monotone(ConvexSet):
     def _bound(self, region: Region) -> Monotone:
         shape = whole_shape(region, "Monotone")
         if not isinstance(self.falling, bool | np.bool_):
-            raise SpecificationError(f"Monotone: falling must be a bool, got {self.falling!r}.")
+            raise SpecificationError(
+                f"Monotone: falling must be a bool, got {quoted(self.falling)}."
+            )
         (axis,) = position_axes(shape, self.axis, "Monotone")
         if shape[axis] < 2:
             raise SpecificationError(f"Monotone: axis {axis} has one entry.")

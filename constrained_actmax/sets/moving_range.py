@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import cvxpy as cp
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MovingRange(ConvexSet):
     r"""Signals without jumps, :math:`\{x : |x_{i+1} - x_i| \le s\}` along an axis.
 

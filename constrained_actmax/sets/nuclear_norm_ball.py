@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 THREADED = 64  # rows or columns; from here on LAPACK wakes threads, at 224 x 224 17 times slower
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class NuclearNormBall(ConvexSet):
     r"""Budget on the sum of singular values, :math:`\{X : \|X - C\|_* \le r\}`.
 

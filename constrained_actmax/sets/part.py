@@ -13,14 +13,14 @@ from typing_extensions import override
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Indices, Region, Rows, Vector
 from constrained_actmax.sets.base import ConvexSet
-from constrained_actmax.sets.scipy_form import Lift, LinearRows, ScipyForm, SmoothRow
+from constrained_actmax.sets.scipy_form import LinearRows, ScipyForm, SmoothRow
 from constrained_actmax.sets.separable_form import SeparableForm
 
 if TYPE_CHECKING:
     import cvxpy as cp
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Part(ConvexSet):
     r"""A bound set that acts on some entries, :math:`\{x : x_I \in C\}`; the others are free.
 
@@ -210,25 +210,24 @@ class Part(ConvexSet):
         form = self.inner._to_scipy(lower[self.indices], upper[self.indices])
         if form is None:
             return None
-        if form.lift is not None:
-            return self._lifted(form, form.lift, lower, upper)
         rows = tuple(
             LinearRows(self._columns(one.matrix), one.lower, one.upper) for one in form.rows
         )
         smooth = tuple(self._smooth(one) for one in form.smooth)
-        return ScipyForm(*self._embedded(form.lower, form.upper), rows, smooth)
+        l1 = tuple((self._spread(c), self._spread(w), r) for c, w, r in form.l1)
+        return ScipyForm(*self._embedded(form.lower, form.upper), rows, smooth, l1=l1)
+
+    def _spread(self, part: Vector) -> Vector:
+        whole = np.zeros(self.size)
+        whole[self.indices] = part
+        return whole
 
     @override
     def _separable(self, lower: Vector, upper: Vector) -> SeparableForm | None:
         form = self.inner._separable(lower[self.indices], upper[self.indices])
         if form is None:
             return None
-
-        def spread(part: Vector) -> Vector:
-            whole = np.zeros(self.size)
-            whole[self.indices] = part
-            return whole
-
+        spread = self._spread
         return SeparableForm(
             *self._embedded(form.lower, form.upper),
             tuple(LinearRows(self._columns(one.matrix), one.lower, one.upper) for one in form.rows),
@@ -242,52 +241,10 @@ class Part(ConvexSet):
         return sp.csr_array((entries.data, place), shape=(matrix.shape[0], self.size))
 
     def _smooth(self, row: SmoothRow) -> SmoothRow:
-        at = self.indices
-
-        def spread(part: Vector) -> Vector:
-            whole = np.zeros(self.size)
-            whole[at] = part
-            return whole
-
+        at, spread = self.indices, self._spread
         return SmoothRow(
             value=lambda x: row.value(x[at]),
             gradient=lambda x: spread(row.gradient(x[at])),
             hessian_product=lambda x, v: spread(row.hessian_product(x[at], v[at])),
             upper=row.upper,
-        )
-
-    def _lifted(self, form: ScipyForm, lift: Lift, lower: Vector, upper: Vector) -> ScipyForm:
-        # The variables are the entries outside, then the inner set's own.
-        at = self.indices
-        outside = np.setdiff1d(np.arange(self.size), at)
-        k, inner_size = outside.size, lift.matrix.shape[1]
-        entries = lift.matrix.tocoo()
-        matrix = sp.csr_array(
-            (
-                np.concatenate([np.ones(k), entries.data]),
-                (
-                    np.concatenate([outside, at[entries.row]]),
-                    np.concatenate([np.arange(k), k + entries.col]),
-                ),
-            ),
-            shape=(self.size, k + inner_size),
-        )
-        offset = np.zeros(self.size)
-        offset[at] = lift.offset
-        rows = tuple(
-            LinearRows(
-                sp.csr_array(
-                    sp.hstack([sp.csr_array((one.matrix.shape[0], k)), one.matrix], format="csr")
-                ),
-                one.lower,
-                one.upper,
-            )
-            for one in form.rows
-        )
-        return ScipyForm(
-            np.concatenate([lower[outside], form.lower]),
-            np.concatenate([upper[outside], form.upper]),
-            rows,
-            (),
-            Lift(matrix, offset, lambda x: np.concatenate([x[outside], lift.lift(x[at])])),
         )

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from constrained_actmax.sets.convex_program import ConvexProgram
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Piece(ABC):
     """Some entries of the flat vector, the sets that bind them together, and their box.
 
@@ -92,7 +92,7 @@ class Piece(ABC):
         return ConvexProgram(self.members, self.lower, self.upper)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Alone(Piece):
     """One set without bounds: its own projection."""
 
@@ -114,7 +114,7 @@ class Alone(Piece):
         return self.members[0].projection_method
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class InBox(Piece):
     """One set with a box, by the root of its dual."""
 
@@ -138,7 +138,7 @@ class InBox(Piece):
         return self.members[0].method_in_box
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Program(Piece):
     """Sets of any kind with their box, by one compiled cvxpy problem."""
 
@@ -162,7 +162,7 @@ class Program(Piece):
         return 1e-5
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Separable(Program):
     """Couplings that are sums over entries, with their box, by Newton's method on the dual.
 
@@ -186,7 +186,7 @@ class Separable(Program):
             form = one._separable(lower, upper)
             if form is None:
                 rows = one._to_scipy(lower, upper)
-                if rows is None or rows.smooth or rows.lift is not None:
+                if rows is None or rows.smooth or rows.l1:
                     return None
                 form = SeparableForm(rows.lower, rows.upper, rows.rows)
             forms.append(form)
@@ -229,7 +229,7 @@ class Separable(Program):
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Alternating(Piece):
     """Sets with projections of their own, too large for cvxpy, by Dykstra's method."""
 

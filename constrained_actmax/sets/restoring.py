@@ -11,7 +11,8 @@ import scipy.sparse as sp
 from constrained_actmax.errors import SpecificationError, suggest
 from constrained_actmax.sets.base import ConvexSet
 
-TEXT = ("on", "length", "under", "strategy")  # fields whose strings are words, never numbers
+#: Fields whose strings are words, never numbers.
+TEXT = ("on", "name", "length", "under", "strategy")
 
 
 def from_dict(data: Mapping[str, Any]) -> ConvexSet:

@@ -21,6 +21,8 @@ from constrained_actmax.sets.scipy_form import Lift, LinearRows, ScipyForm, norm
 #: of the set; an interior-point method's solutions are less sharp.
 SIMPLEX_TOLERANCE, TIGHT = 1e-9, 1e-8
 CONIC_TIGHT = 1e-6
+#: What Clarabel is asked for, the next where it fails.
+CONIC_TOLERANCES = 1e-10, 1e-8
 #: Where the set states no bound, variables are kept within so many of its sizes.
 FAR = 1e6
 SEED = 20264  # of HiGHS's perturbations
@@ -241,17 +243,19 @@ class ConicProgram(RowProgram):
         lower, upper = np.maximum(lower, -FAR), np.minimum(upper, FAR)
         constraints += [x >= np.append(lower, least), x <= np.append(upper, most)]
         problem = cp.Problem(cp.Minimize(g @ x), constraints)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # an inaccurate solution is judged by its point
-                problem.solve(
-                    solver=cp.CLARABEL, tol_gap_abs=1e-10, tol_gap_rel=1e-10, tol_feas=1e-10
-                )
-        except cp.error.SolverError:
-            return None
         self.programs += 1
-        self.iterations += int(problem.solver_stats.num_iters or 0)
-        if problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE) or x.value is None:
+        for tolerance in CONIC_TOLERANCES:
+            names = ("tol_gap_abs", "tol_gap_rel", "tol_feas")
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # an inaccurate solution is judged by its point
+                    problem.solve(solver=cp.CLARABEL, **dict.fromkeys(names, tolerance))
+            except cp.error.SolverError:
+                continue
+            self.iterations += int(problem.solver_stats.num_iters or 0)
+            if problem.status in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
+                break
+        else:
             return None
         multipliers = np.zeros(len(A))
         if below is not None:

@@ -14,7 +14,7 @@ from constrained_actmax.sets.intersection import Intersection
 from constrained_actmax.sets.scipy_form import ScipyForm, scaled_form
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ScaledSet:
     r"""The bound set :math:`\{y : s\,y \in C\}`, as solvers ask of it.
 

@@ -1,9 +1,9 @@
-"""A convex set as SciPy's solvers take it: bounds, sparse rows, smooth functions, a lift."""
+"""A convex set as SciPy takes it: bounds, sparse rows, smooth functions, L1 balls as rows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -56,23 +56,94 @@ class ScipyForm:
         Smooth convex inequalities.
     lift : Lift, optional
         How the variables make x.
+    l1 : tuple of (center, weights, radius)
+        Weighted L1 balls that are not split yet; a weight is 0 where a ball says nothing.
     """
 
     lower: Vector
     upper: Vector
     rows: tuple[LinearRows, ...] = ()
     smooth: tuple[SmoothRow, ...] = ()
-    lift: Lift | None = field(default=None)
+    lift: Lift | None = None
+    l1: tuple[tuple[Vector, Vector, float], ...] = ()
 
     @property
     def only_bounds(self) -> bool:
         """Whether bounds on x say it all."""
-        return not self.rows and not self.smooth and self.lift is None
+        return not (self.rows or self.smooth or self.lift or self.l1)
 
     @classmethod
     def free(cls, n: int) -> ScipyForm:
         """Return the form of the whole space."""
         return cls(np.full(n, -np.inf), np.full(n, np.inf))
+
+
+def in_split_variables(form: ScipyForm, lower: Vector, upper: Vector) -> ScipyForm | None:
+    """Return a form with its L1 ball as one row, in variables x = c + u - v with u, v >= 0.
+
+    The variables are the entries that the ball leaves alone, then u, then v.
+
+    Parameters
+    ----------
+    form : ScipyForm
+        In x.
+    lower, upper : numpy.ndarray, shape (n,)
+        Bounds that hold on x.
+
+    Returns
+    -------
+    ScipyForm or None
+        The form itself where it has no L1 ball; None where it has several.
+    """
+    if not form.l1:
+        return form
+    if len(form.l1) > 1:
+        return None
+    ((center, weights, radius),) = form.l1
+    at, outside = np.flatnonzero(weights > 0.0), np.flatnonzero(weights == 0.0)
+    n, k, c, w = weights.size, outside.size, center[at], weights[at]
+    low, high = lower[at], upper[at]
+    below = np.concatenate([np.maximum(low - c, 0.0), np.maximum(c - high, 0.0)])
+    above = np.concatenate([np.maximum(high - c, 0.0), np.maximum(c - low, 0.0)])
+    entries = np.concatenate([np.ones(k + at.size), -np.ones(at.size)])
+    places = np.concatenate([outside, at, at]), np.arange(k + 2 * at.size)
+    matrix = sp.csr_array((entries, places), shape=(n, k + 2 * at.size))
+    offset = np.where(weights > 0.0, center, 0.0)
+    ball = sp.csr_array(np.concatenate([np.zeros(k), w, w])[np.newaxis])
+
+    def lift(x: Vector) -> Vector:
+        y = np.concatenate([np.maximum(x[at] - c, 0.0), np.maximum(c - x[at], 0.0)])
+        return np.concatenate([x[outside], np.clip(y, below, above)])
+
+    moved = (
+        LinearRows(
+            sp.csr_array(one.matrix @ matrix),
+            one.lower - one.matrix @ offset,
+            one.upper - one.matrix @ offset,
+        )
+        for one in form.rows
+    )
+    return ScipyForm(
+        np.concatenate([lower[outside], below]),
+        np.concatenate([upper[outside], above]),
+        (LinearRows(ball, np.array([-np.inf]), np.array([radius])), *moved),
+        tuple(_composed(one, matrix, offset) for one in form.smooth),
+        Lift(matrix, offset, lift),
+    )
+
+
+def _composed(row: SmoothRow, matrix: sp.csr_array, offset: Vector) -> SmoothRow:
+    def at(y: Vector) -> Vector:
+        return np.asarray(offset + matrix @ y)
+
+    return SmoothRow(
+        value=lambda y: row.value(at(y)),
+        gradient=lambda y: np.asarray(matrix.T @ row.gradient(at(y))),
+        hessian_product=lambda y, v: np.asarray(
+            matrix.T @ row.hessian_product(at(y), np.asarray(matrix @ v))
+        ),
+        upper=row.upper,
+    )
 
 
 def in_units(form: ScipyForm, units: Vector) -> ScipyForm:

@@ -15,7 +15,7 @@ from constrained_actmax.sets.base import ConvexSet
 INSIDE = 1e-14  # a relative distance below this is rounding: the point stays as it is
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Subspace(ConvexSet):
     """An affine subspace, known by its orthogonal projector."""
 

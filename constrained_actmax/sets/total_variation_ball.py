@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from constrained_actmax.errors import ProjectionError, SpecificationError
 from constrained_actmax.layout import Region, Rows, Vector
+from constrained_actmax.quoting import quoted
 from constrained_actmax.sets.base import ConvexSet, checked_number, short
 from constrained_actmax.sets.differences import difference_matrix
 from constrained_actmax.sets.dual_root import PULLS, ROUNDING
@@ -34,7 +35,7 @@ SHORT_AXIS = 64  # entries; a cosine transform by one small matrix product is fa
 ANCHORS = (0.9, 0.5, 0.0)  # shares of the radius aimed at when looking for an interior point
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TotalVariationBall(ConvexSet):
     r"""Budget on roughness, :math:`\{x : \mathrm{TV}(x - c) \le r\}`.
 
@@ -94,7 +95,7 @@ class TotalVariationBall(ConvexSet):
         if self.length not in ("isotropic", "anisotropic"):
             raise SpecificationError(
                 "TotalVariationBall: length must be 'isotropic' or 'anisotropic', "
-                f"got {self.length!r}."
+                f"got {quoted(self.length)}."
             )
 
     @override
@@ -523,7 +524,7 @@ class TotalVariationBall(ConvexSet):
         return [cp.sum(cp.norm(cp.vstack(along), 2, axis=0)) <= self.radius]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class _Split:
     """Where the alternating directions stand, for the next point nearby."""
 

@@ -19,6 +19,7 @@ from constrained_actmax.result import Status
 from constrained_actmax.sets.scipy_form import Lift, ScipyForm, in_units, normalised
 from constrained_actmax.solvers.base import RowSolver, needs_gradients
 from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks.extended import Extended
 from constrained_actmax.tasks.l1_split import in_split_variables
 from constrained_actmax.tasks.recording import DIVERGENCE, MOST_ROWS
 from constrained_actmax.tasks.scaled import FINEST_VIOLATION
@@ -30,12 +31,13 @@ MEMORY_LIMIT = 2 * 2**30
 
 @dataclass
 class Progress:
-    """The last iterate of a start, and how many of them brought nothing."""
+    """The last iterate of a start, how many of them brought nothing, and how many there were."""
 
     y: Vector | None = None
     f: float = np.inf
     violation: float = np.inf
     since: int = 0
+    count: int = 0
 
 
 class Variables:
@@ -58,7 +60,7 @@ class Variables:
     def __init__(
         self, run: Task, start: int, form: ScipyForm, *, written_objective: bool = False
     ) -> None:
-        self.run, self.start, self.form = run, start, form
+        self.run, self.start, self.form = Extended(run), start, form
         self.unit = 1.0  # the smallest of the variables' units
         if form.lift is None:
             self.form, self.unit = _in_units_of_the_box(form)
@@ -84,7 +86,8 @@ class Variables:
 
     def x(self, y: Vector) -> Vector:
         """Return the model's x for SciPy's y, moved into the bounds that C states."""
-        return np.clip(self._unbounded(y), *self._bounds)
+        lower, upper = self._bounds
+        return np.minimum(np.maximum(self._unbounded(y), lower), upper)
 
     def _unbounded(self, y: Vector) -> Vector:
         lift = self.form.lift
@@ -158,6 +161,8 @@ class Variables:
         self.at(y)
         if self._violation is None:  # an inner run leaves it to the outer one
             self._violation = self.run.problem.violation(self._x[np.newaxis], self.found.c)
+        if np.isinf(self._violation[0]):  # the functions are not finite there
+            return
         if not self.run.iterate(self.start, self._x, self.f, float(self._violation[0])):
             raise Stopped(Status.UNBOUNDED)
 

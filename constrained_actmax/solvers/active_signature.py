@@ -11,7 +11,7 @@ from typing_extensions import override
 from constrained_actmax import kinks
 from constrained_actmax.kinks import Kinks, Region
 from constrained_actmax.layout import Indices, Vector
-from constrained_actmax.result import Status
+from constrained_actmax.result import FIRST_ORDER, LOCAL_OPTIMUM, Status
 from constrained_actmax.sets.row_program import FAR, RowProgram, row_program
 from constrained_actmax.solvers.base import RowSolver, needs_gradients
 from constrained_actmax.standard_form import StandardForm
@@ -112,6 +112,8 @@ class _Walk:
     def go(self) -> None:
         self.values = self.kinks.values(self.y[np.newaxis])[0]
         region = self.kinks.region(self.y)
+        if self.excess(self.values) > self.problem.feasibility_tolerance:
+            return self.end(Status.INFEASIBLE, "It goes on from points that keep all bounds alone.")
         self.report(self.y)
         while True:
             self.seen.add(region.key)
@@ -119,18 +121,17 @@ class _Walk:
             if solved is None:
                 return None
             y, multipliers, outer = solved
-            better = self.accept(y, region)
+            self.accept(y)
             if not self.exact and self.radius < SMALLEST_RADIUS:
                 return self.end(Status.STALLED, "The trust region shrank to nothing.")
-            if (
-                not better
-                and not self.exact
-                and self.predicted
-                > self.run.tolerance * (self.problem.range * min(1.0, self.radius))
-            ):
-                region = self.go_to(self.kinks.region(self.y), region)
-                continue
-            following = self.next_region(region, multipliers, outer)
+            if self.exact:
+                following = self.next_region(region, multipliers, outer)
+            else:
+                region = self.go_to(self.kinks.region(self.y, region), region)
+                goal = self.run.tolerance * self.problem.range * min(1.0, self.radius)
+                if self.predicted > goal:
+                    continue
+                following = self.by_direction(region, region.tight(self.y, self.nearness))
             if following is None:
                 return None
             region = following
@@ -141,6 +142,11 @@ class _Walk:
         if left is not None and rows + 1 > left:
             raise Stopped(Status.BUDGET)
         self.run.count(rows)
+
+    @property
+    def nearness(self) -> float:
+        """The distance within which the point lies on a kink."""
+        return 2.0 * self.program.tight
 
     # -- one region ------------------------------------------------------------------------------
 
@@ -197,7 +203,7 @@ class _Walk:
         self.row_lengths = np.append(self.row_lengths, length)
         self.stale = np.zeros(len(self.rows), dtype=bool)
 
-    def accept(self, y: Vector, region: Region) -> bool:
+    def accept(self, y: Vector) -> None:
         """Go to a point if it is better; adjust the trust region of curved networks."""
         inside = self.problem.set.project(y)
         values = self.kinks.values(inside[np.newaxis])[0]
@@ -217,7 +223,6 @@ class _Walk:
             self.y, self.values = inside, values
         if better:
             self.report(inside)
-        return better
 
     def excess(self, values: Vector) -> float:
         c = values[np.newaxis, 1:]
@@ -230,7 +235,7 @@ class _Walk:
         if self.excess(self.values) > self.problem.feasibility_tolerance:
             self.end(Status.INFEASIBLE, "No point of the region keeps the bounds on outputs.")
             return None
-        tight = region.tight(self.y, 2.0 * self.program.tight)
+        tight = region.tight(self.y, self.nearness)
         known = (multipliers / self.row_lengths).tolist()
         of_rows = dict(zip(self.rows.tolist(), known, strict=True))
         weights = np.array([of_rows.get(one, 0.0) for one in tight.tolist()])
@@ -239,7 +244,9 @@ class _Walk:
             self.end(Status.CONVERGED, self.claim)
             return None
         gains = region.crossing_gains(tight, weights, outer)
-        rates = gains * region.lengths[tight]
+        # A tie of constants has no normal of its own; it bends with what bends before it.
+        lengths = region.lengths[tight]
+        rates = gains * np.where(lengths > 0.0, lengths, region.lengths.max())
         if rates.max() <= PAYS:
             self.end(Status.CONVERGED, self.claim)
             return None
@@ -257,7 +264,7 @@ class _Walk:
         if found is None:
             self.end(Status.STALLED, f"Degenerate, not decided: {len(tight)} kinks meet here.")
             return None
-        if found.slope <= max(PAYS, self.run.tolerance * self.problem.range * PAYS):
+        if found.slope <= (PAYS if self.exact else self.run.tolerance * self.problem.range):
             self.end(Status.CONVERGED, self.claim)
             return None
         beyond = region.along(self.y, tight, found.way)
@@ -291,9 +298,7 @@ class _Walk:
 
     @property
     def claim(self) -> str:
-        if self.exact:
-            return "A local optimum: no direction across the kinks of the network improves on it."
-        return "First-order: no direction across the kinks improves on it to first order."
+        return LOCAL_OPTIMUM if self.exact else FIRST_ORDER
 
     def report(self, y: Vector) -> None:
         if not self.run.iterate(self.start, y, float(self.values[0]), self.violation(y)):

@@ -55,6 +55,15 @@ LEAD, BEHIND = 1e-3, 2
 PRESSED_FROM, PRESSES = 1e-2, 3
 #: Steps of pgd on the violation alone where the rounds end at its local minimum, and how often.
 RESTORING_STEPS, RESTORATIONS = 100, 2
+#: How a search ends that found no feasible point, on smooth problems and on networks with kinks.
+STATIONARY = (
+    "The search ended where the violation is stationary over the set; other starting points, by "
+    "starts= or x0=, may lead to a feasible one."
+)
+NOT_FALLING = (
+    "The violation fell no further in the last rounds; other starting points, by starts= or x0=, "
+    "may lead to a feasible one."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,8 +296,7 @@ class AugmentedLagrangian(Solver):
                     leave(path, x[path], Status.STALLED)
                     continue
                 if stuck:
-                    detail = "Where the search ended, no smaller violation is near."
-                    leave(path, x[path], Status.INFEASIBLE, detail)
+                    leave(path, x[path], Status.INFEASIBLE, NOT_FALLING if kinked else STATIONARY)
                     continue
                 if small and exhausted and tolerance <= run.tolerance:
                     leave(path, x[path], Status.STALLED)

@@ -17,6 +17,7 @@ from typing_extensions import override
 from constrained_actmax.errors import SpecificationError, suggest
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.problem import Evaluation
+from constrained_actmax.quoting import quoted
 from constrained_actmax.result import Status, Termination
 from constrained_actmax.solvers.scipy_options import own_options
 from constrained_actmax.standard_form import StandardForm
@@ -63,7 +64,7 @@ class Solver(ABC):
                 rule = self._broken(kinds, value)
                 if rule:
                     raise SpecificationError(
-                        f"{self.name}: {one.name} must be {rule}, got {value!r}."
+                        f"{self.name}: {one.name} must be {rule}, got {quoted(value)}."
                     )
 
     def _broken(self, kinds: list[str], value: Any) -> str | None:

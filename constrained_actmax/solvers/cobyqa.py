@@ -97,7 +97,10 @@ class COBYQA(ScipySolver):
             given = getattr(self, name)
             if given is not None:
                 options[name] = variables.length(given)
+        before = int(run.iterations[start])
         result = self.minimize(variables, y0, self._constraints(variables), options)
+        # It calls back at every evaluation.
+        run.iterations[start] = before + int(result.nit)
         end_by_code(run, start, variables.x(result.x), result, STATUSES)
 
     @staticmethod

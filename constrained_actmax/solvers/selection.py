@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from constrained_actmax.errors import RefusedError, SpecificationError, suggest
+from constrained_actmax.quoting import quoted
 from constrained_actmax.result import Budget
 from constrained_actmax.solvers.active_signature import ActiveSignature
 from constrained_actmax.solvers.annealed import Annealed
@@ -66,7 +67,9 @@ def named(method: str) -> Solver:
     for name, kind in SOLVERS.items():
         if name.casefold() == method.casefold():
             return kind()
-    raise SpecificationError(f"method: no {method!r}. {suggest(method, ['auto', *SOLVERS], 20)}")
+    raise SpecificationError(
+        f"method: no {quoted(method)}. {suggest(method, ['auto', *SOLVERS], 20)}"
+    )
 
 
 def select(
@@ -105,7 +108,7 @@ def select(
             solver = named(method)
     else:
         raise SpecificationError(
-            f"method: expected a name or a Solver, got {type(method).__name__} {method!r}."
+            f"method: expected a name or a Solver, got {type(method).__name__} {quoted(method)}."
         )
     if options:
         solver = solver.with_options(options)

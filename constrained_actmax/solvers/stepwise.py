@@ -13,6 +13,7 @@ from typing_extensions import override
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.base import Solver, end_hopeless
+from constrained_actmax.tasks.extended import Extended
 from constrained_actmax.tasks.task import Task
 
 
@@ -41,6 +42,7 @@ class StepwiseSolver(Solver):
 
     @override
     def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
+        run = Extended(run)
         found = run.evaluate(x0, starts)
         live = end_hopeless(run, x0, found, starts)
         asked: dict[int, tuple[Steps, Vector]] = {}

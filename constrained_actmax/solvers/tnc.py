@@ -9,8 +9,8 @@ from typing_extensions import override
 
 from constrained_actmax.layout import Vector
 from constrained_actmax.result import Status
-from constrained_actmax.solvers._scipy import ScipySolver, end_by_code
-from constrained_actmax.tasks.task import Task
+from constrained_actmax.solvers._scipy import ScipySolver, Variables, end_by_code
+from constrained_actmax.tasks.task import Stopped, Task
 
 #: SciPy's codes: -1 infeasible, 0 local minimum, 1 converged in f, 2 converged in x, 3 limit of
 #: evaluations, 4 line search failed, 5 all bounds equal, 6 no progress, 7 the user stopped it.
@@ -34,6 +34,8 @@ class TNC(ScipySolver):
     ----------
     maxfun : int, default 15000
         Limit of evaluations of one start.
+    maxiter : int, optional
+        Limit of iterations, which SciPy's own TNC does not have.
     ftol, xtol, gtol : float, optional
         SciPy's stopping tests, `ftol` and `gtol` in the user's units; `gtol` defaults to the
         call's `tol`, `xtol` to the model's machine epsilon (SciPy's own, its root, ends far from
@@ -75,5 +77,14 @@ class TNC(ScipySolver):
             "gtol": variables.slope(run.tolerance, self.gtol),
             "xtol": run.epsilon if self.xtol is None else self.xtol,
         }
+        options.pop("maxiter", None)
         result = self.minimize(variables, variables.y(x0), [], options)
         end_by_code(run, start, variables.x(result.x), result, STATUSES)
+
+    @override
+    def after_iteration(self, variables: Variables, y: Vector) -> None:
+        variables.progress.count += 1
+        if variables.progress.count == self.maxiter:
+            x = variables.x(y)
+            variables.run.end(variables.start, x, Status.BUDGET, "maxiter reached.")
+            raise Stopped(Status.BUDGET)

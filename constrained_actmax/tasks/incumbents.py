@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 
@@ -46,6 +47,7 @@ class Incumbents:
         self._near_x: list[Vector | None] = [None] * starts
         self._least_violation = np.full(starts, np.inf)
         self._least_violated: list[Vector | None] = [None] * starts
+        self._least_known: list[Evaluation | None] = [None] * starts
 
     def keep(
         self, x: Rows, found: Evaluation, starts: Indices, kept: np.ndarray, inside: np.ndarray
@@ -82,11 +84,17 @@ class Incumbents:
         Zero where their residual does not tell more: not known as smooth, with bounds on
         functions, or with a projection that is iterative.
         """
-        problem = self.problem
-        if problem.smooth is not True or problem.constraints or problem.set.accuracy > EXACT:
+        if not self._residuals_tell:
             return np.zeros_like(f)
+        problem = self.problem
         noise: Vector = EQUAL_TO_NOISE * problem.epsilon * np.maximum(np.abs(f), problem.range)
         return noise
+
+    @cached_property
+    def _residuals_tell(self) -> bool:
+        problem = self.problem
+        exact = problem.set.accuracy <= EXACT
+        return problem.smooth is True and not problem.constraints and exact
 
     def _is_better(self, x: Vector, found: Evaluation, row: int, start: int) -> bool:
         """Return whether a row is better than the best point of its start."""
@@ -118,6 +126,7 @@ class Incumbents:
             if worst[row] < self._least_violation[start]:
                 self._least_violation[start] = worst[row]
                 self._least_violated[start] = x[row].copy()
+                self._least_known[start] = found.row(row)
 
     def returned(
         self,
@@ -149,9 +158,20 @@ class Incumbents:
         problem = self.problem
         candidates: list[tuple[Vector, Evaluation]] = []
         best, known = self.best[start], self._known[start]
+
+        def on_set_once(x: Vector) -> tuple[Vector, Evaluation]:
+            """Return what `on_set` does; a point of C whose evaluation is known costs no other."""
+            least, there = self._least_violated[start], self._least_known[start]
+            if best is not None and np.array_equal(x, best.x):
+                there = known
+            elif least is None or not np.array_equal(x, least):
+                there = None
+            if there is None or problem.set.relative_violation(x) > problem.set.tolerance:
+                return on_set(x)
+            return x, there
+
         if best is not None and known is not None:
-            off = problem.set.relative_violation(best.x) > problem.set.tolerance
-            candidates.append(on_set(best.x) if off else (best.x, known))
+            candidates.append(on_set_once(best.x))
         settled: tuple[Vector, Evaluation | None] = last, None
         others = [self._near_x[start], last]
         if best is None and others[0] is None:
@@ -173,7 +193,7 @@ class Incumbents:
                     candidates.append(there)
                     settled = there
             elif not known_worse or problem.set.relative_violation(point) > problem.set.tolerance:
-                candidates.append(on_set(point))
+                candidates.append(on_set_once(point))
         prices = self._prices(candidates)
 
         def rank(one: tuple[Vector, Evaluation]) -> tuple[bool, bool, float]:

@@ -13,6 +13,7 @@ from typing_extensions import override
 from constrained_actmax.certificate import Certificate
 from constrained_actmax.layout import Indices, Rows, Structure, Vector
 from constrained_actmax.problem import Evaluation, Problem
+from constrained_actmax.quoting import Quoted
 from constrained_actmax.result import Budget, History, Status, Termination
 from constrained_actmax.tasks.incumbents import EXACT, Incumbents
 from constrained_actmax.tasks.task import Incumbent, Stopped, Task
@@ -41,8 +42,8 @@ def padded(starts: int, n: int) -> int:
     return min(wanted, 1 << (most.bit_length() - 1))
 
 
-@dataclass(frozen=True)
-class Intermediate:
+@dataclass(frozen=True, repr=False)
+class Intermediate(Quoted):
     """What a callback gets, the same for every method, without a further model call.
 
     Parameters
@@ -140,6 +141,7 @@ class Recording(Task):
         #: What a method that bounds the optimum has shown.
         self.certificate: Certificate | None = None
         self._lower, self._upper = problem.set.bounds()
+        self._set_tolerance = problem.set.tolerance
 
     # -- limits ----------------------------------------------------------------------------------
 
@@ -224,8 +226,11 @@ class Recording(Task):
         x = self._within_bounds(x)
         problem, size = self.problem, self.padded_rows
         before = problem.oracle.calls
-        parts = [self._padded(x[first : first + size]) for first in range(0, len(x), size)]
-        found = parts[0] if len(parts) == 1 else Evaluation.concatenated(parts)
+        if len(x) <= size:
+            found = self._padded(x)
+        else:
+            parts = [self._padded(x[first : first + size]) for first in range(0, len(x), size)]
+            found = Evaluation.concatenated(parts)
         self.rows += len(x)
         self.calls += problem.oracle.calls - before
         return self._measured(x, found, starts)
@@ -239,7 +244,10 @@ class Recording(Task):
     def _measured(self, x: Rows, found: Evaluation, starts: Sequence[int] | Indices) -> Evaluation:
         """Measure the violation at rows and keep what is best."""
         problem = self.problem
-        inside = worst = problem.set.relative_violation(x)
+        if self.keeps_bounds and problem.set.only_box:
+            inside = worst = np.zeros(len(x))  # they have just been moved there
+        else:
+            inside = worst = problem.set.relative_violation(x)
         if problem.constraints:
             outside = problem.functional_violation(found.c)
             worst = np.maximum(inside, outside)
@@ -247,7 +255,7 @@ class Recording(Task):
         if problem.constraints:
             kept &= problem.functionally_feasible(found.c, outside)
         found.violation = worst
-        self._incumbents.keep(x, found, np.asarray(starts), kept, inside <= problem.set.tolerance)
+        self._incumbents.keep(x, found, np.asarray(starts), kept, inside <= self._set_tolerance)
         return found
 
     def _padded(self, x: Rows) -> Evaluation:

@@ -48,6 +48,7 @@ class Scaled(Problem):
         self.units, self.set = self._set_in_units(problem)
         self._plain = bool(np.all(self.units == 1.0))
         self._slopes = self.units / scales.slope
+        self._same_slopes = bool(np.all(self._slopes == 1.0))
         self._sizes = scales.constraints
         self.lower, self.upper = problem.lower / self._sizes, problem.upper / self._sizes
         self.imposed_sizes = problem.imposed_sizes / self._sizes
@@ -98,7 +99,7 @@ class Scaled(Problem):
     def evaluation(self, found: Evaluation) -> Evaluation:
         """Return an evaluation that was made in the user's units in these."""
         gradient, jacobian = found.gradient, found.jacobian
-        if not np.all(self._slopes == 1.0):
+        if not self._same_slopes:
             gradient = gradient * self._slopes
         c = found.c
         if c.shape[1]:
@@ -112,7 +113,7 @@ class Scaled(Problem):
     @override
     def unscaled(self, found: Evaluation) -> Evaluation:
         gradient, jacobian, c = found.gradient, found.jacobian, found.c
-        if not np.all(self._slopes == 1.0):
+        if not self._same_slopes:
             gradient = gradient / self._slopes
         if c.shape[1]:
             c = c * self._sizes

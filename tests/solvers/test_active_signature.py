@@ -116,6 +116,7 @@ def test_the_origin_of_the_counterexample_to_the_short_test_is_no_maximum() -> N
     assert measured.stationarity == pytest.approx(0.5 / problem.scales.range, rel=1e-6)
     found = cax.solve(problem, x0=np.array([-0.5, -0.2]), method="active-signature")
     assert found.status is Status.CONVERGED
+    assert found.message.startswith("Converged. A local optimum: no direction across the kinks")
     assert found.value == pytest.approx(0.5)
     assert found.x == pytest.approx([1.0, 1.0])
 
@@ -144,3 +145,158 @@ def kinks_by_layer(weights: Weights, x: np.ndarray) -> list[int]:
         found += [place] * int(np.sum(np.abs(z) <= NEAR))
         h = np.maximum(z, 0.0)
     return found
+
+
+def test_dependent_normals_are_decided_by_directions() -> None:
+    # Each first-layer unit twice and biases of zero: at the origin twice as many kinks as inputs.
+    rng = np.random.default_rng(5)
+    half = rng.standard_normal((3, 4))
+    W1, b1 = np.concatenate([half, half], axis=1), np.zeros(8)
+    for sign, top in ((-1.0, True), (1.0, False)):
+        weights = rounded([(W1, b1), (sign * np.abs(rng.standard_normal((8, 1))), np.zeros(1))])
+        problem = cax.Problem(dense(weights), cax.Output(0), cax.Box(-1, 1))
+        found = cax.solve(problem, x0=np.zeros(3), method="active-signature")
+        assert found.status is Status.CONVERGED
+        assert largest_ascent(weights, found.flat, *box_rows(3)) <= NONE
+        # The sum of negative ReLUs has its maximum at the origin, that of positive ones a minimum.
+        assert (found.value == pytest.approx(0.0, abs=1e-9)) == top
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        [cax.Box(-1, 1), cax.L1Ball(1.5)],
+        [cax.L1Ball(1.5, center=0.1)],
+        [cax.Box(-1, 1), cax.Linear(np.ones((1, 5)), upper=0.3)],
+    ],
+    ids=["box and l1", "l1", "rows"],
+)
+def test_polyhedral_sets(sets: list[cax.ConvexSet]) -> None:
+    weights = rounded(random_weights((5, 12, 12, 1), 31))
+    signs = np.array(list(itertools.product([-1, 1], repeat=5)), dtype=float)
+    A, b = [signs], [np.full(32, 1.5)]
+    if len(sets) == 1:
+        b = [np.full(32, 1.5) + signs @ np.full(5, 0.1)]
+    elif isinstance(sets[1], cax.Linear):
+        A, b = [np.ones((1, 5))], [np.array([0.3])]
+    if len(sets) == 2:
+        box, bound = box_rows(5)
+        A, b = [*A, box], [*b, bound]
+    found = solved(dense(weights), sets, starts=3, seed=0)
+    for start in found.starts:
+        assert start.status is Status.CONVERGED, start.detail
+        ascent = largest_ascent(weights, start.x, np.concatenate(A), np.concatenate(b))
+        assert ascent <= NONE * found.settings["scales"]["range"]
+
+
+@pytest.mark.parametrize("ball", [cax.L2Ball(1.0), cax.TotalVariationBall(1.0)], ids=str)
+def test_sets_that_are_no_polyhedra_or_have_many_rows(ball: cax.ConvexSet) -> None:
+    # No enumeration: from the answer no feasible point nearby is better, in a dense sample and
+    # along the differences of other starts' answers.
+    n = 9
+    weights = rounded(random_weights((n, 12, 12, 1), 32))
+    if isinstance(ball, cax.TotalVariationBall):
+        model = keras.Sequential([keras.Input((3, 3, 1)), keras.layers.Flatten(), dense(weights)])
+    else:
+        model = dense(weights)
+    problem = cax.Problem(model, cax.Output(0), [cax.Box(-1, 1), ball])
+    found = cax.solve(problem, starts=3, seed=0, method="active-signature")
+    rng = np.random.default_rng(0)
+    for start in found.starts:
+        assert start.status is Status.CONVERGED, start.detail
+        near = problem.set.project(start.x + 1e-4 * rng.standard_normal((5000, n)))
+        assert problem.user_oracle.values(near)[:, 0].max() <= start.value + 1e-6
+
+
+def test_bounds_on_outputs_are_rows() -> None:
+    weights = rounded(random_weights((4, 10, 10, 2), 33))
+    model = dense(weights)
+    free = cax.maximize(model, cax.Output(0), cax.Box(-1, 1), starts=4, seed=0)
+    h = free.flat
+    for W, b in weights[:-1]:
+        h = np.maximum(h @ W + b, 0.0)
+    other = float((h @ weights[-1][0] + weights[-1][1])[1])
+    bound = other - 0.5  # so that it is active
+    problem = cax.Problem(model, cax.Output(0), [cax.Box(-1, 1), cax.Output(1) <= bound])
+    outside = cax.solve(problem, x0=free.x, method="active-signature")
+    assert outside.status is Status.INFEASIBLE
+    first = cax.solve(problem, starts=4, seed=0, method="augmented-lagrangian")
+    found = cax.solve(problem, x0=first.x, method="active-signature")
+    assert found.feasible
+    assert found.value >= first.value - 1e-5
+    assert found.status is Status.CONVERGED, found.message
+    assert found.value < free.value
+    rng = np.random.default_rng(0)
+    near = np.clip(found.flat + 1e-3 * rng.standard_normal((20000, 4)), -1, 1)
+    h = near
+    for W, b in weights[:-1]:
+        h = np.maximum(h @ W + b, 0.0)
+    values = h @ weights[-1][0] + weights[-1][1]
+    assert values[values[:, 1] <= bound, 0].max() <= found.value + 1e-5
+
+
+def pooled_ascent(K: np.ndarray, b: np.ndarray, w: np.ndarray, x: np.ndarray) -> float:
+    """The same for w'max over windows of relu(K x + b), two windows of four units, in a box."""
+    z = K @ x + b
+    h = np.maximum(z, 0.0)
+    sides = [(0, 1) if abs(v) <= NEAR else (int(v > 0),) for v in z]
+    windows = [[2 * i + c for i in range(4)] for c in range(2)]
+    winners = [[i for i in one if h[i] >= h[one].max() - NEAR] for one in windows]
+    A, bound = box_rows(len(x))
+    tangent = A[bound - A @ x <= NEAR]
+    best = 0.0
+    for signature in itertools.product(*sides):
+        on = np.array(signature, dtype=float)
+        J = on[:, np.newaxis] * K
+        tight = np.array([len(one) > 1 for one in sides])
+        rows = -((2 * on - 1)[:, np.newaxis] * K)[tight]
+        for chosen in itertools.product(*winners):
+            g = sum(w[c] * J[chosen[c]] for c in range(2))
+            ties = [J[i] - J[chosen[c]] for c in range(2) for i in winners[c] if i != chosen[c]]
+            cone = np.concatenate([rows, tangent, np.array(ties).reshape(-1, len(x))])
+            found = linprog(-g, A_ub=cone, b_ub=np.zeros(len(cone)), bounds=(-1, 1))
+            if found.status == 0:
+                best = max(best, -found.fun)
+    return best
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_convolution_and_max_pooling(seed: int) -> None:
+    layers = keras.layers
+    rng = np.random.default_rng(seed)
+    model = keras.Sequential(
+        [
+            keras.Input((4, 4, 1)),
+            layers.Conv2D(2, 3, activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dense(1),
+        ]
+    )
+    kernel = rng.standard_normal((3, 3, 1, 2)).astype(np.float32)
+    bias = rng.standard_normal(2).astype(np.float32)
+    w = np.array([[1.0], [-1.0]], dtype=np.float32)
+    model.layers[0].set_weights([kernel, bias])
+    model.layers[-1].set_weights([w, np.zeros(1)])
+    K = np.zeros((8, 16))
+    for row, column, c in itertools.product(range(2), range(2), range(2)):
+        for i, j in itertools.product(range(3), range(3)):
+            K[4 * row + 2 * column + c, 4 * (row + i) + column + j] = kernel[i, j, 0, c]
+    b = np.tile(bias.astype(float), 4)
+    found = solved(model, cax.Box(-1, 1), starts=4, seed=seed)
+    for start in found.starts:
+        assert start.status is Status.CONVERGED, start.detail
+        assert pooled_ascent(K, b, w[:, 0].astype(float), start.x) <= 1e-5
+
+
+def test_functions_that_are_curved_between_kinks_are_called_first_order() -> None:
+    weights = rounded(random_weights((4, 10, 3), 34))
+    problem = cax.Problem(dense(weights), cax.LogProbability(1, link="softmax"), cax.Box(-1, 1))
+    found = cax.solve(problem, starts=3, seed=0, method="active-signature")
+    for start in found.starts:
+        if start.status is Status.CONVERGED:
+            assert start.detail.startswith("First-order")
+            near = np.random.default_rng(0).standard_normal((5000, 4))
+            near = np.clip(start.x + 1e-3 * near, -1, 1)
+            assert problem.user_oracle.values(near)[:, 0].max() <= start.value + 1e-5
+    assert found.status is Status.CONVERGED

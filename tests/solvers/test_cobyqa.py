@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import constrained_actmax as cax
 from constrained_actmax.errors import RefusedError, SpecificationError
@@ -56,6 +58,48 @@ def test_each_value_costs_one_call_and_the_judgement_2n_plus_1() -> None:
     probes = result.settings["scales"]["evaluations"]
     assert len(calls) - probes == result.nfev == result.calls
     assert result.nfev < 100
+
+
+@settings(deadline=None, max_examples=30)
+@given(calls=st.integers(1, 70), constrained=st.booleans())
+def test_the_best_point_outlives_a_function_that_turns_nan_for_good(
+    calls: int, constrained: bool
+) -> None:
+    seen: list[tuple[bool, float]] = []
+
+    def failing(x: np.ndarray) -> list[float]:
+        if len(seen) >= calls + 8:  # the probes for the scales come first
+            return [np.nan, np.nan]
+        power, stress = plant(x)
+        seen.append((not constrained or stress <= 4, power))
+        return [power, stress]
+
+    oracle = cax.Oracle(failing, differentiable=False, input_shape=2, labels=["power", "stress"])
+    limits = [cax.Output("stress") <= 4] if constrained else []
+    constraints = [cax.Box(0, 10), *limits]
+    result = cax.maximize(oracle, cax.Output("power"), constraints, x0=[0.5, 0.5])
+    assert result.settings["scales"]["evaluations"] == 8
+    assert result.feasible
+    assert result.value >= max(power for kept, power in seen[8:] if kept) - 1e-9
+    assert np.isfinite(result.value)
+
+
+@pytest.mark.parametrize("kind", ["ineq", "eq"])
+def test_a_constraint_is_called_once_for_each_evaluation(kind: str) -> None:
+    calls = []
+
+    def on_sphere(x: np.ndarray) -> float:
+        calls.append(1)
+        return 1.0 - float(x @ x)
+
+    oracle = cax.Oracle(lambda x: float(x.sum()), differentiable=False, input_shape=5)
+    limit = {"type": kind, "fun": on_sphere}
+    result = cax.maximize(oracle, constraints=[cax.Box(-2, 2), limit], x0=np.full(5, 0.2))
+    assert result.value == pytest.approx(np.sqrt(5), abs=1e-5)
+    assert result.feasible
+    # Each evaluation, the probes, one to count the values, and central differences at the end.
+    probes = result.settings["scales"]["evaluations"]
+    assert len(calls) <= result.nfev + probes + 1 + 2 * 5
 
 
 def test_starts_run_one_after_another() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -212,7 +213,7 @@ def test_a_search_that_ends_infeasible_speaks_of_the_point_that_it_returns(smoot
     assert result.maxcv <= 0.3 + 1e-12
     assert result.x == pytest.approx(8.0, abs=0.1 + 1e-12)
     assert f"violation {result.maxcv:.3g}" in str(result)
-    assert "0.7" not in str(result)
+    assert "0.7" not in str(replace(result, seconds=0.0))
 
 
 @pytest.mark.parametrize("smooth", [False, True])

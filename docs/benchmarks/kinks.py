@@ -1,0 +1,183 @@
+"""Local maxima at the kinks of ReLU networks: `python docs/benchmarks/kinks.py --write`.
+
+Dense ReLU networks, half of them random and half trained on scikit-learn's digits, over sets of
+several kinds. `annealed` alone, and `auto`, which goes on from its points by linear programs, from
+the same starts in one process. Every run is added to `--records` as it ends, and a second call
+goes on from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import constrained_actmax as cax
+
+HERE = Path(__file__).resolve().parent
+STARTS, SECONDS = 4, 60.0
+#: Inputs, units of each hidden layer, seeds.
+RANDOM = [
+    ((10, 100), (0, 1)),
+    ((10, 100, 100), (0, 1)),
+    ((50, 100, 100), (0, 1)),
+    ((100, 100), (0, 1)),
+    ((100, 200), (0, 1)),
+    ((100, 100, 100), (0, 1)),
+]
+#: Hidden layers of the networks of 64 inputs, and the classes that are asked for.
+TRAINED = [((64,), (0, 7)), ((128,), (1, 8)), ((32, 32), (2, 3)), ((64, 64), (4, 9))]
+SETS: dict[str, list[Any]] = {
+    "box": [],
+    "box, L1 ball": [lambda n, d: cax.L1Ball(0.2 * n)],
+    "box, L2 ball": [lambda n, d: cax.L2Ball(0.3 * n**0.5, center=d)],
+}
+
+
+def dense(sizes: tuple[int, ...], seed: int) -> Any:
+    """Return a random dense ReLU network with one output (He et al. 2015)."""
+    import keras
+
+    rng = np.random.default_rng(seed)
+    layers = keras.layers
+    model = keras.Sequential([keras.Input((sizes[0],))])
+    for units in sizes[1:]:
+        model.add(layers.Dense(units, activation="relu"))
+    model.add(layers.Dense(1))
+    for layer, (a, b) in zip(model.layers, zip(sizes, (*sizes[1:], 1), strict=True), strict=True):
+        layer.set_weights(
+            [rng.standard_normal((a, b)) * (2 / a) ** 0.5, 0.3 * rng.standard_normal(b)]
+        )
+    return model
+
+
+def digits(hidden: tuple[int, ...]) -> Any:
+    """Return a network trained on scikit-learn's digits, pixels in [0, 1]."""
+    import keras
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    hidden_layers = [layers.Dense(units, activation="relu") for units in hidden]
+    model = keras.Sequential([keras.Input((64,)), *hidden_layers, layers.Dense(10)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss)
+    model.fit(data.data / 16.0, data.target, epochs=15, batch_size=64, verbose=0)
+    return model
+
+
+def instances() -> Any:
+    """Yield name, kind of set, model, objective, box, and constraints besides."""
+    for sizes, seeds in RANDOM:
+        for seed in seeds:
+            model = dense(sizes, seed)
+            for kind, more in SETS.items():
+                name = f"random {'-'.join(map(str, sizes))}, seed {seed}"
+                yield name, kind, model, cax.Output(0), cax.Box(-1, 1), more, sizes[0], 0.0
+    for hidden, classes in TRAINED:
+        model = digits(hidden)
+        for one in classes:
+            for kind, more in SETS.items():
+                name = f"digits 64-{'-'.join(map(str, hidden))}, class {one}"
+                yield name, kind, model, cax.Logit(one), cax.Box(0, 1), more, 64, 0.5
+
+
+def run(method: str, problem: cax.Problem) -> dict[str, Any]:
+    """Return what one method reached."""
+    began = time.perf_counter()
+    result = cax.solve(problem, starts=STARTS, seed=0, method=method)
+    return {
+        "value": result.value,
+        "values": [one.value for one in result.starts],
+        "statuses": [one.status.name for one in result.starts],
+        "status": result.status.name,
+        "details": [one.detail for one in result.starts],
+        "residuals": [one.stationarity for one in result.starts],
+        "evaluations": result.nfev,
+        "seconds": time.perf_counter() - began,
+        "range": problem.scales.range,
+    }
+
+
+def records(path: Path) -> list[dict[str, Any]]:
+    """Run what is missing, and return all runs."""
+    done = []
+    if path.is_file():
+        done = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    known = {(one["name"], one["set"], one["method"]) for one in done}
+    for name, kind, model, objective, box, more, n, centre in instances():
+        problem = cax.Problem(model, objective, [box, *(one(n, centre) for one in more)])
+        for method in ("annealed", "auto"):
+            if (name, kind, method) in known:
+                continue
+            done.append({"name": name, "set": kind, "method": method, **run(method, problem)})
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(done[-1]) + "\n")
+    return done
+
+
+def page(done: list[dict[str, Any]]) -> str:
+    """Return the page."""
+    by = {(one["name"], one["set"], one["method"]): one for one in done}
+    lines = [
+        "# Local maxima at kinks",
+        "",
+        *str(__doc__).split("\n\n", 1)[1].rstrip().splitlines(),
+        "",
+        f"{STARTS} starts, no budget. *Converged* counts starts that the library calls local "
+        f"maxima; an answer counts within {SECONDS:g} seconds an instance. *Gain* is the value of "
+        "`auto` less that of `annealed`, over the range of the objective over draws.",
+        "",
+        "| networks | set | instances | converged: all starts | the answer | worst seconds | "
+        "median gain, % | least gain, % |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    failures = []
+    for family in ("random", "digits"):
+        for kind in SETS:
+            pairs = [
+                (by[name, k, "annealed"], one)
+                for (name, k, method), one in by.items()
+                if k == kind and method == "auto" and name.startswith(family)
+            ]
+            if not pairs:
+                continue
+            starts = [status for _, one in pairs for status in one["statuses"]]
+            answers = [
+                one["status"] == "CONVERGED" and one["seconds"] <= SECONDS for _, one in pairs
+            ]
+            gains = [100 * (b["value"] - a["value"]) / b["range"] for a, b in pairs]
+            converged = f"{starts.count('CONVERGED')} of {len(starts)}"
+            lines.append(
+                f"| {family} | {kind} | {len(pairs)} | {converged} | "
+                f"{sum(answers)} of {len(pairs)} | {max(b['seconds'] for _, b in pairs):.1f} | "
+                f"{np.median(gains):.2f} | {min(gains):.2f} |"
+            )
+            for _, one in pairs:
+                for status, detail in zip(one["statuses"], one["details"], strict=True):
+                    if status != "CONVERGED":
+                        failures.append(f"| {one['name']} | {kind} | {status} | {detail} |")
+    if failures:
+        lines += [
+            "",
+            "| starts that did not converge | set | status | detail |",
+            "|---|---|---|---|",
+        ]
+        lines += failures
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="write the page")
+    parser.add_argument("--records", type=Path, default=Path("kinks.jsonl"))
+    arguments = parser.parse_args()
+    text = page(records(arguments.records))
+    if arguments.write:
+        (HERE / "kinks.md").write_text(text, encoding="utf-8")
+    print(text)
