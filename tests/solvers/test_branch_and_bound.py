@@ -10,6 +10,7 @@ import pytest
 from sample_models import dense
 
 import constrained_actmax as cax
+from constrained_actmax.conformance import check_solver
 
 
 def network(activation: str = "relu", dtype: str = "float32") -> Any:
@@ -33,6 +34,12 @@ def test_it_ends_proven_and_carries_its_certificate(
         gap = 1e-4 * result.settings["scales"]["range"] + 1e-5 * abs(result.value)
         assert result.fun <= other.fun + gap
     assert cax.load_result(result.save(tmp_path)).status is cax.Status.PROVEN
+
+
+def test_it_keeps_the_laws_of_a_solver() -> None:
+    problem = cax.Problem(network("tanh", "float64"), cax.Output(0), [cax.Box(-1, 1)])
+    starts = problem.set.sample(np.random.default_rng(1), 3)
+    check_solver(cax.BranchAndBound(), problem, starts)
 
 
 def test_several_starts_are_points_of_one_search() -> None:
