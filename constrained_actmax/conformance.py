@@ -583,10 +583,12 @@ def _check_answers(task: Task, x: Rows, found: Evaluation, problem: Problem) -> 
     if form.constraints:
         ours, user_s = form.functional_violation(found.c), problem.functional_violation(theirs.c)
         _below(np.abs(ours - user_s), allowed, task, "a violation is not the user's")
-    structure = task.structure
-    if structure is not None:
-        f = problem.sign * structure.values(user)["functions"][:, 0]
-        _below(np.abs(f - theirs.f) / size, allowed, task, "the structure is not the network's")
+    network = task.structure
+    if network is not None:
+        values = network.structure.values(user)["functions"] * network.weights
+        for ours, asked in zip(values.T, np.column_stack([found.f, found.c]).T, strict=True):
+            off = np.abs(ours - asked) / (1.0 + np.abs(asked))
+            _below(off, allowed, task, "the structure is not the network's")
 
 
 def _check_limits(task: Task, x: Rows, start: int, only: bool) -> None:

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from constrained_actmax.constraints.between import Between
     from constrained_actmax.objectives.base import Objective
     from constrained_actmax.scales import Scales
-    from constrained_actmax.structure import Structure as NetworkStructure
     from constrained_actmax.tasks.l1_split import SplitForm
 
 #: Default violation of a constraint that is not projected on, in units of what its function
@@ -464,16 +463,6 @@ class Problem(StandardForm):
             smallest = float(np.min(bounds.sizes)) * self.feasibility_tolerance
             found.append(smallest if one.tolerance is None else one.tolerance)
         return found
-
-    @property
-    @override
-    def structure(self) -> NetworkStructure | None:
-        from constrained_actmax.oracles.oracle import Oracle
-
-        oracle = self.user_oracle
-        if not isinstance(oracle, Oracle) or oracle.structure_refusal() is not None:
-            return None
-        return oracle.structure()
 
     @cached_property
     @override

@@ -147,11 +147,6 @@ class StandardForm(ABC):
     def split(self) -> SplitForm | None:
         """The problem in split variables, where it asks for the nearest point in L1; else None."""
 
-    @property
-    @abstractmethod
-    def structure(self) -> Structure | None:
-        """The network as affine parts of `original(x)`; None where it cannot be read."""
-
     @abstractmethod
     def original(self, x: Rows) -> Rows:
         """Return a point or rows in the user's variables and units."""
@@ -272,11 +267,6 @@ class DerivedForm(StandardForm):
     @override
     def split(self) -> SplitForm | None:
         return None
-
-    @property
-    @override
-    def structure(self) -> Structure | None:
-        return self.inner.structure
 
     @override
     def original(self, x: Rows) -> Rows:

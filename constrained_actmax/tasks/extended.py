@@ -10,8 +10,7 @@ from typing_extensions import override
 from constrained_actmax.draws import drawn
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.problem import Evaluation
-from constrained_actmax.result import Status
-from constrained_actmax.tasks.task import Incumbent, Stopped, Task, Wrapper
+from constrained_actmax.tasks.task import Stopped, Task, Wrapper
 
 #: Trials of a start in a row that are not finite, after which it is told so: halved as often, a
 #: step is 1e-6 of itself, and the line searches of our methods allow more.
@@ -79,26 +78,6 @@ class Extended(Wrapper):
             f = np.array([self._largest[start]])
         gradient = good.gradient if change > 0 else -good.gradient
         return Evaluation(f, gradient, good.c, good.jacobian, good.finite)
-
-    @override
-    def hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
-        return self.inner.hessian_product(x, v, weights)
-
-    @override
-    def project(self, x: Rows, starts: Sequence[int] | Indices, purpose: str = "step") -> Rows:
-        return self.inner.project(x, starts, purpose)
-
-    @override
-    def best(self, start: int) -> Incumbent | None:
-        return self.inner.best(start)
-
-    @override
-    def iterate(self, start: int, x: Vector, f: float, violation: float | None = None) -> bool:
-        return self.inner.iterate(start, x, f, violation)
-
-    @override
-    def end(self, start: int, x: Vector, status: Status, detail: str = "") -> None:
-        self.inner.end(start, x, status, detail)
 
 
 def drawn_where_finite(task: Task, x0: Rows, given: int, seed: int) -> Rows:

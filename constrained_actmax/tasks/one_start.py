@@ -13,7 +13,7 @@ from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.problem import Evaluation
 from constrained_actmax.result import Status
 from constrained_actmax.rounds import Answers, Ask, Rounds
-from constrained_actmax.tasks.task import Incumbent, Stopped, Task, Wrapper
+from constrained_actmax.tasks.task import Stopped, Task, Wrapper
 
 #: What a worker does from its point: ``(task, start, x0)``, left by `Stopped`.
 RowRunner: TypeAlias = Callable[[Task, int, Vector], None]
@@ -78,17 +78,13 @@ class OneStart(Wrapper):
         return product
 
     @override
-    def project(self, x: Rows, starts: Sequence[int] | Indices, purpose: str = "step") -> Rows:
-        return self.inner.project(x, starts, purpose)
-
-    @override
-    def best(self, start: int) -> Incumbent | None:
-        return self.inner.best(start)
-
-    @override
     def iterate(self, start: int, x: Vector, f: float, violation: float | None = None) -> bool:
         self._accepted.append(Accepted(x.copy(), f, violation))
         return True
+
+    @override
+    def end(self, start: int, x: Vector, status: Status, detail: str = "") -> None:
+        Task.end(self, start, x, status, detail)
 
     def record(self) -> bool:
         """Hand on what was reported since the last request; False if the start has diverged."""

@@ -163,6 +163,10 @@ class Penalised(Wrapper):
         whose = int(self.whose[start])
         return self.inner.iterate(whose, x, float(found.f[0]), found.violation_of(0))
 
+    @override
+    def end(self, start: int, x: Vector, status: Status, detail: str = "") -> None:
+        Task.end(self, start, x, status, detail)
+
     def known(self, path: int, x: Vector) -> Evaluation:
         """Return f and c at a point that was just evaluated, or evaluate it."""
         for point, found in reversed(self._last[path]):

@@ -10,7 +10,7 @@ from typing_extensions import override
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.problem import Evaluation
 from constrained_actmax.result import Status
-from constrained_actmax.tasks.task import Incumbent, Stopped, Task, Wrapper
+from constrained_actmax.tasks.task import Stopped, Task, Wrapper
 
 
 class Reserved(Wrapper):
@@ -70,17 +70,5 @@ class Reserved(Wrapper):
         return self.inner.hessian_product(x, v, weights)
 
     @override
-    def project(self, x: Rows, starts: Sequence[int] | Indices, purpose: str = "step") -> Rows:
-        return self.inner.project(x, starts, purpose)
-
-    @override
-    def iterate(self, start: int, x: Vector, f: float, violation: float | None = None) -> bool:
-        return self.inner.iterate(start, x, f, violation)
-
-    @override
     def iterate_rows(self, starts: Indices, x: Rows, found: Evaluation) -> np.ndarray:
         return self.inner.iterate_rows(starts, x, found)
-
-    @override
-    def best(self, start: int) -> Incumbent | None:
-        return self.inner.best(start)

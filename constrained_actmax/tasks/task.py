@@ -5,18 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from typing_extensions import override
 
+from constrained_actmax.errors import RefusedError
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.problem import Evaluation
 from constrained_actmax.result import Status, Termination
-from constrained_actmax.standard_form import FeasibleSet, StandardForm
-
-if TYPE_CHECKING:
-    from constrained_actmax.structure import Structure as NetworkStructure
+from constrained_actmax.standard_form import FeasibleSet, Network, StandardForm
 
 
 class Stopped(Exception):  # noqa: N818 - a signal, like StopIteration
@@ -98,9 +96,12 @@ class Task(ABC):
         return self.problem.epsilon
 
     @property
-    def structure(self) -> NetworkStructure | None:
+    def structure(self) -> Network | None:
         """The network as affine parts of ``problem.original(x)``; None where it cannot be read."""
-        return self.problem.structure
+        try:
+            return self.problem.network()
+        except RefusedError:
+            return None
 
     # -- what is left ------------------------------------------------------------------------------
 
@@ -283,7 +284,7 @@ class Task(ABC):
 
 
 class Wrapper(Task):
-    """A task that asks another; a subclass says what differs.
+    """A task that asks another; a subclass says what differs, `evaluate` at least.
 
     Parameters
     ----------
@@ -320,3 +321,23 @@ class Wrapper(Task):
     @override
     def count(self, rows: int) -> None:
         self.inner.count(rows)
+
+    @override
+    def hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
+        return self.inner.hessian_product(x, v, weights)
+
+    @override
+    def project(self, x: Rows, starts: Sequence[int] | Indices, purpose: str = "step") -> Rows:
+        return self.inner.project(x, starts, purpose)
+
+    @override
+    def iterate(self, start: int, x: Vector, f: float, violation: float | None = None) -> bool:
+        return self.inner.iterate(start, x, f, violation)
+
+    @override
+    def end(self, start: int, x: Vector, status: Status, detail: str = "") -> None:
+        self.inner.end(start, x, status, detail)
+
+    @override
+    def best(self, start: int) -> Incumbent | None:
+        return self.inner.best(start)

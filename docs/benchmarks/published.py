@@ -14,13 +14,33 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "tests"))
 
+import cutest_problems  # noqa: E402
+import numpy as np  # noqa: E402
+import scipy.optimize  # noqa: E402
 from published_problems import PROBLEMS, Published, misses  # noqa: E402
 
 import constrained_actmax as cax  # noqa: E402
+from constrained_actmax.measuring import versions  # noqa: E402
 
 GENERAL = ("SLSQP", "trust-constr", "augmented-lagrangian")
 BOUNDED = ("L-BFGS-B", "TNC", "spg", "pqn", "fista")
 TOLERANCE = 1e-10
+#: Of the problems of CUTEst: our tolerances, SciPy's (its `tol` sets all of a method's own), what
+#: counts as solved, and as the best known value.
+OURS, THEIRS = 1e-7, 1e-9
+KKT, FEASIBLE, SAME_VALUE = 1e-4, 1e-6, 1e-4
+RIVALS = ("SciPy SLSQP", "SciPy trust-constr")
+ALL = (*RIVALS, "auto", *GENERAL)
+CUTEST_HEAD = f"""# Solvers on small problems of CUTEst
+
+Forty constrained problems outside Hock and Schittkowski, restated as NumPy functions with exact
+gradients (`tests/cutest_problems.py`, with sources), each from its published start. A number is the
+evaluations of the objective until the method's own end. *Solved* means that code of the tests' own
+finds a KKT residual of at most {KKT:g} of the gradient's size and a violation of at most
+{FEASIBLE:g}. A value in brackets is not the best known one: another local minimum, or a miss. "!"
+marks a claim of success that is none. Ours have `tol={OURS:g}` and
+`feasibility_tolerance={THEIRS:g}`, SciPy's `tol={THEIRS:g}`; smoothness is not stated.
+"""
 
 
 def run(one: Published, method: str) -> tuple[cax.Result, list[str]]:
@@ -61,16 +81,99 @@ def tables(names: set[str], methods: set[str]) -> list[str]:
     return lines
 
 
+def cutest_run(one: cutest_problems.Small, method: str) -> tuple[np.ndarray, int, bool]:
+    """Return where a method ends, the evaluations it took, and whether it claims success."""
+    lower, upper = one.limits
+    rows = scipy.optimize.NonlinearConstraint(one.c, lower, upper, jac=one.jacobian)
+    calls = []
+
+    def function(x: np.ndarray) -> tuple[float, np.ndarray]:
+        calls.append(1)
+        return one.f(x)
+
+    if method in RIVALS:
+        found = scipy.optimize.minimize(
+            function,
+            one.x0,
+            jac=True,
+            method=method.removeprefix("SciPy "),
+            bounds=scipy.optimize.Bounds(*one.bounds),
+            constraints=[rows],
+            tol=THEIRS,
+            options={"maxiter": 1000},
+        )
+        return found.x, len(calls), bool(found.success)
+    constraints = [rows] if np.isinf(one.bounds).all() else [cax.Box(*one.bounds), rows]
+    problem = cax.Problem(
+        cax.FunctionOracle(one.f, len(one.start)),
+        constraints=constraints,
+        sense="minimize",
+        x0=one.start,
+        feasibility_tolerance=THEIRS,
+    )
+    result = cax.solve(problem, method=method, tol=OURS)
+    return result.flat, result.nfev, result.success
+
+
+def cutest() -> list[str]:
+    """Return the lines of the table of CUTEst's problems."""
+    lines = [f"| problem | n | m | {' | '.join(ALL)} |", "|---" * (3 + len(ALL)) + "|"]
+    counts: dict[str, dict[str, int]] = {method: {} for method in ALL}
+    best, false = dict.fromkeys(ALL, 0), dict.fromkeys(ALL, 0)
+    for one in cutest_problems.PROBLEMS:
+        row = f"| {one.name} | {len(one.start)} | {len(one.limits[0])} |"
+        for method in ALL:
+            x, rows, claims = cutest_run(one, method)
+            kkt, violation = cutest_problems.optimality(one, x)
+            good = kkt <= KKT and violation <= FEASIBLE
+            value, slack = one.f(x)[0], SAME_VALUE * max(1.0, abs(one.best))
+            near = violation <= FEASIBLE and value <= one.best + slack
+            if good:
+                counts[method][one.name] = rows
+            best[method] += near
+            false[method] += claims and not good
+            row += f" {rows}" if good else f" miss after {rows}"
+            row += ("" if near else f" ({value:.4g})") + "!" * (claims and not good) + " |"
+        lines.append(row)
+        print(row, flush=True)
+    for title, numbers in (
+        ("solved", {method: len(solved) for method, solved in counts.items()}),
+        ("best known value", best),
+        ("false successes", false),
+    ):
+        lines.append(f"| **{title}** | | | {' | '.join(str(numbers[one]) for one in ALL)} |")
+    lost = sorted((set(counts[RIVALS[0]]) | set(counts[RIVALS[1]])) - set(counts["auto"]))
+    both = sorted(set(counts["auto"]) & set(counts[RIVALS[0]]))
+    ours, theirs = (np.array([counts[one][name] for name in both]) for one in ("auto", RIVALS[0]))
+    lines += [
+        "",
+        f"Solved by a method of SciPy and not by `auto`: {', '.join(lost) or 'none'}. Where both",
+        f"solve it, `auto` takes {ours.sum()} evaluations and SciPy's SLSQP {theirs.sum()}; the",
+        f"median of the ratios is {np.median(ours / theirs):.2f}, and",
+        f"{(ours > 1.5 * theirs).sum()} of {len(both)} are above 1.5.",
+        "",
+    ]
+    print("\n".join(lines[-9:]))
+    return lines
+
+
 def main() -> None:
     """Print the tables, and write the page where asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--problems", nargs="*", default=[])
     parser.add_argument("--methods", nargs="*", default=[])
+    parser.add_argument("--cutest", action="store_true", help="the problems of CUTEst alone")
     chosen = parser.parse_args()
+    if chosen.cutest:
+        written = f"SciPy {scipy.__version__}; `docs/benchmarks/published.py --cutest --write`."
+        page = "\n".join([CUTEST_HEAD, written, "", *cutest()])
+        if chosen.write:
+            (HERE / "published_cutest.md").write_text(page, encoding="utf-8")
+        return
     lines = tables(set(chosen.problems), set(chosen.methods))
     if chosen.write:
-        versions = cax.maximization.versions()
+        installed = versions()
         head = [
             "# Solvers on published problems",
             "",
@@ -78,9 +181,10 @@ def main() -> None:
             "`tol=1e-10`, each from its published start. A number means that value (1e-6), point",
             "(1e-4, where it is unique), multipliers (1e-3) and violation (1e-7) are the published",
             "ones; all else is a miss and says what was missed. trust-constr counts products with",
-            "the Hessian too. Sources: `tests/published_problems.py`.",
+            "the Hessian too. Sources: `tests/published_problems.py`. Small problems of CUTEst, with",
+            "SciPy's own methods beside: [on a page of their own](published_cutest.md).",
             "",
-            f"SciPy {versions['scipy']}, TensorFlow {versions['tensorflow']}; written by",
+            f"SciPy {installed['scipy']}, TensorFlow {installed['tensorflow']}; written by",
             "`docs/benchmarks/published.py --write`.",
             "",
         ]

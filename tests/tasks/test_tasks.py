@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -14,15 +15,21 @@ import scipy.optimize
 from sample_problems import bowl
 
 import constrained_actmax as cax
+from constrained_actmax import tasks
 from constrained_actmax.conformance import check_task
 from constrained_actmax.tasks import (
     LockStep,
+    OneStart,
     Penalised,
     Recording,
+    Split,
     Stopped,
     Task,
+    Wrapper,
     in_split_variables,
 )
+from constrained_actmax.tasks.extended import Extended
+from constrained_actmax.tasks.reserved import Reserved
 
 DOCS = Path(__file__).parents[2] / "docs"
 BUDGET = cax.Budget(evaluations=400)
@@ -95,9 +102,10 @@ def inside(problem: cax.Problem, count: int = 3) -> np.ndarray:
 def test_a_recorded_problem(name: str, scaled: bool) -> None:
     problem = PROBLEMS[name]()
     own = problem.scaled if scaled else problem
-    check_task(
-        Recording(own, 2, budget=BUDGET), own.point(inside(problem)), problem=problem, start=1
-    )
+    task, points = Recording(own, 2, budget=BUDGET), inside(problem)
+    check_task(task, own.point(points), problem=problem, start=1)
+    f = problem.evaluate(points[:1]).f[0]
+    assert task.history.value[0] == pytest.approx(problem.sign * f, rel=1e-6)
 
 
 @pytest.mark.parametrize("scaled", [False, True])
@@ -142,6 +150,29 @@ def test_one_start_in_lock_step(name: str) -> None:
     LockStep(work, whole, 1, 1).solve(points[:1], np.array([0]))
     assert seen == [0]
     assert whole.ended[0].detail == "first"
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize("wrap", [Extended, lambda task: Reserved(task, 30)])
+def test_tasks_in_the_same_variables(name: str, wrap: Any) -> None:
+    problem = PROBLEMS[name]()
+    task, x = Recording(problem.scaled, 1, budget=BUDGET), problem.scaled.point(inside(problem))
+    check_task(wrap(task), x, problem=problem)
+    if problem.split is not None:  # a wrapper of a wrapper
+        split, y = in_split_variables(Recording(problem.scaled, 1, budget=BUDGET), x)
+        check_task(wrap(split), y, problem=problem)
+        assert split.ended[0].x.shape == (problem.size,)
+
+
+def test_every_task_is_held_to_the_law() -> None:
+    checked = {Recording, Split, Penalised, OneStart, Extended, Reserved}
+    found = {
+        value
+        for path in Path(tasks.__file__).parent.glob("*.py")
+        for value in vars(importlib.import_module(f"constrained_actmax.tasks.{path.stem}")).values()
+        if isinstance(value, type) and issubclass(value, Task)
+    }
+    assert found - {Task, Wrapper} == checked
 
 
 def test_work_is_charged_to_the_share_of_a_start() -> None:
