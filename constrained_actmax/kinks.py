@@ -31,7 +31,7 @@ MOST_ENTRIES, MOST_UNITS = 1100, 40_000
 
 @dataclass(frozen=True)
 class Direction:
-    """The answer of `Region.descent`.
+    r"""The answer of `Region.descent`.
 
     Parameters
     ----------
@@ -39,10 +39,14 @@ class Direction:
         The most by which f falls, to first order across kinks, within one size of the set.
     way : numpy.ndarray, shape (n,)
         Along which it falls by that.
+    gradient : numpy.ndarray, shape (n,), or None
+        Of the Lagrangian with the kinks' multipliers, :math:`\nabla f - \sum_k \lambda_k a_k`,
+        where one linear program decided.
     """
 
     slope: float
     way: Vector
+    gradient: Vector | None = None
 
 
 class Kinks:
@@ -90,7 +94,7 @@ class Kinks:
         return self.structure.values(self.problem.original(y))["functions"] * self.weights
 
 
-def refusal(problem: StandardForm) -> str | None:
+def refusal(problem: StandardForm, most_units: int = MOST_UNITS) -> str | None:
     """Return why a problem has no regions that programs could walk through; None if it has."""
     if problem.smooth is not False:
         return "the model has no kinks"
@@ -103,8 +107,8 @@ def refusal(problem: StandardForm) -> str | None:
     except RefusedError as refused:
         return str(refused).rstrip(".")
     units = sum(one.size for one in structure.nonlinearities)
-    if units > MOST_UNITS:
-        return f"{units:,} units are more than its programs take ({MOST_UNITS:,})"
+    if units > most_units:
+        return f"{units:,} units are more than its programs take ({most_units:,})"
     return None
 
 
@@ -384,7 +388,8 @@ class Region:
 
         slope = float(g[: y.size] @ y - g @ found.x)
         if slope <= EXACT or not broken(found.x):
-            return Direction(max(0.0, slope), found.x[: y.size] - y)
+            gradient = slopes[0] - found.multipliers[: len(tight)] @ a
+            return Direction(max(0.0, slope), found.x[: y.size] - y, gradient)
         if not isinstance(program, LinearProgram):
             return None
         # One binary variable a boundary says which of them p equals; the last of each result, zero.
@@ -443,10 +448,8 @@ class Region:
         return region
 
 
-def stationarity(problem: StandardForm, y: Vector, tolerance: float) -> float | None:
-    """Return the most by which f can fall from a point at kinks, relative to its range.
-
-    Measured to first order across the kinks that the point lies on, within one size of the set.
+def steepest(problem: StandardForm, y: Vector, tolerance: float) -> Direction | None:
+    """Return the direction in which f falls most from a point at kinks, across them.
 
     Parameters
     ----------
@@ -459,12 +462,11 @@ def stationarity(problem: StandardForm, y: Vector, tolerance: float) -> float | 
 
     Returns
     -------
-    float or None
+    Direction or None
         None where it lies on no kink, or the search for a direction was not decided.
     """
     region = Kinks(problem).region(y)
     tight = region.tight(y, tolerance)
     if not tight.size:
         return None
-    found = region.descent(y, tight)
-    return None if found is None else found.slope / problem.range
+    return region.descent(y, tight)

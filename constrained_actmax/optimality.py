@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -134,6 +134,13 @@ def measure(
     c, jacobian, gradient = here.c[0], here.jacobian[0], here.gradient[0]
     if not here.finite[0]:
         return Optimality(np.nan, np.nan, kkt.violation, constraints=_records(problem, x, c))
+    across = _across_kinks(own, kkt)
+    if across is not None:
+        kkt = replace(kkt, stationarity=across.slope / own.range)
+        if across.gradient is not None and not problem.constraints:
+            # Rates are those of the Lagrangian in which kinks have multipliers too.
+            kkt = replace(kkt, slope=across.gradient)
+            gradient = across.gradient * own.objective_unit / own.units
     sizes = own.objective_unit / problem.scales.constraints
     mu = kkt.mu * sizes
     known: dict[int, Numbers] = {}
@@ -146,7 +153,7 @@ def measure(
     for place, one in enumerate(problem.imposed, len(members)):
         known[place] = _numbers(one.stated_price(-problem.sign * mu[one.rows], c[one.rows]))
     return Optimality(
-        _across_kinks(own, kkt),
+        kkt.stationarity,
         _residual(problem, x, gradient, mu, jacobian),
         kkt.violation,
         kkt.complementarity,
@@ -155,15 +162,14 @@ def measure(
     )
 
 
-def _across_kinks(problem: StandardForm, kkt: Residuals) -> float:
-    """Return the residual of a point, at kinks of a network the generalised one."""
+def _across_kinks(problem: StandardForm, kkt: Residuals) -> kinks.Direction | None:
+    """Return the steepest direction from a point at kinks; None at others, or where unknown."""
     if problem.smooth is not False or kkt.stationarity <= EXACT_PROJECTION:
-        return kkt.stationarity
+        return None
     if problem.split is not None or kinks.refusal(problem) is not None:
-        return kkt.stationarity
+        return None
     tolerance = TIGHT if problem.set.accuracy <= EXACT_PROJECTION else CONIC_TIGHT
-    found = kinks.stationarity(problem, kkt.y, 10.0 * tolerance)
-    return kkt.stationarity if found is None else found
+    return kinks.steepest(problem, kkt.y, 10.0 * tolerance)
 
 
 def _records(

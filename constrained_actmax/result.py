@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import io
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -18,6 +19,7 @@ from constrained_actmax.errors import SpecificationError
 from constrained_actmax.json_form import from_json, to_json
 from constrained_actmax.layout import Input, Layout, Structure, Vector
 from constrained_actmax.quoting import Quoted, quoted
+from constrained_actmax.storage import UNREADABLE, digest, first_line, read_second, write_pair
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
@@ -178,7 +180,8 @@ class Optimality(Quoted):
         :math:`\|P_C(x - t\,\nabla L(x)) - x\|_\infty / s` with :math:`t = s^2 / G`, and the same
         for each entry with its own w where the set is bounds, linear rows and L1 balls. A pure
         number, of size 1 at a plain starting point in any units and for any number of entries;
-        converged means at most `tol`.
+        converged means at most `tol`. At kinks of a network whose structure is known: the most by
+        which the objective improves to first order across them, within one s, over F.
     residual : float
         :math:`\|P_C(x - \nabla f(x) - J(x)^\top\mu) - x\|_\infty`, in input units.
     violation : float
@@ -486,7 +489,8 @@ class Result:
         Parameters
         ----------
         folder : str or Path
-            Made where it is missing; an earlier result in it is replaced.
+            Made where it is missing; an earlier result in it is replaced, and stays whole until
+            the new one is.
 
         Returns
         -------
@@ -524,8 +528,12 @@ class Result:
         arrays["starts_x"] = np.stack([one.x for one in self.starts])
         for place_, part in enumerate(_parts(self.batch)):
             arrays[f"batch_{place_}"] = part
-        np.savez_compressed(place / "arrays.npz", **arrays)  # type: ignore[arg-type]
-        (place / "result.json").write_text(to_json(data), encoding="utf-8")
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+        content = buffer.getvalue()
+        data["arrays"] = digest(content)
+        text = to_json(data)
+        write_pair(place / "result.json", text, place / "arrays.npz", content)
         return place
 
 
@@ -585,13 +593,25 @@ def load_result(folder: str | Path) -> Result:
     Raises
     ------
     SpecificationError
-        If the folder holds no result, or one of a newer format.
+        If the folder holds no result, one that is cut off, or one of a newer format.
     """
     place = Path(folder)
-    if not (place / "result.json").is_file() or not (place / "arrays.npz").is_file():
+    if not (place / "result.json").is_file():
         raise SpecificationError(
             f"load_result: {str(place)!r} holds no result.json with arrays.npz."
         )
+    try:
+        return _loaded(place)
+    except SpecificationError:
+        raise
+    except UNREADABLE as error:
+        raise SpecificationError(
+            f"load_result: {str(place)!r} holds no whole result ({first_line(error)}); solve the "
+            "problem again and save it."
+        ) from error
+
+
+def _loaded(place: Path) -> Result:
     data = from_json((place / "result.json").read_text(encoding="utf-8"))
     if data.get("format") == 1:
         _from_first_format(data)
@@ -602,7 +622,8 @@ def load_result(folder: str | Path) -> Result:
             f"load_result: format {data.get('format')!r} is not {FORMAT}; "
             "it was saved by another version of the library."
         )
-    with np.load(place / "arrays.npz", allow_pickle=False) as stored:
+    content = read_second(place / "arrays.npz", data.get("arrays"))
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
         arrays = dict(stored)
     layout = Layout(
         tuple(

@@ -30,6 +30,7 @@ RANKS = [
         "quoting",
         "report",
         "result",
+        "storage",
         "examples",
     },
     {"constraints", "objectives", "oracles", "structure"},

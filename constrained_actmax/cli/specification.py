@@ -18,6 +18,7 @@ from constrained_actmax import sets
 from constrained_actmax.errors import SpecificationError, suggest
 from constrained_actmax.layout import Layout
 from constrained_actmax.plotting.images import pixel_range, read_image
+from constrained_actmax.storage import UNREADABLE, first_line
 
 #: The model that the package ships, where a path is asked for.
 EXAMPLE = "example"
@@ -250,9 +251,17 @@ class _Values:
         if path.suffix not in (".npy", ".npz"):
             return self._picture(path, on)
         try:
-            loaded = np.load(path, allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
-            raise SpecificationError(f"{path}: not an array of numbers ({error}).") from None
+            return self._stored(path, name)
+        except SpecificationError:
+            raise
+        except UNREADABLE as error:
+            raise SpecificationError(
+                f"{path}: not an array of numbers ({first_line(error)})."
+            ) from error
+
+    @staticmethod
+    def _stored(path: Path, name: str | None) -> npt.NDArray[Any]:
+        loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return loaded
         with loaded:

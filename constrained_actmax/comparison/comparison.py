@@ -20,6 +20,7 @@ from constrained_actmax.errors import SpecificationError, suggest
 from constrained_actmax.json_form import from_json, to_json
 from constrained_actmax.layout import Rows, Vector
 from constrained_actmax.result import Budget
+from constrained_actmax.storage import UNREADABLE, first_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -633,14 +634,21 @@ def load_comparison(folder: str | Path) -> Comparison:
     """
     place = Path(folder)
     try:
-        data = from_json((place / "comparison.json").read_text(encoding="utf-8"))
-        with np.load(place / "problems.npz", allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        names = from_json((place / "trials.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return _loaded(place)
+    except SpecificationError:
+        raise
+    except UNREADABLE as error:
         raise SpecificationError(
-            f"load_comparison: {str(place)!r} holds no comparison ({error})."
-        ) from None
+            f"load_comparison: {str(place)!r} holds no whole comparison ({first_line(error)}); "
+            "compare again, into another folder."
+        ) from error
+
+
+def _loaded(place: Path) -> Comparison:
+    data = from_json((place / "comparison.json").read_text(encoding="utf-8"))
+    with np.load(place / "problems.npz", allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    names = from_json((place / "trials.json").read_text(encoding="utf-8"))
     if data.get("format") not in (FORMAT, FIRST_FORMAT):
         raise SpecificationError(
             f"load_comparison: format {data.get('format')!r} is not {FORMAT}; "

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Vector
+from constrained_actmax.storage import UNREADABLE, first_line
 
 
 def pixel_range(
@@ -88,8 +89,10 @@ def read_image(
             picture.load()
     except FileNotFoundError:
         raise SpecificationError(f"{path}: no such file.") from None
-    except (UnidentifiedImageError, OSError) as error:
-        raise SpecificationError(f"{path}: not a picture that Pillow can read ({error}).") from None
+    except (*UNREADABLE, Image.DecompressionBombError) as error:
+        raise SpecificationError(
+            f"{path}: not a picture that Pillow can read ({first_line(error)})."
+        ) from error
     if picture.has_transparency_data:
         alpha = np.asarray(picture.convert("RGBA"))[..., 3]
         if alpha.min() < 255:

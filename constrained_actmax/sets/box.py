@@ -9,7 +9,7 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
-from constrained_actmax.layout import Region, Rows, Vector
+from constrained_actmax.layout import Region, Rows, Vector, real
 from constrained_actmax.quoting import quoted
 from constrained_actmax.sets.base import ConvexSet, relative_excess, short
 from constrained_actmax.sets.scipy_form import ScipyForm
@@ -62,6 +62,8 @@ class Box(ConvexSet):
                 raise SpecificationError(
                     f"Box: {name} must be numbers or None, got {quoted(bound)}."
                 )
+            if bound is not None and np.ndim(bound) == 0:
+                real(bound, f"Box: {name}")
         if (
             low is not None
             and np.ndim(low) == 0

@@ -21,7 +21,7 @@ from constrained_actmax.solvers.frank_wolfe import FrankWolfe
 from constrained_actmax.solvers.l_bfgs_b import LBFGSB
 from constrained_actmax.solvers.pgd import PGD
 from constrained_actmax.solvers.pqn import PQN
-from constrained_actmax.solvers.search_and_finish import SearchAndFinish
+from constrained_actmax.solvers.search_and_finish import SearchAndFinish, pays
 from constrained_actmax.solvers.slsqp import SLSQP
 from constrained_actmax.solvers.spg import SPG
 from constrained_actmax.solvers.tnc import TNC
@@ -168,6 +168,4 @@ def by_rule(problem: StandardForm, budget: Budget | None = None) -> tuple[Solver
 
 def _finished(search: Solver, problem: StandardForm) -> Solver:
     """Return a search with linear programs as its last stage, where these can take the problem."""
-    if ActiveSignature().refusal(problem) is not None:
-        return search
-    return SearchAndFinish(search=search)
+    return SearchAndFinish(search=search) if pays(problem) else search

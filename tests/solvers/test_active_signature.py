@@ -300,3 +300,17 @@ def test_functions_that_are_curved_between_kinks_are_called_first_order() -> Non
             near = np.clip(start.x + 1e-3 * near, -1, 1)
             assert problem.user_oracle.values(near)[:, 0].max() <= start.value + 1e-5
     assert found.status is Status.CONVERGED
+
+
+def test_at_kinks_the_multiplier_of_a_budget_is_its_rate() -> None:
+    weights = rounded(random_weights((8, 20, 20, 1), 35))
+    model = dense(weights)
+
+    def best(radius: float, **given: Any) -> cax.Result:
+        return solved(model, [cax.Box(0, 1), cax.L1Ball(radius)], **given)
+
+    found = best(2.0, starts=4, seed=0)
+    rate = found.optimality.multipliers["L1Ball(2)"]
+    more = best(2.001, x0=found.x)
+    assert found.optimality.residual <= 1e-6
+    assert rate == pytest.approx((more.value - found.value) / 0.001, rel=0.02)
