@@ -105,6 +105,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "Annealed",
         "AugmentedLagrangian",
         "Chain",
+        "BranchAndBound",
         "ConvergeAndSearch",
         "FISTA",
         "FrankWolfe",

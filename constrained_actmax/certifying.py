@@ -106,7 +106,14 @@ def certify(
     few = np.count_nonzero(upper > lower) <= MOST_INPUTS
     branches = method == "branch-and-bound" or (method == "auto" and few)
     limit = budget or Budget()
-    search = Search(problem, rtol=rtol, atol=atol, seed=seed or 0, seconds=limit.seconds)
+    search = Search(
+        problem,
+        rtol=rtol,
+        atol=atol,
+        seed=seed or 0,
+        seconds=limit.seconds,
+        evaluations=limit.evaluations,
+    )
     points = [] if result is None else [result.flat]
     if result is None and (problem.constraints or not branches):
         points.append(solve(problem, seed=seed or 0, budget=budget, progress=False).flat)
@@ -123,7 +130,7 @@ def certify(
                     break
             if not branches or (budget is None and state.nodes >= DEFAULT_BOXES):
                 break
-            if limit.evaluations is not None and state.evaluations >= limit.evaluations:
+            if search.spent:
                 break
             size = min(MOST_BOXES, 2 * size)
     except KeyboardInterrupt:

@@ -168,6 +168,7 @@ def measured_result(
             "scales": problem.scales.to_dict(),
         },
         versions=versions(),
+        certificate=run.certificate,
     )
 
 

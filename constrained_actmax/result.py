@@ -31,7 +31,7 @@ LISTED_STARTS = 6
 
 
 class Status(enum.IntEnum):
-    """Why a run ended; only CONVERGED is a success. The value is SciPy's `status`."""
+    """Why a run ended; CONVERGED and PROVEN are successes. The value is SciPy's `status`."""
 
     CONVERGED = 0
     STALLED = 1
@@ -42,6 +42,7 @@ class Status(enum.IntEnum):
     ZERO_GRADIENT = 6
     NON_FINITE = 7
     SOLVER_ERROR = 8
+    PROVEN = 9
 
     @property
     def sentence(self) -> str:
@@ -88,6 +89,7 @@ _SENTENCES = {
     ),
     Status.NON_FINITE: f"{NON_FINITE}.",
     Status.SOLVER_ERROR: "The solver failed.",
+    Status.PROVEN: "Proven: no allowed input is better by more than the gap asked for.",
 }
 
 
@@ -271,7 +273,7 @@ class Result:
     optimality : Optimality
         KKT residuals and, by constraint, multipliers.
     status, message, success : Status, str, bool
-        Why it ended; CONVERGED with a feasible point is the only success.
+        Why it ended; CONVERGED and PROVEN with a feasible point are successes.
     nfev, njev, calls, nit : int
         Evaluations of one row (each with its gradient), calls of the model, iterations of the
         best start.
@@ -341,8 +343,8 @@ class Result:
 
     @property
     def success(self) -> bool:
-        """Whether the point is feasible and the residual below tol."""
-        return self.feasible and self.status is Status.CONVERGED
+        """Whether the point is feasible, and the residual below tol or its optimality proven."""
+        return self.feasible and self.status in (Status.CONVERGED, Status.PROVEN)
 
     @property
     def njev(self) -> int:

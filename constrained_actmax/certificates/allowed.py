@@ -167,6 +167,8 @@ class Allowed:
         if worth is not None and dual.linear > 1:
             dual.solve_programs(np.flatnonzero(dual.value()[0] > worth))
         value, x = dual.value()
+        for row, point in dual.named.items():
+            x[row] = point
         return value + self._rounding(dual.sizes(), lower, upper) + dual.constant_error(), x
 
     def _rounding(self, sizes: Rows, lower: Rows, upper: Rows) -> Vector:
@@ -197,6 +199,7 @@ class _Dual:
         self.matrix, self.limits = fixed, limits
         self.linear = fixed.shape[1]
         self.l1, self.squares = allowed.l1, allowed.squares
+        self.named: dict[int, Vector] = {}  # maximisers of programs
         self.multipliers = np.zeros((count, self.linear + len(self.l1) + len(self.squares)))
         self.c1, self.c2 = np.zeros(n), np.zeros(n)
         for center, weights, _ in self.l1:
@@ -293,6 +296,7 @@ class _Dual:
                 method="highs",
             )
             if found.status == 0:
+                self.named[row] = np.clip(found.x[:-1], self.lower[row], self.upper[row])
                 price = np.maximum(-found.ineqlin.marginals, 0.0)
                 self.multipliers[row, np.flatnonzero(wanted)] = scale * price / sizes
         after, _ = self.value()

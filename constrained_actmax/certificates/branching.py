@@ -13,17 +13,18 @@ import numpy.typing as npt
 
 from constrained_actmax.certificate import Certificate
 from constrained_actmax.certificates.allowed import ACCURATE, Allowed
-from constrained_actmax.certificates.linear_bounds import Bounded, Intervals, LinearBounds
+from constrained_actmax.certificates.linear_bounds import Bounded, Intervals, LinearBounds, Side
 from constrained_actmax.draws import drawn
 from constrained_actmax.errors import BoundError, RefusedError
 from constrained_actmax.layout import Rows, Vector
 from constrained_actmax.oracles.oracle import Oracle
 from constrained_actmax.problem import Problem
-from constrained_actmax.structure import Structure
+from constrained_actmax.structure import Pieces, Structure
 
 Array = npt.NDArray[Any]
 
 MOST_BOXES = 256  # of one batch
+MOST_KINKS = 12  # units that bend in a box that is branched by them and no longer by inputs
 EXACT = 1e-8  # accuracy of a projection in closed form, and cheap
 DRAWS = 32  # points at which the search begins, besides those that are given
 ASCENT = 40  # steps of a local ascent
@@ -67,8 +68,9 @@ class _Box:
     key: tuple[float, int]
     lower: Vector = field(compare=False)
     upper: Vector = field(compare=False)
-    around: Intervals | None = field(compare=False)
-    row: int = field(compare=False)
+    around: Intervals | None = field(default=None, compare=False)
+    row: int = field(default=0, compare=False)
+    sides: tuple[Side, ...] = field(default=(), compare=False)
 
 
 class Search:
@@ -91,6 +93,8 @@ class Search:
         Of the draws.
     seconds : float, optional
         After which bounds are no longer improved.
+    evaluations : int, optional
+        Of points, at most.
 
     Raises
     ------
@@ -106,9 +110,10 @@ class Search:
         atol: float = 0.0,
         seed: int = 0,
         seconds: float | None = None,
+        evaluations: int | None = None,
     ) -> None:
         self.began = time.perf_counter()
-        self.seconds = seconds
+        self.seconds, self._most = seconds, evaluations
         self.problem, self._seed = problem, seed
         self.range = problem.scales.range
         self.slack = atol + rtol * self.range
@@ -126,14 +131,19 @@ class Search:
         #: Why a bound is no proof besides those of the linear bounds.
         self.doubts: list[str] = []
         self._free = self._uncoupled()
+        self._curved = not all(isinstance(one, Pieces) for one in self.structure.nonlinearities)
+        self.most_kinks = MOST_KINKS
         self._widths = self.allowed.upper - self.allowed.lower
-        root = _Box((-np.inf, next(self._number)), self.allowed.lower, self.allowed.upper, None, 0)
+        root = _Box((-np.inf, next(self._number)), self.allowed.lower, self.allowed.upper)
         heapq.heappush(self._heap, root)
 
     def begin(self, points: Rows) -> None:
         """Try points of C (B, n), and draws where a projection is cheap; ascend from them."""
-        if not len(points) or self.problem.set.accuracy <= EXACT:
-            points = np.concatenate([points, drawn(self.problem, DRAWS, self._seed)])
+        draws = DRAWS if self._most is None else min(DRAWS, self._most // DRAWS)
+        if draws and (not len(points) or self.problem.set.accuracy <= EXACT):
+            points = np.concatenate([points, drawn(self.problem, draws, self._seed)])
+        if not len(points) or not self._affords(2 * len(points)):
+            return
         self.try_points(points)
         self.climb(points)
 
@@ -180,6 +190,14 @@ class Search:
         f = self.sign * values[:, 0]
         return f, problem.feasible(x, c) & np.isfinite(f)
 
+    def _affords(self, points: int) -> bool:
+        return self._most is None or self.state.evaluations + points <= self._most
+
+    @property
+    def spent(self) -> bool:
+        """Whether no further box is affordable: it asks for two points."""
+        return not self._affords(2)
+
     def try_points(self, x: Rows) -> Vector:
         """Evaluate points of C and keep the best; return their values, -inf where not feasible."""
         f, feasible = self.measure(x)
@@ -200,7 +218,7 @@ class Search:
         row = self._rows[:1]
         g = self._gradient(x, row)
         for _ in range(ASCENT):
-            if self.expired():
+            if self.expired() or not self._affords(len(x)):
                 break
             way = g * self._widths
             length = np.linalg.norm(way, axis=1, keepdims=True)
@@ -237,6 +255,8 @@ class Search:
     def step(self, most: int = MOST_BOXES) -> Progress:
         """Bound the best boxes that wait, at most so many, and halve them."""
         taken: list[_Box] = []
+        if self._most is not None:
+            most = min(most, (self._most - self.state.evaluations) // 2)
         while self._heap and len(taken) < most and -self._heap[0].key[0] > self.goal:
             taken.append(heapq.heappop(self._heap))
         try:
@@ -278,7 +298,11 @@ class Search:
                 for k in range(len(self.structure.nonlinearities))
             ]
         self.state.nodes += len(boxes)
-        found = self.bounds.bound(lower, upper, self._rows, around, worth=self.goal)
+        sides = [box.sides for box in boxes]
+        found = self.bounds.bound(
+            lower, upper, self._rows, around, sides=sides if any(sides) else (), worth=self.goal
+        )
+        whole = np.array([not some for some in sides])  # on both sides of every kink
         bound = np.minimum(known, found.upper[:, 0])
         if len(self._limits):
             bound = np.minimum(bound, self._with_limits(found, lower, upper))
@@ -287,19 +311,20 @@ class Search:
             if by_set[0] < bound[0]:
                 bound = by_set
                 self.doubts.append("the set's largest value of a linear function is a solver's")
-        least, most = self.bounds.slopes(found.intervals, self._rows[0])
+        least, most, reached = self.bounds.slopes(found.intervals, self._rows[0], len(boxes))
         middle = 0.5 * (lower + upper)
         steep = np.maximum(np.abs(least), np.abs(most))
-        bound = np.minimum(bound, self._mean_value(middle, upper - lower, steep))
+        by_slopes = self._mean_value(middle, upper - lower, steep)
+        bound = np.where(whole, np.minimum(bound, by_slopes), bound)
         project = self.problem.set.project
         named = np.concatenate([found.points[:, 0], middle])
         self.try_points(project(named))
-        if self.state.best_value > self._climbed + self.slack:
+        if self.state.best_value > self._climbed + self.slack and self._affords(2):
             assert self.state.x is not None
             self.climb(self.state.x[np.newaxis])
         going = bound > self.goal
         self._finished = max(self._finished, float(bound[~going].max(initial=-np.inf)))
-        free = self._free
+        free = self._free & whole[:, np.newaxis]
         rising, falling = free & (least > 0.0), free & (most < 0.0)
         before = lower, upper
         lower = np.where(rising, before[1], before[0])
@@ -309,7 +334,14 @@ class Search:
         flat = np.all(score <= 0.0, axis=1)
         score = np.where(flat[:, np.newaxis], width, score)
         moved = np.any(width < before[1] - before[0], axis=1).tolist()
+        kinks = self._kinks(found, reached)
         for row in np.flatnonzero(going).tolist():
+            side = kinks[row]
+            if side is not None:
+                for sign in (1.0, -1.0):
+                    chosen = (*sides[row], side._replace(sign=sign))
+                    self._push(lower[row], upper[row], float(bound[row]), found, row, chosen)
+                continue
             low, high, entry = lower[row], upper[row], int(score[row].argmax())
             if width[row, entry] > SMALLEST_WIDTH * self._widths[entry]:
                 middle = 0.5 * (low[entry] + high[entry])
@@ -322,15 +354,53 @@ class Search:
                 self._finished = max(self._finished, float(bound[row]))
                 continue
             for first, second in halves:
-                key = -float(bound[row]), next(self._number)
-                heapq.heappush(self._heap, _Box(key, first, second, found.intervals, row))
+                self._push(first, second, float(bound[row]), found, row, sides[row])
+
+    def _push(
+        self,
+        lower: Vector,
+        upper: Vector,
+        bound: float,
+        found: Bounded,
+        row: int,
+        sides: tuple[Side, ...],
+    ) -> None:
+        key = -bound, next(self._number)
+        heapq.heappush(self._heap, _Box(key, lower, upper, found.intervals, row, sides))
+
+    def _kinks(self, found: Bounded, reached: list[Rows]) -> list[Side | None]:
+        """Return for each box where few units bend the kink to branch on, None for the others.
+
+        That where the chord is farthest from the function, times the largest derivative behind it.
+        """
+        count = len(found.upper)
+        if self._curved or self.allowed.l1 or self.allowed.squares:
+            return [None] * count
+        bends = np.zeros(count)
+        best = np.zeros(count)
+        chosen: list[Side | None] = [None] * count
+        for k, step in enumerate(self.structure.nonlinearities):
+            assert isinstance(step, Pieces)
+            low, high = found.intervals[k]
+            for number, kink in enumerate(step.kinks):
+                inside = (low < kink) & (kink < high) & (reached[k] > 0.0)
+                bends += inside.sum(axis=1)
+                turn = np.abs(step.slopes[number + 1] - step.slopes[number])
+                width = np.where(inside, high - low, 1.0)
+                far = np.where(inside, (high - kink) * (kink - low) / width, 0.0)
+                score = far * turn * reached[k]
+                unit = score.argmax(axis=1)
+                for row in np.flatnonzero(score.max(axis=1) > best).tolist():
+                    best[row] = score[row, unit[row]]
+                    chosen[row] = Side(k, int(unit[row]), 1.0, float(kink[unit[row]]))
+        return [one if n <= self.most_kinks else None for one, n in zip(chosen, bends, strict=True)]
 
     def _with_limits(self, found: Bounded, lower: Rows, upper: Rows) -> Vector:
         """Return the bound with the bounds on outputs, -inf where one of them must break."""
         reach = found.upper[:, 1:]
         broken = (reach < self._limits).any(axis=1)
-        matrix = -found.slopes[:, 1:]
-        most = found.offsets[:, 1:] - self._limits
+        matrix = np.concatenate([-found.slopes[:, 1:], found.matrix], axis=1)
+        most = np.concatenate([found.offsets[:, 1:] - self._limits, found.most], axis=1)
         top, _ = self.allowed.maximum(
             found.slopes[:, 0],
             lower,

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +41,7 @@ from constrained_actmax.structure.part import INPUT
 Array = npt.NDArray[Any]
 
 UNIT = EPSILON / 2.0
-NUMBERS = 2**23  # that one array of rows may hold: 64 MiB
+NUMBERS = 2**18  # that one array of rows holds, so that it stays in a processor's cache
 
 #: Bounds (lower, upper) of the pre-activations of each nonlinearity, (B, size) each.
 Intervals = list[tuple[Rows, Rows]]
@@ -61,6 +61,8 @@ class Bounded:
         Where these are largest.
     intervals : list of (numpy.ndarray, numpy.ndarray)
         Of the pre-activations.
+    matrix, most : numpy.ndarray, shapes (B, q, n) and (B, q)
+        Inequalities that hold where the pre-activations lie on the chosen sides.
     """
 
     upper: Rows
@@ -68,13 +70,17 @@ class Bounded:
     offsets: Rows
     points: Array
     intervals: Intervals
+    matrix: Array
+    most: Rows
 
-    def unstable(self, structure: Structure) -> Vector:
-        """Return for each box how many pre-activations bend."""
-        counts = np.zeros(len(self.upper))
-        for step, (lower, upper) in zip(structure.nonlinearities, self.intervals, strict=True):
-            counts += bending(step, lower, upper).sum(axis=1)
-        return counts
+
+class Side(NamedTuple):
+    """A pre-activation on one side of a kink: sign * (z - kink) >= 0."""
+
+    step: int
+    unit: int
+    sign: float
+    kink: float
 
 
 class LinearBounds:
@@ -176,7 +182,7 @@ class LinearBounds:
         rows: Array,
         around: Intervals | None = None,
         *,
-        effort: tuple[int, int] = ACCURATE,
+        sides: Sequence[Sequence[Side]] = (),
         worth: float = np.inf,
     ) -> Bounded:
         """Return upper bounds of combinations of the outputs over boxes.
@@ -189,14 +195,15 @@ class LinearBounds:
             The combinations.
         around : list of (numpy.ndarray, numpy.ndarray), optional
             Intervals of the pre-activations that are known already.
-        effort : (int, int)
-            Of the outputs' own bounds; see `Allowed.maximum`.
+        sides : sequence of sequences of Side, optional
+            For each box, what holds of its points besides.
         worth : float
             Where the first combination's bound is larger, a linear program may lower it.
         """
         count, n = lower.shape
         relaxed: list[Lines | WindowLines] = []
         intervals: Intervals = []
+        empty = np.zeros(count, dtype=bool)
         centres = {INPUT: 0.5 * (lower + upper)}
         radii = {INPUT: 0.5 * (upper - lower) * (1.0 + 4.0 * UNIT)}
         for k, (part, step) in enumerate(
@@ -205,11 +212,18 @@ class LinearBounds:
             low, high = self._interval_of(part, centres, radii, self.magnitudes[k])
             if around is not None:
                 low, high = np.maximum(low, around[k][0]), np.minimum(high, around[k][1])
+            for box, some in enumerate(sides):
+                for side in some:
+                    if side.step == k and side.sign > 0.0:
+                        low[box, side.unit] = max(low[box, side.unit], side.kink)
+                    elif side.step == k:
+                        high[box, side.unit] = min(high[box, side.unit], side.kink)
             # Over the box alone the first layer's intervals are exact.
             if part.predecessors != (INPUT,) or not self.allowed.only_box:
                 low, high = self._refined(k, lower, upper, low, high, relaxed)
-            crossed = low > high  # by rounding
-            low, high = np.where(crossed, high, low), np.where(crossed, low, high)
+            # No point has such pre-activations; what follows for this box means nothing.
+            empty |= (low > high).any(axis=1)
+            low, high = np.minimum(low, high), np.maximum(low, high)
             intervals.append((low, high))
             relaxed.append(self._relaxation(k, low, high))
             first, last = interval(step, low, high)
@@ -218,9 +232,16 @@ class LinearBounds:
         flat = np.broadcast_to(rows, (count, *rows.shape)).reshape(count * m, -1)
         index = np.repeat(np.arange(count), m)
         slopes, offsets = self._carried(len(self.parts) - 1, flat, index, relaxed)
+        matrix, most = self._inequalities(sides, count, relaxed)
         enough = np.where(np.arange(count * m) % m == 0, worth - offsets, np.inf)
         top, points = self.allowed.maximum(
-            slopes, lower[index], upper[index], effort=effort, worth=enough
+            slopes,
+            lower[index],
+            upper[index],
+            rows=matrix[index] if matrix.shape[1] else None,
+            most=most[index],
+            effort=QUICK if matrix.shape[1] else ACCURATE,
+            worth=enough,
         )
         top = top + offsets + 2.0 * UNIT * (np.abs(top) + np.abs(offsets))
         low, high = self._interval_of(self.part, centres, radii, self.magnitudes[-1])
@@ -228,13 +249,46 @@ class LinearBounds:
         by_interval = high @ positive.T + low @ negative.T
         size = np.maximum(np.abs(low), np.abs(high)) @ np.abs(rows).T
         by_interval = by_interval + 2.0 * (rows.shape[1] + 2) * UNIT * size
+        bound = np.minimum(top.reshape(count, m), by_interval)
+        bound[empty] = -np.inf
         return Bounded(
-            np.minimum(top.reshape(count, m), by_interval),
+            bound,
             slopes.reshape(count, m, n),
             offsets.reshape(count, m),
             points.reshape(count, m, n),
             intervals,
+            matrix,
+            most,
         )
+
+    def _inequalities(
+        self,
+        sides: Sequence[Sequence[Side]],
+        count: int,
+        relaxed: Sequence[Lines | WindowLines],
+    ) -> tuple[Array, Rows]:
+        """Return rows over the input (B, q, n) that every point on the sides satisfies."""
+        longest = max((len(some) for some in sides), default=0)
+        matrix = np.zeros((count, longest, self.structure.size))
+        most = np.full((count, longest), 1.0)  # 0 <= 1 where a box has fewer
+        for k, part in enumerate(self.structure.parts):
+            chosen = [
+                (box, place, side)
+                for box, some in enumerate(sides)
+                for place, side in enumerate(some)
+                if side.step == k
+            ]
+            if not chosen:
+                continue
+            box, place = (np.array(one) for one in zip(*[c[:2] for c in chosen], strict=True))
+            rows = np.zeros((len(chosen), part.size))
+            sign = np.array([side.sign for _, _, side in chosen])
+            rows[np.arange(len(chosen)), [side.unit for _, _, side in chosen]] = sign
+            # Above sign * z, so that it is no smaller than sign * kink where that holds.
+            slopes, offsets = self._carried(k, rows, box, relaxed)
+            matrix[box, place] = -slopes
+            most[box, place] = offsets - sign * np.array([side.kink for _, _, side in chosen])
+        return matrix, most + 4.0 * UNIT * np.abs(most)
 
     def _relaxation(self, k: int, low: Rows, high: Rows) -> Lines | WindowLines:
         step = self.structure.nonlinearities[k]
@@ -322,13 +376,13 @@ class LinearBounds:
             assert isinstance(relaxed, WindowLines)
             return self._through_windows(step, rows, index, relaxed)
         assert isinstance(relaxed, Lines)
-        positive, negative = np.maximum(rows, 0.0), np.minimum(rows, 0.0)
-        back = positive * relaxed.upper_slope[index] + negative * relaxed.lower_slope[index]
-        up, down = relaxed.upper_offset[index], relaxed.lower_offset[index]
-        constants = np.einsum("ru,ru->r", positive, up) + np.einsum("ru,ru->r", negative, down)
-        size = np.einsum("ru,ru->r", positive, np.abs(up)) - np.einsum(
-            "ru,ru->r", negative, np.abs(down)
-        )
+        above = rows > 0.0
+        back = np.where(above, relaxed.upper_slope[index], relaxed.lower_slope[index])
+        back *= rows
+        offset = np.where(above, relaxed.upper_offset[index], relaxed.lower_offset[index])
+        constants = np.einsum("ru,ru->r", rows, offset)
+        largest = np.maximum(np.abs(relaxed.upper_offset), np.abs(relaxed.lower_offset))
+        size = np.abs(rows) @ largest.max(axis=0)
         return back, constants + 2.0 * (rows.shape[1] + 2) * UNIT * size
 
     @staticmethod
@@ -367,12 +421,14 @@ class LinearBounds:
 
     # -- derivatives -------------------------------------------------------------------------------
 
-    def slopes(self, intervals: Intervals, row: Vector) -> tuple[Rows, Rows]:
+    def slopes(
+        self, intervals: Intervals, row: Vector, count: int
+    ) -> tuple[Rows, Rows, list[Rows]]:
         """Return bounds (B, n) of the derivatives of one combination of the outputs over boxes.
 
-        At a kink they hold for all of Clarke's derivatives.
+        At a kink they hold for all of Clarke's derivatives. With them, for each nonlinearity the
+        largest absolute derivative by its results, (B, units).
         """
-        count = len(intervals[0][0]) if intervals else 1
         waiting: dict[int, tuple[Rows, Rows]] = {}
 
         def spread(part: Part, middle: Rows, radius: Rows) -> None:
@@ -385,16 +441,18 @@ class LinearBounds:
                     one, more = waiting[number][0] + one, waiting[number][1] + more
                 waiting[number] = one, more
 
+        reached = [np.zeros((count, step.units)) for step in self.structure.nonlinearities]
         start = np.broadcast_to(row, (count, len(row)))
         spread(self.part, start, np.zeros_like(start))
         while waiting and (k := max(waiting)) != INPUT:
             middle, radius = waiting.pop(k)
+            reached[k] = np.abs(middle) + radius
             spread(self.structure.parts[k], *self._derived(k, middle, radius, *intervals[k]))
         if INPUT not in waiting:
             zeros = np.zeros((count, self.structure.size))
-            return zeros, zeros
+            return zeros, zeros, reached
         middle, radius = waiting[INPUT]
-        return middle - radius, middle + radius
+        return middle - radius, middle + radius, reached
 
     def _derived(
         self, k: int, middle: Rows, radius: Rows, low: Rows, high: Rows

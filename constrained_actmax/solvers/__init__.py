@@ -4,6 +4,7 @@ from constrained_actmax.solvers.active_signature import ActiveSignature
 from constrained_actmax.solvers.annealed import Annealed
 from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
 from constrained_actmax.solvers.base import RowSolver, Solver
+from constrained_actmax.solvers.branch_and_bound import BranchAndBound
 from constrained_actmax.solvers.chain import Chain
 from constrained_actmax.solvers.cobyqa import COBYQA
 from constrained_actmax.solvers.converge_and_search import ConvergeAndSearch
@@ -33,6 +34,7 @@ __all__ = [
     "ActiveSignature",
     "Annealed",
     "AugmentedLagrangian",
+    "BranchAndBound",
     "Chain",
     "ConvergeAndSearch",
     "FrankWolfe",

@@ -12,6 +12,7 @@ from constrained_actmax.solvers.active_signature import ActiveSignature
 from constrained_actmax.solvers.annealed import Annealed
 from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
 from constrained_actmax.solvers.base import Solver
+from constrained_actmax.solvers.branch_and_bound import BranchAndBound
 from constrained_actmax.solvers.chain import Chain
 from constrained_actmax.solvers.cobyqa import COBYQA
 from constrained_actmax.solvers.converge_and_search import ConvergeAndSearch
@@ -43,6 +44,7 @@ SOLVERS: dict[str, type[Solver]] = {
         COBYQA,
         Annealed,
         ConvergeAndSearch,
+        BranchAndBound,
         ActiveSignature,
         SearchAndFinish,
         Chain,

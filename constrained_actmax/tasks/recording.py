@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from typing_extensions import override
 
+from constrained_actmax.certificate import Certificate
 from constrained_actmax.layout import Indices, Rows, Structure, Vector
 from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.quoting import Quoted
@@ -137,6 +138,8 @@ class Recording(Task):
         self._scale = np.ones(starts)
         #: Whether points are moved into the bounds that C states before they are evaluated.
         self.keeps_bounds = True
+        #: What a method that bounds the optimum has shown.
+        self.certificate: Certificate | None = None
         self._lower, self._upper = problem.set.bounds()
         self._set_tolerance = problem.set.tolerance
 

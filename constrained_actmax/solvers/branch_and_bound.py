@@ -1,0 +1,138 @@
+"""Branch and bound over the input, as a method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from typing_extensions import override
+
+from constrained_actmax.certificates.allowed import Allowed
+from constrained_actmax.certificates.branching import MOST_BOXES, Search, certificate_of
+from constrained_actmax.certificates.relaxations import refusal_of
+from constrained_actmax.errors import RefusedError
+from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.oracles.oracle import Oracle
+from constrained_actmax.problem import Problem
+from constrained_actmax.result import Status
+from constrained_actmax.solvers.base import Solver
+from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks.recording import Recording
+from constrained_actmax.tasks.scaled import Scaled
+from constrained_actmax.tasks.task import Stopped, Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class BranchAndBound(Solver):
+    r"""Branch and bound over the input: the global optimum of few inputs, with its proof.
+
+    Best-first over boxes of inputs. Each is bounded by linear functions of the input above the
+    network [1]_; the best input known, of those that bounds name, of centres and of local ascents,
+    is compared with the largest bound that is left. All starts are points of one search. It ends
+    within the gap (`Status.PROVEN`), or with the bound so far; the result carries the
+    `Certificate`.
+
+    Parameters
+    ----------
+    rtol, atol : float
+        It ends at a gap of ``atol + rtol * range``, with the range of the objective over the set.
+    max_boxes : int, default 20000
+        Boxes that are bounded at most.
+
+    References
+    ----------
+    .. [1] Zhang, Weng, Chen, Hsieh and Daniel (2018), Efficient neural network robustness
+       certification with general activation functions, NeurIPS.
+    """
+
+    name: ClassVar[str] = "branch-and-bound"
+
+    rtol: float = 1e-4
+    atol: float = 0.0
+    max_boxes: int = 20_000
+
+    @override
+    def refusal(self, problem: StandardForm) -> str | None:
+        if not isinstance(problem, Problem):
+            return f"{self.name} needs the problem itself; use method='auto'."
+        if not problem.set.convex:
+            return f"{self.name} needs a convex set; use method='pgd'."
+        oracle = problem.user_oracle
+        if not isinstance(oracle, Oracle):
+            return f"{self.name} needs a Keras or TensorFlow model; use method='auto'."
+        reason = oracle.structure_refusal()
+        if reason is not None:
+            return f"{self.name} cannot bound this model: {reason}"
+        for step in oracle.structure().nonlinearities:
+            reason = refusal_of(step)
+            if reason is not None:
+                return f"{self.name}: {reason}"
+        try:
+            Allowed.of(_written(problem))
+        except RefusedError as error:
+            return f"{self.name}: {error}"
+        return None
+
+    @override
+    def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
+        raise RefusedError(f"{self.name} needs the problem itself; use method='auto'.")
+
+    @override
+    def _run_recorded(self, run: Recording, x0: Rows, starts: Indices) -> None:
+        own = run.problem
+        problem = _written(own)
+        left = None if run.remaining is None else max(0, run.remaining - 2 * len(starts))
+        search = Search(
+            problem, rtol=self.rtol, atol=self.atol, seconds=run.seconds_left, evaluations=left
+        )
+        told = -np.inf
+
+        def tell() -> None:
+            """Evaluate the best point in the run, for all starts."""
+            nonlocal told
+            best = search.state
+            if best.x is None or best.best_value <= told:
+                return
+            told = best.best_value
+            y: Vector = own.point(best.x)
+            found = run.evaluate(np.repeat(y[np.newaxis], len(starts), axis=0), starts)
+            for place, start in enumerate(starts.tolist()):
+                run.iterate(start, y, float(found.f[place]), found.violation_of(place))
+
+        run.evaluate(x0, starts)
+        status = Status.BUDGET
+        try:
+            search.begin(own.original(x0))
+            size = 1
+            while True:
+                if search.done:
+                    status = Status.PROVEN
+                    break
+                if search.expired() or search.spent or search.state.nodes >= self.max_boxes:
+                    break
+                search.step(min(size, self.max_boxes - search.state.nodes))
+                size = min(MOST_BOXES, 2 * size)
+                if run.remaining is None:
+                    tell()
+        finally:
+            run.certificate = certificate_of(search)
+        try:
+            tell()
+        except Stopped as stopped:
+            if stopped.status is not Status.BUDGET:
+                raise
+        best = search.state.x
+        if run.certificate.infeasible:
+            status = Status.INFEASIBLE
+        detail = "" if status is Status.PROVEN else str(run.certificate)
+        for place, start in enumerate(starts.tolist()):
+            point = x0[place] if best is None else own.point(best)
+            run.end(start, point, status, detail)
+
+
+def _written(problem: Problem) -> Problem:
+    """Return the problem in the user's units."""
+    while isinstance(problem, Scaled):
+        problem = problem.inner
+    return problem
