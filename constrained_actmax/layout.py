@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from functools import cached_property
 from numbers import Real
@@ -344,6 +344,23 @@ class Layout:
     def of_array(cls, shape: tuple[int, ...]) -> Layout:
         """Return the layout of one unnamed array."""
         return cls((Input("x", tuple(int(length) for length in shape)),))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values, for saving."""
+        return {"structure": self.structure, "inputs": [asdict(one) for one in self.inputs]}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Layout:
+        """Return the layout that `to_dict` wrote."""
+        inputs = [
+            Input(
+                one["name"],
+                tuple(one["shape"]),
+                None if one["feature_names"] is None else tuple(one["feature_names"]),
+            )
+            for one in data["inputs"]
+        ]
+        return cls(tuple(inputs), data["structure"])
 
     @cached_property
     def size(self) -> int:

@@ -17,7 +17,7 @@ from constrained_actmax.certificate import Certificate
 from constrained_actmax.constraint_records import ConstraintRecord, Constraints, Multipliers
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.json_form import from_json, to_json
-from constrained_actmax.layout import Input, Layout, Structure, Vector
+from constrained_actmax.layout import Layout, Structure, Vector
 from constrained_actmax.quoting import Quoted, quoted
 from constrained_actmax.storage import UNREADABLE, digest, first_line, read_second, write_pair
 
@@ -501,10 +501,7 @@ class Result:
         place.mkdir(parents=True, exist_ok=True)
         data: dict[str, Any] = {
             "format": FORMAT,
-            "layout": {
-                "structure": self.layout.structure,
-                "inputs": [asdict(one) for one in self.layout.inputs],
-            },
+            "layout": self.layout.to_dict(),
             "optimality": {
                 name: value
                 for name, value in vars(self.optimality).items()
@@ -625,17 +622,7 @@ def _loaded(place: Path) -> Result:
     content = read_second(place / "arrays.npz", data.get("arrays"))
     with np.load(io.BytesIO(content), allow_pickle=False) as stored:
         arrays = dict(stored)
-    layout = Layout(
-        tuple(
-            Input(
-                one["name"],
-                tuple(one["shape"]),
-                None if one["feature_names"] is None else tuple(one["feature_names"]),
-            )
-            for one in data["layout"]["inputs"]
-        ),
-        data["layout"]["structure"],
-    )
+    layout = Layout.from_dict(data["layout"])
     parts = [arrays[f"batch_{place_}"] for place_ in range(len(layout.inputs))]
     batch: Structure = parts[0]
     if layout.structure == "list":

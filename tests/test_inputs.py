@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 import constrained_actmax as cax
 from constrained_actmax.errors import ModelError, SpecificationError
-from constrained_actmax.layout import real
+from constrained_actmax.json_form import from_json, to_json
+from constrained_actmax.layout import Input, Layout, real
 
 NUMBERS = st.one_of(
     st.floats(-1e6, 1e6),
@@ -138,3 +139,50 @@ def _sloped(x: np.ndarray) -> tuple[float, np.ndarray]:
 
 
 SLOPED = [cax.FunctionOracle(_sloped, 2)]
+
+
+@st.composite
+def layouts(draw: st.DrawFn) -> Layout:
+    shapes = draw(st.lists(st.lists(st.integers(1, 3), max_size=3), min_size=1, max_size=3))
+    inputs = []
+    for at, shape in enumerate(shapes):
+        named = tuple(f"column {one}" for one in range(shape[-1] if shape else 1))
+        inputs.append(Input(f"x{at}", tuple(shape), draw(st.sampled_from([None, named]))))
+    structure = st.sampled_from(["list", "dict"] if len(inputs) > 1 else ["array", "dict"])
+    return Layout(tuple(inputs), draw(structure))
+
+
+@given(layouts())
+def test_a_layout_comes_back_from_its_saved_form(layout: Layout) -> None:
+    again = Layout.from_dict(from_json(to_json(layout.to_dict())))
+    assert again == layout
+    assert hash(again) == hash(layout)  # its shapes and names are tuples again
+
+
+def test_the_saved_form_of_a_layout_is_the_one_in_files() -> None:
+    layout = Layout((Input("age", (2,), ("a", "b")), Input("image", (3, 1))), "dict")
+    assert to_json(layout.to_dict()) == (
+        """{
+ "structure": "dict",
+ "inputs": [
+  {
+   "name": "age",
+   "shape": [
+    2
+   ],
+   "feature_names": [
+    "a",
+    "b"
+   ]
+  },
+  {
+   "name": "image",
+   "shape": [
+    3,
+    1
+   ],
+   "feature_names": null
+  }
+ ]
+}"""
+    )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
 from constrained_actmax.baselines import Baseline
-from constrained_actmax.layout import Input, Layout, Vector
+from constrained_actmax.layout import Layout, Vector
 from constrained_actmax.problem import Problem
 from constrained_actmax.solvers.base import Solver
 
@@ -108,25 +108,13 @@ class ProblemRecord:
             for one in fields(self)
             if one.name not in (*ARRAYS, "layout")
         }
-        data["layout"] = {
-            "structure": self.layout.structure,
-            "inputs": [asdict(one) for one in self.layout.inputs],
-        }
-        return data
+        return data | {"layout": self.layout.to_dict()}
 
     @classmethod
     def read(cls, data: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> ProblemRecord:
         """Return a record from what `plain` and `arrays` gave."""
         values = dict(data)
-        inputs = tuple(
-            Input(
-                one["name"],
-                tuple(one["shape"]),
-                None if one["feature_names"] is None else tuple(one["feature_names"]),
-            )
-            for one in values["layout"]["inputs"]
-        )
-        values["layout"] = Layout(inputs, values["layout"]["structure"])
+        values["layout"] = Layout.from_dict(values["layout"])
         values["constraints"] = tuple(values["constraints"])
         values |= {name: arrays[name] for name in ARRAYS}
         return cls(**values)
