@@ -205,7 +205,7 @@ def test_saves_and_loads(tmp_path: Path, found: cax.Comparison) -> None:
     assert str(loaded) == str(found)
     assert loaded.budget == found.budget
     np.testing.assert_array_equal(loaded.trials[3].x, found.trials[3].x)
-    with pytest.raises(cax.SpecificationError, match="holds no comparison"):
+    with pytest.raises(cax.SpecificationError, match="holds no whole comparison"):
         cax.load_comparison(tmp_path)
 
 
