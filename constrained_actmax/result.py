@@ -19,7 +19,7 @@ from constrained_actmax.errors import SpecificationError
 from constrained_actmax.json_form import from_json, to_json
 from constrained_actmax.layout import Layout, Structure, Vector
 from constrained_actmax.quoting import Quoted, quoted
-from constrained_actmax.storage import UNREADABLE, digest, first_line, read_second, write_pair
+from constrained_actmax.storage import digest, read_second, reading, write_pair
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
@@ -597,15 +597,8 @@ def load_result(folder: str | Path) -> Result:
         raise SpecificationError(
             f"load_result: {str(place)!r} holds no result.json with arrays.npz."
         )
-    try:
+    with reading("load_result", place, "result", "solve the problem again and save it"):
         return _loaded(place)
-    except SpecificationError:
-        raise
-    except UNREADABLE as error:
-        raise SpecificationError(
-            f"load_result: {str(place)!r} holds no whole result ({first_line(error)}); solve the "
-            "problem again and save it."
-        ) from error
 
 
 def _loaded(place: Path) -> Result:

@@ -6,7 +6,11 @@ import hashlib
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from constrained_actmax.errors import SpecificationError
 
 #: What NumPy, JSON and the fields of a record raise on a file that is cut off or foreign.
 UNREADABLE = (
@@ -27,6 +31,25 @@ UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
+
+
+@contextmanager
+def reading(who: str, place: Path, what: str, way_out: str) -> Iterator[None]:
+    """Turn what a broken folder raises into one sentence.
+
+    Raises
+    ------
+    SpecificationError
+        ``who: place holds no whole what (the reason); way_out.``
+    """
+    try:
+        yield
+    except SpecificationError:
+        raise
+    except UNREADABLE as error:
+        raise SpecificationError(
+            f"{who}: {str(place)!r} holds no whole {what} ({first_line(error)}); {way_out}."
+        ) from error
 
 
 def first_line(error: BaseException) -> str:

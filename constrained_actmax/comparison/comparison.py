@@ -20,7 +20,7 @@ from constrained_actmax.errors import SpecificationError, suggest
 from constrained_actmax.json_form import from_json, to_json
 from constrained_actmax.layout import Rows, Vector
 from constrained_actmax.result import Budget
-from constrained_actmax.storage import UNREADABLE, first_line
+from constrained_actmax.storage import reading
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -633,15 +633,9 @@ def load_comparison(folder: str | Path) -> Comparison:
         If the folder holds no comparison, or one of a newer format.
     """
     place = Path(folder)
-    try:
+    way_out = "compare again, into another folder"
+    with reading("load_comparison", place, "comparison", way_out):
         return _loaded(place)
-    except SpecificationError:
-        raise
-    except UNREADABLE as error:
-        raise SpecificationError(
-            f"load_comparison: {str(place)!r} holds no whole comparison ({first_line(error)}); "
-            "compare again, into another folder."
-        ) from error
 
 
 def _loaded(place: Path) -> Comparison:
