@@ -143,7 +143,7 @@ class Allowed:
         rows: Array | None = None,
         most: Rows | None = None,
         effort: tuple[int, int] = QUICK,
-        worth: Vector | None = None,
+        cutoff: Vector | None = None,
     ) -> tuple[Vector, Rows]:
         """Return an upper bound of g'x over C and a box, for each row, and a point for each.
 
@@ -155,7 +155,7 @@ class Allowed:
             Further inequalities of each row.
         effort : (int, int)
             Halvings and rounds.
-        worth : numpy.ndarray, shape (R,), optional
+        cutoff : numpy.ndarray, shape (R,), optional
             Rows that stay above this get a linear program each, where C has no balls.
         """
         if self.only_box and rows is None:
@@ -164,8 +164,8 @@ class Allowed:
             return value + self._rounding(np.abs(g), lower, upper), x
         dual = _Dual(self, g, lower, upper, rows, most)
         dual.descend(*effort)
-        if worth is not None and dual.linear > 1:
-            dual.solve_programs(np.flatnonzero(dual.value()[0] > worth))
+        if cutoff is not None and dual.linear > 1:
+            dual.solve_programs(np.flatnonzero(dual.value()[0] > cutoff))
         value, x = dual.value()
         for row, point in dual.named.items():
             x[row] = point
@@ -297,8 +297,8 @@ class _Dual:
             )
             if found.status == 0:
                 self.named[row] = np.clip(found.x[:-1], self.lower[row], self.upper[row])
-                price = np.maximum(-found.ineqlin.marginals, 0.0)
-                self.multipliers[row, np.flatnonzero(wanted)] = scale * price / sizes
+                multiplier = np.maximum(-found.ineqlin.marginals, 0.0)
+                self.multipliers[row, np.flatnonzero(wanted)] = scale * multiplier / sizes
         after, _ = self.value()
         worse = after > before
         self.multipliers[worse] = earlier[worse]

@@ -300,7 +300,7 @@ class Search:
         self.state.nodes += len(boxes)
         sides = [box.sides for box in boxes]
         found = self.bounds.bound(
-            lower, upper, self._rows, around, sides=sides if any(sides) else (), worth=self.goal
+            lower, upper, self._rows, around, sides=sides if any(sides) else (), cutoff=self.goal
         )
         whole = np.array([not some for some in sides])  # on both sides of every kink
         bound = np.minimum(known, found.upper[:, 0])
@@ -408,7 +408,7 @@ class Search:
             rows=matrix,
             most=most,
             effort=ACCURATE,
-            worth=self.goal - found.offsets[:, 0],
+            cutoff=self.goal - found.offsets[:, 0],
         )
         return np.where(broken, -np.inf, top + found.offsets[:, 0])
 

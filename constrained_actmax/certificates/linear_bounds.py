@@ -183,7 +183,7 @@ class LinearBounds:
         around: Intervals | None = None,
         *,
         sides: Sequence[Sequence[Side]] = (),
-        worth: float = np.inf,
+        cutoff: float = np.inf,
     ) -> Bounded:
         """Return upper bounds of combinations of the outputs over boxes.
 
@@ -197,7 +197,7 @@ class LinearBounds:
             Intervals of the pre-activations that are known already.
         sides : sequence of sequences of Side, optional
             For each box, what holds of its points besides.
-        worth : float
+        cutoff : float
             Where the first combination's bound is larger, a linear program may lower it.
         """
         count, n = lower.shape
@@ -233,7 +233,7 @@ class LinearBounds:
         index = np.repeat(np.arange(count), m)
         slopes, offsets = self._carried(len(self.parts) - 1, flat, index, relaxed)
         matrix, most = self._inequalities(sides, count, relaxed)
-        enough = np.where(np.arange(count * m) % m == 0, worth - offsets, np.inf)
+        enough = np.where(np.arange(count * m) % m == 0, cutoff - offsets, np.inf)
         top, points = self.allowed.maximum(
             slopes,
             lower[index],
@@ -241,7 +241,7 @@ class LinearBounds:
             rows=matrix[index] if matrix.shape[1] else None,
             most=most[index],
             effort=QUICK if matrix.shape[1] else ACCURATE,
-            worth=enough,
+            cutoff=enough,
         )
         top = top + offsets + 2.0 * UNIT * (np.abs(top) + np.abs(offsets))
         low, high = self._interval_of(self.part, centres, radii, self.magnitudes[-1])

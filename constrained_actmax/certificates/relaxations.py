@@ -228,15 +228,15 @@ class Shape:
         best: tuple[Rows, Rows, Rows] | None = None
         for slope, touching in candidates:
             offset = self.excess(sign, slope, touching, lower, upper)
-            height = sign * slope * middle + offset
+            middle_value = sign * slope * middle + offset
             if best is None:
-                best = slope, offset, height
+                best = slope, offset, middle_value
                 continue
-            better = height < best[2]
+            better = middle_value < best[2]
             best = (
                 np.where(better, slope, best[0]),
                 np.where(better, offset, best[1]),
-                np.where(better, height, best[2]),
+                np.where(better, middle_value, best[2]),
             )
         assert best is not None
         return best[0], sign * best[1]

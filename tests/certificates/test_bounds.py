@@ -97,8 +97,8 @@ def test_the_largest_linear_function_by_duality_is_the_program_s(name: str) -> N
     assert allowed.complete
     g = np.random.default_rng(0).standard_normal((40, 5))
     box = (np.broadcast_to(bound, g.shape) for bound in (allowed.lower, allowed.upper))
-    worth = np.full(len(g), -np.inf)
-    found, _ = allowed.maximum(g, *box, effort=ACCURATE, worth=worth)
+    cutoff = np.full(len(g), -np.inf)
+    found, _ = allowed.maximum(g, *box, effort=ACCURATE, cutoff=cutoff)
     x = problem.set.linear_maximizer(g)
     true = np.einsum("bn,bn->b", g, x)
     assert (found >= true - 1e-7).all()

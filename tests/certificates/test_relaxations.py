@@ -87,9 +87,9 @@ def test_lines_are_nearly_as_low_as_the_concave_envelope(kind: str) -> None:
             joined = values[left][:, None] * (1 - share) + values[right][None] * share
         envelope = np.nanmax(joined)
         found = relaxations.lines(step, np.array([[low]]), np.array([[high]]))
-        height = found.upper_slope[0, 0] * z[at] + found.upper_offset[0, 0]
+        upper = found.upper_slope[0, 0] * z[at] + found.upper_offset[0, 0]
         spread = values.max() - values.min()
-        assert envelope - 1e-12 <= height <= envelope + 0.02 * spread
+        assert envelope - 1e-12 <= upper <= envelope + 0.02 * spread
 
 
 @given(
