@@ -22,7 +22,7 @@ from constrained_actmax.oracles.graph import (
     operations_between,
 )
 from constrained_actmax.oracles.precision import tolerance_of
-from constrained_actmax.oracles.source import XLA_CHOICES, Source
+from constrained_actmax.oracles.source import Source
 
 UNROLLED = 16  # functions whose backward passes stand one after the other in the graph
 XLA_LARGEST_GRAPH = 400  # operations; beyond, compiling takes longer than it can win
@@ -263,7 +263,7 @@ class Compiled:
         if setting == "auto" and self.functions > XLA_MOST_FUNCTIONS:
             return False
         batch = int(arguments[0].shape[0])
-        choices = XLA_CHOICES.setdefault(self.source.key, {})
+        choices = self.source.xla_choices
         key = (bool(setting is True), batch, self.source.layout.size)
         if key not in choices:
             if setting is True:

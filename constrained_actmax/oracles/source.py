@@ -220,7 +220,8 @@ class Source(Signature):
             safe_mode,
             signature,
         )
-        self._key = weakref.ref(key)
+        #: Whether XLA serves calls: found out once for a model, which may be gone after reading.
+        self.xla_choices = XLA_CHOICES.setdefault(key, {})
         self.name = self.network.name
         self.layout = self._layout(feature_names, shapes)
         self.preprocess = _aligned(preprocess, self.layout)
@@ -259,11 +260,6 @@ class Source(Signature):
     def weights_changed(self) -> None:
         """Forget what was read off the weights."""
         self.readings.clear()
-
-    @property
-    def key(self) -> Any:
-        """The object that choices are cached for."""
-        return self._key()
 
     # -- shapes ----------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.oracles.oracle import Oracle
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
-from constrained_actmax.solvers.base import Solver
+from constrained_actmax.solvers.base import Solver, needs_gradients
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.recording import Recording
 from constrained_actmax.tasks.scaled import Scaled
@@ -56,6 +56,8 @@ class BranchAndBound(Solver):
     def refusal(self, problem: StandardForm) -> str | None:
         if not isinstance(problem, Problem):
             return f"{self.name} needs the problem itself; use method='auto'."
+        if not problem.differentiable:
+            return needs_gradients(self.name)
         if not problem.set.convex:
             return f"{self.name} needs a convex set; use method='pgd'."
         oracle = problem.user_oracle

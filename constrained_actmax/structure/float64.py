@@ -8,6 +8,7 @@ from typing import Any, NoReturn, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from constrained_actmax.errors import RefusedError, reason_of
 from constrained_actmax.objectives.signature import Tensor
 from constrained_actmax.structure.operations import JOINT, LINEAR_IN, PRODUCTS, SINGLE
 
@@ -62,7 +63,12 @@ class Float64Graph:
         del self._empty.node[:]
         self.graph = tf.Graph()
         with self.graph.as_default():
-            tf.graph_util.import_graph_def(written.definition, name="")
+            try:
+                tf.graph_util.import_graph_def(written.definition, name="")
+            except ValueError as error:  # an operation whose shapes do not fit without constants
+                raise RefusedError(
+                    f"its operations cannot be put together in float64 ({reason_of(error)})"
+                ) from error
         names = [tensor.name for tensor in frozen.inputs]
         self.x, *self.parameters = [self.graph.get_tensor_by_name(name) for name in names]
         self.outputs = [self.graph.get_tensor_by_name(tensor.name) for tensor in frozen.outputs]
