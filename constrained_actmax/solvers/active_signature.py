@@ -39,7 +39,7 @@ class ActiveSignature(RowSolver):
     Between its kinks the network is affine. From the region that the point lies in, a linear
     program finds the best point of the region and C; rows are made only for kinks that a solution
     would cross. At that point the multipliers say whether crossing a kink pays
-    (`Region.crossing_gains`): then the next program is that of the region behind it. Where none
+    (``Region.crossing_gains``): then the next program is that of the region behind it. Where none
     pays the point is a local minimum, exactly [1]_ [2]_. Where the normals are dependent and
     crossings lead nowhere, a program over directions decides, mixed-integer where it must be, with
     a limit on its nodes; if that does not, the start ends as stalled.

@@ -30,7 +30,7 @@ class BranchAndBound(Solver):
     Best-first over boxes of inputs. Each is bounded by linear functions of the input above the
     network [1]_; the best input known, of those that bounds name, of centres and of local ascents,
     is compared with the largest bound that is left. All starts are points of one search. It ends
-    within the gap (`Status.PROVEN`), or with the bound so far; the result carries the
+    within the gap (``Status.PROVEN``), or with the bound so far; the result carries the
     `Certificate`.
 
     Parameters

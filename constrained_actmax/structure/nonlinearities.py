@@ -97,14 +97,14 @@ class Nonlinearity(ABC):
 
         Behind boundaries of one group, which share a result,
 
-        .. math:: h = 	ext{piece}(z) + eta \max_i (0, -(E z + e)_i).
+        .. math:: h = \text{piece}(z) + \beta \max_i (0, -(E z + e)_i).
 
         Returns
         -------
         units : numpy.ndarray of int, shape (boundaries,)
             The result that bends there.
         bends : numpy.ndarray, shape (boundaries,)
-            β, > 0 where φ is convex there.
+            The change of slope β, > 0 where φ is convex there.
         names : numpy.ndarray of int, shape (boundaries,)
             Which of its boundaries: the kink, or the entry that loses.
         """

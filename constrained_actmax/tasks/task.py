@@ -77,12 +77,12 @@ class Task(ABC):
 
     @property
     def lower(self) -> Vector:
-        """l, (m,)."""
+        """Lower bounds l of c, (m,)."""
         return self.problem.lower
 
     @property
     def upper(self) -> Vector:
-        """u, (m,)."""
+        """Upper bounds u of c, (m,)."""
         return self.problem.upper
 
     @property
