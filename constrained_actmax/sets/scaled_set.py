@@ -43,6 +43,15 @@ class ScaledSet:
         """Whether C is convex."""
         return self.inner.convex
 
+    @cached_property
+    def hull(self) -> ScaledSet:
+        """A convex set that holds this one; see `Intersection.hull`."""
+        return self if self.convex else ScaledSet(self.inner.hull, self.unit)
+
+    def held(self, y: Vector) -> ScaledSet:
+        """Return the convex part in which the discrete members keep a point's choice."""
+        return ScaledSet(self.inner.held(self.unit * y), self.unit)
+
     @property
     def bounded(self) -> bool:
         """Whether C is bounded."""
