@@ -228,7 +228,7 @@ class Cardinality(DiscreteSet):
     @override
     def _distances(self, x: Rows) -> Rows:
         excess = np.sum(self._changed_groups(x), axis=1) - float(self.count)
-        return np.maximum(0.0, excess)[:, np.newaxis]
+        return np.asarray(np.maximum(0.0, excess)[:, np.newaxis])
 
     @override
     def _sizes(self) -> Vector:

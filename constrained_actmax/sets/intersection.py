@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.errors import SpecificationError
+from constrained_actmax.errors import InfeasibleError, SpecificationError
 from constrained_actmax.layout import Indices, Layout, Region, Rows, Vector
 from constrained_actmax.quoting import quoted
 from constrained_actmax.sets.base import LARGEST, ConvexSet, common_box, finite_widths
@@ -145,23 +145,30 @@ class Intersection(ConvexSet):
         """The members as convex sets and unions of boxes."""
         return Union(self._couplings)
 
+    @property
+    def discrete(self) -> bool:
+        """Whether this is a union of convex sets: what is not convex in it is a `DiscreteSet`."""
+        return not self.convex and self.union.known
+
     @cached_property
     def hull(self) -> Intersection:
         """A convex set that holds this one: the discrete members' hulls in the place of these."""
-        if self.convex:
+        if not self.discrete:
             return self
         box = self.union.tightened(self._box)
         return self._relaxed(box, self.union.hulls(box))
 
-    def held(self, x: Vector) -> Intersection:
-        """Return the convex part of this set in which its discrete members keep a point's choice.
+    def part_at(self, x: Vector) -> Intersection | None:
+        """Return the convex part in which the discrete members keep the choice of a point (n,).
 
-        Raises
-        ------
-        InfeasibleError
-            If the point is not in the discrete members.
+        None if the point is in no such part.
         """
-        return self._relaxed(self.union.piece(x, self._box), [])
+        if self.union.violation(x[np.newaxis])[0] > 0.0:
+            return None
+        try:
+            return self._relaxed(self.union.piece(x, self._box), [])
+        except InfeasibleError:
+            return None
 
     def _relaxed(self, box: tuple[Vector, Vector], hulls: Sequence[ConvexSet]) -> Intersection:
         bounds = Box(*box).bind(Layout.of_array((self.dimension,)))
@@ -205,8 +212,13 @@ class Intersection(ConvexSet):
             if dual is not None:
                 return Separable(indices, members, lower, upper, dual)
         if not all(one.convex for one in members):
-            if Union(members).known and self.strategy is None:
-                return Mixed(indices, members, lower, upper, together)
+            if Union(members).known:
+                if self.strategy is None:
+                    return Mixed(indices, members, lower, upper, together)
+                raise SpecificationError(
+                    f"{self.describe()}: discrete sets are projected on together with others by "
+                    "branch and bound; leave strategy= out."
+                )
             raise SpecificationError(
                 f"{self.describe()}: a heuristic set goes with bounds only; leave out one of "
                 f"{' ∩ '.join(map(str, couplings))}."
@@ -307,7 +319,7 @@ class Intersection(ConvexSet):
         infinite = np.isinf(lower) | np.isinf(upper)
         if not infinite.any():
             return True
-        if not self.convex and self.union.known:
+        if self.discrete:
             return self.hull.bounded
         for piece in self.pieces:
             if infinite[piece.indices].any() and self._open(piece):

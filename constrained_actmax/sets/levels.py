@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -46,7 +47,7 @@ class Levels(DiscreteSet):
     """
 
     where: Any = None
-    values: Any = None
+    values: Sequence[float] | None = None
     _levels: Any = field(default=None, init=False, repr=False)  # (k,) or, in columns, (k, n)
 
     violation_norm = "largest distance to one of the values"
@@ -126,7 +127,9 @@ class Levels(DiscreteSet):
         place = np.sum(self._levels < x, axis=0)
         moved = []
         for change in (1, -1):
-            for entry in np.flatnonzero((place + change >= 0) & (place + change < len(self._levels))):
+            for entry in np.flatnonzero(
+                (place + change >= 0) & (place + change < len(self._levels))
+            ):
                 y = x.copy()
                 y[entry] = self._levels[place[entry] + change, entry]
                 if lower[entry] <= y[entry] <= upper[entry]:
@@ -139,7 +142,7 @@ class Levels(DiscreteSet):
         high = np.minimum(above, len(self._levels) - 1)
         low = np.maximum(above - 1, 0)
         nearer = x - self._at(low) <= self._at(high) - x
-        return np.where(nearer, low, high)
+        return np.asarray(np.where(nearer, low, high))
 
     @override
     def _project_in_box(self, x: Rows, lower: Vector, upper: Vector) -> tuple[Rows, Vector]:
@@ -155,4 +158,4 @@ class Levels(DiscreteSet):
     def _sizes(self) -> Vector:
         width = np.ptp(self._levels, axis=0)
         size = np.where(width > 0.0, width, np.abs(self._levels[0]))
-        return np.where(size > 0.0, size, 1.0)
+        return np.asarray(np.where(size > 0.0, size, 1.0))

@@ -108,7 +108,7 @@ class OneHot(DiscreteSet):
         """Return which entries of a group a box lets be the one; last, whether it lets none be."""
         low, high, height = lower[at], upper[at], self._height[at]
         zero = (low <= 0.0) & (high >= 0.0)
-        others = np.sum(~zero) - ~zero == 0
+        others: np.ndarray = np.sum(~zero) - ~zero == 0
         one = (low <= height) & (high >= height) & others
         return np.append(one, self.dropped and zero.all())
 
@@ -147,7 +147,9 @@ class OneHot(DiscreteSet):
 
     @override
     def branches(self, p: Vector, lower: Vector, upper: Vector) -> list[Bounds]:
-        group = int(np.argmax([np.max(self._distances(p[np.newaxis])[0, at]) for at in self._members]))
+        group = int(
+            np.argmax([np.max(self._distances(p[np.newaxis])[0, at]) for at in self._members])
+        )
         at = self._members[group]
         entry = at[int(np.argmax(p[at] / self._height[at]))]
         one, rest = (lower.copy(), upper.copy()), (lower.copy(), upper.copy())
