@@ -173,7 +173,8 @@ def sweep(
         As in `solve_many`, but called in the worker that solves the problem: it must be importable
         from a module.
     progress : bool, optional
-        Whether to draw a bar; by default on a terminal or in a notebook.
+        Whether to draw a bar; by default on a terminal or in a notebook, while a log gets a line
+        every half minute. False keeps both silent.
 
     Returns
     -------
