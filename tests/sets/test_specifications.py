@@ -131,7 +131,7 @@ IMAGE = Layout.of_array((4, 4))
                 .bind(TABLE)
                 .project(np.ones(4))
             ),
-            "heuristic set goes with bounds only",
+            "by branch and bound; leave strategy= out",
         ),
     ],
 )
