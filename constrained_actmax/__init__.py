@@ -115,6 +115,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "LBFGSB",
         "PGD",
         "PQN",
+        "RelaxAndRound",
         "SLSQP",
         "SPG",
         "SearchAndFinish",

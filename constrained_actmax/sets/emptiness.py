@@ -40,6 +40,12 @@ def explain(whole: Intersection) -> None:
             raise InfeasibleError(_report(whole, [*near, *couplings]))
 
 
+def is_empty(whole: Intersection) -> bool:
+    """Say whether a bound intersection of convex sets is empty."""
+    lower, upper = whole._box
+    return bool(np.any(lower > upper)) or any(_is_empty(piece) for piece in whole.pieces)
+
+
 def _explain_boxes(
     whole: Intersection, boxes: Sequence[ConvexSet], lower: Vector, upper: Vector
 ) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.layout import Region, Rows, Vector
-from constrained_actmax.sets.discrete import Bounds, DiscreteSet, with_entry
+from constrained_actmax.layout import Indices, Region, Rows, Vector
+from constrained_actmax.sets.discrete import MOST_VALUES, Bounds, DiscreteSet, with_entry
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -89,6 +89,16 @@ class Integers(DiscreteSet):
         moved = np.concatenate([x + steps, x - steps])
         kept: Rows = moved[np.all((moved >= lower) & (moved <= upper), axis=1)]
         return kept
+
+    @override
+    def choices(self, lower: Vector, upper: Vector) -> list[tuple[Indices, Rows]] | None:
+        low, high = np.ceil(lower / self._step), np.floor(upper / self._step)
+        if not np.isfinite(high - low).all() or np.any(high - low > MOST_VALUES):
+            return None
+        return [
+            (np.array([k]), np.arange(low[k], high[k] + 1.0)[:, np.newaxis] * self._step[k] + 0.0)
+            for k in range(len(low))
+        ]
 
     @override
     def _project_in_box(self, x: Rows, lower: Vector, upper: Vector) -> tuple[Rows, Vector]:

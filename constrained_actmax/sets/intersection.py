@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.errors import InfeasibleError, SpecificationError
+from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Indices, Layout, Region, Rows, Vector
 from constrained_actmax.quoting import quoted
 from constrained_actmax.sets.base import LARGEST, ConvexSet, common_box, finite_widths
 from constrained_actmax.sets.box import Box
+from constrained_actmax.sets.cardinality import Cardinality
+from constrained_actmax.sets.discrete import DiscreteSet
 from constrained_actmax.sets.mixed import Mixed, Union
 from constrained_actmax.sets.part import Part
 from constrained_actmax.sets.pieces import Alone, Alternating, InBox, Piece, Program, Separable
@@ -94,10 +97,16 @@ class Intersection(ConvexSet):
             super().bind(layout, x0)
             return self
         bound = replace(self, sets=tuple(one.bind(layout, x0) for one in self.sets))
+        bound = bound.unchecked(layout)
+        bound.check_nonempty()
+        return bound
+
+    def unchecked(self, layout: Layout) -> Intersection:
+        """Return the intersection of bound members, bound itself, be it empty or not."""
+        bound = copy.copy(self)
         region = layout.region(everywhere=True, who="Intersection")
         object.__setattr__(bound, "_region", region)
         object.__setattr__(bound, "layout", layout)
-        bound.check_nonempty()
         return bound
 
     @override
@@ -150,13 +159,24 @@ class Intersection(ConvexSet):
         """Whether this is a union of convex sets: what is not convex in it is a `DiscreteSet`."""
         return not self.convex and self.union.known
 
+    @property
+    def chooses_values(self) -> bool:
+        """Whether a discrete member chooses values, and not only which entries change."""
+        return any(not isinstance(one, Cardinality) for one, _ in self.union.discrete)
+
     @cached_property
     def hull(self) -> Intersection:
         """A convex set that holds this one: the discrete members' hulls in the place of these."""
         if not self.discrete:
             return self
         box = self.union.tightened(self._box)
-        return self._relaxed(box, self.union.hulls(box))
+        hull = self._relaxed(box, self.union.hulls(box))
+        assert hull is not None  # it holds this set, which has a point
+        return hull
+
+    def piece(self, x: Vector) -> tuple[Vector, Vector]:
+        """Return the box round a point in which its discrete choices are held."""
+        return self.union.piece(x, self._box)
 
     def part_at(self, x: Vector) -> Intersection | None:
         """Return the convex part in which the discrete members keep the choice of a point (n,).
@@ -165,12 +185,34 @@ class Intersection(ConvexSet):
         """
         if self.union.violation(x[np.newaxis])[0] > 0.0:
             return None
-        try:
-            return self._relaxed(self.union.piece(x, self._box), [])
-        except InfeasibleError:
-            return None
+        return self._relaxed(self.union.piece(x, self._box), [])
 
-    def _relaxed(self, box: tuple[Vector, Vector], hulls: Sequence[ConvexSet]) -> Intersection:
+    def neighbours(self, x: Vector) -> Rows:
+        """Return points (B, n) of the discrete members that are one step or swap from a point."""
+        lower, upper = self.union.tightened(self._box)
+        found = [y for one, at in self.union.discrete for y in _moved(one, at, x, lower, upper)]
+        for one, at in self.union.discrete:
+            kept = []
+            for y in found:
+                for part in one.repaired(y[at], x[at]):
+                    y = y.copy()
+                    y[at] = part
+                    kept.append(y)
+            found = kept
+        return np.array(found).reshape(-1, self.dimension)
+
+    def combinations(self, most: int) -> Rows | None:
+        """Return all points (B, n), where the discrete members leave only so many; else None."""
+        lower, upper = self._box
+        found = self.union.combinations(common_box(self._couplings, lower, upper))
+        if found is None:
+            return None
+        rows = found[self._violation(found) <= self.tolerance]
+        return rows if len(rows) <= most else None
+
+    def _relaxed(
+        self, box: tuple[Vector, Vector], hulls: Sequence[ConvexSet]
+    ) -> Intersection | None:
         bounds = Box(*box).bind(Layout.of_array((self.dimension,)))
         return together([bounds, *self.union.convex, *hulls])
 
@@ -471,7 +513,26 @@ class Intersection(ConvexSet):
         return ScipyForm(low, high, tuple(rows), tuple(smooth), l1=tuple(l1))
 
 
-def together(members: Sequence[ConvexSet]) -> Intersection:
-    """Return the intersection of sets of flat vectors, one of them at least bound."""
-    size = next(one.dimension for one in members if one.bound)
-    return Intersection(members).bind(Layout.of_array((size,)))
+def together(members: Sequence[ConvexSet]) -> Intersection | None:
+    """Return the intersection of convex sets of flat vectors, one of them at least bound.
+
+    None where it is empty, without the words that `Intersection.bind` has for that.
+    """
+    from constrained_actmax.sets.emptiness import is_empty
+
+    layout = Layout.of_array((next(one.dimension for one in members if one.bound),))
+    whole = Intersection([one.bind(layout) for one in members]).unchecked(layout)
+    if is_empty(whole):
+        return None
+    object.__setattr__(whole, "_nonempty", True)
+    return whole
+
+
+def _moved(
+    one: DiscreteSet, at: Indices, x: Vector, lower: Vector, upper: Vector
+) -> Iterator[Vector]:
+    """Yield a point with each of a discrete set's moves at its entries."""
+    for part in one.neighbours(x[at], lower[at], upper[at]):
+        y = x.copy()
+        y[at] = part
+        yield y

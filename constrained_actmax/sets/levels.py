@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
-from constrained_actmax.layout import Region, Rows, Vector, real
+from constrained_actmax.layout import Indices, Region, Rows, Vector, real
 from constrained_actmax.sets.base import short
 from constrained_actmax.sets.discrete import Bounds, DiscreteSet, with_entry
 
@@ -135,6 +135,11 @@ class Levels(DiscreteSet):
                 if lower[entry] <= y[entry] <= upper[entry]:
                     moved.append(y)
         return np.array(moved).reshape(-1, len(x))
+
+    @override
+    def choices(self, lower: Vector, upper: Vector) -> list[tuple[Indices, Rows]] | None:
+        kept = (self._levels >= lower) & (self._levels <= upper)
+        return [(np.array([k]), self._levels[kept[:, k], k, np.newaxis]) for k in range(len(lower))]
 
     def _nearest(self, x: Rows) -> np.ndarray:
         """Return the places of the nearest values, of two the lower one's."""

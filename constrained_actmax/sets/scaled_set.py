@@ -48,15 +48,34 @@ class ScaledSet:
         """Whether C is a union of convex sets; see `Intersection.discrete`."""
         return self.inner.discrete
 
+    @property
+    def chooses_values(self) -> bool:
+        """Whether a discrete member chooses values; see `Intersection.chooses_values`."""
+        return self.inner.chooses_values
+
     @cached_property
     def hull(self) -> ScaledSet:
         """A convex set that holds this one; see `Intersection.hull`."""
         return ScaledSet(self.inner.hull, self.unit)
 
+    def piece(self, y: Vector) -> tuple[Vector, Vector]:
+        """Return the box round a point in which its discrete choices are held."""
+        lower, upper = self.inner.piece(self.unit * y)
+        return lower / self.unit, upper / self.unit
+
     def part_at(self, y: Vector) -> ScaledSet | None:
         """Return the convex part of a point; see `Intersection.part_at`."""
         part = self.inner.part_at(self.unit * y)
         return None if part is None else ScaledSet(part, self.unit)
+
+    def combinations(self, most: int) -> Rows | None:
+        """Return all points, where there are only so many; see `Intersection.combinations`."""
+        found = self.inner.combinations(most)
+        return None if found is None else found / self.unit
+
+    def neighbours(self, y: Vector) -> Rows:
+        """Return points of the discrete members beside one; see `Intersection.neighbours`."""
+        return self.inner.neighbours(self.unit * y) / self.unit
 
     @property
     def bounded(self) -> bool:

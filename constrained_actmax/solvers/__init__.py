@@ -13,6 +13,7 @@ from constrained_actmax.solvers.frank_wolfe import FrankWolfe
 from constrained_actmax.solvers.l_bfgs_b import LBFGSB
 from constrained_actmax.solvers.pgd import PGD
 from constrained_actmax.solvers.pqn import PQN
+from constrained_actmax.solvers.relax_and_round import RelaxAndRound
 from constrained_actmax.solvers.search_and_finish import SearchAndFinish
 from constrained_actmax.solvers.selection import SOLVERS
 from constrained_actmax.solvers.slsqp import SLSQP
@@ -38,6 +39,7 @@ __all__ = [
     "Chain",
     "ConvergeAndSearch",
     "FrankWolfe",
+    "RelaxAndRound",
     "RowSolver",
     "Sample",
     "SearchAndFinish",

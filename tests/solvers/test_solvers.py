@@ -25,7 +25,9 @@ SETS = {
     "box and row": [cax.Box(-1, 1), cax.Linear(np.ones((1, N)), upper=0.5)],
 }
 #: Those that take plain functions.
-METHODS = [one for one in SOLVERS if one not in ("active-signature", "branch-and-bound")]
+#: Those that take any convex set.
+OTHERS = ("active-signature", "branch-and-bound", "relax-and-round")
+METHODS = [one for one in SOLVERS if one not in OTHERS]
 CASES = [(method, name) for method in METHODS if method != "COBYQA" for name in SETS]
 ONLY_BOUNDS = {"L-BFGS-B", "TNC"}
 
