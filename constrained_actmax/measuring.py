@@ -123,6 +123,8 @@ def measured_result(
     found = run.problem.unscaled(found)
     if not feasible and problem.scales.best is not None:
         measured[best], found = _probe(problem, measured[best][0], solver.measures_gap)
+        if run.reaches(measured[best][0].value):
+            measured[best] = replace(measured[best][0], status=Status.TARGET), measured[best][1]
     chosen, optimality = measured[best]
     status = chosen.status if chosen.feasible else Status.INFEASIBLE
     if chosen.status is Status.NON_FINITE and not chosen.feasible:
@@ -185,6 +187,9 @@ def _measured(
     point = measured(problem, x, run.problem.unscaled(found), gap=gap)
     found, optimality, feasible = point.evaluation, point.optimality, point.feasible
     status, detail = ended.status, ended.detail
+    reached = feasible and run.reaches(point.value)
+    if status is Status.TARGET and not reached:
+        status, detail = Status.STALLED, "Another start reached the target."
     if status is Status.INFEASIBLE and feasible:  # the search ended outside, and had been inside
         status, detail = Status.STALLED, "The search ended at a point that breaks a constraint."
     slack = max(run.problem.feasibility_tolerance, run.tolerance)
@@ -200,6 +205,8 @@ def _measured(
         detail = f"{words[0].upper()}{words[1:]}."
     elif status in (Status.STALLED, Status.BUDGET) and stationary and feasible:
         status = Status.CONVERGED
+    if reached:
+        status, detail = Status.TARGET, ""
     if status is Status.CONVERGED and problem.stepped.any():
         status, detail = Status.STALLED, of_steps(problem)
     scales = problem.scales
