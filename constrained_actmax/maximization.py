@@ -150,8 +150,8 @@ def maximize(
         ``f(xk, state)``. StopIteration, or True, ends the run.
     progress : callable or bool, optional
         A function that is called like `callback`, before it. A line with the best value shows
-        itself on a terminal and in a notebook when a run takes over a second; True or False
-        forces it.
+        itself on a terminal and in a notebook when a run takes over a second, and a log gets a
+        line every half minute; True forces the former, False keeps both silent.
     **model_options
         `preprocess`, `labels`, `feature_names`, `input_shape`, `precision`, `xla`,
         `custom_objects`, `safe_mode`, `signature`: see `Oracle`.
@@ -295,15 +295,16 @@ def solve(
         if used_seed is not None and not problem.scales.finite:
             given = int(x0 is not None or problem.x0 is not None)
             points = own.original(drawn_where_finite(run, own.point(points), given, used_seed))
-        if interrupted:
-            for start, point in enumerate(own.point(points)):
-                run.end(start, point, Status.INTERRUPTED, "Ctrl-C.")
-            ended = [run.ended[start] for start in range(len(points))]
-        elif problem.stepped.any():
-            run.notes.append(of_steps(problem))
-            ended = solve_across_steps(run, solver, own.point(points))
-        else:
-            ended = solver.solve(run, own.point(points))
+        with line.following(run):
+            if interrupted:
+                for start, point in enumerate(own.point(points)):
+                    run.end(start, point, Status.INTERRUPTED, "Ctrl-C.")
+                ended = [run.ended[start] for start in range(len(points))]
+            elif problem.stepped.any():
+                run.notes.append(of_steps(problem))
+                ended = solve_across_steps(run, solver, own.point(points))
+            else:
+                ended = solver.solve(run, own.point(points))
     return measured_result(problem, run, solver, reason, points, ended, used_seed)
 
 

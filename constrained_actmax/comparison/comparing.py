@@ -70,7 +70,8 @@ def compare(
         Where each trial is stored as it ends; a second call with the same question takes up what
         is there. JSON and NumPy files, no pickle.
     progress : bool, optional
-        Whether to draw a bar; by default on a terminal or in a notebook.
+        Whether to draw a bar; by default on a terminal or in a notebook, while a log gets a line
+        every half minute. False keeps both silent.
 
     Returns
     -------

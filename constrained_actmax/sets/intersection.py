@@ -361,14 +361,6 @@ class Intersection(ConvexSet):
         return projected, tuple(after)
 
     @override
-    def _project_polished(self, x: Rows) -> Rows:
-        lower, upper = self._box
-        projected = np.minimum(np.maximum(x, lower), upper)
-        for piece in self.pieces:
-            projected[:, piece.indices] = piece.project_polished(x[:, piece.indices])
-        return projected
-
-    @override
     def _violation(self, x: Rows) -> Vector:
         worst = np.zeros(len(x))
         for one in self.members:
