@@ -77,6 +77,7 @@ STALLED_AT_KINK = (
 NON_FINITE = "The model returned NaN or infinity"
 #: How the detail of a start begins of which a method has proven more than a residual says.
 LOCAL_OPTIMUM = "A local optimum: no direction across the kinks of the network improves on it."
+NO_BETTER_NEIGHBOUR = "No better neighbour: no step or swap of a discrete input improves on it"
 FIRST_ORDER = "First-order: no direction across the kinks improves on it to first order."
 
 
