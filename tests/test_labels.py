@@ -65,6 +65,8 @@ SETS: dict[str, Place] = {
     "Fixed.value": of_set(lambda t: cax.Fixed(["age", "red"], t(MIDDLE))),
     "Fixed.where": of_set(lambda t: cax.Fixed(t(MIDDLE > 0), 1.0)),
     "Cardinality.center": of_set(lambda t: cax.Cardinality(2, t(MIDDLE))),
+    "Cardinality.groups": of_set(lambda t: cax.Cardinality(1, 0.5, t(GROUPS))),
+    "OneHot.groups": of_set(lambda t: cax.OneHot(t(GROUPS))),
     "TotalVariationBall.center": of_set(lambda t: cax.TotalVariationBall(1, center=t(MIDDLE))),
     "NuclearNormBall.center": of_set(
         lambda t: cax.NuclearNormBall(1, t(MIDDLE[:4])), Layout((Input("x", (1, 4), NAMES[:4]),))

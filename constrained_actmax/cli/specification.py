@@ -42,6 +42,7 @@ SOLVE_KEYS = (
     "tol",
     "feasibility_tolerance",
     "budget",
+    "target",
     "options",
 )
 OBJECTIVES = (
