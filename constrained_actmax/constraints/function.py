@@ -140,8 +140,8 @@ class Function(Between):
         array = real(dense, str(self.objective), "a Jacobian of numbers")
         if array.size != count * layout.size:
             raise SpecificationError(
-                f"{self.objective}: the Jacobian must have {count} x {layout.size} entries, got shape "
-                f"{array.shape}."
+                f"{self.objective}: the Jacobian must have {count} x {layout.size} entries, got "
+                f"shape {array.shape}."
             )
         return array.reshape(count, layout.size)
 
