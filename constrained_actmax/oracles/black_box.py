@@ -63,7 +63,7 @@ class BlackBoxOracle(BaseOracle):
         who = type(self).__name__
         if not callable(function):
             raise SpecificationError(
-                f"{who}: function must be callable, got {type(function).__name__}."
+                f"{who}: the model is a function, got {type(function).__name__}."
             )
         lengths = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
         if any(not isinstance(length, int | np.integer) or length < 0 for length in lengths):
