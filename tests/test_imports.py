@@ -41,6 +41,7 @@ RANKS = [
         "draws",
         "kinks",
         "optimality",
+        "packing",
         "problem",
         "progress",
         "scales",

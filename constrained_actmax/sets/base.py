@@ -25,7 +25,6 @@ from constrained_actmax.layout import (
 from constrained_actmax.quoting import Quoted, quoted
 from constrained_actmax.sets.scipy_form import ScipyForm, in_split_variables
 
-POLISHED = 1e-5  # an accuracy that cvxpy cannot better
 LARGEST = 16_384  # entries; a cvxpy Parameter of 1e5 can end the process (cvxpy#1622)
 MOST_SHOWN = 4  # entries of an array that descriptions write out
 ACCEPTED = 1e-9  # relative violation below which a solver's point counts as inside
@@ -351,12 +350,6 @@ class ConvexSet(Quoted, ABC):
         projected, state = self._project_inexact(rows, tolerance, warm)
         return (projected[0] if single else projected), state
 
-    def project_polished(self, x: Any) -> Any:
-        """Return the projection on the bound set as accurately as any method here can."""
-        rows, single = self._rows(x, "project_polished")
-        projected = self._project_polished(rows)
-        return projected[0] if single else projected
-
     def __str__(self) -> str:
         if self._as_written is not None:
             return self._as_written
@@ -422,11 +415,6 @@ class ConvexSet(Quoted, ABC):
             unlimited = np.full(self.dimension, np.inf)
             return self._project_in_box_inexact(x, -unlimited, unlimited, tolerance, warm)
         return self._project(x), None
-
-    def _project_polished(self, x: Rows) -> Rows:
-        if self.accuracy <= POLISHED:
-            return self._project(x)
-        return self._project(x) if self.dimension > LARGEST else self._project_by_cvxpy(x)
 
     def _project_by_cvxpy(self, x: Rows) -> Rows:
         return self._program.project(x)

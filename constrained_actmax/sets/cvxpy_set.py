@@ -150,7 +150,7 @@ class CvxpySet(ConvexSet):
                 raise SpecificationError(
                     f"CvxpySet: {place}, {row}, does not follow cvxpy's rules of convexity (DCP)."
                 )
-        return rows
+        return [_measurable(row) for row in rows]
 
     # cvxpy evaluates quantum_rel_entr of X / trace(X), but solves with X: a problem measures it, as
     # it does constraints with variables of their own.
@@ -184,7 +184,7 @@ class CvxpySet(ConvexSet):
                 if not all(np.all(one.violation() <= 0.0) for one in limits):
                     return np.nan
                 for row in rows:
-                    excess = np.atleast_1d(row.violation()).ravel(order="F")
+                    excess = np.atleast_1d(_excess(row)).ravel(order="F")
                     if at is not None and excess.any():  # NaN is
                         excess = relative(excess, self._size_of(row, at, excess.size))
                     worst.append(float(np.max(excess, initial=0.0)))
@@ -303,6 +303,33 @@ class CvxpySet(ConvexSet):
     @override
     def _relative_violation(self, x: Rows, widths: Vector | None = None) -> Vector:
         return np.array([self._measured(*pair) for pair in zip(x, sizes(x, widths), strict=True)])
+
+
+def _measurable(row: cp.Constraint) -> cp.Constraint:
+    """Return an exponential cone as the inequality that it states, any other constraint as it is.
+
+    The cone measures its violation by a projection of cvxpy's own, to 1e-8, which is too coarse:
+    y exp(x / y) <= z is y log(y / z) + x <= 0.
+    """
+    import cvxpy as cp
+
+    if isinstance(row, cp.constraints.ExpCone):
+        return cp.rel_entr(row.y, row.z) + row.x <= 0
+    return row
+
+
+def _excess(row: cp.Constraint) -> Any:
+    """Return by how much a constraint is broken at the variables' values.
+
+    A power cone measures itself by a projection too: here by |z| - x^a y^(1 - a), -x and -y.
+    """
+    import cvxpy as cp
+
+    if not isinstance(row, cp.constraints.PowCone3D):
+        return row.violation()
+    x, y, z, power = (np.asarray(one.value) for one in (row.x, row.y, row.z, row.alpha))
+    mean = np.maximum(x, 0.0) ** power * np.maximum(y, 0.0) ** (1.0 - power)
+    return np.maximum.reduce([np.abs(z) - mean, -x, -y, np.zeros_like(mean)])
 
 
 def domain(rows: Sequence[cp.Constraint]) -> list[cp.Constraint]:

@@ -15,8 +15,6 @@ from constrained_actmax.errors import ProjectionError
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.sets.base import (
     ACCEPTED,
-    LARGEST,
-    POLISHED,
     ConvexSet,
     common_box,
     finite_widths,
@@ -76,10 +74,6 @@ class Piece(ABC):
         """Return feasible points within about `tolerance` of the projections, and what to reuse."""
         return self.project(x)[0], None
 
-    def project_polished(self, x: Rows) -> Rows:
-        """Return the projections as accurately as can be."""
-        return self.project(x)[0]
-
     @cached_property
     def _widths(self) -> Vector:
         return finite_widths(*common_box(self.members, self.lower, self.upper))
@@ -104,10 +98,6 @@ class Alone(Piece):
     def project_inexact(self, x: Rows, tolerance: float, warm: object) -> tuple[Rows, object]:
         return self.members[0]._project_inexact(x, tolerance, warm)
 
-    @override
-    def project_polished(self, x: Rows) -> Rows:
-        return self.members[0]._project_polished(x)
-
     @property
     @override
     def method(self) -> str:
@@ -125,12 +115,6 @@ class InBox(Piece):
     @override
     def project_inexact(self, x: Rows, tolerance: float, warm: object) -> tuple[Rows, object]:
         return self.members[0]._project_in_box_inexact(x, self.lower, self.upper, tolerance, warm)
-
-    @override
-    def project_polished(self, x: Rows) -> Rows:
-        if self.accuracy <= POLISHED or len(self.indices) > LARGEST:
-            return self.project(x)[0]
-        return self.program.project(x)
 
     @property
     @override

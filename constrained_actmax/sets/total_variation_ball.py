@@ -68,7 +68,7 @@ class TotalVariationBall(ConvexSet):
     exact (cosine transform, projection on the ball of groups, clip). Either ends feasible, by a
     last step toward a smoother point, the first within 1e-4 of the projection; `error_bound` says
     how near the second came. `project_inexact` is the second at any size and starts from the last
-    point's multipliers; `project_polished` finishes by cvxpy where the size allows.
+    point's multipliers.
 
     References
     ----------
