@@ -172,7 +172,7 @@ def column_sizes(problem: Problem) -> tuple[Vector, Indices]:
     if problem.set.bounded:
         rng = np.random.default_rng(SEED)
         directions = rng.standard_normal((DIRECTIONS, problem.size))
-        ends = problem.set.linear_maximizer(np.concatenate([directions, -directions]))
+        ends = problem.set.hull.linear_maximizer(np.concatenate([directions, -directions]))
         # The set couples these entries: one size for all of them.
         width[~finite] = float(np.ptp(ends[:, ~finite], axis=0).max())
         return width, np.flatnonzero(~finite & (width == 0.0))

@@ -65,6 +65,8 @@ SETS: dict[str, Place] = {
     "Fixed.value": of_set(lambda t: cax.Fixed(["age", "red"], t(MIDDLE))),
     "Fixed.where": of_set(lambda t: cax.Fixed(t(MIDDLE > 0), 1.0)),
     "Cardinality.center": of_set(lambda t: cax.Cardinality(2, t(MIDDLE))),
+    "Cardinality.groups": of_set(lambda t: cax.Cardinality(1, 0.5, t(GROUPS))),
+    "OneHot.groups": of_set(lambda t: cax.OneHot(t(GROUPS))),
     "TotalVariationBall.center": of_set(lambda t: cax.TotalVariationBall(1, center=t(MIDDLE))),
     "NuclearNormBall.center": of_set(
         lambda t: cax.NuclearNormBall(1, t(MIDDLE[:4])), Layout((Input("x", (1, 4), NAMES[:4]),))
@@ -120,6 +122,10 @@ OTHERS: dict[str, Place] = {
     "oracle.flatten": lambda t: oracle(cax.Logit(1)).flatten(t(MIDDLE)),
     "SquaredDistance": lambda t: oracle(cax.SquaredDistance(t(MIDDLE))).values(X),
     "Norm": lambda t: oracle(cax.Norm(1, center=t(MIDDLE))).values(X),
+    "SquaredDistance.weights": lambda t: (
+        oracle(cax.SquaredDistance(0.1, weights=t(WIDTH))).values(X)
+    ),
+    "Norm.weights": lambda t: oracle(cax.Norm(np.inf, weights=t(WIDTH))).values(X),
     "Scaling.mean": lambda t: oracle(cax.Logit(1), preprocess=cax.Scaling(t(LOW), 2.0)).values(X),
     "Scaling.std": lambda t: oracle(cax.Logit(1), preprocess=cax.Scaling(0, t(WIDTH))).values(X),
     "Scaling of a table": lambda t: np.asarray(

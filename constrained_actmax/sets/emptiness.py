@@ -10,6 +10,7 @@ import numpy as np
 from constrained_actmax.errors import InfeasibleError, ProjectionError
 from constrained_actmax.layout import Vector
 from constrained_actmax.sets.base import LARGEST, ConvexSet, entry_sizes
+from constrained_actmax.sets.mixed import Mixed, Union
 from constrained_actmax.sets.pieces import Alone, InBox, Piece, Separable
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def explain(whole: Intersection) -> None:
     if np.any(lower > upper):
         _explain_boxes(whole, boxes, lower, upper)
     for piece in whole.pieces:
+        _explain_choices(whole, piece)
         if _is_empty(piece):
             couplings = [
                 one
@@ -53,8 +55,25 @@ def _explain_boxes(
     )
 
 
+def _explain_choices(whole: Intersection, piece: Piece) -> None:
+    """Say which discrete values are missing in a piece, where there are none."""
+    named = [one for one in whole.members if np.intersect1d(one.support, piece.indices).size]
+    names = " and ".join(str(one) for one in named)
+    assert whole.layout is not None
+    for one, at in Union(piece.members).discrete:
+        missing = one.emptiness(piece.lower[at], piece.upper[at])
+        if missing is not None:
+            place = whole.layout.describe(int(piece.indices[at[missing[0]]]))
+            raise InfeasibleError(f"No input satisfies {names} together: at {place} {missing[1]}.")
+    if isinstance(piece, Mixed) and piece.empty():
+        raise InfeasibleError(
+            f"No input satisfies {names} together: no choice of the discrete values is left, as "
+            "branch and bound over them shows."
+        )
+
+
 def _is_empty(piece: Piece) -> bool:
-    if isinstance(piece, Alone):
+    if isinstance(piece, Alone | Mixed):
         return False
     if len(piece.members) == 1:
         excess = piece.members[0].excess_in_box(piece.lower, piece.upper)

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.errors import SpecificationError
+from constrained_actmax.errors import InfeasibleError, SpecificationError
 from constrained_actmax.layout import Indices, Layout, Region, Rows, Vector
 from constrained_actmax.quoting import quoted
 from constrained_actmax.sets.base import LARGEST, ConvexSet, common_box, finite_widths
+from constrained_actmax.sets.box import Box
+from constrained_actmax.sets.mixed import Mixed, Union
 from constrained_actmax.sets.part import Part
 from constrained_actmax.sets.pieces import Alone, Alternating, InBox, Piece, Program, Separable
 from constrained_actmax.sets.scipy_form import LinearRows, ScipyForm, SmoothRow
@@ -139,6 +141,40 @@ class Intersection(ConvexSet):
         return all(one.convex for one in self.members)
 
     @cached_property
+    def union(self) -> Union:
+        """The members as convex sets and unions of boxes."""
+        return Union(self._couplings)
+
+    @property
+    def discrete(self) -> bool:
+        """Whether this is a union of convex sets: what is not convex in it is a `DiscreteSet`."""
+        return not self.convex and self.union.known
+
+    @cached_property
+    def hull(self) -> Intersection:
+        """A convex set that holds this one: the discrete members' hulls in the place of these."""
+        if not self.discrete:
+            return self
+        box = self.union.tightened(self._box)
+        return self._relaxed(box, self.union.hulls(box))
+
+    def part_at(self, x: Vector) -> Intersection | None:
+        """Return the convex part in which the discrete members keep the choice of a point (n,).
+
+        None if the point is in no such part.
+        """
+        if self.union.violation(x[np.newaxis])[0] > 0.0:
+            return None
+        try:
+            return self._relaxed(self.union.piece(x, self._box), [])
+        except InfeasibleError:
+            return None
+
+    def _relaxed(self, box: tuple[Vector, Vector], hulls: Sequence[ConvexSet]) -> Intersection:
+        bounds = Box(*box).bind(Layout.of_array((self.dimension,)))
+        return together([bounds, *self.union.convex, *hulls])
+
+    @cached_property
     def pieces(self) -> tuple[Piece, ...]:
         """The independent pieces; entries in none of them have bounds alone."""
         groups: list[tuple[list[ConvexSet], np.ndarray[Any, np.dtype[np.bool_]]]] = []
@@ -176,6 +212,13 @@ class Intersection(ConvexSet):
             if dual is not None:
                 return Separable(indices, members, lower, upper, dual)
         if not all(one.convex for one in members):
+            if Union(members).known:
+                if self.strategy is None:
+                    return Mixed(indices, members, lower, upper, together)
+                raise SpecificationError(
+                    f"{self.describe()}: discrete sets are projected on together with others by "
+                    "branch and bound; leave strategy= out."
+                )
             raise SpecificationError(
                 f"{self.describe()}: a heuristic set goes with bounds only; leave out one of "
                 f"{' ∩ '.join(map(str, couplings))}."
@@ -276,6 +319,8 @@ class Intersection(ConvexSet):
         infinite = np.isinf(lower) | np.isinf(upper)
         if not infinite.any():
             return True
+        if self.discrete:
+            return self.hull.bounded
         for piece in self.pieces:
             if infinite[piece.indices].any() and self._open(piece):
                 return False
@@ -288,7 +333,7 @@ class Intersection(ConvexSet):
         # linear programs decide it.
         from constrained_actmax.sets.convex_program import ConvexProgram
 
-        if len(piece.indices) > LARGEST:
+        if len(piece.indices) > LARGEST or not all(one.convex for one in piece.members):
             return False
         program = ConvexProgram(piece.members, piece.lower, piece.upper)
         g = np.random.default_rng(0).standard_normal(len(piece.indices))
@@ -377,6 +422,10 @@ class Intersection(ConvexSet):
 
     @override
     def _linear_maximizer(self, g: Rows) -> Rows:
+        if not self.convex:
+            raise SpecificationError(
+                f"{self.describe()}: it is not convex; a linear maximum is one of its hull."
+            )
         lower, upper = self._box
         best = np.where(g > 0, upper, np.where(g < 0, lower, self.centre()))
         for piece in self.pieces:
@@ -420,3 +469,9 @@ class Intersection(ConvexSet):
             smooth += form.smooth
             l1 += form.l1
         return ScipyForm(low, high, tuple(rows), tuple(smooth), l1=tuple(l1))
+
+
+def together(members: Sequence[ConvexSet]) -> Intersection:
+    """Return the intersection of sets of flat vectors, one of them at least bound."""
+    size = next(one.dimension for one in members if one.bound)
+    return Intersection(members).bind(Layout.of_array((size,)))

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from constrained_actmax.layout import Layout, Rows, Vector
 from constrained_actmax.problem import Evaluation, Problem
+from constrained_actmax.sets.base import powers_of_two
 from constrained_actmax.sets.box import Box
 from constrained_actmax.sets.intersection import Intersection
 from constrained_actmax.sets.scaled_set import ScaledSet
@@ -65,12 +66,14 @@ class Scaled(Problem):
     def _set_in_units(problem: Problem) -> tuple[Vector | float, FeasibleSet]:
         whole, scales = problem.set, problem.scales
         assert isinstance(whole, Intersection)
-        columns = scales.columns
+        columns, size = scales.columns, scales.set
+        if not whole.convex:  # whole numbers stay whole: a power of two rounds nothing
+            columns, size = powers_of_two(columns), float(powers_of_two(np.array(size)))
         if np.all(columns == 1.0):
             return columns, whole
         couplings = [one.in_columns(columns) for one in whole.members if not one.is_box]
-        if any(one is None for one in couplings) or (couplings and np.all(columns == scales.set)):
-            return scales.set, ScaledSet(whole, scales.set)
+        if any(one is None for one in couplings) or (couplings and np.all(columns == size)):
+            return size, ScaledSet(whole, size)
         lower, upper = whole.bounds()
         box = Box(lower / columns, upper / columns)
         members = [box, *(one for one in couplings if one is not None)]

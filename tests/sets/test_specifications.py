@@ -126,8 +126,12 @@ IMAGE = Layout.of_array((4, 4))
         (lambda: L2Ball(1).bind(TABLE).project(np.full(4, np.nan)), "NaN or infinity"),
         (lambda: L2Ball(1).bind(TABLE).project(np.zeros(3)), r"rows \(B, 4\), got shape \(3,\)"),
         (
-            lambda: Intersection([Cardinality(1), L2Ball(1)]).bind(TABLE).project(np.ones(4)),
-            "heuristic set goes with bounds only",
+            lambda: (
+                Intersection([Cardinality(1), L2Ball(1)], strategy="cvxpy")
+                .bind(TABLE)
+                .project(np.ones(4))
+            ),
+            "by branch and bound; leave strategy= out",
         ),
     ],
 )
