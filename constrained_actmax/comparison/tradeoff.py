@@ -50,9 +50,9 @@ class TradeOff:
         found = []
         for one in self.results:
             named = [
-                price
-                for name, price in one.optimality.multipliers.items()
-                if name.startswith(f"{self.set}(") and isinstance(price, float)
+                multiplier
+                for name, multiplier in one.optimality.multipliers.items()
+                if name.startswith(f"{self.set}(") and isinstance(multiplier, float)
             ]
             found.append(named[0] if len(named) == 1 else np.nan)
         return np.array(found)
