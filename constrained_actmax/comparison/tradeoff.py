@@ -10,11 +10,11 @@ import numpy as np
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Vector
-from constrained_actmax.maximization import solve
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Budget, Result
 from constrained_actmax.sets.base import ConvexSet
 from constrained_actmax.solvers.base import Solver
+from constrained_actmax.solving import solve
 
 if TYPE_CHECKING:
     import pandas as pd
