@@ -5,28 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
-from constrained_actmax.callbacks import Callback, listener
+from constrained_actmax.callbacks import Callback
 from constrained_actmax.errors import SpecificationError, suggest
 from constrained_actmax.layout import Structure
-from constrained_actmax.measuring import measured_result, of_steps, stationarity_tolerance
 from constrained_actmax.oracles.base import BaseOracle
-from constrained_actmax.problem import (
-    MODEL_OPTIONS,
-    Problem,
-    refuse_plain_function,
-    require_problem,
-)
-from constrained_actmax.progress import Line
-from constrained_actmax.quoting import quoted
-from constrained_actmax.result import Budget, Failure, Result, Status
-from constrained_actmax.scales import probed
+from constrained_actmax.problem import MODEL_OPTIONS, Problem, refuse_plain_function
+from constrained_actmax.result import Budget, Failure, Result
 from constrained_actmax.sets.conversion import kept
-from constrained_actmax.solvers.across_steps import solve_across_steps
 from constrained_actmax.solvers.base import Solver
-from constrained_actmax.solvers.selection import select
-from constrained_actmax.starting_points import Starts, checked_seed, starting_points
-from constrained_actmax.tasks.extended import drawn_where_finite
-from constrained_actmax.tasks.recording import Recording
+from constrained_actmax.solving import solve
+from constrained_actmax.starting_points import Starts
+from constrained_actmax.sweeps import solve_many
 
 if TYPE_CHECKING:
     from constrained_actmax.objectives.base import Objective
@@ -45,6 +34,7 @@ class Options(TypedDict, total=False):
     starts: Starts
     seed: int | None
     budget: Budget | None
+    target: float | None
     tol: float | None
     feasibility_tolerance: float | None
     options: Mapping[str, Any] | None
@@ -90,6 +80,7 @@ def maximize(
     starts: Starts = 1,
     seed: int | None = None,
     budget: Budget | None = None,
+    target: float | None = None,
     tol: float | None = None,
     feasibility_tolerance: float | None = None,
     options: Mapping[str, Any] | None = None,
@@ -127,6 +118,9 @@ def maximize(
         Seeds the draws; without it one is drawn and recorded.
     budget : Budget, optional
         Limits of the whole call.
+    target : float, optional
+        Stops at the first feasible point whose value is at least as good in the sense of the call:
+        ``result.status`` is then ``Status.TARGET``, a success that means just that.
     tol : float, optional
         Stationarity residual that counts as converged, a pure number (`Optimality`); by default
         1e-6, and for a model that computes in less than float64 the root of its noise (float32:
@@ -174,7 +168,7 @@ def maximize(
     """
     building = {"x0": x0, "bounds": bounds, "feasibility_tolerance": feasibility_tolerance}
     solving = {"method": method, "starts": starts, "seed": seed, "budget": budget, "tol": tol}
-    solving |= {"options": options, "callback": callback, "progress": progress}
+    solving |= {"options": options, "callback": callback, "progress": progress, "target": target}
     return _answer("maximize", model, objective, constraints, building, solving, model_options)
 
 
@@ -207,6 +201,7 @@ def minimize(
     starts: Starts = 1,
     seed: int | None = None,
     budget: Budget | None = None,
+    target: float | None = None,
     tol: float | None = None,
     feasibility_tolerance: float | None = None,
     options: Mapping[str, Any] | None = None,
@@ -220,80 +215,8 @@ def minimize(
     """
     building = {"x0": x0, "bounds": bounds, "feasibility_tolerance": feasibility_tolerance}
     solving = {"method": method, "starts": starts, "seed": seed, "budget": budget, "tol": tol}
-    solving |= {"options": options, "callback": callback, "progress": progress}
+    solving |= {"options": options, "callback": callback, "progress": progress, "target": target}
     return _answer("minimize", model, objective, constraints, building, solving, model_options)
-
-
-def solve(
-    problem: Problem,
-    *,
-    method: str | Solver = "auto",
-    x0: Structure | None = None,
-    starts: Starts = 1,
-    seed: int | None = None,
-    budget: Budget | None = None,
-    tol: float | None = None,
-    options: Mapping[str, Any] | None = None,
-    callback: Callback | None = None,
-    progress: Callback | bool | None = None,
-) -> Result:
-    """Solve a problem that was built before, in its own sense.
-
-    Parameters
-    ----------
-    problem : Problem
-        What is asked.
-    method, x0, starts, seed, budget, tol, options, callback, progress
-        See `maximize`.
-
-    Returns
-    -------
-    Result
-        See `maximize`.
-    """
-    require_problem("solve", problem)
-    if budget is not None and not isinstance(budget, Budget):
-        raise SpecificationError(
-            f"budget: expected Budget(evaluations=..., seconds=...), got {quoted(budget)}."
-        )
-    heard = listener("callback", callback)
-    tolerance = stationarity_tolerance(problem, tol)
-    solver, reason = select(problem, method, options, budget)
-    drawn_seed = checked_seed(seed)
-    points, notes, used_seed = starting_points(problem, x0, starts, drawn_seed)
-    shown = progress if isinstance(progress, bool) else None
-    watching = None if isinstance(progress, bool) else listener("progress", progress)
-    if budget is not None and (budget.evaluations or len(points)) < len(points):
-        raise SpecificationError(
-            f"budget: {budget.evaluations} evaluations are fewer than the {len(points)} starts."
-        )
-    problem, interrupted = probed(problem, budget)
-    own = problem.scaled
-    with Line(problem, budget, watching, shown) as line:
-        run = Recording(
-            own,
-            len(points),
-            budget=budget,
-            callback=heard,
-            tolerance=tolerance,
-            progress=line if line.listens else None,
-            reserve=not solver.stays_inside,
-        )
-        run.notes.extend(notes)
-        if used_seed is not None and not problem.scales.finite:
-            given = int(x0 is not None or problem.x0 is not None)
-            points = own.original(drawn_where_finite(run, own.point(points), given, used_seed))
-        with line.following(run):
-            if interrupted:
-                for start, point in enumerate(own.point(points)):
-                    run.end(start, point, Status.INTERRUPTED, "Ctrl-C.")
-                ended = [run.ended[start] for start in range(len(points))]
-            elif problem.stepped.any():
-                run.notes.append(of_steps(problem))
-                ended = solve_across_steps(run, solver, own.point(points))
-            else:
-                ended = solver.solve(run, own.point(points))
-    return measured_result(problem, run, solver, reason, points, ended, used_seed)
 
 
 def _answer(
@@ -332,7 +255,6 @@ def _each(
 ) -> list[Result | Failure]:
     """Solve for each of several objectives on one model, sharing its calls."""
     from constrained_actmax.oracles.oracle import Oracle
-    from constrained_actmax.sweeps import solve_many
 
     refuse_plain_function(model, building)
     if not objectives:

@@ -124,6 +124,8 @@ def measured_result(
     found = run.problem.unscaled(found)
     if not feasible and problem.scales.best is not None:
         measured[best], found = _probe(problem, measured[best][0], solver.measures_gap)
+        if run.reaches(measured[best][0].value):
+            measured[best] = replace(measured[best][0], status=Status.TARGET), measured[best][1]
     chosen, optimality = measured[best]
     status = chosen.status if chosen.feasible else Status.INFEASIBLE
     if chosen.status is Status.NON_FINITE and not chosen.feasible:
@@ -188,6 +190,9 @@ def _measured(
     point = measured(problem, x, run.problem.unscaled(found), gap=gap)
     found, optimality, feasible = point.evaluation, point.optimality, point.feasible
     status, detail, convex = ended.status, ended.detail, problem.set.convex
+    reached = feasible and run.reaches(point.value)
+    if status is Status.TARGET and not reached:
+        status, detail = Status.STALLED, "Another start reached the target."
     if status is Status.INFEASIBLE and feasible:  # the search ended outside, and had been inside
         status, detail = Status.STALLED, "The search ended at a point that breaks a constraint."
     slack = max(run.problem.feasibility_tolerance, run.tolerance)
@@ -203,6 +208,8 @@ def _measured(
         detail = f"{words[0].upper()}{words[1:]}."
     elif status in (Status.STALLED, Status.BUDGET) and stationary and feasible and convex:
         status = Status.CONVERGED
+    if reached:
+        status, detail = Status.TARGET, ""
     if status is Status.CONVERGED and not convex:
         # The residual is that of the entries that may move while the discrete ones are held.
         status, detail = Status.STALLED, "The set is not convex: no residual proves an optimum."

@@ -24,7 +24,6 @@ from typing import Any, TypeAlias
 from constrained_actmax.callbacks import Callback, OfProblem, listener
 from constrained_actmax.errors import ConstrainedActmaxError, SpecificationError
 from constrained_actmax.json_form import from_json, to_json
-from constrained_actmax.maximization import solve
 from constrained_actmax.packing import packed, sendable
 from constrained_actmax.problem import Problem
 from constrained_actmax.progress import counted
@@ -33,6 +32,7 @@ from constrained_actmax.result import Budget, Failure, Result, Status, load_resu
 from constrained_actmax.rounds import Ask, Rounds
 from constrained_actmax.solvers.base import RowSolver, Solver
 from constrained_actmax.solvers.selection import select
+from constrained_actmax.solving import check_target, solve
 from constrained_actmax.tasks.recording import padded
 from constrained_actmax.tasks.task import Stopped
 
@@ -48,6 +48,7 @@ def solve_many(
     starts: Any = 1,
     seed: int | None = None,
     budget: Budget | None = None,
+    target: float | None = None,
     tol: float | None = None,
     options: Mapping[str, Any] | None = None,
     callback: Callback | None = None,
@@ -61,7 +62,7 @@ def solve_many(
     ----------
     problems : iterable of Problem
         What is asked; build them on one `Oracle` to share its model.
-    method, starts, tol, options
+    method, starts, target, tol, options
         For each problem; see `maximize`.
     seed : int, optional
         For each problem the same.
@@ -91,6 +92,7 @@ def solve_many(
 
     listed = _checked(problems)
     listener("callback", callback)  # a wrong one is an error before any work
+    check_target(target)
     if not listed:
         return []
     entries: list[Entry | None] = [None] * len(listed)
@@ -109,6 +111,7 @@ def solve_many(
                 starts=starts,
                 seed=seed,
                 budget=budget,
+                target=target,
                 tol=tol,
                 options=options,
                 callback=None if callback is None else OfProblem(callback, place),
@@ -148,6 +151,7 @@ def sweep(
     starts: Any = 1,
     seed: int | None = 0,
     budget: Budget | None = None,
+    target: float | None = None,
     tol: float | None = None,
     options: Mapping[str, Any] | None = None,
     callback: Callback | None = None,
@@ -165,7 +169,7 @@ def sweep(
     folder : str or Path, optional
         Where each result is saved as it arrives. Problems that are already there are not solved
         again.
-    method, starts, budget, tol, options
+    method, starts, budget, target, tol, options
         For each problem; see `maximize`.
     seed : int, default 0
         For each problem the same.
@@ -188,6 +192,7 @@ def sweep(
     """
     listed = _checked(problems)
     listener("callback", callback)
+    check_target(target)
     settings = {
         "method": method,
         "starts": starts,
@@ -196,6 +201,8 @@ def sweep(
         "tol": tol,
         "options": None if options is None else dict(options),
     }
+    if target is not None:  # results in a folder go by their settings, older ones without it
+        settings["target"] = target
     entries: dict[int, Entry] = {}
     with tempfile.TemporaryDirectory() as scratch:
         tasks = _tasks(listed, settings, callback)

@@ -122,6 +122,10 @@ OTHERS: dict[str, Place] = {
     "oracle.flatten": lambda t: oracle(cax.Logit(1)).flatten(t(MIDDLE)),
     "SquaredDistance": lambda t: oracle(cax.SquaredDistance(t(MIDDLE))).values(X),
     "Norm": lambda t: oracle(cax.Norm(1, center=t(MIDDLE))).values(X),
+    "SquaredDistance.weights": lambda t: (
+        oracle(cax.SquaredDistance(0.1, weights=t(WIDTH))).values(X)
+    ),
+    "Norm.weights": lambda t: oracle(cax.Norm(np.inf, weights=t(WIDTH))).values(X),
     "Scaling.mean": lambda t: oracle(cax.Logit(1), preprocess=cax.Scaling(t(LOW), 2.0)).values(X),
     "Scaling.std": lambda t: oracle(cax.Logit(1), preprocess=cax.Scaling(0, t(WIDTH))).values(X),
     "Scaling of a table": lambda t: np.asarray(
