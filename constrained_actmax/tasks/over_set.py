@@ -38,7 +38,7 @@ class Over(Wrapper):
         self, inner: Task, feasible: FeasibleSet, whose: Indices, most: int | None = None
     ) -> None:
         super().__init__(inner, OverSet(inner.problem, feasible))
-        self.whose, self._left = whose, most
+        self.whose, self._most, self._spent = whose, most, 0.0
         self.ended: dict[int, Termination] = {}
         self.iterations = np.zeros(len(whose), dtype=int)
         self._incumbents = Incumbents(self.problem, len(whose))
@@ -48,9 +48,26 @@ class Over(Wrapper):
     @override
     def remaining(self) -> int | None:
         left = self.inner.remaining
-        if self._left is None:
+        if self._most is None:
             return left
-        return self._left if left is None else min(left, self._left)
+        mine = max(0, self._most - int(self._spent))
+        return mine if left is None else min(left, mine)
+
+    def _spend(self, work: float) -> None:
+        if self._most is not None and self._spent + work > self._most:
+            raise Stopped(Status.BUDGET)
+        self._spent += work
+
+    @override
+    def charge(self, work: float) -> None:
+        self._spent += work  # it has been done
+        self.inner.charge(work)
+        self._spend(0.0)
+
+    @override
+    def count(self, rows: int) -> None:
+        self._spend(rows)
+        self.inner.count(rows)
 
     @override
     def carry(self, rows: int) -> int:
@@ -60,10 +77,7 @@ class Over(Wrapper):
     @override
     def evaluate(self, x: Rows, starts: Sequence[int] | Indices) -> Evaluation:
         own = np.asarray(starts)
-        if self._left is not None:
-            if len(x) > self._left:
-                raise Stopped(Status.BUDGET)
-            self._left -= len(x)
+        self._spend(len(x))
         problem = self.problem
         found = self.inner.evaluate(x, self.whose[own])
         outside = problem.functional_violation(found.c)
