@@ -753,7 +753,7 @@ def _listed(constraints: Any) -> Sequence[Any]:
 
 def _sorted_constraints(
     constraints: Any,
-) -> tuple[list[tuple[ConvexSet, Any]], list[Any], list[Any]]:
+) -> tuple[list[tuple[ConvexSet, Any]], list[Between], list[Any]]:
     """Split what the user wrote into convex sets and functional constraints.
 
     Returns
@@ -767,12 +767,12 @@ def _sorted_constraints(
     from constrained_actmax.constraints.function import Function
 
     sets: list[tuple[ConvexSet, Any]] = []
-    functional: list[Any] = []
+    functional: list[Between] = []
     origins: list[Any] = []
     for one in _listed(constraints):
         if isinstance(one, ConvexSet):
             sets.append((one, one))
-        elif isinstance(one, Between | Function):
+        elif isinstance(one, Between):
             functional.append(one)
             origins.append(one)
         elif isinstance(one, type) and issubclass(one, ConvexSet):
@@ -801,7 +801,7 @@ def _sorted_constraints(
 
 
 def _oracle(
-    model: Any, objective: Any, functional: Sequence[Any], options: Mapping[str, Any]
+    model: Any, objective: Any, functional: Sequence[Between], options: Mapping[str, Any]
 ) -> BaseOracle:
     """Build, or take, the oracle of the objective and of the constraints on model outputs."""
     from constrained_actmax.constraints.between import Between
@@ -811,7 +811,7 @@ def _oracle(
     from constrained_actmax.oracles.oracle import Oracle
 
     refuse_plain_function(model, options)
-    outputs = [one.imposed()[0] for one in functional if isinstance(one, Between)]
+    outputs = [one.imposed()[0] for one in functional if one.compiled]
     if isinstance(objective, Between):
         raise SpecificationError(
             f"objective: {objective} is a constraint; put it into the list of constraints."
@@ -828,7 +828,9 @@ def _oracle(
             raise SpecificationError(
                 f"Problem: {name}= belongs to the model and is given when its Oracle is made."
             )
-        if not isinstance(model, Oracle | BlackBoxOracle):
+        if not isinstance(model, Oracle | BlackBoxOracle) or (
+            isinstance(model, BlackBoxOracle) and model.differentiable
+        ):
             if objective is not None or outputs:
                 raise SpecificationError(
                     f"{type(model).__name__}: it is the function itself and has no outputs to "
@@ -869,7 +871,7 @@ def refuse_plain_function(model: Any, options: Mapping[str, Any]) -> None:
 
 
 def _imposed(
-    functional: Sequence[Any],
+    functional: Sequence[Between],
     origins: Sequence[Any],
     oracle: BaseOracle,
     layout: Layout,
@@ -878,7 +880,7 @@ def _imposed(
     domain: Domain,
 ) -> tuple[Vector, Vector, list[Imposed], list[Any]]:
     """Lay the functional constraints' rows one after the other: outputs first, then functions."""
-    from constrained_actmax.constraints.between import Between
+    from constrained_actmax.constraints.function import Function
 
     lower: list[Vector] = []
     upper: list[Vector] = []
@@ -886,7 +888,7 @@ def _imposed(
     functions: list[Any] = []
     point: Vector | None = None
     start = 0
-    outputs = [one for one in functional if isinstance(one, Between)]
+    outputs = [one for one in functional if one.compiled]
     counts = list(getattr(oracle, "counts", [1] * (1 + len(outputs))))[1:]
     for one, count in zip(outputs, counts, strict=True):
         _, low, high = one.imposed()
@@ -895,7 +897,7 @@ def _imposed(
         imposed.append(_stated(one, slice(start, start + count)))
         start += count
     for one, origin in zip(functional, origins, strict=True):
-        if isinstance(one, Between):
+        if not isinstance(one, Function) or one.compiled:
             continue
         if point is None:
             point = feasible.project(feasible.centre() if x0 is None else x0)
