@@ -1,4 +1,4 @@
-"""The nearest point that keeps all bounds on outputs, by balls whose radius Newton's method sets."""
+"""The nearest point within bounds on outputs, by balls whose radius Newton's method sets."""
 
 from __future__ import annotations
 
