@@ -148,11 +148,11 @@ def by_rule(problem: StandardForm, budget: Budget | None = None) -> tuple[Solver
     if not problem.differentiable:
         return COBYQA(), "a function without gradients"
     if problem.kept_rows.any():
-        return TrustConstr(), "constraints on functions that every iterate keeps"
+        return TrustConstr(), "constraints on functions that every iterate must satisfy"
     if whole.distance is not None and problem.smooth is False:
         nearest = NearestPoint()
         if refusal(nearest, whole) is None:
-            return nearest, "the nearest point within bounds on outputs, across kinks"
+            return nearest, "a nearest point under nonsmooth constraints on functions"
     if problem.constraints:
         if problem.size <= SMALL and problem.smooth is not False:
             chain = Chain()
@@ -160,7 +160,7 @@ def by_rule(problem: StandardForm, budget: Budget | None = None) -> tuple[Solver
                 return chain, "few variables, smooth constraints on functions: the next goes on"
         return _finished(AugmentedLagrangian(), problem), "constraints on functions"
     if problem.smooth is False:
-        what = "a network with kinks (ReLU, max): steps of falling length cross them"
+        what = "a nonsmooth network (ReLU, max), whose kinks decreasing step sizes cross"
         return _finished(Annealed(), problem), what
     local: Solver
     local, what = SPG(), "a smooth objective under a convex set"
