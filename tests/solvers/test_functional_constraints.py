@@ -300,8 +300,8 @@ def test_what_is_defined_on_the_set_alone_is_not_asked_outside() -> None:
     assert result.fun == pytest.approx(-(4.0 + 0.75 * 3.0), abs=1e-4)
 
 
-#: They need the network itself, or discrete inputs.
-NOT_INNER = {"active-signature", "branch-and-bound", "relax-and-round"}
+#: They need the network itself, a distance, or discrete inputs.
+NOT_INNER = {"active-signature", "branch-and-bound", "nearest-point", "relax-and-round"}
 
 
 @pytest.mark.parametrize("name", sorted(set(SOLVERS) - NOT_INNER))
