@@ -214,7 +214,7 @@ class Intersection(ConvexSet):
         self, box: tuple[Vector, Vector], hulls: Sequence[ConvexSet]
     ) -> Intersection | None:
         bounds = Box(*box).bind(Layout.of_array((self.dimension,)))
-        return together([bounds, *self.union.convex, *hulls])
+        return unless_empty([bounds, *self.union.convex, *hulls])
 
     @cached_property
     def pieces(self) -> tuple[Piece, ...]:
@@ -256,7 +256,7 @@ class Intersection(ConvexSet):
         if not all(one.convex for one in members):
             if Union(members).known:
                 if self.strategy is None:
-                    return Mixed(indices, members, lower, upper, together)
+                    return Mixed(indices, members, lower, upper, unless_empty)
                 raise SpecificationError(
                     f"{self.describe()}: discrete sets are projected on together with others by "
                     "branch and bound; leave strategy= out."
@@ -513,10 +513,22 @@ class Intersection(ConvexSet):
         return ScipyForm(low, high, tuple(rows), tuple(smooth), l1=tuple(l1))
 
 
-def together(members: Sequence[ConvexSet]) -> Intersection | None:
+def together(members: Sequence[ConvexSet]) -> Intersection:
+    """Return the intersection of sets of flat vectors, one of them at least bound.
+
+    Raises
+    ------
+    InfeasibleError
+        If it is empty.
+    """
+    size = next(one.dimension for one in members if one.bound)
+    return Intersection(members).bind(Layout.of_array((size,)))
+
+
+def unless_empty(members: Sequence[ConvexSet]) -> Intersection | None:
     """Return the intersection of convex sets of flat vectors, one of them at least bound.
 
-    None where it is empty, without the words that `Intersection.bind` has for that.
+    None where it is empty, without the words that `together` has for that.
     """
     from constrained_actmax.sets.emptiness import is_empty
 
