@@ -8,11 +8,11 @@ from functools import cached_property
 import numpy as np
 from typing_extensions import override
 
+from constrained_actmax.kernels.intersection import IntersectionKernel
+from constrained_actmax.kernels.scaled_set import ScaledSet
 from constrained_actmax.layout import Layout, Rows, Vector
 from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.sets.box import Box
-from constrained_actmax.sets.intersection import Intersection
-from constrained_actmax.sets.scaled_set import ScaledSet
 from constrained_actmax.standard_form import FeasibleSet, Network
 
 #: Violation, in units of each constraint, that solvers aim at where `tol` is as small; and how far
@@ -64,17 +64,18 @@ class Scaled(Problem):
     @staticmethod
     def _set_in_units(problem: Problem) -> tuple[Vector | float, FeasibleSet]:
         whole, scales = problem.set, problem.scales
-        assert isinstance(whole, Intersection)
+        assert isinstance(whole, IntersectionKernel)
         columns = scales.columns
         if np.all(columns == 1.0):
             return columns, whole
-        couplings = [one.in_columns(columns) for one in whole.members if not one.is_box]
+        couplings = [one.scaled(columns) for one in whole.members if not one.is_box]
         if any(one is None for one in couplings) or (couplings and np.all(columns == scales.set)):
             return scales.set, ScaledSet(whole, scales.set)
         lower, upper = whole.bounds()
-        box = Box(lower / columns, upper / columns)
-        members = [box, *(one for one in couplings if one is not None)]
-        return columns, Intersection(members).bind(Layout.of_array((problem.size,)))
+        layout = Layout.of_array((problem.size,))
+        box = Box(lower / columns, upper / columns).bind(layout)
+        members = box, *(one for one in couplings if one is not None)
+        return columns, IntersectionKernel(members, layout)
 
     # -- between the user's units and these ------------------------------------------------------
 
