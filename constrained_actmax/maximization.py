@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
+
+import numpy as np
 
 from constrained_actmax.callbacks import Callback, listener
 from constrained_actmax.errors import SpecificationError, suggest
@@ -45,6 +48,7 @@ class Options(TypedDict, total=False):
     starts: Starts
     seed: int | None
     budget: Budget | None
+    target: float | None
     tol: float | None
     feasibility_tolerance: float | None
     options: Mapping[str, Any] | None
@@ -90,6 +94,7 @@ def maximize(
     starts: Starts = 1,
     seed: int | None = None,
     budget: Budget | None = None,
+    target: float | None = None,
     tol: float | None = None,
     feasibility_tolerance: float | None = None,
     options: Mapping[str, Any] | None = None,
@@ -127,6 +132,9 @@ def maximize(
         Seeds the draws; without it one is drawn and recorded.
     budget : Budget, optional
         Limits of the whole call.
+    target : float, optional
+        Stops at the first feasible point whose value is at least as good in the sense of the call:
+        ``result.status`` is then ``Status.TARGET``, a success that means just that.
     tol : float, optional
         Stationarity residual that counts as converged, a pure number (`Optimality`); by default
         1e-6, and for a model that computes in less than float64 the root of its noise (float32:
@@ -142,8 +150,8 @@ def maximize(
         ``f(xk, state)``. StopIteration, or True, ends the run.
     progress : callable or bool, optional
         A function that is called like `callback`, before it. A line with the best value shows
-        itself on a terminal and in a notebook when a run takes over a second; True or False
-        forces it.
+        itself on a terminal and in a notebook when a run takes over a second, and a log gets a
+        line every half minute; True forces the former, False keeps both silent.
     **model_options
         `preprocess`, `labels`, `feature_names`, `input_shape`, `precision`, `xla`,
         `custom_objects`, `safe_mode`, `signature`: see `Oracle`.
@@ -174,7 +182,7 @@ def maximize(
     """
     building = {"x0": x0, "bounds": bounds, "feasibility_tolerance": feasibility_tolerance}
     solving = {"method": method, "starts": starts, "seed": seed, "budget": budget, "tol": tol}
-    solving |= {"options": options, "callback": callback, "progress": progress}
+    solving |= {"options": options, "callback": callback, "progress": progress, "target": target}
     return _answer("maximize", model, objective, constraints, building, solving, model_options)
 
 
@@ -207,6 +215,7 @@ def minimize(
     starts: Starts = 1,
     seed: int | None = None,
     budget: Budget | None = None,
+    target: float | None = None,
     tol: float | None = None,
     feasibility_tolerance: float | None = None,
     options: Mapping[str, Any] | None = None,
@@ -220,7 +229,7 @@ def minimize(
     """
     building = {"x0": x0, "bounds": bounds, "feasibility_tolerance": feasibility_tolerance}
     solving = {"method": method, "starts": starts, "seed": seed, "budget": budget, "tol": tol}
-    solving |= {"options": options, "callback": callback, "progress": progress}
+    solving |= {"options": options, "callback": callback, "progress": progress, "target": target}
     return _answer("minimize", model, objective, constraints, building, solving, model_options)
 
 
@@ -232,6 +241,7 @@ def solve(
     starts: Starts = 1,
     seed: int | None = None,
     budget: Budget | None = None,
+    target: float | None = None,
     tol: float | None = None,
     options: Mapping[str, Any] | None = None,
     callback: Callback | None = None,
@@ -243,7 +253,7 @@ def solve(
     ----------
     problem : Problem
         What is asked.
-    method, x0, starts, seed, budget, tol, options, callback, progress
+    method, x0, starts, seed, budget, target, tol, options, callback, progress
         See `maximize`.
 
     Returns
@@ -256,6 +266,7 @@ def solve(
         raise SpecificationError(
             f"budget: expected Budget(evaluations=..., seconds=...), got {quoted(budget)}."
         )
+    check_target(target)
     heard = listener("callback", callback)
     tolerance = stationarity_tolerance(problem, tol)
     solver, reason = select(problem, method, options, budget)
@@ -278,21 +289,32 @@ def solve(
             tolerance=tolerance,
             progress=line if line.listens else None,
             reserve=not solver.stays_inside,
+            target=target,
         )
         run.notes.extend(notes)
         if used_seed is not None and not problem.scales.finite:
             given = int(x0 is not None or problem.x0 is not None)
             points = own.original(drawn_where_finite(run, own.point(points), given, used_seed))
-        if interrupted:
-            for start, point in enumerate(own.point(points)):
-                run.end(start, point, Status.INTERRUPTED, "Ctrl-C.")
-            ended = [run.ended[start] for start in range(len(points))]
-        elif problem.stepped.any():
-            run.notes.append(of_steps(problem))
-            ended = solve_across_steps(run, solver, own.point(points))
-        else:
-            ended = solver.solve(run, own.point(points))
+        with line.following(run):
+            if interrupted:
+                for start, point in enumerate(own.point(points)):
+                    run.end(start, point, Status.INTERRUPTED, "Ctrl-C.")
+                ended = [run.ended[start] for start in range(len(points))]
+            elif problem.stepped.any():
+                run.notes.append(of_steps(problem))
+                ended = solve_across_steps(run, solver, own.point(points))
+            else:
+                ended = solver.solve(run, own.point(points))
     return measured_result(problem, run, solver, reason, points, ended, used_seed)
+
+
+def check_target(target: Any) -> None:
+    """Raise where a target is neither None nor a finite number."""
+    number = isinstance(target, Real) and not isinstance(target, bool | np.bool_)
+    if target is not None and not (number and np.isfinite(target)):
+        raise SpecificationError(
+            f"target: must be a finite number, a value of the objective, got {quoted(target)}."
+        )
 
 
 def _answer(

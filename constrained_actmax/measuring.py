@@ -17,6 +17,7 @@ from constrained_actmax.quoting import quoted
 from constrained_actmax.result import (
     FIRST_ORDER,
     LOCAL_OPTIMUM,
+    NO_BETTER_NEIGHBOUR,
     Optimality,
     Result,
     Start,
@@ -123,6 +124,8 @@ def measured_result(
     found = run.problem.unscaled(found)
     if not feasible and problem.scales.best is not None:
         measured[best], found = _probe(problem, measured[best][0], solver.measures_gap)
+        if run.reaches(measured[best][0].value):
+            measured[best] = replace(measured[best][0], status=Status.TARGET), measured[best][1]
     chosen, optimality = measured[best]
     status = chosen.status if chosen.feasible else Status.INFEASIBLE
     if chosen.status is Status.NON_FINITE and not chosen.feasible:
@@ -131,6 +134,8 @@ def measured_result(
     # What a method says of its own success is no reason for another status.
     if status is Status.CONVERGED and chosen.detail.startswith((LOCAL_OPTIMUM, FIRST_ORDER)):
         message = f"Converged. {chosen.detail}"
+    elif status is Status.STALLED and chosen.detail.startswith(NO_BETTER_NEIGHBOUR):
+        message = chosen.detail
     elif chosen.detail and Status.CONVERGED not in (status, chosen.status):
         message = f"{message} ({chosen.detail.strip().rstrip('.')}.)"
     if any(one.status is Status.INTERRUPTED for one, _ in measured):
@@ -184,7 +189,10 @@ def _measured(
     x = run.problem.original(y)
     point = measured(problem, x, run.problem.unscaled(found), gap=gap)
     found, optimality, feasible = point.evaluation, point.optimality, point.feasible
-    status, detail = ended.status, ended.detail
+    status, detail, convex = ended.status, ended.detail, problem.set.convex
+    reached = feasible and run.reaches(point.value)
+    if status is Status.TARGET and not reached:
+        status, detail = Status.STALLED, "Another start reached the target."
     if status is Status.INFEASIBLE and feasible:  # the search ended outside, and had been inside
         status, detail = Status.STALLED, "The search ended at a point that breaks a constraint."
     slack = max(run.problem.feasibility_tolerance, run.tolerance)
@@ -198,8 +206,13 @@ def _measured(
         status = Status.STALLED
         words = " and ".join(missed)
         detail = f"{words[0].upper()}{words[1:]}."
-    elif status in (Status.STALLED, Status.BUDGET) and stationary and feasible:
+    elif status in (Status.STALLED, Status.BUDGET) and stationary and feasible and convex:
         status = Status.CONVERGED
+    if reached:
+        status, detail = Status.TARGET, ""
+    if status is Status.CONVERGED and not convex:
+        # The residual is that of the entries that may move while the discrete ones are held.
+        status, detail = Status.STALLED, "The set is not convex: no residual proves an optimum."
     if status is Status.CONVERGED and problem.stepped.any():
         status, detail = Status.STALLED, of_steps(problem)
     scales = problem.scales

@@ -14,7 +14,7 @@ from constrained_actmax.kernels.row_program import CONIC_TIGHT, TIGHT
 from constrained_actmax.layout import Vector
 from constrained_actmax.problem import Evaluation, Problem
 from constrained_actmax.result import Optimality
-from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.standard_form import StandardForm, round_a_point
 
 EPSILON = float(np.finfo(np.float64).eps)
 #: Steps of the dual ascent that estimates the multipliers of functional constraints.
@@ -84,9 +84,10 @@ def residuals(problem: StandardForm, y: Vector, found: Evaluation, row: int = 0)
     if not found.finite[row]:
         return Residuals(np.nan, violation, np.nan, np.zeros_like(c), gradient, y)
     y = on_bounds(problem, y)
-    mu = multipliers(problem, y, gradient, c, jacobian)
+    convex = round_a_point(problem, y)
+    mu = multipliers(convex, y, gradient, c, jacobian)
     slope = gradient + mu @ jacobian if mu.size else gradient
-    stationarity = float(np.max(np.abs(problem.set.project(y - slope) - y), initial=0.0))
+    stationarity = float(np.max(np.abs(convex.set.project(y - slope) - y), initial=0.0))
     complementarity = _complementarity(problem, c, mu) / problem.range
     return Residuals(stationarity, violation, complementarity, mu, slope, y)
 
@@ -211,6 +212,7 @@ def _residual(
         split = form = problem.split
         x, gradient, jacobian = split.y(x), split.weights, split.both(jacobian)
     slope = gradient + mu @ jacobian if mu.size else gradient
+    form = round_a_point(form, x)
     return float(np.max(np.abs(form.set.project(x - slope) - x), initial=0.0))
 
 
@@ -265,6 +267,7 @@ def multipliers(
     mu = np.zeros(m)
     if not m:
         return mu
+    problem = round_a_point(problem, x)
     if active_tolerance is None:
         active_tolerance = KINKED_TOLERANCE if problem.smooth is False else ACTIVE_TOLERANCE
     # Where more is allowed, a bound is active within that.

@@ -481,9 +481,12 @@ class Problem(StandardForm):
         center = distance.flat_center(self.layout)
         if center.size < self.size:  # it speaks of one input of several
             return None
+        weights = distance.flat_weights(self.layout)
+        weights = np.ones(center.size) if weights is None else weights
         # In split variables the distance is linear; here a smooth one stands for it.
         smooth = oracle.with_objectives([SquaredDistance(), *limited]).smooth
-        return SplitForm(self, center / self.units, self.units / self.objective_unit, smooth)
+        weights = weights * self.units / self.objective_unit
+        return SplitForm(self, center / self.units, weights, smooth)
 
     def evaluate(self, x: Rows, *, differences: bool = False) -> Evaluation:
         """Return f, its gradient, c and its Jacobian at rows x (B, n), in one model call.

@@ -1,8 +1,9 @@
-"""One line on a terminal or in a notebook while a run goes on; nothing in logs."""
+"""One line on a terminal or in a notebook while a run goes on; in a log, one every half minute."""
 
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from constrained_actmax.problem import Problem
-    from constrained_actmax.tasks.recording import Intermediate
+    from constrained_actmax.tasks.recording import Intermediate, Recording
 
 #: A run that is over sooner shows nothing.
 DELAY_SECONDS = 1.0
 #: A notebook's line is written again at most this often.
 REFRESH_SECONDS = 0.2
+#: A log gets a line this often: runs that last seconds write nothing, an hour writes 120 lines.
+LOG_SECONDS = 30.0
 
 
 def watched() -> bool:
@@ -61,6 +64,32 @@ class PlainLine:
 
 
 @contextmanager
+def logged(state: Callable[[], str]) -> Iterator[None]:
+    """Write the state and the seconds so far to standard error every half minute.
+
+    Parameters
+    ----------
+    state : callable
+        Returns the line. It is called from a thread of its own.
+    """
+    began, ended = time.perf_counter(), threading.Event()
+
+    def write() -> None:
+        while not ended.wait(LOG_SECONDS):
+            if sys.stderr is not None:
+                sys.stderr.write(f"{state()}, {time.perf_counter() - began:.0f} s\n")
+                sys.stderr.flush()
+
+    thread = threading.Thread(target=write, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+@contextmanager
 def counted(
     name: str, total: int, completed: int, shown: bool | None = None
 ) -> Iterator[Callable[[str], None]]:
@@ -73,8 +102,19 @@ def counted(
     total, completed : int
         Tasks, and how many of them are done already.
     shown : bool, optional
-        Whether to draw; by default where a person is looking.
+        Whether to draw; by default where a person is looking, while a log gets a line every
+        half minute.
     """
+    if shown is None and not watched():
+        done, latest = completed, ""
+
+        def count(task: str) -> None:
+            nonlocal done, latest
+            done, latest = done + 1, f" (last: {task})"
+
+        with logged(lambda: f"{name}: {done} of {total} done{latest}"):
+            yield count
+        return
     if not (watched() if shown is None else shown):
         yield lambda _: None  # rich would end even a disabled bar with an empty line
         return
@@ -124,7 +164,8 @@ class Line:
     listener : callable, optional
         Called with every `Intermediate` too.
     shown : bool, optional
-        Whether to draw; by default where a person is looking.
+        Whether to draw; by default where a person is looking, while a log gets a line every
+        half minute.
     """
 
     def __init__(
@@ -139,6 +180,7 @@ class Line:
         self._budget = budget or Budget()
         self._listener = listener
         self._shown = watched() if shown is None else shown
+        self._logs = shown is None and not self._shown
         self._bar: Progress | None = None
         self._plain: PlainLine | None = None
         self._task: Any = None
@@ -149,6 +191,27 @@ class Line:
     def listens(self) -> bool:
         """Whether anybody wants to hear of iterates."""
         return self._shown or self._listener is not None
+
+    @contextmanager
+    def following(self, run: Recording) -> Iterator[None]:
+        """Tell a log where the run is, every half minute."""
+        if not self._logs:
+            yield
+            return
+        with logged(lambda: self._state(run)):
+            yield
+
+    def _state(self, run: Recording) -> str:
+        history = run.history
+        reached = list(zip(history.violation, history.value, strict=False))  # it grows meanwhile
+        if not reached:
+            return f"{self._name}: {run.rows} evaluations{self._limits()}"
+        violation, value = min(reached, key=lambda pair: (pair[0], self._sign * pair[1]))
+        return f"{self._best_text(value, violation)}, {run.rows} evaluations{self._limits()}"
+
+    def _best_text(self, value: float, violation: float) -> str:
+        broken = "" if violation <= 0 else f", violation {violation:.1e}"
+        return f"{self._name} = {value:.5g}{broken}"
 
     def __enter__(self) -> Self:
         return self
@@ -179,8 +242,7 @@ class Line:
             if seconds < DELAY_SECONDS:
                 return
             self._start()
-        kept = "" if best.violation <= 0 else f", violation {best.violation:.1e}"
-        found = f"{self._name} = {best.value:.5g}{kept}"
+        found = self._best_text(best.value, best.violation)
         rows = f"{now.nfev} evaluations"
         if self._plain is not None:
             self._plain.show(f"{found}, {rows}, {seconds:.0f} s{self._limits()}")

@@ -31,7 +31,7 @@ LISTED_STARTS = 6
 
 
 class Status(enum.IntEnum):
-    """Why a run ended; CONVERGED and PROVEN are successes. The value is SciPy's `status`."""
+    """Why a run ended; CONVERGED, PROVEN, TARGET are successes. The value is SciPy's `status`."""
 
     CONVERGED = 0
     STALLED = 1
@@ -43,6 +43,7 @@ class Status(enum.IntEnum):
     NON_FINITE = 7
     SOLVER_ERROR = 8
     PROVEN = 9
+    TARGET = 10
 
     @property
     def sentence(self) -> str:
@@ -68,12 +69,15 @@ class Status(enum.IntEnum):
         return self.sentence
 
 
+#: How a run ends that has done what it was asked for, where its point is feasible.
+SUCCESSES = (Status.CONVERGED, Status.PROVEN, Status.TARGET)
 STALLED_AT_KINK = (
     "Stalled: no more progress, often at a kink of the network; usable, not optimal to tol."
 )
 NON_FINITE = "The model returned NaN or infinity"
 #: How the detail of a start begins of which a method has proven more than a residual says.
 LOCAL_OPTIMUM = "A local optimum: no direction across the kinks of the network improves on it."
+NO_BETTER_NEIGHBOUR = "No better neighbour: no step or swap of a discrete input improves on it"
 FIRST_ORDER = "First-order: no direction across the kinks improves on it to first order."
 
 
@@ -90,6 +94,7 @@ _SENTENCES = {
     Status.NON_FINITE: f"{NON_FINITE}.",
     Status.SOLVER_ERROR: "The solver failed.",
     Status.PROVEN: "Proven: no allowed input is better by more than the gap asked for.",
+    Status.TARGET: "Target reached: a feasible point whose value is at least as good as asked.",
 }
 
 
@@ -273,7 +278,7 @@ class Result:
     optimality : Optimality
         KKT residuals and, by constraint, multipliers.
     status, message, success : Status, str, bool
-        Why it ended; CONVERGED and PROVEN with a feasible point are successes.
+        Why it ended; CONVERGED, PROVEN and TARGET with a feasible point are successes.
     nfev, njev, calls, nit : int
         Evaluations of one row (each with its gradient), calls of the model, iterations of the
         best start.
@@ -343,8 +348,8 @@ class Result:
 
     @property
     def success(self) -> bool:
-        """Whether the point is feasible, and the residual below tol or its optimality proven."""
-        return self.feasible and self.status in (Status.CONVERGED, Status.PROVEN)
+        """Whether the point is feasible, and converged, proven optimal or as good as the target."""
+        return self.feasible and self.status in SUCCESSES
 
     @property
     def njev(self) -> int:

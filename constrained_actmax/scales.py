@@ -129,6 +129,7 @@ def measured_scales(problem: Problem, *, probing: bool = True) -> Scales:
     if not spread > noise:
         spread = max(noise, slope)
     constraints, written = _constraint_sizes(problem, c, found.jacobian[finite], columns)
+    dependent, more = _dependent(problem, found.jacobian[finite], columns, size)
     scales = Scales(
         columns,
         size,
@@ -137,8 +138,8 @@ def measured_scales(problem: Problem, *, probing: bool = True) -> Scales:
         constraints,
         written,
         unsized,
-        len(points),
-        _dependent(problem, found.jacobian[finite] * columns),
+        len(points) + more,
+        dependent,
         finite=bool(finite.all()),
     )
     problem.scales = scales  # what a violation is measured in
@@ -171,7 +172,7 @@ def column_sizes(problem: Problem) -> tuple[Vector, Indices]:
     if problem.set.bounded:
         rng = np.random.default_rng(SEED)
         directions = rng.standard_normal((DIRECTIONS, problem.size))
-        ends = problem.set.linear_maximizer(np.concatenate([directions, -directions]))
+        ends = problem.set.hull.linear_maximizer(np.concatenate([directions, -directions]))
         # The set couples these entries: one size for all of them.
         width[~finite] = float(np.ptp(ends[:, ~finite], axis=0).max())
         return width, np.flatnonzero(~finite & (width == 0.0))
@@ -266,20 +267,49 @@ def _constraint_sizes(
     return sizes, tuple(written_sizes)
 
 
-def _dependent(problem: Problem, jacobian: np.ndarray) -> np.ndarray:
+def _dependent(
+    problem: Problem, jacobian: np.ndarray, columns: Vector, size: float
+) -> tuple[np.ndarray, int]:
     """Return which entries of c are equalities that depend on those before, at every probe.
+
+    What is dependent there is asked again at probes of one size, at least 1, for all entries: a
+    starting point that is near zero by accident hides slopes, and a true dependence holds anywhere.
 
     Parameters
     ----------
     problem : Problem
         In the user's units.
     jacobian : numpy.ndarray, shape (B, m, n)
-        Of c at the probes, by entries of size 1.
+        Of c at the probes.
+    columns : numpy.ndarray, shape (n,)
+        Sizes of the entries.
+    size : float
+        The largest of them.
+
+    Returns
+    -------
+    dependent : numpy.ndarray of bool, shape (m,)
+        Which.
+    evaluations : int
+        Further probes.
     """
-    found = np.zeros(problem.constraints, dtype=bool)
     equal = np.flatnonzero(problem.lower == problem.upper)
     if not equal.size or not len(jacobian) or not problem.oracle.differentiable:
-        return found
+        return np.zeros(problem.constraints, dtype=bool), 0
+    found = _dependent_rows(problem, jacobian * columns, equal)
+    if not found.any():
+        return found, 0
+    points = _probes(problem, np.full(problem.size, max(1.0, size)))
+    again = _evaluated(problem, points)
+    slopes = again.jacobian[again.finite]
+    if len(slopes):
+        found &= _dependent_rows(problem, slopes, equal)
+    return found, len(points)
+
+
+def _dependent_rows(problem: Problem, jacobian: np.ndarray, equal: Indices) -> np.ndarray:
+    """Return which of c's entries have rows (B, m, n) that depend on those before, in every one."""
+    found = np.zeros(problem.constraints, dtype=bool)
     lengths = np.linalg.norm(jacobian, axis=2, keepdims=True)
     rows = jacobian / np.where(lengths > 0.0, lengths, 1.0)
     noise = max(DERIVATIVE_NOISE, 10.0 * problem.oracle.epsilon)

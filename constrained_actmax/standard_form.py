@@ -279,3 +279,35 @@ class DerivedForm(StandardForm):
     @override
     def functionally_feasible(self, c: Rows, written: Vector | None = None) -> np.ndarray:
         return self.inner.functionally_feasible(c, written)
+
+
+class OverSet(DerivedForm):
+    """A form over another set: the hull of a nonconvex C, or the part of C round a point.
+
+    Parameters
+    ----------
+    inner : StandardForm
+        The form.
+    feasible : Intersection or ScaledSet
+        The other set, in its variables.
+    """
+
+    def __init__(self, inner: StandardForm, feasible: FeasibleSet) -> None:
+        super().__init__(inner)
+        self.set = feasible
+
+    @override
+    def network(self) -> Network:
+        return self.inner.network()
+
+
+def round_a_point(form: StandardForm, x: Vector) -> StandardForm:
+    """Return a form whose set is convex: what C is round a point, its discrete entries held.
+
+    Residuals and multipliers are those of the other entries. A point outside C has those of the
+    hull.
+    """
+    if not form.set.discrete:
+        return form
+    part = form.set.part_at(x)
+    return OverSet(form, form.set.hull if part is None else part)

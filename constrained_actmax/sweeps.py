@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
 import shutil
 import tempfile
@@ -25,9 +24,9 @@ from typing import Any, TypeAlias
 from constrained_actmax.callbacks import Callback, OfProblem, listener
 from constrained_actmax.errors import ConstrainedActmaxError, SpecificationError
 from constrained_actmax.json_form import from_json, to_json
-from constrained_actmax.maximization import solve
-from constrained_actmax.oracles.base import BaseOracle
-from constrained_actmax.problem import MODEL_OPTIONS, Problem
+from constrained_actmax.maximization import check_target, solve
+from constrained_actmax.packing import packed, sendable
+from constrained_actmax.problem import Problem
 from constrained_actmax.progress import counted
 from constrained_actmax.quoting import quoted
 from constrained_actmax.result import Budget, Failure, Result, Status, load_result
@@ -49,6 +48,7 @@ def solve_many(
     starts: Any = 1,
     seed: int | None = None,
     budget: Budget | None = None,
+    target: float | None = None,
     tol: float | None = None,
     options: Mapping[str, Any] | None = None,
     callback: Callback | None = None,
@@ -62,7 +62,7 @@ def solve_many(
     ----------
     problems : iterable of Problem
         What is asked; build them on one `Oracle` to share its model.
-    method, starts, tol, options
+    method, starts, target, tol, options
         For each problem; see `maximize`.
     seed : int, optional
         For each problem the same.
@@ -92,6 +92,7 @@ def solve_many(
 
     listed = _checked(problems)
     listener("callback", callback)  # a wrong one is an error before any work
+    check_target(target)
     if not listed:
         return []
     entries: list[Entry | None] = [None] * len(listed)
@@ -110,6 +111,7 @@ def solve_many(
                 starts=starts,
                 seed=seed,
                 budget=budget,
+                target=target,
                 tol=tol,
                 options=options,
                 callback=None if callback is None else OfProblem(callback, place),
@@ -149,6 +151,7 @@ def sweep(
     starts: Any = 1,
     seed: int | None = 0,
     budget: Budget | None = None,
+    target: float | None = None,
     tol: float | None = None,
     options: Mapping[str, Any] | None = None,
     callback: Callback | None = None,
@@ -166,7 +169,7 @@ def sweep(
     folder : str or Path, optional
         Where each result is saved as it arrives. Problems that are already there are not solved
         again.
-    method, starts, budget, tol, options
+    method, starts, budget, target, tol, options
         For each problem; see `maximize`.
     seed : int, default 0
         For each problem the same.
@@ -174,7 +177,8 @@ def sweep(
         As in `solve_many`, but called in the worker that solves the problem: it must be importable
         from a module.
     progress : bool, optional
-        Whether to draw a bar; by default on a terminal or in a notebook.
+        Whether to draw a bar; by default on a terminal or in a notebook, while a log gets a line
+        every half minute. False keeps both silent.
 
     Returns
     -------
@@ -188,6 +192,7 @@ def sweep(
     """
     listed = _checked(problems)
     listener("callback", callback)
+    check_target(target)
     settings = {
         "method": method,
         "starts": starts,
@@ -196,9 +201,11 @@ def sweep(
         "tol": tol,
         "options": None if options is None else dict(options),
     }
+    if target is not None:  # results in a folder go by their settings, older ones without it
+        settings["target"] = target
     entries: dict[int, Entry] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        tasks = _tasks(listed, settings, callback, Path(scratch))
+        tasks = _tasks(listed, settings, callback)
         place = None if folder is None else Path(folder)
         if place is not None:
             place.mkdir(parents=True, exist_ok=True)
@@ -208,8 +215,8 @@ def sweep(
                     entries[index] = stored
         left = [index for index in range(len(tasks)) if index not in entries]
         with counted("sweep", len(tasks), len(entries), progress) as advance:
-            for index, packed in _answers(workers, {index: tasks[index] for index in left}):
-                entry = _unpacked(packed, Path(scratch))
+            for index, answer in _answers(workers, {index: tasks[index] for index in left}):
+                entry = _unpacked(answer, Path(scratch))
                 if place is not None:
                     _store(place, tasks[index], entry)
                 entries[index] = entry
@@ -235,98 +242,37 @@ def _failure(problem: Problem, error: BaseException) -> Failure:
 
 
 def _tasks(
-    problems: Sequence[Problem],
-    settings: Mapping[str, Any],
-    callback: Callback | None,
-    scratch: Path,
+    problems: Sequence[Problem], settings: Mapping[str, Any], callback: Callback | None
 ) -> list[tuple[str, bytes]]:
     """Return for each problem a name that its content gives, and what a worker needs."""
-    models: dict[int, Any] = {}
     tasks = []
-    for number, problem in enumerate(problems):
+    for number, (problem, one) in enumerate(zip(problems, packed(problems, "sweep"), strict=True)):
         heard = None if callback is None else OfProblem(callback, number)
-        recipe = dict(problem.recipe)
-        model = recipe.pop("model")
-        key = id(model)
-        if key not in models:
-            models[key] = _portable(model, scratch)
-        try:
-            packed = pickle.dumps((models[key], recipe, {**settings, "callback": heard}))
-        except Exception as error:
-            raise SpecificationError(
-                f"sweep: {problem} cannot be sent to another process ({error}); functions in it "
-                "must be importable from a module, not lambdas."
-            ) from error
-        identity = json.dumps([repr(problem), _digest(models[key])], sort_keys=True)
+        sent = sendable((one, {**settings, "callback": heard}), f"sweep: {problem}")
+        recipe = {name: value for name, value in problem.recipe.items() if name != "model"}
+        # a .keras file holds its time: weights and numbers are told by the problem
+        model = "model" if one.model.kind == "bytes" else str(one.model.content)
+        identity = json.dumps([repr(problem), model], sort_keys=True)
         digest = hashlib.sha256(identity.encode() + pickle.dumps((recipe, dict(settings))))
-        tasks.append((digest.hexdigest()[:24], packed))
+        tasks.append((digest.hexdigest()[:24], sent))
     return tasks
-
-
-def _portable(model: Any, scratch: Path) -> Any:
-    """Return the model as a worker can have it: a path, the bytes of a file, or itself."""
-    from constrained_actmax.oracles.oracle import Oracle
-
-    options: dict[str, Any] = {}
-    if isinstance(model, Oracle):
-        options = dict(model.options)
-        model = model.model
-    if isinstance(model, str | os.PathLike):
-        return "path", str(Path(model).resolve()), options
-    if isinstance(model, BaseOracle) or not hasattr(model, "save"):
-        return "object", model, options
-    path = scratch / f"model-{id(model)}.keras"
-    model.save(path)
-    return "bytes", path.read_bytes(), options
-
-
-def _digest(portable: tuple[str, Any, Any]) -> str:
-    kind, content, _ = portable
-    if kind == "bytes":
-        return "model"  # a .keras file holds its time: weights and numbers are told by the problem
-    return str(content)
-
-
-#: The models that this worker process has loaded.
-_LOADED: dict[str, Any] = {}
 
 
 def _work(task: tuple[str, bytes]) -> tuple[str, Any]:
     """Solve one task, in a worker."""
-    (kind, content, model_options), recipe, settings = pickle.loads(task[1])
-    problem_text = str(recipe.get("objective"))
+    one, settings = pickle.loads(task[1])
     try:
-        model = content
-        if kind in ("path", "bytes"):
-            key = content if kind == "path" else hashlib.sha256(content).hexdigest()
-            key = f"{key} {sorted(model_options.items(), key=str)}"
-            if key not in _LOADED:
-                _LOADED[key] = _loaded(kind, content, recipe, model_options)
-            model = _LOADED[key]
-            recipe = {name: recipe[name] for name in recipe if name not in MODEL_OPTIONS}
-        result = solve(Problem(model, **recipe), **settings, progress=False)
+        result = solve(one.problem(), **settings, progress=False)
     except ConstrainedActmaxError as error:
-        return "failure", (problem_text, type(error).__name__, str(error))
+        return "failure", (str(one.recipe["objective"]), type(error).__name__, str(error))
     with tempfile.TemporaryDirectory() as folder:
         result.save(folder)
         files = {one.name: one.read_bytes() for one in Path(folder).iterdir()}
     return "result", files
 
 
-def _loaded(kind: str, content: Any, recipe: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
-    from constrained_actmax.oracles.oracle import Oracle
-
-    named = {name: recipe[name] for name in MODEL_OPTIONS if name in recipe} | dict(options)
-    if kind == "path":
-        return Oracle(content, **named)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.keras"
-        path.write_bytes(content)
-        return Oracle(path, **named)
-
-
-def _unpacked(packed: tuple[str, Any], scratch: Path) -> Entry:
-    kind, content = packed
+def _unpacked(answer: tuple[str, Any], scratch: Path) -> Entry:
+    kind, content = answer
     if kind == "failure":
         return Failure(*content)
     folder = scratch / "arrived"

@@ -34,6 +34,7 @@ RANKS = [
         "examples",
     },
     {"constraints", "objectives", "oracles", "structure"},
+    {"kernels"},
     {"sets"},
     {
         "callbacks",
@@ -41,6 +42,7 @@ RANKS = [
         "draws",
         "kinks",
         "optimality",
+        "packing",
         "problem",
         "progress",
         "scales",
@@ -65,8 +67,8 @@ RANK = {part: rank for rank, parts in enumerate(RANKS) for part in parts}
 DOORS = {
     "tensorflow": {"baselines", "examples", "objectives", "oracles", "structure"},
     "keras": {"baselines", "examples", "objectives", "oracles", "structure"},
-    "cvxpy": {"conformance", "sets"},
-    "highspy": {"sets"},
+    "cvxpy": {"conformance", "kernels", "sets"},
+    "highspy": {"kernels"},
     "click": {"cli"},
     "rich": {"cli", "comparison", "progress", "sweeps"},
     "matplotlib": {"plotting"},
@@ -78,7 +80,7 @@ CIRCLES = {
     "problem": {"scales", "tasks.scaled", "tasks.l1_split"},  # what a Problem derives of itself
     "maximization": {"sweeps"},  # several objectives are solved side by side
     "objectives.base": {"constraints.between"},  # comparisons of objectives make constraints
-    "sets.base": {"sets.convex_program", "sets.part"},  # sets that are built on a set
+    "kernels.kernel": {"kernels.convex_program"},  # a kernel by itself as one program
     "sets.restoring": {"sets"},  # the names of all sets
 }
 

@@ -1,17 +1,20 @@
-"""The line that shows a run: on terminals, after a second, and never in logs."""
+"""The line that shows a run: on terminals after a second, in logs every half minute."""
 
 from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 
 import constrained_actmax as cax
+from constrained_actmax import progress
 from constrained_actmax.progress import PlainLine, counted
 
 SCRIPT = """
@@ -56,12 +59,52 @@ def test_a_terminal_sees_value_evaluations_and_time_left() -> None:
     assert "left" in text
 
 
-def test_a_log_sees_nothing() -> None:
+def test_a_log_of_a_short_run_is_empty() -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, timeout=120
     )
     assert done.stderr == ""
     assert done.stdout == ""
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the half minute of a log."""
+    monkeypatch.setattr(progress, "LOG_SECONDS", 0.05)
+
+
+def slow_hill(x: np.ndarray) -> tuple[float, np.ndarray]:
+    time.sleep(0.05)
+    return float(x.sum()), np.ones_like(x) + 0.5 * (x > 0.3)
+
+
+@pytest.mark.usefixtures("often")
+def test_a_log_of_a_long_run_has_the_best_value_so_far(capsys: pytest.CaptureFixture[str]) -> None:
+    hill = cax.FunctionOracle(slow_hill, 3, name="hill")
+    budget = cax.Budget(evaluations=15)
+    result = cax.maximize(hill, constraints=cax.Box(0, 1), method="pgd", budget=budget, seed=0)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines
+    for line in lines:
+        assert re.fullmatch(
+            r"hill( = \S+)?[,:] \d+ evaluations \(at most 15 evaluations\), \d+ s", line
+        ), line
+    values = [float(one) for one in re.findall(r"hill = ([^,]+)", " ".join(lines))]
+    assert values == sorted(values)
+    assert values[-1] <= result.value * (1 + 1e-4)
+    cax.maximize(hill, constraints=cax.Box(0, 1), method="pgd", budget=budget, progress=False)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("often")
+def test_a_log_of_many_runs_has_their_count(capsys: pytest.CaptureFixture[str]) -> None:
+    hill = cax.FunctionOracle(slow_hill, 3, name="hill")
+    problem = cax.Problem(hill, constraints=cax.Box(0, 1))
+    cax.compare(problem, ["pgd", "spg"], starts=2, seed=0, budget=8)
+    lines = capsys.readouterr().err.splitlines()
+    assert any(re.match(r"compare: [1-3] of 4 done \(last: (pgd|spg) on ", line) for line in lines)
+    cax.compare(problem, "pgd", starts=1, seed=0, budget=8, progress=False)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_bar_that_is_not_shown_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None:

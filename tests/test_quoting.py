@@ -58,6 +58,7 @@ def test_reprs_are_short() -> None:
         BOX.bind(Layout.of_array((28, 28))),
         cax.SquaredDistance(X),
         cax.Logit(1) - 2 * cax.Norm(1, center=X),
+        cax.Norm(2, center=X, weights=X) + cax.SquaredDistance(X, weights=X),
         cax.Scaling(X, X + 1),
         problem.set,
         problem.scales,

@@ -62,6 +62,9 @@ RUN = (
     click.option("--seed", type=int, metavar="N", help="Repeats the draws; drawn by default."),
     click.option("--budget", type=int, metavar="N", help="At most N evaluations of the model."),
     click.option("--seconds", type=float, metavar="S", help="At most S seconds of solving."),
+    click.option(
+        "--target", "good_enough", type=float, metavar="V", help="Stop at a value this good."
+    ),
     click.option("--tol", type=float, metavar="T", help="Residual that counts as converged."),
     click.option("--out", metavar="DIR", help="Write pictures and the saved run there."),
 )
@@ -190,6 +193,8 @@ def _solve(goal: str, flags: Flags) -> int:
     for name in ("method", "starts", "seed", "tol"):
         if flags[name] is not None:
             arguments[name] = flags[name]
+    if flags["good_enough"] is not None:
+        arguments["target"] = flags["good_enough"]
     if flags["budget"] is not None or flags["seconds"] is not None:
         arguments["budget"] = cax.Budget(evaluations=flags["budget"], seconds=flags["seconds"])
     result = cax.solve(problem, **arguments)

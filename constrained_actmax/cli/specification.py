@@ -42,6 +42,7 @@ SOLVE_KEYS = (
     "tol",
     "feasibility_tolerance",
     "budget",
+    "target",
     "options",
 )
 OBJECTIVES = (
@@ -314,7 +315,8 @@ def _objective(table: Mapping[str, Any], values: _Values) -> Any:
         if key in POSITIONS and isinstance(value, list):
             arguments[key] = tuple(value)
         elif isinstance(value, Mapping):
-            arguments[key] = values.array(value, arguments.get("on"))
+            on = arguments.get("on")
+            arguments[key] = values.structure(value) if on is None else values.array(value, on)
     made = _call(getattr(cax, name), arguments)
     return made if weight == 1 else weight * made
 

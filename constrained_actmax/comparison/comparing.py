@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from constrained_actmax.comparison.comparison import Comparison, save_head, save_list
+from constrained_actmax.comparison.comparison import Comparison, save_head
 from constrained_actmax.comparison.processes import play_in_processes
 from constrained_actmax.comparison.records import MethodRecord, ProblemRecord
 from constrained_actmax.comparison.referee import play, resolved
@@ -70,7 +70,8 @@ def compare(
         Where each trial is stored as it ends; a second call with the same question takes up what
         is there. JSON and NumPy files, no pickle.
     progress : bool, optional
-        Whether to draw a bar; by default on a terminal or in a notebook.
+        Whether to draw a bar; by default on a terminal or in a notebook, while a log gets a line
+        every half minute. False keeps both silent.
 
     Returns
     -------
@@ -113,8 +114,8 @@ def compare(
     done: dict[str, Trial] = {}
     drawn = seed if isinstance(starts, int | np.integer) else None
     if place is not None:
-        save_head(place, records, described, budget, drawn, versions())
-        save_list(place, [task[0] for task in tasks])
+        names = [task[0] for task in tasks]
+        save_head(place, records, described, budget, drawn, versions(), names)
         (place / "runs").mkdir(exist_ok=True)
         for key, *_ in tasks:
             stored = Trial.load(place / "runs", key)

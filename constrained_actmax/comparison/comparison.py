@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,14 +21,15 @@ from constrained_actmax.errors import SpecificationError, suggest
 from constrained_actmax.json_form import from_json, to_json
 from constrained_actmax.layout import Rows, Vector
 from constrained_actmax.result import Budget
-from constrained_actmax.storage import reading
+from constrained_actmax.storage import digest, read_second, reading, write_pair
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-#: Version of the stored form, and the one whose residuals had units.
-FORMAT, FIRST_FORMAT = 2, 1
+#: Version of the stored form, the one whose trials were listed apart, and the one whose residuals
+#: had units.
+FORMAT, LISTED_APART, FIRST_FORMAT = 3, 2, 1
 #: Values nearer than this share of the objective's range are a tie.
 TIE = 1e-6
 #: Share of the largest gain that may be missing where a problem counts as solved.
@@ -465,15 +467,17 @@ class Comparison:
         return write_report(self, path, title=title)
 
     def save(self, folder: str | Path) -> Path:
-        """Write everything into a folder, without pickle; `load_comparison` reads it."""
+        """Write everything into a folder, without pickle; `load_comparison` reads it.
+
+        Over an older comparison: until the last file has its name the folder holds the older one.
+        """
         place = Path(folder)
-        save_head(place, self.problems, self.methods, self.budget, self.seed, self.versions)
         runs = place / "runs"
-        runs.mkdir(exist_ok=True)
-        names = [f"{number:05d}" for number in range(len(self.trials))]
+        runs.mkdir(parents=True, exist_ok=True)
+        names = [one.name for one in self.trials]
         for name, one in zip(names, self.trials, strict=True):
             one.save(runs, name)
-        save_list(place, names)
+        save_head(place, self.problems, self.methods, self.budget, self.seed, self.versions, names)
         return place
 
     def __str__(self) -> str:
@@ -594,15 +598,18 @@ def save_head(
     budget: Budget | None,
     seed: int | None,
     versions: Mapping[str, str],
+    trials: Sequence[str],
 ) -> None:
-    """Write ``comparison.json`` and ``problems.npz``."""
+    """Write ``comparison.json``, which names the trials in order, and ``problems.npz``."""
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {
         f"{place}_{name}": array
         for place, one in enumerate(problems)
         for name, array in one.arrays().items()
     }
-    np.savez_compressed(folder / "problems.npz", **arrays)  # type: ignore[arg-type]
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    content = buffer.getvalue()
     data = {
         "format": FORMAT,
         "problems": [one.plain() for one in problems],
@@ -610,13 +617,10 @@ def save_head(
         "budget": None if budget is None else asdict(budget),
         "seed": seed,
         "versions": dict(versions),
+        "trials": list(trials),
+        "arrays": digest(content),
     }
-    (folder / "comparison.json").write_text(to_json(data), encoding="utf-8")
-
-
-def save_list(folder: Path, names: Sequence[str]) -> None:
-    """Write which trials belong to the comparison, in order."""
-    (folder / "trials.json").write_text(to_json(list(names)), encoding="utf-8")
+    write_pair(folder / "comparison.json", to_json(data), folder / "problems.npz", content)
 
 
 def load_comparison(folder: str | Path) -> Comparison:
@@ -640,14 +644,17 @@ def load_comparison(folder: str | Path) -> Comparison:
 
 def _loaded(place: Path) -> Comparison:
     data = from_json((place / "comparison.json").read_text(encoding="utf-8"))
-    with np.load(place / "problems.npz", allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
-    names = from_json((place / "trials.json").read_text(encoding="utf-8"))
-    if data.get("format") not in (FORMAT, FIRST_FORMAT):
+    if data.get("format") not in (FORMAT, LISTED_APART, FIRST_FORMAT):
         raise SpecificationError(
             f"load_comparison: format {data.get('format')!r} is not {FORMAT}; "
             "it was saved by another version of the library."
         )
+    content = read_second(place / "problems.npz", data.get("arrays"))
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    names = data.get("trials")
+    if names is None:
+        names = from_json((place / "trials.json").read_text(encoding="utf-8"))
     problems = tuple(
         ProblemRecord.read(
             one,

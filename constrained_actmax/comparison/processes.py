@@ -7,9 +7,9 @@ import pickle
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,14 +17,12 @@ from constrained_actmax.comparison.referee import play
 from constrained_actmax.comparison.trial import Trial
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Vector
-from constrained_actmax.oracles.base import BaseOracle
-from constrained_actmax.oracles.oracle import Oracle
-from constrained_actmax.problem import MODEL_OPTIONS, Problem
+from constrained_actmax.packing import packed, sendable
+from constrained_actmax.problem import Problem
 from constrained_actmax.result import Budget
 from constrained_actmax.solvers.base import Solver
 
-#: What this process has built: oracles by model file, problems by content.
-_ORACLES: dict[str, Oracle] = {}
+#: The problems that this process has built, by content.
 _PROBLEMS: dict[str, Problem] = {}
 
 
@@ -60,18 +58,23 @@ def play_in_processes(
         If a problem or method cannot be sent to another process, or a process dies.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        packed = [_packed(one, Path(scratch)) for one in problems]
-        try:
-            sent = [pickle.dumps(one) for one in methods]
-        except Exception as error:
-            raise SpecificationError(
-                f"workers: a method cannot be sent to another process ({error}); use workers=1."
-            ) from error
+        asked = [
+            sendable(replace(one, model=one.model.filed(Path(scratch))), f"workers: {problem}")
+            for problem, one in zip(problems, packed(problems, "workers"), strict=True)
+        ]
+        sent = [sendable(one, f"workers: {one}") for one in methods]
         count = min(workers, len(where))
         with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
             futures = {
                 pool.submit(
-                    _work, packed[p], sent[m], labels[key], starts[key], budget, tol, raising
+                    _work,
+                    asked[p],
+                    sent[m],
+                    labels[key],
+                    starts[key],
+                    budget,
+                    tol,
+                    raising,
                 ): key
                 for key, (p, m) in where.items()
             }
@@ -89,31 +92,8 @@ def play_in_processes(
                 pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _packed(problem: Problem, scratch: Path) -> bytes:
-    """Return a problem as a worker can build it: the model as a file, the rest as it was said."""
-    recipe = dict(problem.recipe)
-    model = recipe.pop("model")
-    options = {name: recipe.pop(name) for name in MODEL_OPTIONS if name in recipe}
-    if isinstance(model, Oracle):
-        options, model = dict(model.options), model.model
-    if not isinstance(model, BaseOracle) and hasattr(model, "save"):
-        path = scratch / f"model-{id(model)}.keras"
-        if not path.exists():
-            model.save(path)
-        model = str(path)
-    elif isinstance(model, Path):
-        model = str(model.resolve())
-    try:
-        return pickle.dumps((model, options, recipe))
-    except Exception as error:
-        raise SpecificationError(
-            f"workers: {problem} cannot be sent to another process ({error}); functions in it must "
-            "be importable from a module. Or use workers=1."
-        ) from error
-
-
 def _work(
-    packed: bytes,
+    problem: bytes,
     method: bytes,
     labels: tuple[str, str, int],
     x0: Vector,
@@ -122,18 +102,9 @@ def _work(
     raising: bool,
 ) -> Trial:
     """Play one trial, in a worker."""
-    key = hashlib.sha256(packed).hexdigest()
+    key = hashlib.sha256(problem).hexdigest()
     if key not in _PROBLEMS:
-        _PROBLEMS[key] = _built(*pickle.loads(packed))
+        _PROBLEMS[key] = pickle.loads(problem).problem()
         _PROBLEMS[key].evaluate(x0[np.newaxis])
         _PROBLEMS[key].oracle.values(x0[np.newaxis])
     return play(labels, _PROBLEMS[key], pickle.loads(method), x0, budget, tol, raising=raising)
-
-
-def _built(model: Any, options: Mapping[str, Any], recipe: Mapping[str, Any]) -> Problem:
-    if isinstance(model, BaseOracle):
-        return Problem(model, **recipe)
-    name = f"{model} {sorted(options.items(), key=str)}"
-    if name not in _ORACLES:
-        _ORACLES[name] = Oracle(model, **options)
-    return Problem(_ORACLES[name], **recipe)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -11,6 +12,10 @@ import numpy as np
 
 from constrained_actmax.json_form import from_json, to_json
 from constrained_actmax.layout import Vector
+from constrained_actmax.storage import beside, digest
+
+#: Digits of the digest that names a trial's files.
+NAME_LENGTH = 20
 
 Outcome = Literal["ran", "refused", "failed"]
 
@@ -93,15 +98,26 @@ class Trial:
 
     def save(self, folder: Path, name: str) -> None:
         """Write ``NAME.npz`` and then ``NAME.json``, so that the second stands for both."""
+        text, content = self._files()
+        unfinished = beside(folder / f"{name}.npz")
+        unfinished.write_bytes(content)
+        unfinished.replace(folder / f"{name}.npz")
+        unfinished = beside(folder / f"{name}.json")
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(folder / f"{name}.json")
+
+    @property
+    def name(self) -> str:
+        """A name for its files that no other trial has."""
+        text, content = self._files()
+        return digest(text.encode() + content)[:NAME_LENGTH]
+
+    def _files(self) -> tuple[str, bytes]:
         arrays = {"x": self.x, "raw": self.raw}
         arrays |= {f"history_{key}": array for key, array in self.history.items()}
-        with (folder / f".{name}.npz").open("wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-        (folder / f".{name}.npz").replace(folder / f"{name}.npz")
-        plain = {key: getattr(self, key) for key in PLAIN}
-        unfinished = folder / f".{name}.json"
-        unfinished.write_text(to_json(plain), encoding="utf-8")
-        unfinished.replace(folder / f"{name}.json")
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+        return to_json({key: getattr(self, key) for key in PLAIN}), buffer.getvalue()
 
     @classmethod
     def load(cls, folder: Path, name: str) -> Trial | None:

@@ -54,6 +54,8 @@ def relaxed(rows: Sized, slack: Any) -> list[cp.Constraint]:
             found.append(row.args[0] >= -give)
         elif isinstance(row, cp.constraints.SOC):
             found.append(cp.SOC(row.args[0] + give, row.args[1], axis=row.axis))
+        elif isinstance(row, cp.constraints.PowCone3D):
+            found.append(cp.PowCone3D(row.x + give, row.y + give, row.z, row.alpha))
         elif isinstance(row, cp.constraints.PSD):
             found.append(row.args[0] + give * np.eye(row.args[0].shape[0]) >> 0)
         else:

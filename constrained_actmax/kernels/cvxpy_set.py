@@ -94,7 +94,7 @@ class CvxpyKernel(Kernel):
                 if not all(np.all(one.violation() <= 0.0) for one in limits):
                     return np.nan
                 for row in rows:
-                    excess = np.atleast_1d(row.violation()).ravel(order="F")
+                    excess = np.atleast_1d(_excess(row)).ravel(order="F")
                     if at is not None and excess.any():  # NaN is
                         excess = relative(excess, self._size_of(row, at, excess.size))
                     worst.append(float(np.max(excess, initial=0.0)))
@@ -213,6 +213,20 @@ class CvxpyKernel(Kernel):
     @override
     def relative_violation(self, x: Rows, widths: Vector | None = None) -> Vector:
         return np.array([self._measured(*pair) for pair in zip(x, sizes(x, widths), strict=True)])
+
+
+def _excess(row: cp.Constraint) -> Any:
+    """Return by how much a constraint is broken at the variables' values.
+
+    A power cone measures itself by a projection too: here by |z| - x^a y^(1 - a), -x and -y.
+    """
+    import cvxpy as cp
+
+    if not isinstance(row, cp.constraints.PowCone3D):
+        return row.violation()
+    x, y, z, power = (np.asarray(one.value) for one in (row.x, row.y, row.z, row.alpha))
+    mean = np.maximum(x, 0.0) ** power * np.maximum(y, 0.0) ** (1.0 - power)
+    return np.maximum.reduce([np.abs(z) - mean, -x, -y, np.zeros_like(mean)])
 
 
 def domain(rows: Sequence[cp.Constraint]) -> list[cp.Constraint]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from constrained_actmax.errors import InfeasibleError, ProjectionError
 from constrained_actmax.kernels.kernel import LARGEST, Kernel, entry_sizes
+from constrained_actmax.kernels.mixed import Mixed, Union
 from constrained_actmax.kernels.pieces import Alone, Piece, Separable, WithBox
 from constrained_actmax.layout import Vector
 
@@ -28,6 +29,7 @@ def explain(whole: IntersectionKernel) -> None:
     if np.any(lower > upper):
         _explain_boxes(whole, boxes, lower, upper)
     for piece in whole.pieces:
+        _explain_choices(whole, piece)
         if _is_empty(piece):
             couplings = [
                 one
@@ -52,8 +54,24 @@ def _explain_boxes(
     )
 
 
+def _explain_choices(whole: IntersectionKernel, piece: Piece) -> None:
+    """Say which discrete values are missing in a piece, where there are none."""
+    named = [one for one in whole.members if np.intersect1d(one.support, piece.indices).size]
+    names = " and ".join(str(one) for one in named)
+    for one, at in Union(piece.members).discrete:
+        missing = one.emptiness(piece.lower[at], piece.upper[at])
+        if missing is not None:
+            place = whole.layout.describe(int(piece.indices[at[missing[0]]]))
+            raise InfeasibleError(f"No input satisfies {names} together: at {place} {missing[1]}.")
+    if isinstance(piece, Mixed) and piece.empty():
+        raise InfeasibleError(
+            f"No input satisfies {names} together: no choice of the discrete values is left, as "
+            "branch and bound over them shows."
+        )
+
+
 def _is_empty(piece: Piece) -> bool:
-    if isinstance(piece, Alone):
+    if isinstance(piece, Alone | Mixed):
         return False
     if len(piece.members) == 1:
         excess = _excess(piece.members[0], piece.lower, piece.upper)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.errors import SpecificationError
+from constrained_actmax.errors import InfeasibleError, SpecificationError
+from constrained_actmax.kernels.box import BoxKernel
 from constrained_actmax.kernels.kernel import LARGEST, Kernel, common_box
+from constrained_actmax.kernels.mixed import Mixed, Union
 from constrained_actmax.kernels.part import PartKernel
 from constrained_actmax.kernels.pieces import Alone, Alternating, Piece, Program, Separable, WithBox
 from constrained_actmax.kernels.relative import finite_widths
@@ -100,6 +103,39 @@ class IntersectionKernel(Kernel):
         return all(one.convex for one in self.members)
 
     @cached_property
+    def union(self) -> Union:
+        """The members as convex sets and unions of boxes."""
+        return Union(self._couplings)
+
+    @property
+    def discrete(self) -> bool:
+        """Whether this is a union of convex sets: all that is not convex is a `DiscreteKernel`."""
+        return not self.convex and self.union.known
+
+    @cached_property
+    def hull(self) -> IntersectionKernel:
+        """A convex set that holds this one: the discrete members' hulls in the place of these."""
+        if not self.discrete:
+            return self
+        box = self.union.tightened(self._box)
+        return self._relaxed(box, self.union.hulls(box))
+
+    def part_at(self, x: Vector) -> IntersectionKernel | None:
+        """Return the convex part in which the discrete members keep the choice of a point (n,).
+
+        None if the point is in no such part.
+        """
+        if self.union.violation(x[np.newaxis])[0] > 0.0:
+            return None
+        try:
+            return self._relaxed(self.union.piece(x, self._box), [])
+        except InfeasibleError:
+            return None
+
+    def _relaxed(self, box: tuple[Vector, Vector], hulls: Sequence[Kernel]) -> IntersectionKernel:
+        return together([BoxKernel(*box), *self.union.convex, *hulls])
+
+    @cached_property
     def pieces(self) -> tuple[Piece, ...]:
         """The independent pieces; entries in none of them have bounds alone."""
         groups: list[tuple[list[Kernel], np.ndarray[Any, np.dtype[np.bool_]]]] = []
@@ -138,6 +174,13 @@ class IntersectionKernel(Kernel):
             if dual is not None:
                 return Separable(indices, members, lower, upper, dual)
         if not all(one.convex for one in members):
+            if Union(members).known:
+                if self.strategy is None:
+                    return Mixed(indices, members, lower, upper, together)
+                raise SpecificationError(
+                    f"{self.describe()}: discrete sets are projected on together with others by "
+                    "branch and bound; leave strategy= out."
+                )
             raise SpecificationError(
                 f"{self.describe()}: a heuristic set goes with bounds only; leave out one of "
                 f"{' ∩ '.join(map(str, couplings))}."
@@ -216,6 +259,8 @@ class IntersectionKernel(Kernel):
         infinite = np.isinf(lower) | np.isinf(upper)
         if not infinite.any():
             return True
+        if self.discrete:
+            return self.hull.bounded
         for piece in self.pieces:
             if infinite[piece.indices].any() and self._open(piece):
                 return False
@@ -228,7 +273,7 @@ class IntersectionKernel(Kernel):
         # linear programs decide it.
         from constrained_actmax.kernels.convex_program import ConvexProgram
 
-        if len(piece.indices) > LARGEST:
+        if len(piece.indices) > LARGEST or not all(one.convex for one in piece.members):
             return False
         program = ConvexProgram(piece.members, piece.lower, piece.upper)
         g = np.random.default_rng(0).standard_normal(len(piece.indices))
@@ -328,6 +373,10 @@ class IntersectionKernel(Kernel):
 
     @override
     def linear_maximizer(self, g: Rows) -> Rows:
+        if not self.convex:
+            raise SpecificationError(
+                f"{self.describe()}: it is not convex; a linear maximum is one of its hull."
+            )
         g, single = self._rows(g, "linear_maximizer")
         lower, upper = self._box
         best = np.where(g > 0, upper, np.where(g < 0, lower, self.centre()))
@@ -383,6 +432,19 @@ class IntersectionKernel(Kernel):
 
     def _rows(self, x: Any, who: str) -> tuple[Rows, bool]:
         return rows_of(x, self.size, f"IntersectionKernel.{who}", finite=who != "violation")
+
+
+def together(members: Sequence[Kernel]) -> IntersectionKernel:
+    """Return the intersection of some kernels.
+
+    Raises
+    ------
+    InfeasibleError
+        If it is empty.
+    """
+    whole = IntersectionKernel(tuple(members), Layout.of_array((members[0].size,)))
+    whole.check_nonempty()
+    return whole
 
 
 def rows_of(x: Any, n: int, who: str, *, finite: bool) -> tuple[Rows, bool]:

@@ -44,15 +44,12 @@ class LinearKernel(Kernel):
     lower: Vector
     upper: Vector
 
+    violation_norm = "largest excess of one row"
+
     @property
     @override
     def size(self) -> int:
         return int(self.A.shape[1])
-
-    @property
-    @override
-    def violation_norm(self) -> str:
-        return "excess of the sum" if self.closed else "largest excess of one row"
 
     @property
     @override

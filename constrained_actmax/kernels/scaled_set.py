@@ -49,6 +49,21 @@ class ScaledSet(Kernel):
         return self.inner.convex
 
     @property
+    def discrete(self) -> bool:
+        """Whether C is a union of convex sets; see `IntersectionKernel.discrete`."""
+        return self.inner.discrete
+
+    @cached_property
+    def hull(self) -> ScaledSet:
+        """A convex set that holds this one; see `IntersectionKernel.hull`."""
+        return ScaledSet(self.inner.hull, self.unit)
+
+    def part_at(self, y: Vector) -> ScaledSet | None:
+        """Return the convex part of a point; see `IntersectionKernel.part_at`."""
+        part = self.inner.part_at(self.unit * y)
+        return None if part is None else ScaledSet(part, self.unit)
+
+    @property
     def bounded(self) -> bool:
         """Whether C is bounded."""
         return self.inner.bounded

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +10,16 @@ from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Layout, Vector
-from constrained_actmax.objectives.base import Objective, Score, short
+from constrained_actmax.objectives.base import Objective, Parameters, Score, short
 from constrained_actmax.objectives.bounded import ONLY_BELOW, Bounded
 from constrained_actmax.objectives.signature import Signature, Tensor, Tensors
-from constrained_actmax.objectives.squared_distance import part, span
+from constrained_actmax.objectives.squared_distance import (
+    flat,
+    flat_weights,
+    part,
+    span,
+    weighted,
+)
 from constrained_actmax.quoting import quoted
 
 #: Name scope of guards against 0/0: they leave a function as smooth as it is.
@@ -23,7 +28,7 @@ GUARD = "smooth_guard"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Norm(Objective):
-    r"""The norm :math:`\|x - c\|_p` of the input, in the user's units, in float64: a penalty.
+    r"""The weighted norm :math:`\|w \circ (x - c)\|_p` of the input, in float64: a penalty.
 
     ``Logit(7) - 0.1 * Norm(2)``; or a distance: ``minimize(model, Norm(1, center=image),
     [Box(0, 1), Probability(4) >= 0.9])`` finds an input with a wanted verdict that changes few
@@ -41,16 +46,21 @@ class Norm(Objective):
         Name of the input that it speaks of; by default all inputs together.
     center : array_like, or dict of array_like by input name, default 0
         c, in the shape of one input; a number stands for all entries.
+    weights : array_like, or dict of array_like by input name, optional
+        w > 0, what one unit of change of each entry costs, as in `L1Ball`; 1 by default. With
+        weights 1 / (the usual change of each entry) the norm has no unit.
 
     Raises
     ------
     SpecificationError
-        If p < 1, which is not a norm.
+        If p < 1, which is not a norm; when bound, if a shape does not fit or a weight is not
+        positive.
     """
 
     p: float = 2.0
     on: str | None = None
     center: Any = 0.0
+    weights: Any = None
 
     def __post_init__(self) -> None:
         if isinstance(self.p, bool | str) or not float(self.p) >= 1.0:
@@ -60,26 +70,35 @@ class Norm(Objective):
     def _bind(self, signature: Signature) -> Score:
         p = float(self.p)
         region = signature.layout.region(self.on, who="Norm", everywhere=True)
-        center = self.flat_center(signature.layout)
-        if not np.any(center):
+        center, weights = self.flat_center(signature.layout), self.flat_weights(signature.layout)
+        parameters: Parameters = ()
+        if weights is not None or np.any(center):
+            parameters = (center[np.newaxis],)
+        if weights is not None:
+            parameters += (weights[np.newaxis],)
 
-            def function(tensors: Tensors, parameters: tuple[Tensor, ...]) -> Tensor:
-                return norm(part(tensors, region), p)
+        def function(tensors: Tensors, parameters: tuple[Tensor, ...]) -> Tensor:
+            change = part(tensors, region)
+            if parameters:
+                change = change - parameters[0]
+            for weights in parameters[1:]:
+                change = change * weights
+            return norm(change, p)
 
-            return Score(("Norm", p, span(region)), function, bounded=ONLY_BELOW)
-
-        def distance(tensors: Tensors, parameters: tuple[Tensor, ...]) -> Tensor:
-            return norm(part(tensors, region) - parameters[0], p)
-
-        return Score(
-            ("Distance", p, span(region)), distance, (center[np.newaxis],), bounded=ONLY_BELOW
-        )
+        structure = ("Norm", p, span(region), len(parameters))
+        return Score(structure, function, parameters, bounded=ONLY_BELOW)
 
     def flat_center(self, layout: Layout) -> Vector:
         """Return c over the entries that the norm speaks of."""
-        if self.on is None and isinstance(self.center, Mapping | list | tuple):
-            return layout.flatten(self.center, "Norm")
-        return layout.region(self.on, who="Norm", everywhere=True).flatten(self.center, "Norm")
+        region = layout.region(self.on, who="Norm", everywhere=True)
+        return flat(self.center, self.on, layout, region, "Norm")
+
+    def flat_weights(self, layout: Layout) -> Vector | None:
+        """Return w over the entries that the norm speaks of; None where all are 1."""
+        if self.weights is None:
+            return None
+        region = layout.region(self.on, who="Norm", everywhere=True)
+        return flat_weights(self.weights, self.on, layout, region, "Norm")
 
     @property
     @override
@@ -92,7 +111,8 @@ class Norm(Objective):
         centred = f", center={short(self.center) if number else 'center'}"
         if number and self.center == 0:
             centred = ""
-        return f"Norm({self.p:g}{'' if self.on is None else f', on={self.on!r}'}{centred})"
+        on = "" if self.on is None else f", on={self.on!r}"
+        return f"Norm({self.p:g}{on}{centred}{weighted(self.weights)})"
 
 
 def norm(x: Tensor, p: float) -> Tensor:

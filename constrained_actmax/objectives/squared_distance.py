@@ -9,18 +9,20 @@ from typing import Any
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.layout import Region
-from constrained_actmax.objectives.base import Objective, Score, short
+from constrained_actmax.errors import SpecificationError
+from constrained_actmax.layout import Layout, Region, Vector
+from constrained_actmax.objectives.base import Objective, Parameters, Score, short
 from constrained_actmax.objectives.bounded import ONLY_BELOW, Bounded
 from constrained_actmax.objectives.signature import Signature, Tensor, Tensors
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SquaredDistance(Objective):
-    r"""The squared Euclidean distance :math:`\|x - c\|_2^2`, in the user's units, in float64.
+    r"""The squared Euclidean distance :math:`\sum_i w_i^2 (x_i - c_i)^2`, in float64.
 
     ``minimize(model, SquaredDistance(image), [Box(0, 1), Probability(4) >= 0.9])`` finds the
-    nearest input with a wanted verdict.
+    nearest input with a wanted verdict. It is the square of ``Norm(2, center=image)``, with the
+    same weights.
 
     Parameters
     ----------
@@ -28,35 +30,39 @@ class SquaredDistance(Objective):
         c, in the shape of one input; a number stands for all entries.
     on : str, optional
         Name of the input that it speaks of; without it a number or a dict speaks of all inputs.
+    weights : array_like, or dict of array_like by input name, optional
+        w > 0, what one unit of change of each entry costs, as in `L1Ball`; 1 by default.
 
     Raises
     ------
     SpecificationError
-        When bound: if the shape or the name does not fit.
+        When bound: if a shape or the name does not fit, or a weight is not positive.
     """
 
     center: Any = 0.0
     on: str | None = None
+    weights: Any = None
 
     @override
     def _bind(self, signature: Signature) -> Score:
         layout, who = signature.layout, "SquaredDistance"
-        if self.on is None and isinstance(self.center, Mapping | list | tuple):
-            region = layout.region(who=who, everywhere=True)
-            center = layout.flatten(self.center, who)
-        else:
-            everywhere = np.ndim(self.center) == 0
-            region = layout.region(self.on, who=who, everywhere=everywhere)
-            center = region.flatten(self.center, who)
+        every = isinstance(self.center, Mapping | list | tuple) or np.ndim(self.center) == 0
+        region = layout.region(self.on, who=who, everywhere=every)
+        center = flat(self.center, self.on, layout, region, who)
+        parameters: Parameters = (center[np.newaxis],)
+        if self.weights is not None:
+            parameters += (flat_weights(self.weights, self.on, layout, region, who)[np.newaxis],)
 
         def function(tensors: Tensors, parameters: tuple[Tensor, ...]) -> Tensor:
             import tensorflow as tf
 
-            return tf.reduce_sum(tf.square(part(tensors, region) - parameters[0]), axis=1)
+            change = part(tensors, region) - parameters[0]
+            for weights in parameters[1:]:
+                change = change * weights
+            return tf.reduce_sum(tf.square(change), axis=1)
 
-        return Score(
-            ("SquaredDistance", span(region)), function, (center[np.newaxis],), bounded=ONLY_BELOW
-        )
+        structure = ("SquaredDistance", span(region), len(parameters))
+        return Score(structure, function, parameters, bounded=ONLY_BELOW)
 
     @property
     @override
@@ -67,7 +73,8 @@ class SquaredDistance(Objective):
     def describe(self) -> str:
         number = isinstance(self.center, int | float | np.number)
         center = short(self.center) if number else "center"
-        return f"SquaredDistance({center}{'' if self.on is None else f', on={self.on!r}'})"
+        on = "" if self.on is None else f", on={self.on!r}"
+        return f"SquaredDistance({center}{on}{weighted(self.weights)})"
 
 
 def span(region: Region) -> tuple[int, int]:
@@ -81,3 +88,35 @@ def part(tensors: Tensors, region: Region) -> Tensor:
     """Return the flat entries (B, m) of the region of a whole input, or of all inputs."""
     start, stop = span(region)
     return tensors.x if region.covers_all else tensors.x[:, start:stop]
+
+
+def flat(value: Any, on: str | None, layout: Layout, region: Region, who: str) -> Vector:
+    """Return a number, an array or arrays by input name as one number for each flat entry."""
+    if on is None and isinstance(value, Mapping | list | tuple):
+        return layout.flatten(value, who)
+    return region.flatten(value, who)
+
+
+def flat_weights(value: Any, on: str | None, layout: Layout, region: Region, who: str) -> Vector:
+    """Return weights as one positive number for each flat entry.
+
+    Raises
+    ------
+    SpecificationError
+        If one is not positive and finite.
+    """
+    weights = flat(value, on, layout, region, f"{who}: weights")
+    if not (np.isfinite(weights).all() and (weights > 0).all()):
+        raise SpecificationError(
+            f"{who}: weights must be finite and > 0, got {float(weights.min()):g}; "
+            "give an entry that may change freely a small one."
+        )
+    return weights
+
+
+def weighted(weights: Any) -> str:
+    """Return weights as an argument in an objective's words; empty without any."""
+    if weights is None:
+        return ""
+    number = isinstance(weights, int | float | np.number)
+    return f", weights={short(weights) if number else 'weights'}"

@@ -22,7 +22,7 @@ from constrained_actmax.errors import (
     suggest,
 )
 from constrained_actmax.layout import Input, Layout, Rows
-from constrained_actmax.objectives.bounded import BOTH, Bounded
+from constrained_actmax.objectives.bounded import BOTH
 from constrained_actmax.objectives.signature import (
     Activation,
     Head,
@@ -30,6 +30,7 @@ from constrained_actmax.objectives.signature import (
     Tensor,
     Tensors,
 )
+from constrained_actmax.oracles.acceptance import accepted_heads, refuse_unconnected
 from constrained_actmax.oracles.graph import (
     WRITES,
     bounded_of,
@@ -59,16 +60,11 @@ from constrained_actmax.oracles.precision import (
     compare_copy,
     copy_in_precision,
     epsilon_of,
-    statistics_inputs,
     warn_of_half,
 )
 from constrained_actmax.oracles.recording import Records
 from constrained_actmax.oracles.scaling import Scaling
-from constrained_actmax.oracles.state import SEED, Updates, without_writes
-
-PROBE_SEED = 20260
-PROBE_ROWS = 4  # of each kind of input at which a copy is compared with its model
-NOISE = 1e3  # times machine epsilon: what summation orders may change between batch sizes
+from constrained_actmax.oracles.state import Updates, without_writes
 
 #: XLA's measured advantage for each model, structure and batch size; shared by all its oracles.
 XLA_CHOICES: weakref.WeakKeyDictionary[Any, dict[Any, bool]] = weakref.WeakKeyDictionary()
@@ -184,6 +180,8 @@ class Source(Signature):
     ----------
     network : Network
         The model as a function of tensors.
+    original : KerasNetwork or None
+        The user's own model, where `network` is a copy of it in another precision.
     precision : str
         The dtype inside.
     epsilon : float
@@ -212,7 +210,7 @@ class Source(Signature):
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         precision = checked_precision(precision)
         shapes = checked_shapes(input_shape)
-        self.network, key, self._original = _network(
+        self.network, key, self.original = _network(
             model,
             None if preprocess is not None else shapes,
             precision,
@@ -238,9 +236,7 @@ class Source(Signature):
         self._probe()
         self.precision = self._inner_precision()
         self.epsilon = epsilon_of(self.precision)
-        self._check_rows()
-        if self.copied:
-            self._compare_copy()
+        self.heads = accepted_heads(self, self._trace)
 
     # -- weights ---------------------------------------------------------------------------------
 
@@ -254,7 +250,7 @@ class Source(Signature):
         read = [(str(one.name), one) for one in self.outputs.variables]
         if self.reads_weights:
             return read
-        network = self.network if self._original is None else self._original
+        network = self.network if self.original is None else self.original
         return [*network.variables(), *read]
 
     def weights_changed(self) -> None:
@@ -445,29 +441,12 @@ class Source(Signature):
             name: operations_between([self._trace.x], [tensor])
             for name, tensor in self._trace.heads.items()
         }
-        self._refuse_unconnected()
+        refuse_unconnected(self.name, self._trace.heads, self._head_operations)
         self._unlabelled()
 
     def _shapes(self) -> Any:
         shapes = {one.name: one.shape for one in self.layout.inputs}
         return next(iter(shapes.values())) if len(shapes) == 1 else shapes
-
-    def _refuse_unconnected(self) -> None:
-        for name, tensor in self._trace.heads.items():
-            if not tensor.dtype.is_floating and len(self._trace.heads) == 1:
-                last = tensor.op
-                while last.type in ("Identity", "Cast") and last.inputs:
-                    last = last.inputs[0].op
-                raise ModelError(
-                    f"{self.name}: the output {name!r} is {tensor.dtype.name} (it ends in "
-                    f"{last.type}), which has no gradient; cut the model before that operation."
-                )
-        if not any(self._head_operations.values()):
-            names = list(self._trace.heads)
-            raise ModelError(
-                f"{self.name}: the output {names[0]!r} does not depend on the input; check how the "
-                "model connects them."
-            )
 
     def _unlabelled(self) -> None:
         heads = []
@@ -623,7 +602,7 @@ class Source(Signature):
     @property
     def copied(self) -> bool:
         """Whether a copy of the user's model in another precision is asked in its place."""
-        return self._original is not None
+        return self.original is not None
 
     def compare_precision(self, x: Rows, where: str) -> None:
         """Compare the copy with the user's model at flat rows, where there is a copy.
@@ -640,29 +619,11 @@ class Source(Signature):
         ModelError
             If a layer of the copy computes another function; it is named.
         """
-        original, network = self._original, self.network
+        original, network = self.original, self.network
         if original is None or not isinstance(network, KerasNetwork):
             return
         for piece, _ in chunks(x, len(x) if self.rows is None else self.rows):
             compare_copy(original, network, self.preprocessed(piece), where)
-
-    def _compare_copy(self) -> None:
-        """Compare a copy at plain inputs, and where the layers' own statistics say inputs lie."""
-        rng = np.random.default_rng(PROBE_SEED)
-        shape = PROBE_ROWS, self.layout.size
-        x = np.concatenate([rng.uniform(size=shape), rng.standard_normal(shape)])
-        self.compare_precision(x, "inputs between -3 and 3")
-        original, network = self._original, self.network
-        if original is None or not isinstance(network, KerasNetwork) or self.rows is not None:
-            return
-        for inputs in statistics_inputs(original, PROBE_SEED):
-            fixed = [
-                np.broadcast_to(part, (len(part), *np.shape(given)[1:]))
-                for part, given in zip(inputs, self.preprocessed(x[:1]), strict=True)
-            ]
-            compare_copy(original, network, fixed, "inputs of its layers' own statistics")
-
-    # -- rows must not depend on each other, nor on chance ----------------------------------------
 
     def run(self, x: Rows) -> dict[str, np.ndarray]:
         """Return the raw outputs at flat rows (B, n), in as many calls as the model needs."""
@@ -679,143 +640,6 @@ class Source(Signature):
             head.name: np.concatenate([np.asarray(piece[head.name]) for piece in pieces])[: len(x)]
             for head in self.heads
         }
-
-    def _check_rows(self) -> None:
-        rng = np.random.default_rng(PROBE_SEED)
-        first, second = rng.uniform(size=(2, 1, self.layout.size))
-        pair = np.concatenate([first, second])
-        try:
-            if self._trace.updates:
-                self._refuse_state(first)
-            once, again = self.run(first), self.run(first)
-            beside = self.run(pair)
-        except ModelError:
-            raise
-        except Exception as error:
-            raise ModelError(
-                f"{self.name}: the model fails when it is called ({reason_of(error)})."
-            ) from error
-        for name in once:
-            if once[name].dtype.kind != "f" and once[name].dtype.name != "bfloat16":
-                continue
-            if not self._close(once[name], again[name]):
-                raise ModelError(
-                    f"{self.name}: the same input gives different outputs {name!r}: the model "
-                    f"samples{self._suspects(first, first)}; take the random part out, or fix it."
-                )
-            if not self._close(once[name], beside[name][:1]):
-                raise ModelError(
-                    f"{self.name}: the output {name!r} of one input changes with its neighbours in "
-                    f"the batch{self._suspects(first, pair)}; the model must treat rows one by one "
-                    "(training=False)."
-                )
-        self._refuse_hidden_probabilities(beside)
-
-    def _close(self, a: np.ndarray, b: np.ndarray) -> bool:
-        tolerance = NOISE * self.epsilon
-        a, b = a.astype(np.float64), b.astype(np.float64)
-        finite = a[np.isfinite(a)]
-        scale = float(np.max(np.abs(finite), initial=0.0))
-        return bool(np.allclose(a, b, rtol=tolerance, atol=tolerance * scale, equal_nan=True))
-
-    def _suspects(self, one: Rows, other: Rows) -> str:
-        """Name the first layers whose activations differ between two calls."""
-        import tensorflow as tf
-
-        if self.rows is not None:
-            return ""
-        names: list[str] = []
-
-        def activations(x: Tensor) -> list[Tensor]:
-            found = self.trace(x).watchable()
-            names[:] = found
-            return list(found.values())
-
-        function = tf.function(activations, input_signature=[self.spec()], autograph=False)
-        first, second = (function(tf.constant(x)) for x in (one, other))
-        for name, a, b in zip(names, first, second, strict=True):
-            if not self._close(np.asarray(a)[:1], np.asarray(b)[:1]):
-                return f" ({self._suspect(name)})"
-        random = sorted(
-            name
-            for name in operation_types(self.outputs.graph.get_operations())
-            if "Random" in name or "Multinomial" in name
-        )
-        return f" (suspect: the operation {random[0]})" if random else ""
-
-    def _suspect(self, name: str) -> str:
-        layer = self._trace.records.layers.get(name.split("#")[0])
-        return f"suspect: the {type(layer).__name__} layer {name!r}"
-
-    def _refuse_state(self, x: Rows) -> None:
-        """Refuse a model whose second call answers otherwise, because of what the first wrote.
-
-        Both calls are computed in one graph, which hands what the first would have written to the
-        second; nothing is written.
-        """
-        import tensorflow as tf
-
-        names: list[str] = []
-
-        def calls(x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-            first = self.trace(x)
-            second = self.trace(x, first.updates)
-            one, other = first.watchable(), second.watchable()
-            names[:] = [name for name in one if name in other]
-            return (
-                [*(one[name] for name in names), *first.heads.values()],
-                [*(other[name] for name in names), *second.heads.values()],
-            )
-
-        function = tf.function(calls, input_signature=[self.spec()], autograph=False)
-        (piece, _), *_ = chunks(x, self.rows or len(x))
-        same = [
-            self._close(np.asarray(a), np.asarray(b))
-            for a, b in zip(*function(tf.constant(piece)), strict=True)
-        ]
-        if all(same[len(names) :]):
-            return
-        place = same.index(False)
-        suspect = f" ({self._suspect(names[place])})" if place < len(names) else ""
-        kept = [str(one.path) for one, _ in self._trace.updates if SEED not in one.path]
-        if not kept:
-            raise ModelError(
-                f"{self.name}: the same input gives different outputs: the model samples{suspect}; "
-                "take the random part out, or fix it."
-            )
-        raise ModelError(
-            f"{self.name}: the answer to an input depends on the inputs before it, because the "
-            f"model keeps a state in {kept[0]!r}{suspect}; build the layer without a state "
-            "(stateful=False)."
-        )
-
-    def _refuse_hidden_probabilities(self, probes: Mapping[str, np.ndarray]) -> None:
-        """Refuse class objectives on outputs that sum to one without a softmax to be seen."""
-        heads = []
-        for head in self.heads:
-            y = probes[head.name].astype(np.float64)
-            if (
-                head.link is None
-                and head.refusal is None
-                and head.units > 1
-                and y.size
-                and (y >= 0).all()
-                and np.allclose(y.sum(axis=-1), 1.0, atol=1e-3)
-                and len(y) > 1
-                and not np.array_equal(y[0], y[1])
-            ):
-                head = Head(
-                    head.name,
-                    head.shape,
-                    None,
-                    head.labels,
-                    BOTH,
-                    Bounded(),
-                    f"head {head.name!r}: its numbers sum to one, but no softmax is seen that "
-                    "makes them, so there are no logits; use Output(index).",
-                )
-            heads.append(head)
-        self.heads = tuple(heads)
 
 
 def _written(concrete: Any) -> str | None:

@@ -12,14 +12,17 @@ from constrained_actmax.sets.ellipsoid import Ellipsoid
 from constrained_actmax.sets.fixed import Fixed
 from constrained_actmax.sets.group_ball import GroupBall
 from constrained_actmax.sets.halfspace import Halfspace
+from constrained_actmax.sets.integers import Integers
 from constrained_actmax.sets.intersection import Intersection
 from constrained_actmax.sets.l1_ball import L1Ball
 from constrained_actmax.sets.l2_ball import L2Ball
+from constrained_actmax.sets.levels import Levels
 from constrained_actmax.sets.linear import Linear
 from constrained_actmax.sets.linf_ball import LinfBall
 from constrained_actmax.sets.monotone import Monotone
 from constrained_actmax.sets.moving_range import MovingRange
 from constrained_actmax.sets.nuclear_norm_ball import NuclearNormBall
+from constrained_actmax.sets.one_hot import OneHot
 from constrained_actmax.sets.restoring import from_dict
 from constrained_actmax.sets.simplex import Simplex
 from constrained_actmax.sets.symmetric import Symmetric
@@ -38,14 +41,17 @@ __all__ = [
     "GroupBall",
     "Halfspace",
     "HeuristicSet",
+    "Integers",
     "Intersection",
     "L1Ball",
     "L2Ball",
+    "Levels",
     "Linear",
     "LinfBall",
     "Monotone",
     "MovingRange",
     "NuclearNormBall",
+    "OneHot",
     "Simplex",
     "Symmetric",
     "TotalVariationBall",

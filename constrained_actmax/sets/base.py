@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +28,8 @@ class ConvexSet(Quoted, ABC):
 
     A set is written without a model, in the user's shapes and units, and speaks of the whole input
     or of a part of it. `bind` gives the `Kernel` of flat vectors that a model's layout makes of it,
-    which is what solvers project on. The set's own methods are for a bare array.
+    which is what solvers project on. The set's own methods are for a bare array; arrays that it was
+    made of must not be written to once it was asked.
 
     Parameters
     ----------
@@ -150,7 +152,17 @@ class ConvexSet(Quoted, ABC):
         return self._kernel_of(tuple(variable.shape)).to_cvxpy(variable)
 
     def _kernel_of(self, shape: tuple[int, ...]) -> Kernel:
-        return self.bind(Layout.of_array(shape))
+        if shape not in self._kernels:
+            self._kernels[shape] = self.bind(Layout.of_array(shape))
+        return self._kernels[shape]
+
+    @cached_property
+    def _kernels(self) -> dict[tuple[int, ...], Kernel]:
+        """What the set was bound to for bare arrays, by their shape."""
+        return {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_kernels"}
 
     def _finite(self, x: Any, who: str) -> Vector:
         array = numbers(x, type(self).__name__)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from typing_extensions import override
@@ -14,9 +14,7 @@ from constrained_actmax.kernels.kernel import Kernel
 from constrained_actmax.layout import Region
 from constrained_actmax.quoting import quoted
 from constrained_actmax.sets.base import HeuristicSet, short
-
-if TYPE_CHECKING:
-    pass
+from constrained_actmax.sets.groups import labels_of_groups
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -29,13 +27,16 @@ class Cardinality(HeuristicSet):
         k >= 0.
     center : array_like, default 0
         c, the input that changes are counted from.
+    groups : sequence of sequences of str, or array_like of int, optional
+        Entries whose changes count as one, such as the columns of one category: lists of feature
+        names, or a label for each entry. An entry in no group, of label -1, counts alone.
     on, where, name
         See `ConvexSet`.
 
     Raises
     ------
     SpecificationError
-        If the count is not an integer >= 0.
+        If the count is not an integer >= 0, or a name or label does not fit.
 
     Notes
     -----
@@ -50,6 +51,7 @@ class Cardinality(HeuristicSet):
 
     count: int
     center: Any = 0.0
+    groups: Any = None
 
     def __post_init__(self) -> None:
         if (
@@ -64,10 +66,16 @@ class Cardinality(HeuristicSet):
     @override
     def kernel(self, region: Region) -> Kernel:
         center = region.flatten(self.center, "Cardinality: center")
-        return CardinalityKernel(int(self.count), center)
+        if self.groups is None:
+            return CardinalityKernel(int(self.count), center)
+        labels = labels_of_groups(self.groups, region, "Cardinality")
+        alone = np.flatnonzero(labels < 0)
+        labels[alone] = labels.max(initial=-1) + 1 + np.arange(alone.size)
+        return CardinalityKernel(int(self.count), center, labels)
 
     @override
     def describe(self) -> str:
         center = short(self.center)
         at = "" if center == "0" else f", center={center}"
-        return f"Cardinality({self.count}{at}), a heuristic"
+        groups = "" if self.groups is None else ", groups"
+        return f"Cardinality({self.count}{at}{groups}), a heuristic"

@@ -127,4 +127,17 @@ class CvxpySet(ConvexSet):
                 raise SpecificationError(
                     f"CvxpySet: {place}, {row}, does not follow cvxpy's rules of convexity (DCP)."
                 )
-        return rows
+        return [_measurable(row) for row in rows]
+
+
+def _measurable(row: cp.Constraint) -> cp.Constraint:
+    """Return an exponential cone as the inequality that it states, any other constraint as it is.
+
+    The cone measures its violation by a projection of cvxpy's own, to 1e-8, which is too coarse:
+    y exp(x / y) <= z is y log(y / z) + x <= 0.
+    """
+    import cvxpy as cp
+
+    if isinstance(row, cp.constraints.ExpCone):
+        return cp.rel_entr(row.y, row.z) + row.x <= 0
+    return row

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.errors import InfeasibleError, SpecificationError, suggest
+from constrained_actmax.errors import InfeasibleError, SpecificationError
 from constrained_actmax.kernels.kernel import Kernel
 from constrained_actmax.kernels.linear import ROUNDING_OF_A_SUM
 from constrained_actmax.kernels.simplex import SimplexKernel
 from constrained_actmax.layout import Region
 from constrained_actmax.sets.base import ConvexSet, checked_number, short
+from constrained_actmax.sets.groups import labels_of_groups
 
 if TYPE_CHECKING:
     pass
@@ -75,7 +75,7 @@ class Simplex(ConvexSet):
         upper = region.flatten(np.inf if self.upper is None else self.upper, "Simplex: upper")
         if np.any(upper < 0.0):
             raise SpecificationError(f"Simplex: upper must be >= 0, got {float(upper.min()):g}.")
-        kernel = SimplexKernel(self.total, upper, self._labels(region))
+        kernel = SimplexKernel(self.total, upper, labels_of_groups(self.groups, region, "Simplex"))
         unlimited = np.full(region.dimension, np.inf)
         missing = kernel.excess_in(-unlimited, unlimited)
         if missing > ROUNDING_OF_A_SUM * self.total:
@@ -84,40 +84,6 @@ class Simplex(ConvexSet):
                 f"the total {self.total:g}."
             )
         return kernel
-
-    def _labels(self, region: Region) -> np.ndarray[Any, np.dtype[np.intp]]:
-        if self.groups is None:
-            return np.zeros(region.dimension, dtype=np.intp)
-        named = isinstance(self.groups, Sequence) and any(
-            isinstance(name, str)
-            for group in self.groups
-            for name in ([group] if isinstance(group, str) else np.atleast_1d(group))
-        )
-        if not named:
-            given = region.flatten(self.groups, "Simplex: groups")
-            if np.any(given != np.round(given)) or np.all(given < 0):
-                raise SpecificationError(
-                    "Simplex: groups must be integer labels, >= 0 for at least one entry, "
-                    f"got {short(self.groups)}."
-                )
-            return given.astype(np.intp)
-        names = region.columns
-        if names is None:
-            raise SpecificationError("Simplex: groups by name need feature_names=.")
-        column = np.full(len(names), -1, dtype=np.intp)
-        groups = self.groups if not isinstance(self.groups[0], str) else [self.groups]
-        for number, group in enumerate(groups):
-            for name in group:
-                if name not in names:
-                    raise SpecificationError(
-                        f"Simplex: no feature {name!r}. {suggest(name, names)}"
-                    )
-                if column[names.index(name)] >= 0:
-                    raise SpecificationError(f"Simplex: {name!r} is in two groups.")
-                column[names.index(name)] = number
-        row, place = np.divmod(region.positions, len(names))
-        labels = column[place]
-        return np.where(labels >= 0, labels + row * len(groups), -1)
 
     @override
     def describe(self) -> str:

@@ -51,7 +51,7 @@ def solve_across_steps(run: Recording, solver: Solver, x0: Rows) -> list[Termina
     x, _ = _searched(run, x0, starts)
     for last in (False,) * (ROUNDS - 1) + (True,):
         ended = solver.solve(run, x)
-        if any(one.status is Status.INTERRUPTED for one in ended):
+        if any(one.status in (Status.INTERRUPTED, Status.TARGET) for one in ended):
             return ended
         x, gained = _searched(run, run.best_points(x, starts), starts)
         if last or not gained:

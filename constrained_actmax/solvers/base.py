@@ -187,7 +187,7 @@ class RowSolver(Solver):
             try:
                 self._run_row(run, start, point)
             except Stopped as reason:
-                if reason.status is Status.INTERRUPTED:
+                if reason.ends_all:
                     raise
                 run.end(start, run.best_or(start, point), reason.status, reason.detail)
 

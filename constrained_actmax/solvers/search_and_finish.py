@@ -83,7 +83,7 @@ class SearchAndFinish(Solver):
         try:
             self.search._run(Reserved(run, kept if kept >= FEWEST else 0), x0, starts)
         except Stopped as reason:
-            if reason.status is Status.INTERRUPTED:
+            if reason.ends_all:
                 raise
             for start, point in zip(starts.tolist(), x0, strict=True):
                 run.end(start, run.best_or(start, point), reason.status, reason.detail)
@@ -101,6 +101,6 @@ class SearchAndFinish(Solver):
                 self.finish._run_row(run, start, one.x)
             except Stopped as reason:
                 run.ended[start] = before
-                if reason.status is Status.INTERRUPTED:
+                if reason.ends_all:
                     raise
                 return

@@ -78,6 +78,11 @@ class Incumbents:
                 self._known[start] = found.row(row)
             self._least_f[start] = min(self._least_f[start], f[row])
 
+    def known(self, start: int) -> tuple[Vector, Evaluation] | None:
+        """Return the best point of C of a start, with the evaluation made there."""
+        best, found = self.best[start], self._known[start]
+        return None if best is None or found is None else (best.x, found)
+
     def _noise(self, f: Vector) -> Vector:
         """Return by how much values may differ that the model's arithmetic cannot tell apart.
 

@@ -101,8 +101,8 @@ class OneStart(Wrapper):
 class LockStep:
     """The starts of a one-start solver as jobs whose points are evaluated together.
 
-    The server alone asks the model. An error, Ctrl-C or the callback's stop in one
-    start ends all.
+    The server alone asks the model. An error, Ctrl-C, the callback's stop or a value as good as
+    the target in one start ends all.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ class LockStep:
         try:
             self._runner(one, start, point)
         except Stopped as reason:
-            if reason.status is not Status.INTERRUPTED:
+            if not reason.ends_all:
                 one.end(start, one.best_or(start, point), reason.status, reason.detail)
 
     def _done(self, start: int, error: BaseException | None) -> None:
@@ -181,4 +181,6 @@ class LockStep:
                 return lambda: taken(finish())
             return taken(self._task.evaluate(points, starts))
         except Stopped as reason:
+            if reason.ends_all:
+                raise
             return answers | {start: Stopped(reason.status, reason.detail) for start in asked}

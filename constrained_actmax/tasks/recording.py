@@ -94,6 +94,9 @@ class Recording(Task):
     reserve : bool, default False
         Whether two evaluations of each start are kept back for the points that it may return,
         because the solver's own points may be off C by rounding.
+    target : float, optional
+        Value of the objective, in the user's units and sense, that ends the run: the evaluation of
+        a feasible point at least as good raises `Stopped` with ``Status.TARGET``.
     padded_rows : int, optional
         Rows of every model call: fewer are padded, more are split. One shape for the whole run
         makes a row's last bits independent of how many others are live; by default the next power
@@ -112,6 +115,7 @@ class Recording(Task):
         tolerance: float = 1e-6,
         progress: Callable[[Intermediate], Any] | None = None,
         reserve: bool = False,
+        target: float | None = None,
         padded_rows: int | None = None,
     ) -> None:
         self.problem = problem
@@ -140,6 +144,9 @@ class Recording(Task):
         self.keeps_bounds = True
         #: What a method that bounds the optimum has shown.
         self.certificate: Certificate | None = None
+        #: The target as the number that is minimised; and whether a start has come there.
+        self._goal = -np.inf if target is None else problem.sign * target
+        self._reached = False
         self._lower, self._upper = problem.set.bounds()
         self._set_tolerance = problem.set.tolerance
 
@@ -197,7 +204,9 @@ class Recording(Task):
     @override
     def evaluate(self, x: Rows, starts: Sequence[int] | Indices) -> Evaluation:
         self._check_limits(len(x))
-        return self._evaluate(x, starts)
+        found = self._evaluate(x, starts)
+        self._check_target()
+        return found
 
     @property
     @override
@@ -214,9 +223,20 @@ class Recording(Task):
         finish = problem.begin(np.concatenate([x, padding]))
         self.rows += len(x)
         self.calls += problem.oracle.calls - before
-        return lambda: self._measured(x, finish().first(len(x)), starts)
+
+        def finished() -> Evaluation:
+            found = self._measured(x, finish().first(len(x)), starts)
+            self._check_target()
+            return found
+
+        return finished
+
+    def _check_target(self) -> None:
+        if self._reached:
+            raise Stopped(Status.TARGET)
 
     def _check_limits(self, rows: int) -> None:
+        self._check_target()
         if self._limit is not None and self._spent + rows > self._limit:
             raise Stopped(Status.BUDGET)
         if self.out_of_time:
@@ -255,7 +275,10 @@ class Recording(Task):
         if problem.constraints:
             kept &= problem.functionally_feasible(found.c, outside)
         found.violation = worst
-        self._incumbents.keep(x, found, np.asarray(starts), kept, inside <= self._set_tolerance)
+        strict = inside <= self._set_tolerance
+        self._incumbents.keep(x, found, np.asarray(starts), kept, strict)
+        if self._goal > -np.inf:
+            self._reached |= bool((kept & strict & self._at_goal(found)).any())
         return found
 
     def _padded(self, x: Rows) -> Evaluation:
@@ -298,6 +321,9 @@ class Recording(Task):
 
         See `Incumbents.returned`.
         """
+        known = self._incumbents.known(start)
+        if known is not None and self._at_goal(known[1])[0]:
+            return known
         if start not in self._returned:
             self._returned[start] = self._incumbents.returned(
                 start,
@@ -307,6 +333,15 @@ class Recording(Task):
                 on_set=lambda x: self._on_set(x, start),
             )
         return self._returned[start]
+
+    def reaches(self, value: float) -> bool:
+        """Return whether a value of the objective as written is at least as good as the target."""
+        return self.problem.sign * value <= self._goal
+
+    def _at_goal(self, found: Evaluation) -> np.ndarray:
+        written = found.f if found.written is None else found.written
+        good: np.ndarray = written <= self._goal
+        return good
 
     def _has_converged(self, start: int, x: Vector) -> bool:
         """Return whether a start converged to a point of C, and one evaluation is to be had."""

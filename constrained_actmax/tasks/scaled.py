@@ -9,6 +9,7 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.kernels.intersection import IntersectionKernel
+from constrained_actmax.kernels.relative import powers_of_two
 from constrained_actmax.kernels.scaled_set import ScaledSet
 from constrained_actmax.layout import Layout, Rows, Vector
 from constrained_actmax.problem import Evaluation, Problem
@@ -65,12 +66,14 @@ class Scaled(Problem):
     def _set_in_units(problem: Problem) -> tuple[Vector | float, FeasibleSet]:
         whole, scales = problem.set, problem.scales
         assert isinstance(whole, IntersectionKernel)
-        columns = scales.columns
+        columns, size = scales.columns, scales.set
+        if not whole.convex:  # whole numbers stay whole: a power of two rounds nothing
+            columns, size = powers_of_two(columns), float(powers_of_two(np.array(size)))
         if np.all(columns == 1.0):
             return columns, whole
         couplings = [one.scaled(columns) for one in whole.members if not one.is_box]
-        if any(one is None for one in couplings) or (couplings and np.all(columns == scales.set)):
-            return scales.set, ScaledSet(whole, scales.set)
+        if any(one is None for one in couplings) or (couplings and np.all(columns == size)):
+            return size, ScaledSet(whole, size)
         lower, upper = whole.bounds()
         layout = Layout.of_array((problem.size,))
         box = Box(lower / columns, upper / columns).bind(layout)

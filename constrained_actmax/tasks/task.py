@@ -25,6 +25,11 @@ class Stopped(Exception):  # noqa: N818 - a signal, like StopIteration
         self.status = status
         self.detail = detail
 
+    @property
+    def ends_all(self) -> bool:
+        """Whether it ends the whole call, and not one start or one stage alone."""
+        return self.status in (Status.INTERRUPTED, Status.TARGET)
+
 
 class Incumbent(NamedTuple):
     """The best feasible point of a start so far, and f there."""

@@ -135,3 +135,13 @@ def test_an_archive_needs_a_name_where_it_holds_several(tmp_path: Path) -> None:
     assert build(tmp_path, text)[0].x0.min() == 1.0
     with pytest.raises(SpecificationError, match="no array None"):
         build(tmp_path, text.replace(", name = 'b'", ""))
+
+
+def test_discrete_sets_are_asked_for_as_any_other(tmp_path: Path) -> None:
+    text = BOX + (
+        '[[constraints]]\ntype = "Integers"\nwhere = [0, 1]\n'
+        '[[constraints]]\ntype = "Levels"\nwhere = [2, 3]\nvalues = [0, 0.25, 1]\n'
+    )
+    problem, _ = build(tmp_path, START + text)
+    p = problem.set.project(np.full(784, 0.6))
+    assert p[:5].tolist() == [1.0, 1.0, 0.25, 0.25, 0.6]

@@ -209,10 +209,45 @@ def test_saves_and_loads(tmp_path: Path, found: cax.Comparison) -> None:
         cax.load_comparison(tmp_path)
 
 
+def test_a_comparison_that_is_killed_while_saving_leaves_one_whole_comparison(
+    tmp_path: Path, bowls: dict[str, cax.Problem], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older, newer = (cax.compare(bowls, ["spg"], starts=2, budget=rows) for rows in (3, 20))
+    texts = {str(older), str(newer)}
+    assert len(texts) == 2
+    steps, seen = 0, []
+    while True:
+        steps += 1
+        folder, left = tmp_path / str(steps), iter(range(steps))
+        older.save(folder)
+
+        def killed(act: Any, left: Any = left) -> Any:
+            def wrapper(*arguments: Any, **settings: Any) -> Any:
+                if next(left, None) is None:
+                    raise KeyboardInterrupt
+                return act(*arguments, **settings)
+
+            return wrapper
+
+        with monkeypatch.context() as patched:
+            for name in ("write_bytes", "write_text", "replace"):
+                patched.setattr(Path, name, killed(getattr(Path, name)))
+            try:
+                newer.save(folder)
+            except KeyboardInterrupt:
+                seen.append(str(cax.load_comparison(folder)))
+                continue
+        break
+    assert set(seen) == texts
+    assert str(cax.load_comparison(folder)) == str(newer)
+
+
 def test_residuals_of_the_first_format_had_units(tmp_path: Path, found: cax.Comparison) -> None:
     head = found.save(tmp_path) / "comparison.json"
     data = json.loads(head.read_text(encoding="utf-8"))
     data["format"] = 1
+    del data["arrays"]
+    (tmp_path / "trials.json").write_text(json.dumps(data.pop("trials")), encoding="utf-8")
     for one in data["problems"]:
         del one["range"]
     head.write_text(json.dumps(data), encoding="utf-8")
@@ -222,9 +257,9 @@ def test_residuals_of_the_first_format_had_units(tmp_path: Path, found: cax.Comp
         assert (old.outcome, old.rows) == (new.outcome, new.rows)
         np.testing.assert_array_equal(old.value, new.value)
     assert str(loaded).splitlines()[0] == str(found).splitlines()[0]
-    data["format"] = 3
+    data["format"] = 4
     head.write_text(json.dumps(data), encoding="utf-8")
-    with pytest.raises(cax.SpecificationError, match="format 3 is not 2"):
+    with pytest.raises(cax.SpecificationError, match="format 4 is not 3"):
         cax.load_comparison(tmp_path)
 
 

@@ -85,11 +85,14 @@ def test_the_catalogue_knows_which_sets_have_a_form_for_scipy() -> None:
         "Monotone": cax.Monotone(),
         "MovingRange": cax.MovingRange(1.0),
         "ConvexHull": cax.ConvexHull(np.eye(16)[:3].reshape(3, 4, 4)),
+        "Integers": cax.Integers(),
+        "Levels": cax.Levels(None, [0.0, 1.0]),
+        "OneHot": cax.OneHot(),
         "Cardinality": cax.Cardinality(2),
     }
     said = {cells[0].strip("`"): cells[3] for cells in rows(read("sets.md")) if len(cells) == 4}
     for name, one in made.items():
-        form = one.bind(layout).to_scipy()
+        form = cax.Intersection([one]).bind(layout).to_scipy()
         if form is None:
             words = "none"
         else:

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import constrained_actmax as cax
 
@@ -65,3 +67,35 @@ def test_equalities_that_meet_at_one_point_alone_stay(method: str) -> None:
     ]
     result = solved(rows, method, (0.2, 0.0))
     np.testing.assert_allclose(np.sort(result.x), [0, 1], atol=1e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), powers=st.lists(st.floats(-9, 2), min_size=3, max_size=3))
+def test_a_starting_point_near_zero_makes_no_equality_dependent(
+    seed: int, powers: list[float]
+) -> None:
+    # Orthogonal rows, and spheres round two points: independent whatever x0 has for numbers.
+    rng = np.random.default_rng(seed)
+    rows, start = np.linalg.qr(rng.normal(size=(3, 3)))[0][:2], 10.0 ** np.array(powers)
+    spheres = [equal(lambda x: x @ x - 9), equal(lambda x: (x - rows[0]) @ (x - rows[0]) - 9)]
+    for equalities in ([equal(lambda x, a=one: a @ x - 1) for one in rows], spheres):
+        problem = cax.Problem(
+            cax.FunctionOracle(lambda x: (float(x.sum()), np.ones(3)), 3),
+            constraints=equalities,
+            sense="minimize",
+            x0=start,
+        )
+        assert not problem.scales.dependent.any()
+    repeated = cax.Problem(
+        problem.user_oracle, constraints=[*spheres, spheres[0]], sense="minimize", x0=start
+    )
+    assert repeated.scales.dependent.tolist() == [False, False, True]
+
+
+def test_equalities_that_look_the_same_near_the_starting_point_are_both_kept() -> None:
+    # CUTEst's BYRDSPHR: two spheres meet in the circle x1 = 1/2, x2^2 + x3^2 = 35/4.
+    spheres = [equal(lambda x: x @ x - 9), equal(lambda x: (x[0] - 1) ** 2 + x[1:] @ x[1:] - 9)]
+    oracle = cax.FunctionOracle(lambda x: (-float(x.sum()), -np.ones(3)), 3)
+    result = cax.minimize(oracle, constraints=spheres, x0=[5, 1e-4, -1e-4])
+    assert result.success
+    assert result.value == pytest.approx(-0.5 - np.sqrt(35 / 2), abs=1e-6)

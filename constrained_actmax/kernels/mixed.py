@@ -1,0 +1,209 @@
+"""Discrete sets together, or with convex ones: projected on by branch and bound."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import count
+
+import numpy as np
+from typing_extensions import override
+
+from constrained_actmax.errors import InfeasibleError, ProjectionError
+from constrained_actmax.kernels.box import BoxKernel
+from constrained_actmax.kernels.discrete import Bounds, DiscreteKernel, is_empty, meet
+from constrained_actmax.kernels.kernel import Kernel
+from constrained_actmax.kernels.part import PartKernel
+from constrained_actmax.kernels.pieces import Piece
+from constrained_actmax.kernels.relative import relative_excess
+from constrained_actmax.layout import Rows, Vector
+
+#: Boxes that one projection looks at; most need a few.
+MOST_BOXES = 1000
+#: Share of the distance that is not worth another box.
+ENOUGH = 1e-12
+#: Relative violation within which a relaxed point is on a discrete value but for a solver's
+#: rounding, and is put there.
+ROUNDED = 1e-7
+
+
+class Union:
+    """Convex and discrete sets on one vector: what relaxes them, and what is left in a box.
+
+    Parameters
+    ----------
+    members : sequence of Kernel
+        Discrete ones among them.
+    """
+
+    def __init__(self, members: Sequence[Kernel]) -> None:
+        self.convex = [one for one in members if one.convex]
+        parts = [part for one in members if not one.convex for part in one.split()]
+        #: The discrete sets on their own entries, and these entries.
+        self.discrete = [
+            (part.core, part.support) for part in parts if isinstance(part.core, DiscreteKernel)
+        ]
+        #: Whether all nonconvex members are unions of boxes.
+        self.known = len(parts) == len(self.discrete)
+
+    def tightened(self, box: Bounds) -> Bounds:
+        """Return bounds that hold on all discrete sets within a box."""
+        lower, upper = box[0].copy(), box[1].copy()
+        while True:
+            before = lower.copy(), upper.copy()
+            for one, at in self.discrete:
+                inner = one.tightened(lower[at], upper[at])
+                lower[at], upper[at] = meet((lower[at], upper[at]), inner)
+                if np.any(lower[at] > upper[at]):
+                    return lower, upper
+            if np.array_equal(before[0], lower) and np.array_equal(before[1], upper):
+                return lower, upper
+
+    def piece(self, x: Vector, box: Bounds) -> Bounds:
+        """Return the box round a point in which every discrete set keeps its choice."""
+        lower, upper = box[0].copy(), box[1].copy()
+        for one, at in self.discrete:
+            lower[at], upper[at] = meet((lower[at], upper[at]), one.piece(x[at]))
+        return lower, upper
+
+    def hulls(self, box: Bounds) -> list[Kernel]:
+        """Return sets that hold the discrete ones within a tightened box, on the whole vector."""
+        n = len(box[0])
+        return [
+            part if at.size == n else PartKernel(part, at, n)
+            for one, at in self.discrete
+            for part in one.hull(box[0][at], box[1][at])
+        ]
+
+    def violation(self, x: Rows) -> Vector:
+        """Return the largest relative violation of a discrete set for each row."""
+        worst = np.zeros(len(x))
+        for one, at in self.discrete:
+            np.maximum(worst, one.relative_violation(x[:, at]), out=worst)
+        return worst
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Mixed(Piece):
+    r"""Discrete sets together, or with convex ones.
+
+    The nearest point of a union of boxes and a convex set, best first: a box is bounded by the
+    distance to the convex set in it and the hulls of the discrete ones, and split where that point
+    breaks one of them [1]_. The first point that breaks none is the nearest.
+
+    References
+    ----------
+    .. [1] Land, Doig (1960), An automatic method of solving discrete programming problems,
+       Econometrica 28.
+    """
+
+    #: Makes one convex set of some on this piece's entries.
+    together: Callable[[Sequence[Kernel]], Kernel]
+
+    @cached_property
+    def _union(self) -> Union:
+        return Union(self.members)
+
+    @property
+    @override
+    def method(self) -> str:
+        return f"branch and bound over its choices, up to {MOST_BOXES} convex projections"
+
+    @override
+    def project(self, x: Rows) -> tuple[Rows, Vector | None]:
+        p = x.copy()
+        worst = relative_excess(x, self.lower, self.upper)
+        for one in self.members:
+            worst = np.maximum(worst, one.relative_violation(x, self._widths))
+        for row in np.flatnonzero(worst > self.tolerance):
+            found = self.nearest(x[row])
+            if found is None:
+                names = " ∩ ".join(str(one) for one in self.members)
+                raise ProjectionError(
+                    f"{names}: no point was found in {MOST_BOXES} boxes; it may be empty."
+                )
+            p[row] = found
+        return p, None
+
+    def empty(self) -> bool:
+        """Say whether no choice of the discrete sets is left; False where that is not proven."""
+        if is_empty(self._union.tightened((self.lower, self.upper))):
+            return True
+        found, proven = self._search(np.clip(0.0, self.lower, self.upper))
+        return found is None and proven
+
+    def nearest(self, x: Vector) -> Vector | None:
+        """Return the nearest point of the set, or a near one; None if none was found."""
+        return self._search(x)[0]
+
+    def _search(self, x: Vector) -> tuple[Vector | None, bool]:
+        """Return the nearest point found, and whether the boxes that are left hold no nearer."""
+        union, number = self._union, count()
+        boxes: list[tuple[float, int, Bounds, Vector]] = []
+        best, shortest = None, np.inf
+        seen: set[bytes] = set()
+
+        def add(box: Bounds) -> None:
+            box = union.tightened(box)
+            key = np.concatenate(box).tobytes()
+            if is_empty(box) or key in seen:
+                return
+            seen.add(key)
+            p = self._in_box(x, box, union.hulls(box))
+            if p is not None:
+                heapq.heappush(boxes, (_squared(p, x), next(number), box, p))
+
+        def offer(p: Vector, box: Bounds) -> bool:
+            nonlocal best, shortest
+            found = self._rounded(p, x, box)
+            if found is not None and _squared(found, x) < shortest:
+                best, shortest = found, _squared(found, x)
+            return found is not None
+
+        add((self.lower, self.upper))
+        for _ in range(MOST_BOXES):
+            if not boxes or boxes[0][0] >= (1.0 - ENOUGH) * shortest:
+                return best, True
+            _, _, box, p = heapq.heappop(boxes)
+            found = offer(p, box)
+            worst = [float(one.off(p[np.newaxis, at])[0]) for one, at in union.discrete]
+            if max(worst) <= ROUNDED and found:
+                continue  # nothing in the box is nearer than what was found there
+            one, at = union.discrete[int(np.argmax(worst))]
+            for part in one.branches(p[at], box[0][at], box[1][at]):
+                lower, upper = box[0].copy(), box[1].copy()
+                lower[at], upper[at] = part
+                add((lower, upper))
+        return best, not boxes
+
+    def _rounded(self, p: Vector, x: Vector, box: Bounds) -> Vector | None:
+        """Return the nearest point to x of the box that p is rounded to; None if it is empty."""
+        lower, upper = box[0].copy(), box[1].copy()
+        y = p.copy()
+        for one, at in self._union.discrete:
+            if one.excess_in(lower[at], upper[at]) > 0.0:
+                return None
+            y[at] = one.projected_in(lower[at], upper[at], y[np.newaxis, at])[0][0]
+            lower[at], upper[at] = meet((lower[at], upper[at]), one.piece(y[at]))
+            if np.any(lower > upper):
+                return None
+        return self._in_box(x, (lower, upper), [])
+
+    def _in_box(self, x: Vector, box: Bounds, hulls: Sequence[Kernel]) -> Vector | None:
+        """Return the projection on the convex members and hulls in a box; None if it is empty."""
+        members = [*self._union.convex, *hulls]
+        if not members:
+            return np.clip(x, *box)
+        try:
+            whole = self.together([BoxKernel(*box), *members])
+        except InfeasibleError:
+            return None
+        found: Vector = np.clip(whole.project(x[np.newaxis]), *box)
+        outside = float(whole.relative_violation(found)[0])
+        return found[0] if outside <= whole.tolerance else None
+
+
+def _squared(p: Vector, x: Vector) -> float:
+    return float(np.sum((p - x) ** 2))
