@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import cvxpy as cp
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class AffineSubspaceKernel(SubspaceKernel):
     r"""Linear equalities, :math:`\{x : Q^\top x = \beta\}`.
 

@@ -15,7 +15,7 @@ from constrained_actmax.kernels.kernel import InBox, Kernel
 from constrained_actmax.layout import Rows, Vector
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BallKernel(Kernel):
     r"""A ball, :math:`\{x : \|x - c\| \le r\}`, in some norm.
 

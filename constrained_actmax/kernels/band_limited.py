@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import cvxpy as cp
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BandLimitedKernel(SubspaceKernel):
     r"""Inputs whose cosine transform vanishes off some frequencies.
 

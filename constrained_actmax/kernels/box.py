@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import cvxpy as cp
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BoxKernel(Kernel):
     r"""Bounds on every entry, :math:`\{x : l \le x \le u\}`.
 

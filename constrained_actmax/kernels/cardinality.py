@@ -16,7 +16,7 @@ from constrained_actmax.kernels.relative import powers_of_two
 from constrained_actmax.layout import Indices, Rows, Vector
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CardinalityKernel(DiscreteKernel):
     r"""At most k changed entries, :math:`\{x : \#\{i : x_i \ne c_i\} \le k\}`.
 

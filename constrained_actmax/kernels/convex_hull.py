@@ -20,7 +20,7 @@ INSIDE = 1e-12  # a relative distance to the hull below this is rounding
 OPTIMAL = 64 * float(np.finfo(np.float64).eps)  # a relative gain below this is rounding
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ConvexHullKernel(Kernel):
     r"""Convex hull, :math:`\{\sum_j w_j v_j : w \ge 0, \sum_j w_j = 1\}`.
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SOLVED_TO = 1e-9  # a relative violation below this is the auxiliary problem's own tolerance
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CvxpyKernel(Kernel):
     """What constraints of cvxpy allow, projected on by one problem, compiled once.
 

@@ -24,7 +24,7 @@ Bounds: TypeAlias = tuple[Vector, Vector]
 LEAST_VIOLATION = 1e-6
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class DiscreteKernel(Kernel):
     r"""A union of boxes, :math:`\{x : x \in B_1 \text{ or } x \in B_2 \text{ or } \dots\}`.
 

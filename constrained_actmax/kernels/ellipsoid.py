@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MAX_NEWTON = 100  # the secular equation takes 4 to 10 steps
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class EllipsoidKernel(BallKernel):
     r"""Mahalanobis ball, :math:`\{x : \|S^{-1/2} (x - c)\|_2 \le r\}`.
 

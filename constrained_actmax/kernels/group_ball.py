@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SMALLEST = 1e-300  # a share above zero
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class GroupBallKernel(BallKernel):
     r"""L1 ball of group norms, :math:`\{x : \sum_g \|x_g - c_g\|_2 \le r\}`.
 

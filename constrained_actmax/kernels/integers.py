@@ -11,7 +11,7 @@ from constrained_actmax.kernels.discrete import Bounds, DiscreteKernel, with_ent
 from constrained_actmax.layout import Rows, Vector
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class IntegersKernel(DiscreteKernel):
     r"""Whole multiples of a step, :math:`\{x : x_i / s_i \in \mathbb{Z}\}`.
 

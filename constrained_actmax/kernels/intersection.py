@@ -33,7 +33,7 @@ ROUNDING = 4 * float(np.finfo(np.float64).eps)  # of a bound
 Strategy = Literal["closed", "cvxpy", "dykstra"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class IntersectionKernel(Kernel):
     r"""The intersection of kernels, :math:`C_1 \cap \dots \cap C_m`; of none, the whole space.
 

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from constrained_actmax.kernels.relative import relative, sizes
 from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.quoting import Quoted
 
 LARGEST = 16_384  # entries; a cvxpy Parameter of 1e5 can end the process (cvxpy#1622)
 ACCEPTED = 1e-9  # relative violation below which a solver's point counts as inside
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from constrained_actmax.kernels.separable_form import SeparableForm
 
 
-@dataclass(frozen=True, eq=False)
-class Kernel(ABC):
+@dataclass(frozen=True, eq=False, repr=False)
+class Kernel(Quoted, ABC):
     r"""A closed set C of vectors of length n, usually convex, without shapes, names or units.
 
     Points are rows, float64 (B, n), which no method writes to. `sets.ConvexSet.bind` makes a kernel
@@ -259,7 +260,7 @@ class Kernel(ABC):
         return self.label or type(self).__name__
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class InBox:
     r"""The intersection of a kernel with a box, :math:`C \cap [l, u]`, known to be projected on.
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import cvxpy as cp
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class L1BallKernel(BallKernel):
     r"""Weighted L1 ball, :math:`\{x : \sum_i w_i |x_i - c_i| \le r\}`.
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import cvxpy as cp
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class L2BallKernel(BallKernel):
     r"""Euclidean ball, :math:`\{x : \|x - c\|_2 \le r\}`."""
 

@@ -12,7 +12,7 @@ from constrained_actmax.kernels.discrete import Bounds, DiscreteKernel, with_ent
 from constrained_actmax.layout import Rows, Vector
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LevelsKernel(DiscreteKernel):
     r"""One of some values each, :math:`\{x : x_i \in \{v_{1i}, \dots, v_{ki}\}\}`.
 

@@ -26,7 +26,7 @@ REFINEMENTS = 3  # passes that take the rounding of a huge point off a row's sum
 ROUNDING_OF_A_SUM = 64 * float(np.finfo(np.float64).eps)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LinearKernel(Kernel):
     r"""Linear rows, :math:`\{x : l \le A x \le u\}`.
 

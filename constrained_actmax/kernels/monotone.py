@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import cvxpy as cp
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MonotoneKernel(Kernel):
     r"""Signals that only rise along an axis, :math:`\{x : x_i \le x_{i+1}\}`.
 

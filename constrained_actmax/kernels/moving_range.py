@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import cvxpy as cp
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MovingRangeKernel(Kernel):
     r"""Bounded differences, :math:`\{x : |D x| \le s\}`.
 

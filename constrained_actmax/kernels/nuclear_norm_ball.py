@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 THREADED = 64  # rows or columns; from here on LAPACK wakes threads, at 224 x 224 17 times slower
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class NuclearNormBallKernel(BallKernel):
     r"""Ball of the sum of singular values, :math:`\{X : \|X - C\|_* \le r\}`.
 

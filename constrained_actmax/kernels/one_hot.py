@@ -17,7 +17,7 @@ from constrained_actmax.kernels.part import PartKernel
 from constrained_actmax.layout import Indices, Rows, Vector
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class OneHotKernel(DiscreteKernel):
     r"""One entry of each group at its height, others 0, :math:`\{x : x_g \in \{h_1 e_1, \dots\}\}`.
 

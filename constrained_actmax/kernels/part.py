@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import cvxpy as cp
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PartKernel(Kernel):
     r"""A kernel that binds some entries, :math:`\{x : x_I \in C\}`; the others are free.
 

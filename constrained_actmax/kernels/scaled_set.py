@@ -14,7 +14,7 @@ from constrained_actmax.kernels.scipy_form import ScipyForm, scaled_form
 from constrained_actmax.layout import Rows, Vector
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ScaledSet(Kernel):
     r"""The set :math:`\{y : s\,y \in C\}`, as solvers ask of it.
 

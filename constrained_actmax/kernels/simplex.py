@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import cvxpy as cp
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SimplexKernel(Kernel):
     r"""Simplices, :math:`\{x : \sum_{i \in g} x_i = s,\ 0 \le x \le u\}` for each group g.
 

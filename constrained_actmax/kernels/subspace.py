@@ -15,7 +15,7 @@ from constrained_actmax.layout import Rows, Vector
 INSIDE = 1e-14  # a relative distance below this is rounding: the point stays as it is
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SubspaceKernel(Kernel):
     """An affine subspace, known by its orthogonal projector."""
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import cvxpy as cp
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SymmetricKernel(Kernel):
     r"""Fixed points of permutations, :math:`\{x : x = T x \text{ for } T \in G\}`.
 

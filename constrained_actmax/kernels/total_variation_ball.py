@@ -34,7 +34,7 @@ SHORT_AXIS = 64  # entries; a cosine transform by one small matrix product is fa
 ANCHORS = (0.9, 0.5, 0.0)  # shares of the radius aimed at when looking for an interior point
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TotalVariationBallKernel(BallKernel):
     r"""Ball of the total variation, :math:`\{x : \mathrm{TV}(x - c) \le r\}`.
 
