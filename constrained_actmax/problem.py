@@ -197,9 +197,11 @@ class Imposed:
         values = self.written(c)
         return np.maximum(0.0, np.maximum(self.lower - values, values - self.upper))
 
-    def stated_price(self, price: Vector, c: Vector) -> Vector:
+    def stated_multiplier(self, multipliers: Vector, c: Vector) -> Vector:
         """Return rates for one more unit of the user's bounds from those of the imposed ones."""
-        return price if self.objective is None else self.objective.stated_price(price, c)
+        if self.objective is None:
+            return multipliers
+        return self.objective.stated_multiplier(multipliers, c)
 
 
 @dataclass(frozen=True)
@@ -737,7 +739,7 @@ def _listed(constraints: Any) -> Sequence[Any]:
 
 def _sorted_constraints(
     constraints: Any,
-) -> tuple[list[tuple[ConvexSet, Any]], list[Any], list[Any]]:
+) -> tuple[list[tuple[ConvexSet, Any]], list[Between], list[Any]]:
     """Split what the user wrote into convex sets and functional constraints.
 
     Returns
@@ -751,12 +753,12 @@ def _sorted_constraints(
     from constrained_actmax.constraints.function import Function
 
     sets: list[tuple[ConvexSet, Any]] = []
-    functional: list[Any] = []
+    functional: list[Between] = []
     origins: list[Any] = []
     for one in _listed(constraints):
         if isinstance(one, ConvexSet):
             sets.append((one, one))
-        elif isinstance(one, Between | Function):
+        elif isinstance(one, Between):
             functional.append(one)
             origins.append(one)
         elif isinstance(one, type) and issubclass(one, ConvexSet):
@@ -785,7 +787,7 @@ def _sorted_constraints(
 
 
 def _oracle(
-    model: Any, objective: Any, functional: Sequence[Any], options: Mapping[str, Any]
+    model: Any, objective: Any, functional: Sequence[Between], options: Mapping[str, Any]
 ) -> BaseOracle:
     """Build, or take, the oracle of the objective and of the constraints on model outputs."""
     from constrained_actmax.constraints.between import Between
@@ -795,7 +797,7 @@ def _oracle(
     from constrained_actmax.oracles.oracle import Oracle
 
     refuse_plain_function(model, options)
-    outputs = [one.imposed()[0] for one in functional if isinstance(one, Between)]
+    outputs = [one.imposed()[0] for one in functional if one.compiled]
     if isinstance(objective, Between):
         raise SpecificationError(
             f"objective: {objective} is a constraint; put it into the list of constraints."
@@ -812,7 +814,9 @@ def _oracle(
             raise SpecificationError(
                 f"Problem: {name}= belongs to the model and is given when its Oracle is made."
             )
-        if not isinstance(model, Oracle | BlackBoxOracle):
+        if not isinstance(model, Oracle | BlackBoxOracle) or (
+            isinstance(model, BlackBoxOracle) and model.differentiable
+        ):
             if objective is not None or outputs:
                 raise SpecificationError(
                     f"{type(model).__name__}: it is the function itself and has no outputs to "
@@ -853,7 +857,7 @@ def refuse_plain_function(model: Any, options: Mapping[str, Any]) -> None:
 
 
 def _imposed(
-    functional: Sequence[Any],
+    functional: Sequence[Between],
     origins: Sequence[Any],
     oracle: BaseOracle,
     layout: Layout,
@@ -862,7 +866,7 @@ def _imposed(
     domain: Domain,
 ) -> tuple[Vector, Vector, list[Imposed], list[Any]]:
     """Lay the functional constraints' rows one after the other: outputs first, then functions."""
-    from constrained_actmax.constraints.between import Between
+    from constrained_actmax.constraints.function import Function
 
     lower: list[Vector] = []
     upper: list[Vector] = []
@@ -870,7 +874,7 @@ def _imposed(
     functions: list[Any] = []
     point: Vector | None = None
     start = 0
-    outputs = [one for one in functional if isinstance(one, Between)]
+    outputs = [one for one in functional if one.compiled]
     counts = list(getattr(oracle, "counts", [1] * (1 + len(outputs))))[1:]
     for one, count in zip(outputs, counts, strict=True):
         _, low, high = one.imposed()
@@ -879,7 +883,7 @@ def _imposed(
         imposed.append(_stated(one, slice(start, start + count)))
         start += count
     for one, origin in zip(functional, origins, strict=True):
-        if isinstance(one, Between):
+        if not isinstance(one, Function) or one.compiled:
             continue
         if point is None:
             point = feasible.project(feasible.centre() if x0 is None else x0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 import numpy as np
 
@@ -91,7 +91,7 @@ class Between:
         if self.margin:
             self._check_margin()
 
-    def named(self, name: str) -> Between:
+    def named(self, name: str) -> Self:
         """Return the same constraint with a name: ``(Output("stress") <= 250).named("stress")``."""
         other = copy.copy(self)
         other.name = name
@@ -116,6 +116,11 @@ class Between:
             raise SpecificationError(
                 f"{self}: nothing lies {self.margin:g} inside both bounds; take a smaller margin."
             )
+
+    @property
+    def compiled(self) -> bool:
+        """Whether TensorFlow computes c, in the model's call."""
+        return True
 
     @property
     def equality(self) -> bool:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from typing_extensions import override
 
 from constrained_actmax.constraints.between import Between
 from constrained_actmax.errors import SpecificationError
@@ -17,7 +18,7 @@ from constrained_actmax.oracles.finite_differences import Domain
 from constrained_actmax.quoting import quoted
 
 
-class Function:
+class Function(Between):
     r"""The constraint :math:`l \le c(x) \le u` on a function of the input, or of the output too.
 
     Parameters
@@ -26,8 +27,7 @@ class Function:
         With `jacobian`: a NumPy function of one input in the model's structure, without batch axis,
         giving a number or m of them. Without: a TensorFlow function, ``function(inputs)`` or
         ``function(inputs, outputs)``, of float64 tensors with a batch axis, giving (B,) or (B, m);
-        it is differentiated and computed in the same call as the model, and what is made is
-        a `Between`.
+        it is differentiated and computed in the same call as the model.
     lower, upper : array_like or None
         l and u; None where there is no limit.
     jacobian : callable, optional
@@ -51,28 +51,6 @@ class Function:
     0 <= sum <= 60
     """
 
-    def __new__(  # noqa: D102
-        cls,
-        function: Callable[..., Any],
-        lower: Any = None,
-        upper: Any = None,
-        jacobian: Any = None,
-        name: str | None = None,
-        *,
-        margin: float = 0.0,
-        tolerance: float | None = None,
-    ) -> Any:
-        if not callable(function):
-            raise SpecificationError(
-                f"Function: function must be callable, got {type(function).__name__}."
-            )
-        if jacobian is None and cls is Function:
-            values = Values(function, name)
-            return Between(
-                lower, values, upper, margin=margin, tolerance=tolerance, name=str(values)
-            )
-        return super().__new__(cls)
-
     def __init__(
         self,
         function: Callable[..., Any],
@@ -84,21 +62,23 @@ class Function:
         margin: float = 0.0,
         tolerance: float | None = None,
     ) -> None:
-        if not callable(jacobian):
-            raise SpecificationError(
-                f"Function: jacobian must be callable, got {type(jacobian).__name__}."
-            )
+        given = {"function": function} | ({} if jacobian is None else {"jacobian": jacobian})
+        for role, one in given.items():
+            if not callable(one):
+                raise SpecificationError(
+                    f"Function: {role} must be callable, got {type(one).__name__}."
+                )
+        values = Values(function, name)
+        super().__init__(lower, values, upper, margin=margin, tolerance=tolerance, name=str(values))
         self.function = function
         self.jacobian = jacobian
-        self.name = name or str(getattr(function, "__name__", "function"))
-        limits = Between(
-            lower, Values(function, self.name), upper, margin=margin, tolerance=tolerance
-        )
-        self.lower, self.upper = limits.within
-        self.tolerance = limits.tolerance
-        self._text = str(limits)
         #: SciPy's field: whether every iterate has to keep the inequality, or which of its values.
         self.keep_feasible: Any = False
+
+    @property
+    @override
+    def compiled(self) -> bool:
+        return self.jacobian is None
 
     @staticmethod
     def from_scipy(constraint: Any, *, name: str | None = None) -> Function | None:
@@ -142,7 +122,7 @@ class Function:
 
     def value_at(self, x: Vector, layout: Layout) -> Vector:
         """Return the m values at one flat point."""
-        return real(self.function(layout.unflatten(x)), self.name).ravel()
+        return real(self.function(layout.unflatten(x)), str(self.objective)).ravel()
 
     def jacobian_at(self, x: Vector, layout: Layout, here: Vector, domain: Domain) -> Rows:
         """Return the Jacobian (m, n) at one flat point, where the values are `here`."""
@@ -151,22 +131,19 @@ class Function:
         if isinstance(given, Mapping):
             given = [given[name] for name in layout.names]
         if isinstance(given, list | tuple) and len(layout.inputs) > 1:
-            parts = [real(part, self.name).reshape(count, -1) for part in given]
+            parts = [real(part, str(self.objective)).reshape(count, -1) for part in given]
             return self._shaped(np.concatenate(parts, axis=1), count, layout)
         return self._shaped(given, count, layout)
 
     def _shaped(self, value: Any, count: int, layout: Layout) -> Rows:
         dense = value.toarray() if type(value).__module__.startswith("scipy.sparse") else value
-        array = real(dense, self.name, "a Jacobian of numbers")
+        array = real(dense, str(self.objective), "a Jacobian of numbers")
         if array.size != count * layout.size:
             raise SpecificationError(
-                f"{self.name}: the Jacobian must have {count} x {layout.size} entries, got shape "
-                f"{array.shape}."
+                f"{self.objective}: the Jacobian must have {count} x {layout.size} entries, got "
+                f"shape {array.shape}."
             )
         return array.reshape(count, layout.size)
-
-    def __str__(self) -> str:
-        return self._text
 
     def __repr__(self) -> str:
         return f"<Function: {self}>"
@@ -176,7 +153,7 @@ class _FlatFunction(Function):
     """A function of the flat vector, in SciPy's convention; its Jacobian is a `_derivative`."""
 
     def value_at(self, x: Vector, layout: Layout) -> Vector:
-        return real(self.function(x.copy()), self.name).ravel()
+        return real(self.function(x.copy()), str(self.objective)).ravel()
 
     def jacobian_at(self, x: Vector, layout: Layout, here: Vector, domain: Domain) -> Rows:
         return self._shaped(self.jacobian(x.copy(), here, domain), here.size, layout)
@@ -218,7 +195,7 @@ class BoundFunction:
         self._function = function
         self._layout = layout
         self._domain = domain or Domain.everywhere(layout.size)
-        self.lower, self.upper = function.lower, function.upper
+        self.lower, self.upper = function.within
         lengths = {np.size(one) for one in (self.lower, self.upper) if np.ndim(one)}
         if lengths:
             self.count = int(lengths.pop())

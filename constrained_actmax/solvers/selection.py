@@ -146,7 +146,7 @@ def by_rule(problem: StandardForm, budget: Budget | None = None) -> tuple[Solver
     if not problem.differentiable:
         return COBYQA(), "a function without gradients"
     if problem.kept_rows.any():
-        return TrustConstr(), "constraints on functions that every iterate keeps"
+        return TrustConstr(), "constraints on functions that every iterate must satisfy"
     if problem.constraints:
         if problem.size <= SMALL and problem.smooth is not False:
             chain = Chain()
@@ -154,13 +154,13 @@ def by_rule(problem: StandardForm, budget: Budget | None = None) -> tuple[Solver
                 return chain, "few variables, smooth constraints on functions: the next goes on"
         return _finished(AugmentedLagrangian(), problem), "constraints on functions"
     if problem.smooth is False:
-        what = "a network with kinks (ReLU, max): steps of falling length cross them"
+        what = "a nonsmooth network (ReLU, max), whose kinks decreasing step sizes cross"
         return _finished(Annealed(), problem), what
     local: Solver
     local, what = SPG(), "a smooth objective under a convex set"
     if problem.set.only_box:
         local, what = LBFGSB(), "a smooth objective under bounds alone"
-    if budget is None or budget.evaluations is None:
+    if budget is None or (budget.evaluations is None and budget.seconds is None):
         return local, what
     search = ConvergeAndSearch(local=local)
     return search, f"{what}: {local.name} until it converges, a search with the rest of the budget"

@@ -44,6 +44,25 @@ def test_tensorflow_function_of_inputs_and_outputs() -> None:
     assert str(Function(excess, None, 0)) == "excess <= 0"
 
 
+def test_a_function_is_a_constraint_like_a_comparison_whoever_computes_it() -> None:
+    for jacobian in (None, np.ones_like):
+        constraint = Function(np.sum, 0, 60, jacobian, margin=1, tolerance=0.5)
+        assert isinstance(constraint, Function)
+        assert isinstance(constraint, Between)
+        assert constraint.compiled is (jacobian is None)
+        assert str(constraint) == "0 <= sum <= 60 with a margin of 1"
+        assert (constraint.lower, constraint.upper, constraint.within) == (0, 60, (1, 59))
+        assert constraint.tolerance == 0.5
+        renamed = constraint.named("ink")
+        assert (type(renamed), renamed.name, constraint.name) == (Function, "ink", "sum")
+        with pytest.raises(SpecificationError, match="no truth value"):
+            bool(constraint)
+        with pytest.raises(SpecificationError, match="cannot be compared again"):
+            assert constraint <= 3
+    with pytest.raises(SpecificationError, match="jacobian must be callable, got str"):
+        Function(np.sum, 0, 1, "2-point")
+
+
 def test_numpy_function_with_its_jacobian() -> None:
     constraint = Function(
         lambda x: [x.sum(), (x**2).sum()],
