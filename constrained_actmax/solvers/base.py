@@ -15,8 +15,8 @@ from threadpoolctl import ThreadpoolController
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError, suggest
+from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.problem import Evaluation
 from constrained_actmax.quoting import quoted
 from constrained_actmax.result import Status, Termination
 from constrained_actmax.solvers.scipy_options import own_options
