@@ -56,6 +56,7 @@ RANKS = [
         "checking",
         "cli",
         "comparison",
+        "feasibility",
         "maximization",
         "sweeps",
         "__init__",

@@ -29,7 +29,7 @@ from constrained_actmax.tasks import (
     in_split_variables,
 )
 from constrained_actmax.tasks.extended import Extended
-from constrained_actmax.tasks.reserved import Reserved
+from constrained_actmax.tasks.reserved import Reserved, UntilFeasible
 
 DOCS = Path(__file__).parents[2] / "docs"
 BUDGET = cax.Budget(evaluations=400)
@@ -153,7 +153,14 @@ def test_one_start_in_lock_step(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
-@pytest.mark.parametrize("wrap", [Extended, lambda task: Reserved(task, 30)])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        Extended,
+        lambda task: Reserved(task, 30),
+        lambda task: UntilFeasible(task, 30, 60, np.array([0])),
+    ],
+)
 def test_tasks_in_the_same_variables(name: str, wrap: Any) -> None:
     problem = PROBLEMS[name]()
     task, x = Recording(problem.scaled, 1, budget=BUDGET), problem.scaled.point(inside(problem))
@@ -165,7 +172,7 @@ def test_tasks_in_the_same_variables(name: str, wrap: Any) -> None:
 
 
 def test_every_task_is_held_to_the_law() -> None:
-    checked = {Recording, Split, Penalised, OneStart, Extended, Reserved}
+    checked = {Recording, Split, Penalised, OneStart, Extended, Reserved, UntilFeasible}
     found = {
         value
         for path in Path(tasks.__file__).parent.glob("*.py")
