@@ -14,15 +14,17 @@ from constrained_actmax.errors import RefusedError
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.sets.row_program import LinearProgram, row_program
 from constrained_actmax.standard_form import StandardForm
-from constrained_actmax.structure import Signature
+from constrained_actmax.structure import Pieces, Signature
 from constrained_actmax.structure.part import Part
 
 #: Random directions by which the length of a kink's normal is estimated; their seed.
 PROBES, PROBE_SEED = 4, 20265
 #: A number that moves by less than this share of the largest does not move at all.
 STILL = 1e-10
-#: Directions across more kinks than this are not searched.
-MOST_KINKS = 400
+#: Directions across more kinks are not searched, nor those that take more binary variables.
+MOST_KINKS, MOST_BINARIES = 4000, 400
+#: Boundaries whose slopes are taken at once: coefficients of their layer's entries are dense.
+ROWS_AT_ONCE = 256
 #: A direction counts as keeping to the network within this.
 EXACT = 1e-7
 #: Entries of the input and units of the network up to which linear programs over its regions pay.
@@ -63,7 +65,8 @@ class Kinks:
     def __init__(self, problem: StandardForm, count: Callable[[int], None] | None = None) -> None:
         self.problem = problem
         #: The network, and what leads from its functions to f and c.
-        self.structure, self.weights = problem.network()
+        network = problem.network()
+        self.structure, self.weights = network.structure.joined(), network.weights
         self.count = count or (lambda rows: None)
         self.units = np.broadcast_to(problem.units, (problem.size,))
 
@@ -210,10 +213,11 @@ class Region:
             if not at.size:
                 continue
             E, e = self._sides[k]
-            chosen = boundaries[at] - first
-            rows = E[chosen].toarray()
-            effects[at], slopes[at], offsets[at] = self._carried(part, rows, units, count)
-            offsets[at] += e[chosen]
+            for some in np.array_split(at, -(-at.size // ROWS_AT_ONCE)):
+                chosen = boundaries[some] - first
+                rows = E[chosen].toarray()
+                effects[some], slopes[some], offsets[some] = self._carried(part, rows, units, count)
+                offsets[some] += e[chosen]
         return slopes * kinks.units, offsets, effects
 
     def _carried(
@@ -271,13 +275,26 @@ class Region:
             still = np.setdiff1d(still, more)
         return np.flatnonzero(tight)
 
-    def crossed(self, boundary: int) -> Region:
-        """Return the region behind a boundary."""
-        k = int(np.searchsorted(self._first, boundary, side="right")) - 1
+    def crossed(self, boundaries: Indices) -> Region:
+        """Return the region behind some boundaries, no two of one result."""
         signature = list(self.signature)
-        one = self.kinks.structure.nonlinearities[k]
-        signature[k] = one.crossed(signature[k][0], boundary - int(self._first[k]))[np.newaxis]
+        layers = self.layers(boundaries)
+        for k in np.unique(layers).tolist():
+            one = self.kinks.structure.nonlinearities[k]
+            here = boundaries[layers == k] - self._first[k]
+            signature[k] = one.crossed(signature[k][0], here)[np.newaxis]
         return Region(self.kinks, tuple(signature))
+
+    def changed(self, boundaries: Indices, other: Region) -> np.ndarray:
+        """Return which of some boundaries may have other slopes than in another region."""
+        pairs = list(zip(self.signature, other.signature, strict=True))
+        layers = [k for k, (one, two) in enumerate(pairs) if not np.array_equal(one, two)]
+        changed = self.layers(boundaries) > min(layers, default=len(pairs))
+        for k in layers:
+            here = np.flatnonzero(self.layers(boundaries) == k)
+            units = self._bends[1][boundaries[here]]
+            changed[here] |= pairs[k][0][0, units] != pairs[k][1][0, units]
+        return changed
 
     def same_boundaries(self, boundaries: Indices, other: Region) -> Indices:
         """Return the numbers that boundaries of another region have here; -1 where they are gone.
@@ -300,12 +317,73 @@ class Region:
                 found[i] = new[0] if new.size else -1
         return np.asarray(found)
 
+    @cached_property
+    def _ways(self) -> Indices:
+        """One number for all boundaries behind which one result bends the same way."""
+        _, _, _, names = self._bends
+        alone = [isinstance(one, Pieces) for one in self.kinks.structure.nonlinearities]
+        return self._codes - np.where(np.array(alone, dtype=bool)[self._bends[0]], 0, names)
+
+    def results(self, boundaries: Indices) -> Indices:
+        """Return one number for each boundary: the same for those of one result."""
+        return self._codes[boundaries] - self._bends[3][boundaries]
+
+    def ways(self, boundaries: Indices) -> Indices:
+        """Return one number for each boundary: the same where one result bends the same way."""
+        return self._ways[boundaries]
+
     def groups(self, boundaries: Indices) -> tuple[Indices, Indices]:
-        """Return for each boundary the number of its result, and the first of each result's."""
-        layers, units, _, _ = self._bends
-        code = layers[boundaries] * (1 + int(units.max(initial=0))) + units[boundaries]
-        _, first, which = np.unique(code, return_index=True, return_inverse=True)
+        """Return for each boundary the number of its way, and the first boundary of each way."""
+        _, first, which = np.unique(self.ways(boundaries), return_index=True, return_inverse=True)
         return which, first
+
+    @cached_property
+    def _rooms(self) -> Vector:
+        pairs = zip(self.kinks.structure.nonlinearities, self.signature, strict=True)
+        found = [one.rooms(signature[0]) for one, signature in pairs]
+        return np.concatenate([np.zeros(0), *found])
+
+    def rooms(self, boundaries: Indices) -> Vector:
+        """Return how far results go on bending the same way behind some boundaries."""
+        return self._rooms[boundaries]
+
+    def moved(self, boundaries: Indices, amounts: Vector) -> dict[int, Rows]:
+        """Return what results are moved by that bend behind boundaries by amounts p (r,)."""
+        layers, units, bends, _ = self._bends
+        found: dict[int, Rows] = {}
+        for k in np.unique(layers[boundaries]).tolist():
+            here = layers[boundaries] == k
+            found[k] = np.zeros((1, self.kinks.structure.nonlinearities[k].units))
+            by = (bends[boundaries] * amounts)[here]
+            np.add.at(found[k][0], units[boundaries[here]], by)
+        return found
+
+    def behind(self, boundaries: Indices, amounts: Vector) -> Vector:
+        """Return for every boundary how far its result has bent the way of one of some."""
+        if not boundaries.size:
+            return np.zeros(len(self._ways))
+        ways = self.ways(boundaries)
+        order = np.argsort(ways)
+        places = np.searchsorted(ways[order], self._ways)
+        places = order[np.minimum(places, len(order) - 1)]
+        return np.where(ways[places] == self._ways, amounts[places], 0.0)
+
+    def effects(self, boundaries: Indices, bent: Indices) -> tuple[Rows, Vector, Rows]:
+        """Return slopes (r, n) and offsets (r,) of some δ, and their slopes (r, u) in amounts p.
+
+        By the amounts p (u,) results bend behind the boundaries `bent`.
+        """
+        layers, units, bends, _ = self._bends
+        a, b, effects = self._pulled(boundaries, (layers[bent], units[bent]))
+        return a, b, effects * bends[bent]
+
+    def output_effects(self, bent: Indices) -> Rows:
+        """Return the slopes (1 + m, u) of f and c in such amounts."""
+        layers, units, bends, _ = self._bends
+        weights = np.diag(self.kinks.weights)
+        at = layers[bent], units[bent]
+        outputs, _, _ = self._carried(self.kinks.functions, weights, at, len(bent))
+        return outputs * bends[bent]
 
     def crossing_gains(self, boundaries: Indices, multipliers: Vector, outer: Vector) -> Vector:
         r"""Return, for each of some tight boundaries, how much crossing it pays.
@@ -329,105 +407,99 @@ class Region:
         .. [1] Griewank, Walther (2016), First- and second-order optimality conditions for piecewise
            smooth objective functions, Optimization Methods and Software 31.
         """
-        kinks = self.kinks
         which, first = self.groups(boundaries)
+        cost = self.costs(boundaries[first], boundaries, multipliers, outer)
+        paid = np.bincount(which, weights=multipliers, minlength=len(first))
+        return np.asarray((paid - cost)[which])
+
+    def costs(
+        self, bent: Indices, boundaries: Indices, multipliers: Vector, outer: Vector
+    ) -> Vector:
+        r"""Return how \ell changes as results bend behind the boundaries `bent`, the c_u (u,)."""
+        kinks = self.kinks
         layers, units, bends, _ = self._bends
-        at = layers[boundaries[first]], units[boundaries[first]]
+        at = layers[bent], units[bent]
         weights = np.append(1.0, outer) * kinks.weights
-        total, _, _ = self._carried(kinks.functions, weights[np.newaxis], at, len(first))
+        total, _, _ = self._carried(kinks.functions, weights[np.newaxis], at, len(bent))
         for k, part in enumerate(kinks.structure.parts):
             here = np.flatnonzero((layers[boundaries] == k) & (multipliers > 0))
             if here.size:
                 E, _ = self._sides[k]
                 row = multipliers[here] @ E[boundaries[here] - self._first[k]]
-                total -= self._carried(part, np.atleast_2d(row), at, len(first))[0]
-        cost = bends[boundaries[first]] * total[0]
-        paid = np.bincount(which, weights=multipliers, minlength=len(first))
-        return np.asarray((paid - cost)[which])
+                total -= self._carried(part, np.atleast_2d(row), at, len(bent))[0]
+        return np.asarray(bends[bent] * total[0])
 
     def descent(self, y: Vector, tight: Indices) -> Direction | None:
         r"""Return the steepest direction from a point across its tight kinks; None if undecided.
 
         With :math:`p_u \ge 0` the amount by which the result u bends, f and every δ are affine in
         the direction d and p, and :math:`p_u = \max_i (0, -\delta_i)`. The program with ``>=``
-        alone is a bound; where its solution breaks the equality, one binary variable for each
-        boundary holds it.
+        alone is a bound; results at which its solution breaks the equality are held to it by one
+        binary variable for each of their boundaries, until the bound is 0 or none breaks it.
         """
         kinks, problem = self.kinks, self.kinks.problem
         if len(tight) > MOST_KINKS:
             return None
         which, first = self.groups(tight)
-        layers, units, bends, _ = self._bends
-        at = layers[tight[first]], units[tight[first]]
-        beta = bends[tight[first]]
-        a, _, effects = self._pulled(tight, at)
-        effects = effects * beta
-        outputs, slopes, _ = self._carried(kinks.functions, np.diag(kinks.weights), at, len(first))
-        outputs, slopes = outputs * beta, slopes * kinks.units
-        most = self._most_bent(a, effects, which, layers[tight])
-        rows = [np.concatenate([a, effects + np.eye(len(first))[which]], axis=1)]
-        low, high = [a @ y], [np.full(len(tight), np.inf)]
+        a, _, effects = self.effects(tight, tight[first])
+        outputs, slopes = self.output_effects(tight[first]), self.slopes[0]
+        least, largest = (np.clip(one - y, -1.0, 1.0) for one in problem.set.bounds())
+        fall = np.maximum(-a * least, -a * largest).sum(axis=1)
+        most = self._most_bent(fall, effects, which, self.layers(tight))
+        rows = np.concatenate([a, effects + np.eye(len(first))[which]], axis=1)
+        g = np.append(slopes[0], outputs[0])
+        program = row_program(problem.set, problem.size)
+        program.widen(most)
+        program.extend(rows, a @ y, np.full(len(tight), np.inf))
         if problem.constraints:
             c = kinks.values(y[np.newaxis])[0, 1:]
-            rows.append(np.concatenate([slopes[1:], outputs[1:]], axis=1))
-            low.append(np.minimum(problem.lower - c, 0.0) + slopes[1:] @ y)
-            high.append(np.maximum(problem.upper - c, 0.0) + slopes[1:] @ y)
-        g = np.append(slopes[0], outputs[0])
-        box = y - 1.0, y + 1.0
-        program = row_program(problem.set, problem.size, (np.zeros(len(first)), most))
-        program.extend(np.concatenate(rows), np.concatenate(low), np.concatenate(high))
-        found = program.minimum(g, *box)
-        if found is None:
-            return None
-
-        def broken(x: Vector) -> bool:
-            d, p = x[: y.size] - y, x[y.size : y.size + len(first)]
-            bent = np.zeros(len(first))
+            low = np.minimum(problem.lower - c, 0.0) + slopes[1:] @ y
+            high = np.maximum(problem.upper - c, 0.0) + slopes[1:] @ y
+            program.extend(np.concatenate([slopes[1:], outputs[1:]], axis=1), low, high)
+        rise = np.maximum(a * least, a * largest).sum(axis=1)
+        above = np.maximum(rise, 0.0) + np.maximum(effects, 0.0) @ most + most[which]
+        n, u, binaries = y.size, len(first), 0
+        held = np.zeros(u, dtype=bool)
+        while True:
+            found = program.minimum(np.append(g, np.zeros(binaries)), y - 1.0, y + 1.0)
+            if found is None:
+                return None
+            d, p = found.x[:n] - y, found.x[n : n + u]
+            bent = np.zeros(u)
             np.maximum.at(bent, which, -(a @ d + effects @ p))
-            return bool(np.any(np.abs(p - bent) > EXACT * (1.0 + most)))
+            slope = -float(g @ np.append(d, p))
+            broken = np.abs(p - bent) > EXACT * (1.0 + most)
+            if slope <= EXACT or not broken.any():
+                gradient = None if binaries else slopes[0] - found.multipliers[: len(tight)] @ a
+                return Direction(max(0.0, slope), d, gradient)
+            new = np.flatnonzero(broken & ~held)
+            here = np.flatnonzero((broken & ~held)[which])
+            more = len(new) + len(here)
+            if not isinstance(program, LinearProgram) or not 0 < more <= MOST_BINARIES - binaries:
+                return None
+            # One binary variable a boundary says which of them p equals; one of each result, zero.
+            before, count = np.zeros((1, n + u + binaries)), len(new)
+            program.widen(np.ones(more))
+            of_p = np.eye(u)[new]
+            choice = np.concatenate([np.eye(count), of_p[:, which[here]]], axis=1)
+            program.extend(_beside(before, choice), np.ones(count), np.ones(count))
+            inactive = np.concatenate([np.diag(most[new]), np.zeros((count, len(here)))], axis=1)
+            inactive = _beside(before, inactive)
+            inactive[:, n : n + u] = of_p
+            program.extend(inactive, np.full(count, -np.inf), most[new])
+            ends = np.concatenate([np.zeros((len(here), count)), np.diag(above[here])], axis=1)
+            ends = _beside(before, ends)
+            ends[:, : n + u] = rows[here]
+            program.extend(ends, np.full(len(here), -np.inf), a[here] @ y + above[here])
+            program.make_binary(more)
+            binaries, held = binaries + more, held | broken
 
-        slope = float(g[: y.size] @ y - g @ found.x)
-        if slope <= EXACT or not broken(found.x):
-            gradient = slopes[0] - found.multipliers[: len(tight)] @ a
-            return Direction(max(0.0, slope), found.x[: y.size] - y, gradient)
-        if not isinstance(program, LinearProgram):
-            return None
-        # One binary variable a boundary says which of them p equals; the last of each result, zero.
-        r, u = len(tight), len(first)
-        program = row_program(
-            problem.set,
-            problem.size,
-            (np.zeros(2 * u + r), np.concatenate([most, np.ones(u + r)])),
-        )
-        assert isinstance(program, LinearProgram)
-        spare = [np.zeros((len(one), u + r)) for one in rows]
-        both = [np.concatenate(pair, axis=1) for pair in zip(rows, spare, strict=True)]
-        program.extend(np.concatenate(both), np.concatenate(low), np.concatenate(high))
-        choice = np.concatenate([np.eye(u), np.eye(u)[:, which]], axis=1)
-        n = y.size
-        program.extend(
-            np.concatenate([np.zeros((u, n + u)), choice], axis=1), np.ones(u), np.ones(u)
-        )
-        inactive = np.concatenate(
-            [np.zeros((u, n)), np.eye(u), np.diag(most), np.zeros((u, r))], axis=1
-        )
-        program.extend(inactive, np.full(u, -np.inf), most)
-        above = np.abs(a).sum(axis=1) + np.abs(effects) @ most + most[which]
-        held = np.concatenate([rows[0], np.zeros((r, u)), np.diag(above)], axis=1)
-        program.extend(held, np.full(r, -np.inf), a @ y + above)
-        program.make_binary(u + r)
-        found = program.minimum(np.append(g, np.zeros(u + r)), *box)
-        if found is None or broken(found.x):
-            return None
-        slope = float(g[:n] @ y - g @ found.x[: n + u])
-        return Direction(max(0.0, slope), found.x[:n] - y)
-
-    def _most_bent(self, a: Rows, effects: Rows, which: Indices, layers: Indices) -> Vector:
-        """Return how much each result can bend within one size of the set."""
+    def _most_bent(self, fall: Vector, effects: Rows, which: Indices, layers: Indices) -> Vector:
+        """Return how much each result can bend where δ falls so far with the direction alone."""
         most = np.zeros(effects.shape[1])
         for k in np.unique(layers).tolist():
             here = np.flatnonzero(layers == k)
-            bound = np.abs(a[here]).sum(axis=1) + np.abs(effects[here]) @ most
+            bound = fall[here] + np.maximum(-effects[here], 0.0) @ most
             np.maximum.at(most, which[here], bound)
         return most
 
@@ -442,10 +514,15 @@ class Region:
                 delta = region.rows(here)[0] @ way
                 if not delta.size or delta.min() >= -STILL * max(1.0, float(np.abs(delta).max())):
                     break
-                crossed = region.crossed(int(here[delta.argmin()]))
+                crossed = region.crossed(here[[delta.argmin()]])
                 pending = crossed.same_boundaries(pending, region)
                 region = crossed
         return region
+
+
+def _beside(before: Rows, block: Rows) -> Rows:
+    """Return rows of zeros for the variables before, and a block for those behind."""
+    return np.concatenate([np.repeat(before, len(block), axis=0), block], axis=1)
 
 
 def steepest(problem: StandardForm, y: Vector, tolerance: float) -> Direction | None:

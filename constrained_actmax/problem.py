@@ -812,7 +812,9 @@ def _oracle(
             raise SpecificationError(
                 f"Problem: {name}= belongs to the model and is given when its Oracle is made."
             )
-        if not isinstance(model, Oracle | BlackBoxOracle):
+        if not isinstance(model, Oracle | BlackBoxOracle) or (
+            isinstance(model, BlackBoxOracle) and model.differentiable
+        ):
             if objective is not None or outputs:
                 raise SpecificationError(
                     f"{type(model).__name__}: it is the function itself and has no outputs to "

@@ -6,7 +6,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,7 +15,7 @@ from typing_extensions import override
 from constrained_actmax.layout import Rows, Vector
 from constrained_actmax.sets.intersection import Intersection
 from constrained_actmax.sets.scaled_set import ScaledSet
-from constrained_actmax.sets.scipy_form import Lift, LinearRows, ScipyForm, normalised
+from constrained_actmax.sets.scipy_form import ScipyForm, normalised
 
 #: Feasibility of a simplex solution, and how near a kink or bound it counts as on it, both in units
 #: of the set; an interior-point method's solutions are less sharp.
@@ -29,10 +29,6 @@ SEED = 20264  # of HiGHS's perturbations
 #: Nodes of a search over binary variables, the limit on its work.
 NODES = 2000
 
-#: Lower and upper bounds of variables behind those of C.
-Extra: TypeAlias = tuple[Vector, Vector]
-NOTHING: Extra = np.zeros(0), np.zeros(0)
-
 
 @dataclass(frozen=True)
 class Minimum:
@@ -40,7 +36,7 @@ class Minimum:
 
     Parameters
     ----------
-    x : numpy.ndarray, shape (n,)
+    x : numpy.ndarray, shape (n + further variables,)
         The point.
     multipliers : numpy.ndarray, shape (m,)
         Of the rows that came: >= 0 at a lower bound, <= 0 at an upper one.
@@ -51,7 +47,7 @@ class Minimum:
 
 
 class RowProgram(ABC):
-    """Minimise g'x over C, rows ``low <= A x <= high``, and a box.
+    """Minimise g'(x, p) over x in C and a box, 0 <= p <= most, and ``low <= A (x, p) <= high``.
 
     Attributes
     ----------
@@ -79,8 +75,20 @@ class RowProgram(ABC):
         """Leave out the rows where `kept` (m,) is false."""
 
     @abstractmethod
+    def widen(self, most: Vector) -> None:
+        """Add variables between 0 and `most` behind those that are there, and in no row yet."""
+
+    @abstractmethod
+    def limit(self, most: Vector) -> None:
+        """Give all further variables other upper bounds."""
+
+    @abstractmethod
+    def keep_variables(self, kept: np.ndarray) -> None:
+        """Leave out the further variables where `kept` is false."""
+
+    @abstractmethod
     def minimum(self, g: Vector, lower: Vector, upper: Vector) -> Minimum | None:
-        """Return a minimiser of g'x within a box besides; None where the solver finds none."""
+        """Return a minimiser within a box on x besides; None where the solver finds none."""
 
 
 class LinearProgram(RowProgram):
@@ -97,20 +105,14 @@ class LinearProgram(RowProgram):
        Programming Computation 10.
     """
 
-    def __init__(self, form: ScipyForm, extra: Extra = NOTHING) -> None:
+    def __init__(self, form: ScipyForm) -> None:
         super().__init__()
-        self._form = form = _with_columns(normalised(form), *extra)
-        self._extra = extra[0].size
+        self._form = form = normalised(form)
+        self._further = 0
         self._lift: Any = None if form.lift is None else form.lift.matrix.tocsc()
         self._highs = new_highs()
-        n = form.lower.size
-        self._columns = np.arange(n, dtype=np.int32)
-        empty = np.zeros(0, dtype=np.int32)
-        low, high = np.maximum(form.lower, -FAR), np.minimum(form.upper, FAR)
-        self._highs.addCols(
-            n, np.zeros(n), low, high, 0, np.zeros(n, dtype=np.int32), empty, np.zeros(0)
-        )
-        self._low, self._high = low, high
+        self._low, self._high = np.maximum(form.lower, -FAR), np.minimum(form.upper, FAR)
+        self._add_columns(self._low, self._high)
         for rows in form.rows:
             self._append(sp.csr_array(rows.matrix), rows.lower, rows.upper)
         if form.lift is not None:  # the box on x, which bounds on the split variables do not say
@@ -120,6 +122,15 @@ class LinearProgram(RowProgram):
                 np.full(form.lift.offset.size, np.inf),
             )
         self._fixed = int(self._highs.getNumRow())
+
+    @property
+    def _columns(self) -> Any:
+        return np.arange(self._low.size + self._further, dtype=np.int32)
+
+    def _add_columns(self, low: Vector, high: Vector) -> None:
+        none, n = np.zeros(0, dtype=np.int32), low.size
+        starts = np.zeros(n, dtype=np.int32)
+        self._highs.addCols(n, np.zeros(n), low, high, 0, starts, none, np.zeros(0))
 
     def _append(self, matrix: Any, low: Vector, high: Vector) -> None:
         self._highs.addRows(
@@ -133,10 +144,13 @@ class LinearProgram(RowProgram):
         )
 
     def _in_variables(self, A: Rows, low: Vector, high: Vector) -> tuple[Any, Vector, Vector]:
-        if self._form.lift is None:
+        lift = self._form.lift
+        if lift is None:
             return sp.csr_array(A), low, high
-        moved = A @ self._form.lift.offset
-        return sp.csr_array(A @ self._lift), low - moved, high - moved
+        of_x, further = np.split(A, [lift.offset.size], axis=1)
+        moved = of_x @ lift.offset
+        columns = np.concatenate([of_x @ self._lift, further], axis=1)
+        return sp.csr_array(columns), low - moved, high - moved
 
     @override
     def extend(self, A: Rows, low: Vector, high: Vector) -> None:
@@ -157,6 +171,24 @@ class LinearProgram(RowProgram):
     def keep(self, kept: np.ndarray) -> None:
         self._delete(np.flatnonzero(~kept))
 
+    @override
+    def widen(self, most: Vector) -> None:
+        if most.size:
+            self._further += most.size
+            self._add_columns(np.zeros(most.size), most)
+
+    @override
+    def limit(self, most: Vector) -> None:
+        n = most.size
+        self._highs.changeColsBounds(n, self._columns[self._low.size :], np.zeros(n), most)
+
+    @override
+    def keep_variables(self, kept: np.ndarray) -> None:
+        gone = self._columns[self._low.size :][~kept]
+        if gone.size:
+            self._highs.deleteCols(gone.size, gone)
+            self._further -= gone.size
+
     def make_binary(self, count: int) -> None:
         """Let the last variables be integers, and limit the work that this may take."""
         import highspy
@@ -166,6 +198,8 @@ class LinearProgram(RowProgram):
         self._highs.changeColsIntegrality(count, columns, kinds)
         self._highs.setOptionValue("mip_max_nodes", NODES)
         self._highs.setOptionValue("mip_rel_gap", 0.0)
+        # Rounding finds directions, and these programs mostly prove that there is none.
+        self._highs.setOptionValue("mip_heuristic_effort", 0.0)
         self._highs.setOptionValue("mip_feasibility_tolerance", SIMPLEX_TOLERANCE)
 
     def _delete(self, places: np.ndarray) -> None:
@@ -175,19 +209,18 @@ class LinearProgram(RowProgram):
     @override
     def minimum(self, g: Vector, lower: Vector, upper: Vector) -> Minimum | None:
         highs, lift = self._highs, self._form.lift
-        n = self._columns.size
-        free = np.full(self._extra, np.inf)
-        lower, upper = np.append(lower, -free), np.append(upper, free)
+        own = self._low.size
         if lift is None:
-            low, high = np.maximum(self._low, lower), np.minimum(self._high, upper)
-            highs.changeColsCost(n, self._columns, g)
-            highs.changeColsBounds(n, self._columns, low, np.maximum(low, high))
+            cost, low, high = g, np.maximum(self._low, lower), np.minimum(self._high, upper)
+            highs.changeColsBounds(own, self._columns[:own], low, np.maximum(low, high))
         else:
-            highs.changeColsCost(n, self._columns, np.asarray(self._lift.T @ g))
-            first = self._fixed - lift.offset.size
+            n = lift.offset.size
+            cost = np.append(self._lift.T @ g[:n], g[n:])
+            first = self._fixed - n
             low, high = lower - lift.offset, upper - lift.offset
-            for row in range(lift.offset.size):
+            for row in range(n):
                 highs.changeRowBounds(first + row, float(low[row]), float(high[row]))
+        highs.changeColsCost(cost.size, self._columns, cost)
         highs.run()
         self.programs += 1
         self.iterations += max(0, int(highs.getInfo().simplex_iteration_count))
@@ -195,8 +228,8 @@ class LinearProgram(RowProgram):
             return None
         found = highs.getSolution()
         y = np.asarray(found.col_value)
-        x = y if lift is None else lift.offset + lift.matrix @ y
-        return Minimum(np.asarray(x), np.asarray(found.row_dual)[self._fixed :])
+        x = y if lift is None else np.append(lift.offset + lift.matrix @ y[:own], y[own:])
+        return Minimum(x, np.asarray(found.row_dual)[self._fixed :])
 
 
 class ConicProgram(RowProgram):
@@ -204,11 +237,10 @@ class ConicProgram(RowProgram):
 
     tight = CONIC_TIGHT
 
-    def __init__(self, set_: Intersection | ScaledSet, n: int, extra: Extra = NOTHING) -> None:
+    def __init__(self, set_: Intersection | ScaledSet, n: int) -> None:
         super().__init__()
-        self._set, self._n, self._extra = set_, n, extra
-        columns = n + extra[0].size
-        self._rows: tuple[Rows, Vector, Vector] = np.zeros((0, columns)), np.zeros(0), np.zeros(0)
+        self._set, self._n, self._most = set_, n, np.zeros(0)
+        self._rows: tuple[Rows, Vector, Vector] = np.zeros((0, n)), np.zeros(0), np.zeros(0)
 
     @override
     def extend(self, A: Rows, low: Vector, high: Vector) -> None:
@@ -229,11 +261,27 @@ class ConicProgram(RowProgram):
         self._rows = A[kept], low[kept], high[kept]
 
     @override
+    def widen(self, most: Vector) -> None:
+        A, low, high = self._rows
+        self._rows = np.concatenate([A, np.zeros((len(A), most.size))], axis=1), low, high
+        self._most = np.append(self._most, most)
+
+    @override
+    def limit(self, most: Vector) -> None:
+        self._most = most
+
+    @override
+    def keep_variables(self, kept: np.ndarray) -> None:
+        A, low, high = self._rows
+        self._rows = A[:, np.append(np.ones(self._n, dtype=bool), kept)], low, high
+        self._most = self._most[kept]
+
+    @override
     def minimum(self, g: Vector, lower: Vector, upper: Vector) -> Minimum | None:
         import cvxpy as cp
 
-        n, (least, most) = self._n, self._extra
-        x = cp.Variable(n + least.size)
+        n, most = self._n, self._most
+        x = cp.Variable(n + most.size)
         A, low, high = self._rows
         constraints = list(self._set.to_cvxpy(x[:n]))
         at_low, at_high = np.flatnonzero(np.isfinite(low)), np.flatnonzero(np.isfinite(high))
@@ -241,7 +289,7 @@ class ConicProgram(RowProgram):
         above = A[at_high] @ x <= high[at_high] if at_high.size else None
         constraints += [one for one in (below, above) if one is not None]
         lower, upper = np.maximum(lower, -FAR), np.minimum(upper, FAR)
-        constraints += [x >= np.append(lower, least), x <= np.append(upper, most)]
+        constraints += [x >= np.append(lower, np.zeros(most.size)), x <= np.append(upper, most)]
         problem = cp.Problem(cp.Minimize(g @ x), constraints)
         self.programs += 1
         for tolerance in CONIC_TOLERANCES:
@@ -265,7 +313,7 @@ class ConicProgram(RowProgram):
         return Minimum(np.array(x.value), multipliers)
 
 
-def row_program(set_: Intersection | ScaledSet, n: int, extra: Extra = NOTHING) -> RowProgram:
+def row_program(set_: Intersection | ScaledSet, n: int) -> RowProgram:
     """Return a program over a bound set: HiGHS where linear rows say it all, else Clarabel.
 
     Parameters
@@ -274,35 +322,11 @@ def row_program(set_: Intersection | ScaledSet, n: int, extra: Extra = NOTHING) 
         C.
     n : int
         Its entries.
-    extra : pair of numpy.ndarray, optional
-        Lower and upper bounds of further variables, behind those of C.
     """
     form = set_.to_scipy()
     if form is not None and not form.smooth:
-        return LinearProgram(form, extra)
-    return ConicProgram(set_, n, extra)
-
-
-def _with_columns(form: ScipyForm, low: Vector, high: Vector) -> ScipyForm:
-    """Return the form of C times an interval for each further variable."""
-    if not low.size:
-        return form
-    rows = tuple(
-        LinearRows(
-            sp.csr_array(sp.hstack([one.matrix, _zeros(one.matrix, low)])), one.lower, one.upper
-        )
-        for one in form.rows
-    )
-    lift = form.lift
-    if lift is not None:
-        matrix = sp.csr_array(sp.block_diag([lift.matrix, sp.eye_array(low.size)]))
-        offset = np.append(lift.offset, np.zeros(low.size))
-        lift = Lift(matrix, offset, lift.lift)
-    return ScipyForm(np.append(form.lower, low), np.append(form.upper, high), rows, (), lift)
-
-
-def _zeros(matrix: Any, low: Vector) -> Any:
-    return sp.csr_array((matrix.shape[0], low.size))
+        return LinearProgram(form)
+    return ConicProgram(set_, n)
 
 
 def new_highs() -> Any:

@@ -21,6 +21,9 @@ from constrained_actmax.tasks.task import Stopped, Task
 ROWS_AT_ONCE = 64
 #: Rows that stay in a program when it goes to the next region; above, those that are not tight go.
 MOST_ROWS = 600
+#: Programs in a row without descent after which directions decide: the kinks that meet there have
+#: more regions than can be visited.
+MOST_STILL = 10
 #: A crossing pays, a value is lower, and a multiplier is not zero, above this: with the slopes of f
 #: and the lengths of normals of size 1, a hundred times the program's tolerance.
 PAYS = 1e-7
@@ -102,14 +105,22 @@ class _Walk:
         self.static = self.problem.constraints
         n, m = self.problem.size, self.static
         self.program.extend(np.zeros((m, n)), np.full(m, -np.inf), np.full(m, np.inf))
-        #: The boundaries that have rows, which are of length 1 here, and whether a crossing has
-        #: given them other numbers.
+        #: The boundaries that have rows a x + effects p + b >= 0, which are of length 1 in the
+        #: program, their multipliers, and whether a crossing has given them other numbers.
         self.rows: Indices = np.zeros(0, dtype=int)
         self.a, self.b, self.row_lengths = np.zeros((0, n)), np.zeros(0), np.zeros(0)
+        self.effects, self.weights = np.zeros((0, 0)), np.zeros(0)
         self.stale = np.zeros(0, dtype=bool)
+        self.outer = np.zeros(m)
+        #: Of the amounts p by which results bend: the column of each row, in units of `sizes`, and
+        #: how far each may bend, 0 where that would pay.
+        self.columns: Indices = np.zeros(0, dtype=int)
+        self.sizes, self.furthest = np.zeros(0), np.zeros(0)
+        self.outputs = np.zeros((1 + m, 0))
         self.exact = self.kinks.structure.piecewise_affine
         self.radius = np.inf if self.exact else FIRST_RADIUS
         self.seen: set[bytes] = set()
+        self.still = 0
         self.noise = PAYS * max(self.problem.range, 1e-300)
 
     def go(self) -> None:
@@ -123,18 +134,23 @@ class _Walk:
             solved = self.solve(region)
             if solved is None:
                 return None
-            y, multipliers, outer = solved
-            self.accept(y)
+            y, bent = solved
+            accepted = self.accept(y)
+            self.still = 0 if self.predicted > self.noise else self.still + 1
+            beyond = region.crossed(bent) if bent.size and accepted else region
             if not self.exact and self.radius < SMALLEST_RADIUS:
                 return self.end(Status.STALLED, "The trust region shrank to nothing.")
-            if self.exact:
-                following = self.next_region(region, multipliers, outer)
-            else:
-                region = self.go_to(self.kinks.region(self.y, region), region)
+            following: Region | None
+            if not self.exact:
+                following = self.go_to(self.kinks.region(self.y, beyond), region)
                 goal = self.run.tolerance * self.problem.range * min(1.0, self.radius)
-                if self.predicted > goal:
-                    continue
-                following = self.by_direction(region, region.tight(self.y, self.nearness))
+                if self.predicted <= goal:
+                    tight = following.tight(self.y, self.nearness)
+                    following = self.by_direction(following, tight)
+            elif beyond is not region:
+                following = self.go_to(beyond, region)
+            else:
+                following = self.next_region(region)
             if following is None:
                 return None
             region = following
@@ -153,63 +169,135 @@ class _Walk:
 
     # -- one region ------------------------------------------------------------------------------
 
-    def solve(self, region: Region) -> tuple[Vector, Vector, Vector] | None:
-        """Return the best point of a region, with the multipliers of its rows and of c."""
-        slopes, offsets = region.slopes
-        self.renew(region, slopes, offsets)
+    def solve(self, region: Region) -> tuple[Vector, Indices] | None:
+        """Return the best point of a region and of those behind its costly boundaries.
+
+        With the boundaries behind which it lies.
+        """
+        self.renew(region)
+        n, slopes = self.problem.size, region.slopes[0]
         lower, upper = self.y - self.radius, self.y + self.radius
         here, length = region.distances(self.y[np.newaxis])[0], region.lengths
         while True:
             if self.program.programs >= self.most:
                 self.end(Status.STALLED, f"{self.most} programs were not enough.")
                 return None
-            found = self.program.minimum(slopes[0], lower, upper)
+            g = np.append(slopes[0], self.outputs[0] * self.sizes)
+            found = self.program.minimum(g, lower, upper)
             if found is None:
                 self.end(Status.STALLED, "The program over a region was not solved.")
                 return None
-            there = region.distances(found.x[np.newaxis])[0]
-            out = there < -0.5 * self.program.tight * length
+            self.outer = -found.multipliers[: self.static]
+            self.weights = np.maximum(found.multipliers[self.static :], 0.0) / self.row_lengths
+            x, p = found.x[:n], found.x[n:] * self.sizes
+            bent = self.bent
+            there = region.distances(x[np.newaxis], region.moved(bent, p))[0]
+            out = -there - region.behind(bent, p) > 0.5 * self.program.tight * length
             out[self.rows] = False
-            if not out.any():
+            if out.any():
+                # Those that the way there meets first.
+                crossed = np.flatnonzero(out)
+                before = np.maximum(here[crossed], 0.0)
+                met = before / (before - there[crossed])
+                self.add(region, crossed[np.argsort(met, kind="stable")[:ROWS_AT_ONCE]])
+                continue
+            depth = -there[self.rows]
+            deepest = np.zeros(len(p))
+            np.maximum.at(deepest, self.columns, depth)
+            broken = p - deepest > self.program.tight * self.sizes
+            self.predicted = float(slopes[0] @ (self.y - x) - self.outputs[0] @ p)
+            behind = p > 0.5 * self.program.tight * self.sizes
+            if self.predicted <= self.noise:
+                broken |= behind
+            if not broken.any():
                 break
-            # Those that the way there meets first.
-            crossed = np.flatnonzero(out)
-            met = np.maximum(here[crossed], 0.0) / (np.maximum(here[crossed], 0.0) - there[crossed])
-            new = crossed[np.argsort(met, kind="stable")[:ROWS_AT_ONCE]]
-            self.add(region, new)
-        self.predicted = float(slopes[0] @ (self.y - found.x))
-        if np.abs(found.x).max(initial=0.0) >= 0.5 * FAR and not self.problem.set.bounded:
+            # More than they do, or without a gain: these do not bend in this region.
+            self.furthest[broken] = 0.0
+            self.program.limit(self.furthest / self.sizes)
+        if np.abs(x).max(initial=0.0) >= 0.5 * FAR and not self.problem.set.bounded:
             if self.predicted >= GROWS * FAR * np.abs(slopes[0]).max(initial=0.0):
                 self.run.end(self.start, self.y, Status.UNBOUNDED)
             else:
                 self.end(Status.STALLED, "The region's best points reach without end.")
             return None
-        multipliers = found.multipliers
-        return found.x, np.maximum(multipliers[self.static :], 0.0), -multipliers[: self.static]
+        order = np.argsort(depth, kind="stable")
+        last = np.zeros(len(p), dtype=int)
+        last[self.columns[order]] = order
+        return x, self.rows[last[behind]]
 
-    def renew(self, region: Region, slopes: np.ndarray, offsets: Vector) -> None:
-        """Give the program's rows the numbers of a region."""
-        changed = np.flatnonzero(self.stale)
-        self.a[changed], self.b[changed], self.row_lengths[changed] = _normed(
-            *region.rows(self.rows[changed])
-        )
+    @property
+    def bent(self) -> Indices:
+        """A boundary of each way in which results may bend."""
+        _, first = np.unique(self.columns, return_index=True)
+        return self.rows[first]
+
+    def renew(self, region: Region) -> None:
+        """Give the program the numbers of a region."""
+        stale, bent = np.flatnonzero(self.stale), self.bent
+        if stale.size:
+            self.set_rows(region, stale, bent)
         self.stale[:] = False
-        problem = self.problem
-        A = np.concatenate([slopes[1:], self.a])
-        low = np.concatenate([problem.lower - offsets[1:], -self.b])
-        high = np.concatenate([problem.upper - offsets[1:], np.full(len(self.b), np.inf)])
-        self.program.rewrite(A, low, high)
+        self.outputs = region.output_effects(bent)
+        self.furthest = self.may_bend(region, bent, self.sizes)
+        self.program.limit(self.furthest / self.sizes)
+        self.program.rewrite(*self.matrix(region, len(self.rows)))
 
     def add(self, region: Region, boundaries: Indices) -> None:
-        """Give the program further rows."""
-        a, b, length = _normed(*region.rows(boundaries))
-        self.program.extend(a, -b, np.full(len(b), np.inf))
-        self.a, self.b = np.concatenate([self.a, a]), np.append(self.b, b)
-        self.rows = np.append(self.rows, boundaries)
-        self.row_lengths = np.append(self.row_lengths, length)
-        self.stale = np.zeros(len(self.rows), dtype=bool)
+        """Give the program further rows, and what may bend behind them."""
+        old, before = len(self.rows), len(self.sizes)
+        known = {code: place for place, code in enumerate(region.ways(self.bent).tolist())}
+        columns = [known.setdefault(code, len(known)) for code in region.ways(boundaries).tolist()]
+        self.rows, self.columns = np.append(self.rows, boundaries), np.append(self.columns, columns)
+        more, wider = len(boundaries), len(known) - before
+        self.a, self.b = np.pad(self.a, ((0, more), (0, 0))), np.pad(self.b, (0, more))
+        self.effects = np.pad(self.effects, ((0, more), (0, wider)))
+        self.row_lengths = np.pad(self.row_lengths, (0, more))
+        self.weights, self.stale = np.pad(self.weights, (0, more)), np.pad(self.stale, (0, more))
+        bent = self.bent
+        new = bent[before:]
+        # What bends earlier moves later boundaries.
+        first = region.layers(new).min(initial=len(region.signature))
+        later = np.flatnonzero(region.layers(self.rows[:old]) > first)
+        self.set_rows(region, np.append(later, np.arange(old, old + more)), bent)
+        _, places = np.unique(self.columns, return_index=True)
+        sizes = self.row_lengths[places[before:]]
+        self.sizes = np.append(self.sizes, sizes)
+        self.outputs = np.concatenate([self.outputs, region.output_effects(new)], axis=1)
+        furthest = self.may_bend(region, new, sizes)
+        self.furthest = np.append(self.furthest, furthest)
+        self.program.widen(furthest / sizes)
+        A, low, high = self.matrix(region, old + more)
+        if later.size or (self.static and wider):
+            self.program.rewrite(A[:-more], low[:-more], high[:-more])
+        self.program.extend(A[-more:], low[-more:], high[-more:])
 
-    def accept(self, y: Vector) -> None:
+    def may_bend(self, region: Region, bent: Indices, sizes: Vector) -> Vector:
+        """Return how far results may bend: not where that pays, by the last multipliers."""
+        if not bent.size:
+            return np.zeros(0)
+        costs = region.costs(bent, self.rows, self.weights, self.outer)
+        most = np.minimum(region.rooms(bent), FAR * sizes)
+        return np.where(costs * sizes > PAYS, most, 0.0)
+
+    def matrix(self, region: Region, count: int) -> tuple[np.ndarray, Vector, Vector]:
+        """Return the program's rows, those of c and the first boundaries."""
+        slopes, offsets = region.slopes
+        problem = self.problem
+        of_c = np.concatenate([slopes[1:], self.outputs[1:] * self.sizes], axis=1)
+        own = np.concatenate([self.a[:count], self.effects[:count] * self.sizes], axis=1)
+        low = np.concatenate([problem.lower - offsets[1:], -self.b[:count]])
+        high = np.concatenate([problem.upper - offsets[1:], np.full(count, np.inf)])
+        return np.concatenate([of_c, own]), low, high
+
+    def set_rows(self, region: Region, places: Indices, bent: Indices) -> None:
+        a, b, effects = region.effects(self.rows[places], bent)
+        effects[np.arange(len(places)), self.columns[places]] += 1.0
+        length = np.linalg.norm(a, axis=1)
+        length = np.where(length > 0.0, length, 1.0)
+        self.a[places], self.b[places] = a / length[:, np.newaxis], b / length
+        self.effects[places], self.row_lengths[places] = effects / length[:, np.newaxis], length
+
+    def accept(self, y: Vector) -> bool:
         """Go to a point if it is better; adjust the trust region of curved networks."""
         inside = self.problem.set.project(y)
         values = self.kinks.values(inside[np.newaxis])[0]
@@ -225,10 +313,12 @@ class _Walk:
                 self.radius = 0.25 * min(self.radius, max(step, SMALLEST_RADIUS))
             elif descent >= GOOD * self.predicted:
                 self.radius = min(2.0 * self.radius, 1.0)
-        if better or (self.exact and feasible and descent >= -self.noise):
+        accepted = better or bool(self.exact and feasible and descent >= -self.noise)
+        if accepted:
             self.y, self.values = inside, values
         if better:
             self.report(inside)
+        return accepted
 
     def excess(self, values: Vector) -> float:
         c = values[np.newaxis, 1:]
@@ -236,30 +326,32 @@ class _Walk:
 
     # -- the next region -------------------------------------------------------------------------
 
-    def next_region(self, region: Region, multipliers: Vector, outer: Vector) -> Region | None:
-        """Return the region behind a kink whose crossing pays; end the start where none does."""
+    def next_region(self, region: Region) -> Region | None:
+        """Return the region behind kinks whose crossing pays; end the start where none does."""
         if self.excess(self.values) > self.problem.feasibility_tolerance:
             self.end(Status.INFEASIBLE, "No point of the region keeps the bounds on outputs.")
             return None
         tight = region.tight(self.y, self.nearness)
-        known = (multipliers / self.row_lengths).tolist()
-        of_rows = dict(zip(self.rows.tolist(), known, strict=True))
+        of_rows = dict(zip(self.rows.tolist(), self.weights.tolist(), strict=True))
         weights = np.array([of_rows.get(one, 0.0) for one in tight.tolist()])
         self.prune(tight)
         if not tight.size:
             self.end(Status.CONVERGED, self.claim)
             return None
-        gains = region.crossing_gains(tight, weights, outer)
+        gains = region.crossing_gains(tight, weights, self.outer)
         # A tie of constants has no normal of its own; it bends with what bends before it.
         lengths = region.lengths[tight]
         rates = gains * np.where(lengths > 0.0, lengths, region.lengths.max())
         if rates.max() <= PAYS:
             self.end(Status.CONVERGED, self.claim)
             return None
-        for place in np.argsort(-rates, kind="stable").tolist():
-            if rates[place] <= PAYS:
-                break
-            beyond = region.crossed(int(tight[place]))
+        if self.still >= MOST_STILL:
+            return self.by_direction(region, tight)
+        best = np.argsort(-rates, kind="stable")
+        paying = tight[best[: int(np.sum(rates > PAYS))]]
+        _, first = np.unique(region.results(paying), return_index=True)
+        for crossed in (paying[np.sort(first)], *paying[:, np.newaxis]):
+            beyond = region.crossed(crossed)
             if beyond.key not in self.seen:
                 return self.go_to(beyond, region)
         return self.by_direction(region, tight)
@@ -281,14 +373,12 @@ class _Walk:
 
     def go_to(self, beyond: Region, region: Region) -> Region:
         """Keep the rows that are boundaries of the next region too."""
-        changed = np.flatnonzero([not np.array_equal(*pair) for pair in _pairs(beyond, region)])
+        self.stale |= region.changed(self.rows, beyond)
         places = beyond.same_boundaries(self.rows, region)
-        self.stale |= region.layers(self.rows) >= changed.min(initial=len(region.signature))
         gone = places < 0
         if gone.any():
             self.keep(~gone)
-            places = places[~gone]
-        self.rows = places
+        self.rows = places[~gone]
         return beyond
 
     def prune(self, tight: Indices) -> None:
@@ -296,8 +386,16 @@ class _Walk:
             self.keep(np.isin(self.rows, tight))
 
     def keep(self, kept: np.ndarray) -> None:
+        """Leave out other rows, and what bends behind none."""
         self.program.keep(np.concatenate([np.ones(self.static, dtype=bool), kept]))
-        self.rows, self.row_lengths = self.rows[kept], self.row_lengths[kept]
+        columns = np.isin(np.arange(len(self.sizes)), self.columns[kept])
+        self.program.keep_variables(columns)
+        self.columns = (np.cumsum(columns) - 1)[self.columns[kept]]
+        self.sizes, self.furthest = self.sizes[columns], self.furthest[columns]
+        self.outputs, self.effects = self.outputs[:, columns], self.effects[kept][:, columns]
+        self.rows, self.row_lengths, self.weights = (
+            one[kept] for one in (self.rows, self.row_lengths, self.weights)
+        )
         self.a, self.b, self.stale = self.a[kept], self.b[kept], self.stale[kept]
 
     # -- reports ---------------------------------------------------------------------------------
@@ -323,14 +421,3 @@ class _Walk:
         seconds = self.run.seconds - self.began
         work = f"{program.programs} programs, {program.iterations} iterations, {seconds:.1f} s"
         self.run.end(self.start, self.y, status, f"{detail} ({work}.)")
-
-
-def _normed(a: np.ndarray, b: Vector) -> tuple[np.ndarray, Vector, Vector]:
-    """Return rows of length 1 with their offsets, and the lengths that they had."""
-    length = np.linalg.norm(a, axis=1)
-    length = np.where(length > 0.0, length, 1.0)
-    return a / length[:, np.newaxis], b / length, length
-
-
-def _pairs(one: Region, other: Region) -> list[tuple[np.ndarray, np.ndarray]]:
-    return list(zip(one.signature, other.signature, strict=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from typing_extensions import override
@@ -21,12 +21,15 @@ from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.incumbents import EXACT
 from constrained_actmax.tasks.recording import MOST_ROWS
 from constrained_actmax.tasks.task import Task
+from constrained_actmax.tasks.timed import planned
 
 #: Shares of a rung's steps after which a candidate that has lost this share of its gain goes on
 #: from its best point: long steps may have left that far behind, where an output saturates.
 TURNS, LOST = (0.5, 0.75, 0.9), 0.5
 #: How often in a stage the best points are tested for convergence.
 TESTS = 8
+#: The seconds of the run at which a rung begins and ends; None without a limit of seconds.
+Window: TypeAlias = tuple[float, float] | None
 #: Share of a limit of seconds that evaluating all draws may take; more, and there are none.
 TIME_FOR_DRAWS = 0.1
 #: Evaluations of a start for which another search is worth its while.
@@ -174,13 +177,29 @@ class Annealed(Solver):
 
     @override
     def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
+        self.run_cycles(run, x0, starts)
+
+    def run_cycles(self, run: Task, x0: Rows, starts: Indices, cycle: int = 0) -> int:
+        """Search until the budget is used up, each cycle from other draws and the best points.
+
+        Parameters
+        ----------
+        run, x0, starts
+            See `Solver._run`.
+        cycle : int, default 0
+            Of the first search.
+
+        Returns
+        -------
+        int
+            The next cycle.
+        """
+        run = planned(run)
         remaining = run.remaining
-        if remaining is None:
-            self._end(run, *self.search(run, x0, starts, self.rows))
-            return
-        found, timed = self.search(run, x0, starts, max(1, remaining // len(x0)))
-        cycle = 1
-        # What candidates that converged have left buys other draws.
+        share = self.rows if remaining is None else max(1, remaining // len(x0))
+        found, timed = self.search(run, x0, starts, share, cycle)
+        cycle += 1
+        # What is left, of candidates that converged or of a limit of seconds, buys other draws.
         while not timed:
             going = np.array([one not in run.ended for one in starts.tolist()], dtype=bool)
             x0, starts = run.best_points(x0[going], starts[going]), starts[going]
@@ -190,18 +209,26 @@ class Annealed(Solver):
             found, timed = self.search(run, x0, starts, share, cycle)
             cycle += 1
         self._end(run, found, timed)
+        return cycle
 
     def search(
         self, run: Task, x0: Rows, starts: Indices, share: int, cycle: int = 0
     ) -> tuple[Search, bool]:
-        """Spend so many evaluations of each start; each cycle has draws of its own."""
+        """Spend so many evaluations of each start; each cycle has draws of its own.
+
+        Returns
+        -------
+        search : Search
+            The last candidates.
+        timed : bool
+            Whether the limit of seconds ended it.
+        """
         count = len(x0)
-        began = run.seconds
+        began, left = run.seconds, run.seconds_left
         run.carry(count)
         first = run.evaluate(x0, starts)
         rungs = self.rungs(share)
-        limit = _seconds_in_all(run)
-        if limit is not None and rungs[0][0] * (run.seconds - began) > TIME_FOR_DRAWS * limit:
+        if left is not None and rungs[0][0] * (run.seconds - began) > TIME_FOR_DRAWS * left:
             rungs = self.rungs(share, 1)
         run.carry(count * rungs[0][0])
         search = self._begin(run, x0, first, starts, rungs[0][0], cycle)
@@ -212,9 +239,11 @@ class Annealed(Solver):
                 search, length = self._leaders(search, length, count, candidates)
                 run.carry(count * candidates)
             steps = rows // candidates - (place == 0)
-            window = over, over + rows / share
+            window = None
+            if left is not None:
+                window = began + left * over, began + left * (over + rows / share)
             timed |= self._descend(run, search, length, steps, window)
-            over = window[1]
+            over += rows / share
         return search, timed
 
     @staticmethod
@@ -279,9 +308,9 @@ class Annealed(Solver):
         return search.kept(rows), length[rows]
 
     def _descend(
-        self, run: Task, search: Search, length: Vector, steps: int, window: tuple[float, float]
+        self, run: Task, search: Search, length: Vector, steps: int, window: Window
     ) -> bool:
-        """Take steps whose length falls to zero, within a window of the budget's time.
+        """Take steps whose length falls to zero, within a window of the run's seconds.
 
         Returns
         -------
@@ -362,14 +391,9 @@ class Annealed(Solver):
         return projected
 
 
-def _share_of_time(run: Task, window: tuple[float, float]) -> float:
-    """Return which share of a window of the budget's seconds is over; 0 without such a limit."""
-    limit = _seconds_in_all(run)
-    if limit is None:
+def _share_of_time(run: Task, window: Window) -> float:
+    """Return which share of a window of the run's seconds is over; 0 without one."""
+    if window is None:
         return 0.0
     begin, end = window
-    return (run.seconds / limit - begin) / (end - begin)
-
-
-def _seconds_in_all(run: Task) -> float | None:
-    return None if run.seconds_left is None else run.seconds + run.seconds_left
+    return (run.seconds - begin) / (end - begin) if end > begin else 1.0

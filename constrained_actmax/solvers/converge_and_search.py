@@ -15,6 +15,7 @@ from constrained_actmax.solvers.base import Solver
 from constrained_actmax.solvers.spg import SPG
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.task import Task
+from constrained_actmax.tasks.timed import Timed, planned
 
 #: Where rows are left, the local method goes on to this share of tol.
 PRECISION = 1e-3
@@ -30,10 +31,10 @@ HOPELESS = (Status.ZERO_GRADIENT, Status.NON_FINITE, Status.UNBOUNDED, Status.SO
 class ConvergeAndSearch(Solver):
     """For smooth objectives: a local method from the start, and the budget's rest for better hills.
 
-    The local method runs from each start until it has converged. Where a budget of evaluations
-    leaves some, an annealed search from the start and from draws takes nine tenths of them, and
-    the local method goes on from the best point, to a thousandth of the tolerance; this is repeated
-    from there, with other draws, while the budget lasts. Without such a budget it is the local
+    The local method runs from each start until it has converged. Where a budget of evaluations or
+    seconds leaves some, an annealed search from the start and from draws takes nine tenths of it,
+    and the local method goes on from the best point, to a thousandth of the tolerance; this is
+    repeated from there, with other draws, while the budget lasts. Without a budget it is the local
     method alone.
 
     Parameters
@@ -57,9 +58,8 @@ class ConvergeAndSearch(Solver):
 
     @override
     def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
+        run = planned(run)
         self.local._run(run, x0, starts)
-        if run.remaining is None:
-            return
         going = np.array(
             [run.ended[one].status not in HOPELESS for one in starts.tolist()], dtype=bool
         )
@@ -67,9 +67,8 @@ class ConvergeAndSearch(Solver):
         cycle = 0
         while starts.size and (run.remaining or 0) // len(starts) >= SMALLEST_SHARE:
             left = (run.remaining or 0) // len(starts)
-            _, timed = self.search.search(run, x0, starts, int(SEARCH_SHARE * left), cycle)
-            if timed:
-                return
+            searching = Timed(run, (1.0 - SEARCH_SHARE) * (run.seconds_left or 0.0))
+            self.search.search(searching, x0, starts, int(SEARCH_SHARE * left), cycle)
             x0 = run.best_points(x0, starts)
             with run.tightened(PRECISION):
                 self.local._run(run, x0, starts)

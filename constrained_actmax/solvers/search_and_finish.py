@@ -11,15 +11,16 @@ from typing_extensions import override
 
 from constrained_actmax import kinks
 from constrained_actmax.layout import Indices, Rows
-from constrained_actmax.result import Status
+from constrained_actmax.result import Status, Termination
 from constrained_actmax.solvers.active_signature import ActiveSignature
 from constrained_actmax.solvers.annealed import Annealed
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.reserved import Reserved
 from constrained_actmax.tasks.task import Stopped, Task
+from constrained_actmax.tasks.timed import Timed
 
-#: Share of a budget of evaluations that is kept for the last stage, where it is at least this many:
+#: Share of a budget that is kept for the last stage; of evaluations where it is at least this many:
 #: what one start of a network of 100 to 200 units takes. With less the search is worth more.
 KEPT_SHARE, FEWEST = 0.2, 120
 #: How a start ends that has a point to go on from.
@@ -42,8 +43,9 @@ class SearchAndFinish(Solver):
 
     The search ends near kinks, and no gradient tells how near. The last stage goes on from the best
     point of each start, the best start first, to a local optimum that is one exactly. Of a budget
-    of evaluations a fifth is kept for it, and what it does not use stays unused. It leaves out
-    starts that converged or failed, and where it cannot take the problem the search is all.
+    a fifth is kept for it. What it does not use of evaluations stays unused; of a limit of seconds
+    alone it buys an annealed search from other draws, and so on until the time is over. It leaves
+    out starts that converged or failed, and where it cannot take the problem the search is all.
 
     Parameters
     ----------
@@ -78,16 +80,45 @@ class SearchAndFinish(Solver):
         if not pays(run.problem):
             self.search._run(run, x0, starts)
             return
-        remaining = run.remaining
+        remaining, seconds = run.remaining, run.seconds_left
+        if remaining is None and seconds is not None and isinstance(self.search, Annealed):
+            self._run_in_turns(run, self.search, x0, starts)
+            return
         kept = 0 if remaining is None else int(KEPT_SHARE * remaining)
         try:
             self.search._run(Reserved(run, kept if kept >= FEWEST else 0), x0, starts)
         except Stopped as reason:
-            if reason.ends_all:
-                raise
-            for start, point in zip(starts.tolist(), x0, strict=True):
-                run.end(start, run.best_or(start, point), reason.status, reason.detail)
+            _end_at_best(run, x0, starts, reason)
         self._finish(run, starts)
+
+    def _run_in_turns(self, run: Task, search: Annealed, x0: Rows, starts: Indices) -> None:
+        """Search and finish by turns until the time is over."""
+        settled: dict[int, tuple[float, Termination]] = {}
+        cycle = 0
+        while starts.size:
+            task = Timed(run, KEPT_SHARE * (run.seconds_left or 0.0))
+            try:
+                cycle = search.run_cycles(task, x0, starts, cycle)
+            except Stopped as reason:
+                _end_at_best(run, x0, starts, reason)
+            self._finish(run, starts)
+            for start in starts.tolist():
+                best, ended = run.best(start), run.ended[start]
+                if best is None:
+                    continue
+                if ended.status is Status.CONVERGED:
+                    settled[start] = best.f, ended
+                elif start in settled and best.f >= settled[start][0]:
+                    run.ended[start] = settled[start][1]
+            going = np.array(
+                [run.ended[start].status in (*OPEN, Status.CONVERGED) for start in starts.tolist()],
+                dtype=bool,
+            )
+            x0, starts = run.best_points(x0[going], starts[going]), starts[going]
+            if run.out_of_time:
+                return
+            for start in starts.tolist():
+                del run.ended[start]
 
     def _finish(self, run: Task, starts: Indices) -> None:
         best = [run.best(start) for start in starts.tolist()]
@@ -104,3 +135,11 @@ class SearchAndFinish(Solver):
                 if reason.ends_all:
                     raise
                 return
+
+
+def _end_at_best(run: Task, x0: Rows, starts: Indices, reason: Stopped) -> None:
+    """End the starts at their best points where a limit stopped them; what ends all is raised."""
+    if reason.ends_all:
+        raise reason
+    for start, point in zip(starts.tolist(), x0, strict=True):
+        run.end(start, run.best_or(start, point), reason.status, reason.detail)

@@ -160,7 +160,7 @@ def by_rule(problem: StandardForm, budget: Budget | None = None) -> tuple[Solver
     local, what = SPG(), "a smooth objective under a convex set"
     if problem.set.only_box:
         local, what = LBFGSB(), "a smooth objective under bounds alone"
-    if budget is None or budget.evaluations is None:
+    if budget is None or (budget.evaluations is None and budget.seconds is None):
         return local, what
     search = ConvergeAndSearch(local=local)
     return search, f"{what}: {local.name} until it converges, a search with the rest of the budget"

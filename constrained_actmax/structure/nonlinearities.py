@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy import sparse, special
 from typing_extensions import override
 
-from constrained_actmax.layout import Rows, Vector
+from constrained_actmax.layout import Indices, Rows, Vector
 
 Array = npt.NDArray[Any]
 
@@ -125,9 +125,16 @@ class Nonlinearity(ABC):
         """
         return sparse.csr_matrix((0, self.size)), np.zeros(0)
 
-    def crossed(self, signature: Array, boundary: int) -> Array:
-        """Return the signature behind one of the boundaries that `sides` lists."""
+    def crossed(self, signature: Array, boundary: int | Indices) -> Array:
+        """Return the signature behind one of the boundaries that `sides` lists, or some.
+
+        Of several, no two may be of one result.
+        """
         raise IndexError(f"{self.name}: {self.kind} has no boundary {boundary}.")
+
+    def rooms(self, signature: Array) -> Vector:
+        r"""Return how far behind each boundary φ bends no more, as -δ there; infinity: for ever."""
+        return np.full(len(self.bends(signature)[0]), np.inf)
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,11 +181,18 @@ class Pieces(Nonlinearity):
         return E, -sign * kink
 
     @override
-    def crossed(self, signature: Array, boundary: int) -> Array:
+    def crossed(self, signature: Array, boundary: int | Indices) -> Array:
         units, sign, _ = self._boundaries(signature)
         new = signature.copy()
-        new[units[boundary]] -= int(sign[boundary])
+        new[units[boundary]] -= sign[boundary].astype(new.dtype)
         return new
+
+    @override
+    def rooms(self, signature: Array) -> Vector:
+        units, sign, kink = self._boundaries(signature)
+        beyond = signature[units].astype(int) - sign.astype(int)
+        ends = np.pad(self.kinks, ((1, 1), (0, 0)), constant_values=np.inf)
+        return np.asarray(np.abs(ends[beyond + (sign < 0), units] - kink))
 
     @override
     def continued(self, z: Rows, signature: Array) -> Rows:
@@ -267,7 +281,7 @@ class Windows(Nonlinearity):
         return E, np.zeros(count)
 
     @override
-    def crossed(self, signature: Array, boundary: int) -> Array:
+    def crossed(self, signature: Array, boundary: int | Indices) -> Array:
         units, losers = self._losers(signature)
         new = signature.copy()
         new[units[boundary]] = losers[boundary]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -15,6 +16,7 @@ from constrained_actmax.objectives.signature import Tensor
 from constrained_actmax.structure.nonlinearities import Nonlinearity
 from constrained_actmax.structure.part import INPUT, Part
 from constrained_actmax.structure.reading import Reading
+from constrained_actmax.structure.rectified import rectified
 
 Array = npt.NDArray[Any]
 
@@ -84,6 +86,17 @@ class Structure:
         self.parts = tuple(part(*one) for one in reading.parts)
         self.outputs = {name: part(*one) for name, one in reading.outputs.items()}
         self.piecewise_affine = all(one.piecewise_affine for one in self.nonlinearities)
+
+    def joined(self) -> Structure:
+        """Return the structure with each ReLU and the max-pooling next to it as one nonlinearity.
+
+        Of the same parts under the same numbers; the regions of its signatures are larger.
+        """
+        structure = copy.copy(self)
+        structure.nonlinearities = rectified(
+            self.parts, list(self.outputs.values()), self.nonlinearities
+        )
+        return structure
 
     # -- forward -----------------------------------------------------------------------------------
 

@@ -70,9 +70,10 @@ class Incumbents:
         # Several rows may speak for one start, so each asks again.
         if not strict.all():
             self._keep_outside(x, found, starts, kept & ~inside, found.finite & ~kept)
-        for row in np.flatnonzero(strict & (f < self._best_f[starts] + self._noise(f))).tolist():
+        noise = self._noise(f)
+        for row in np.flatnonzero(strict & (f < self._best_f[starts] + noise)).tolist():
             start = int(starts[row])
-            if self._is_better(x[row], found, row, start):
+            if self._is_better(x[row], found, row, start, float(noise[row])):
                 self._best_f[start] = f[row]
                 self.best[start] = Incumbent(x[row].copy(), f[row])
                 self._known[start] = found.row(row)
@@ -101,10 +102,9 @@ class Incumbents:
         exact = problem.set.accuracy <= EXACT
         return problem.smooth is True and not problem.constraints and exact
 
-    def _is_better(self, x: Vector, found: Evaluation, row: int, start: int) -> bool:
+    def _is_better(self, x: Vector, found: Evaluation, row: int, start: int, noise: float) -> bool:
         """Return whether a row is better than the best point of its start."""
         f, best, known = float(found.f[row]), self.best[start], self._known[start]
-        noise = float(self._noise(found.f[row : row + 1])[0])
         if best is None or known is None or noise == 0.0 or f < best.f - noise:
             return bool(f < self._best_f[start])
         if f > self._least_f[start] + noise or np.array_equal(x, best.x):

@@ -75,7 +75,7 @@ class Reserved(Wrapper):
 
 
 class UntilFeasible(Reserved):
-    """A task that keeps more back as long as no feasible point is known.
+    """A task that keeps more back until a feasible point is known.
 
     Parameters
     ----------
@@ -91,12 +91,12 @@ class UntilFeasible(Reserved):
 
     def __init__(self, inner: Task, kept: int, before: int, starts: Indices) -> None:
         super().__init__(inner, kept)
-        self._before, self._starts = max(kept, before), starts.tolist()
+        self._before, self._starts = before, starts.tolist()
 
     @property
     @override
     def remaining(self) -> int | None:
-        left = super().remaining
-        if left is None or any(self.inner.best(start) is not None for start in self._starts):
-            return left
-        return max(0, left + self._kept - self._before)
+        if any(self.inner.best(start) is not None for start in self._starts):
+            return super().remaining
+        left = self.inner.remaining
+        return None if left is None else max(0, left - max(self._kept, self._before))

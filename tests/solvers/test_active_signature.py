@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import Any
 
 import keras
@@ -287,6 +288,28 @@ def test_convolution_and_max_pooling(seed: int) -> None:
     for start in found.starts:
         assert start.status is Status.CONVERGED, start.detail
         assert pooled_ascent(K, b, w[:, 0].astype(float), start.x) <= 1e-5
+
+
+def test_kinks_whose_crossing_costs_are_crossed_within_one_program() -> None:
+    # Concave: all kinks bend downwards, and the maximum is that of one linear program in x and the
+    # hidden units. The way from the start crosses dozens of regions.
+    rng = np.random.default_rng(3)
+    weights = rounded(
+        [
+            (rng.standard_normal((20, 60)), 0.3 * rng.standard_normal(60)),
+            (-rng.uniform(0.5, 1.5, (60, 1)), np.zeros(1)),
+        ]
+    )
+    (W, b), (v, _) = weights
+    found = solved(dense(weights), cax.Box(-1, 1), x0=np.full(20, 0.9))
+    A = np.concatenate([W.T, -np.eye(60)], axis=1)
+    bounds = [(-1, 1)] * 20 + [(0, None)] * 60
+    best = linprog(np.append(np.zeros(20), -v[:, 0]), A_ub=A, b_ub=-b, bounds=bounds)
+    assert found.status is Status.CONVERGED
+    assert found.value == pytest.approx(-best.fun, abs=1e-5)
+    programs = re.search(r"(\d+) programs", found.message)
+    assert programs is not None
+    assert int(programs[1]) <= 10
 
 
 def test_functions_that_are_curved_between_kinks_are_called_first_order() -> None:

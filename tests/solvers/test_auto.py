@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from hypothesis import given
@@ -111,6 +113,59 @@ def test_a_limit_of_seconds_ends_the_schedule_and_not_only_the_run() -> None:
     assert len(asked) < 250  # of 300 rows that it would take without the limit
     assert result.value < 2.0  # steps of the first length alone would leave it above
     assert min(asked[:20]) > 2.0
+
+
+class Clock:
+    """Seconds that pass by evaluations alone: some of every call, and some of every row."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, call: float, row: float) -> None:
+        self.now, self.call, self.row = 0.0, call, row
+        evaluate = cax.Problem.evaluate
+
+        def counted(problem: cax.Problem, x: np.ndarray, **settings: Any) -> Any:
+            if type(problem) is cax.Problem:  # not its forms, which ask it
+                self.now += self.call + self.row * len(x)
+            return evaluate(problem, x, **settings)
+
+        monkeypatch.setattr(cax.Problem, "evaluate", counted)
+        clock = SimpleNamespace(perf_counter=lambda: self.now)
+        monkeypatch.setattr("constrained_actmax.tasks.recording.time", clock)
+
+
+def folded() -> cax.Problem:
+    """Return a ReLU network with a last stage by programs."""
+    keras.utils.set_random_seed(5)
+    layers = [keras.Input((6,)), keras.layers.Dense(12, activation="relu"), keras.layers.Dense(2)]
+    oracle = cax.Oracle(keras.Sequential(layers), cax.Logit(0), precision="float64")
+    return cax.Problem(oracle, cax.Logit(0), [cax.Box(-1, 1)], x0=np.full(6, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("kind", "starts", "call", "row"),
+    [
+        ("smooth", 1, 0.005, 0.0),
+        ("smooth", 3, 0.001, 0.003),
+        ("kinks", 1, 0.005, 0.0),
+        ("kinks", 3, 0.001, 0.003),
+        ("network", 1, 0.03, 0.001),
+    ],
+)
+def test_a_limit_of_seconds_alone_is_spent(
+    monkeypatch: pytest.MonkeyPatch, kind: str, starts: int, call: float, row: float
+) -> None:
+    problem = folded() if kind == "network" else hilly(kind == "smooth")
+    problem.scales  # noqa: B018 - the probes are no part of the time
+    clock = Clock(monkeypatch, call, row)
+    spent, counts = {}, {}
+    for limit in (1.0, 4.0):
+        before = clock.now
+        result = cax.solve(problem, starts=starts, seed=0, budget=cax.Budget(seconds=limit))
+        spent[limit], counts[limit] = clock.now - before, result.nfev
+        # The last plan may leave what 20 evaluations of a start take; one call may pass the limit.
+        assert spent[limit] >= 0.9 * limit - 20 * starts * (call + row)
+        assert spent[limit] <= limit + 4 * (call + 64 * row)
+        assert result.feasible
+    assert counts[4.0] > 2 * counts[1.0]
 
 
 @given(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
@@ -11,6 +12,7 @@ from sample_networks import networks
 
 import constrained_actmax as cax
 from constrained_actmax.structure.nonlinearities import CURVES, Curve, Pieces, Windows
+from constrained_actmax.structure.rectified import RectifiedWindows
 
 D = "float64"
 DRAWN = (Phase.explicit, Phase.generate)  # a network takes seconds, so failures are not shrunk
@@ -134,10 +136,12 @@ def rows_of(kind: str) -> tuple[Any, ...]:
         offsets = np.stack([kinks[0], np.zeros(3), kinks[1]])
         return (Pieces("p", "clip", 3, 3, kinks, slopes, offsets),)
     members = np.array([[0, 1, 2], [2, 3, -1]])
+    if kind == "rectified":
+        return (RectifiedWindows("w", "max", 4, 2, members),)
     return Windows("w", "max", 4, 2, members), Windows("w", "min", 4, 2, members, -1)
 
 
-@pytest.mark.parametrize("kind", ["pieces", "windows"])
+@pytest.mark.parametrize("kind", ["pieces", "windows", "rectified"])
 def test_crossing_a_boundary_is_the_other_piece(kind: str) -> None:
     rng = np.random.default_rng(0)
     for step_ in rows_of(kind):
@@ -157,6 +161,56 @@ def test_crossing_a_boundary_is_the_other_piece(kind: str) -> None:
                 back, constants = step_.pull(rows, side[np.newaxis])
                 value = back[0] @ onto + constants[0]
                 np.testing.assert_allclose(value, step_.values(onto[np.newaxis])[0], atol=1e-8)
+
+
+def test_behind_a_boundary_the_result_bends_as_far_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    (clip,) = rows_of("pieces")
+    for _ in range(20):
+        z = rng.uniform(-2, 8, (1, clip.size))
+        signature = clip.signature(z)[0]
+        E, e = clip.sides(signature)
+        units, bends, _ = clip.bends(signature)
+        for j, room in enumerate(clip.rooms(signature)):
+            g = E[j].toarray()[0]
+            onto = z[0] - (E[[j]] @ z[0] + e[j])[0] * g
+            for depth, same in ((min(room, 5.0) - 1e-6, True), (room + 1.0, False)):
+                if np.isfinite(depth):
+                    there = (onto - depth * g)[np.newaxis]
+                    bent = clip.continued(there, signature)[0, units[j]] + bends[j] * depth
+                    assert np.isclose(bent, clip.values(there)[0, units[j]]) is np.bool_(same)
+
+
+def pooled(order: str) -> Any:
+    layers = keras.layers
+    inputs = keras.Input((6, 6, 1))
+    z = layers.Conv2D(2, 3, name="conv")(inputs)
+    if order == "pool first":
+        h = layers.ReLU()(layers.MaxPooling2D(2)(z))
+    else:
+        h = layers.ReLU()(z)
+    if order == "relu first":
+        h = layers.MaxPooling2D(2)(h)
+    elif order == "used elsewhere":
+        h = layers.Concatenate()([layers.MaxPooling2D(2)(h), layers.AveragePooling2D(2)(h)])
+    return keras.Model(inputs, layers.Dense(1)(layers.Flatten()(h)))
+
+
+@pytest.mark.parametrize("order", ["relu first", "pool first", "used elsewhere"])
+def test_a_relu_and_the_max_pooling_next_to_it_are_one_function(order: str) -> None:
+    structure = cax.Oracle(pooled(order), cax.Output(0)).structure()
+    joined = structure.joined()
+    x = np.random.default_rng(0).standard_normal((50, 36))
+    np.testing.assert_array_equal(joined.values(x)["functions"], structure.values(x)["functions"])
+    count = {True: 0, False: 0}
+    for own in (structure, joined):
+        signatures = own.signature(x[:1])
+        pairs = zip(own.nonlinearities, signatures, strict=True)
+        count[own is joined] = sum(one.sides(side[0])[0].shape[0] for one, side in pairs)
+    # 32 results of the convolution, windows of four: three losers each, and the ReLU's own.
+    first = {"relu first": 32 + 24, "pool first": 24 + 8, "used elsewhere": 32 + 24}
+    assert count[False] == first[order]
+    assert count[True] == (32 if order != "used elsewhere" else 56)
 
 
 @pytest.mark.parametrize("kind", sorted(CURVES))

@@ -1,0 +1,89 @@
+"""A task with a limit of seconds alone, whose evaluations are planned by their measured price."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from typing_extensions import override
+
+from constrained_actmax.layout import Indices, Rows
+from constrained_actmax.problem import Evaluation
+from constrained_actmax.tasks.reserved import Reserved
+from constrained_actmax.tasks.task import Task
+
+#: Evaluations after which the price is measured again: that of a batch is not that of one row.
+MEASURED = 20
+#: Seconds below which no clock tells a price.
+SHORTEST = 1e-9
+
+
+class Timed(Reserved):
+    """A task that says how many evaluations the seconds left are likely to pay.
+
+    The price is that of the evaluations since it was last asked for, with all work between them.
+    Before the first, and where there is a limit of evaluations, the other's answer stands. It is
+    an estimate to plan by: only the clock ends the run.
+
+    Parameters
+    ----------
+    inner : Task
+        The whole one.
+    kept : float, default 0
+        Seconds that this one leaves.
+    """
+
+    def __init__(self, inner: Task, kept: float = 0.0) -> None:
+        super().__init__(inner, 0)
+        self._seconds = kept
+        self._rows = 0
+        self._since = self.seconds, 0
+        self._price: float | None = None
+
+    @property
+    @override
+    def seconds_left(self) -> float | None:
+        left = self.inner.seconds_left
+        return None if left is None else max(0.0, left - self._seconds)
+
+    @property
+    @override
+    def remaining(self) -> int | None:
+        left, seconds = self.inner.remaining, self.seconds_left
+        if left is not None or seconds is None:
+            return left
+        began, rows = self._since
+        if self._rows - rows >= (1 if self._price is None else MEASURED):
+            self._price = max(SHORTEST, self.seconds - began) / (self._rows - rows)
+            self._since = self.seconds, self._rows
+        return None if self._price is None else int(seconds / self._price)
+
+    @contextmanager
+    @override
+    def tightened(self, factor: float) -> Iterator[None]:
+        with super().tightened(factor), self.inner.tightened(factor):
+            yield
+
+    @override
+    def _check(self, rows: int) -> None:
+        """Leave it to the other, which has the limits."""
+
+    @override
+    def count(self, rows: int) -> None:
+        self._rows += rows
+        super().count(rows)
+
+    @override
+    def evaluate(self, x: Rows, starts: Sequence[int] | Indices) -> Evaluation:
+        self._rows += len(x)
+        return super().evaluate(x, starts)
+
+    @override
+    def begin(self, x: Rows, starts: Sequence[int] | Indices) -> Callable[[], Evaluation]:
+        self._rows += len(x)
+        return super().begin(x, starts)
+
+
+def planned(run: Task) -> Task:
+    """Return a task that can be planned by evaluations: `Timed` under a limit of seconds alone."""
+    return Timed(run) if run.remaining is None and run.seconds_left is not None else run
