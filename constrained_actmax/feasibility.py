@@ -12,7 +12,6 @@ from typing_extensions import override
 from constrained_actmax.callbacks import Callback
 from constrained_actmax.errors import RefusedError, SpecificationError, suggest
 from constrained_actmax.layout import Rows, Structure
-from constrained_actmax.maximization import check_target, solve
 from constrained_actmax.objectives.squared_distance import SquaredDistance
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.oracle import Oracle
@@ -20,6 +19,7 @@ from constrained_actmax.problem import MODEL_OPTIONS, Evaluation, Problem
 from constrained_actmax.result import Budget, Result
 from constrained_actmax.scales import probed
 from constrained_actmax.solvers.least_violation import LeastViolation, excess
+from constrained_actmax.solving import check_target, solve
 from constrained_actmax.standard_form import Network
 from constrained_actmax.starting_points import Starts
 

@@ -197,9 +197,11 @@ class Imposed:
         values = self.written(c)
         return np.maximum(0.0, np.maximum(self.lower - values, values - self.upper))
 
-    def stated_price(self, price: Vector, c: Vector) -> Vector:
+    def stated_multiplier(self, multipliers: Vector, c: Vector) -> Vector:
         """Return rates for one more unit of the user's bounds from those of the imposed ones."""
-        return price if self.objective is None else self.objective.stated_price(price, c)
+        if self.objective is None:
+            return multipliers
+        return self.objective.stated_multiplier(multipliers, c)
 
 
 @dataclass(frozen=True)
