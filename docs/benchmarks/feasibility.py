@@ -483,8 +483,10 @@ def tables(found: list[dict[str, Any]]) -> str:
                     and one["seed"] in seeds
                     and one["volume"]
                 ]
+                if not rows:
+                    continue
                 firsts = [np.inf if one["first"] is None else one["first"] for one in rows]
-                middle = float(np.median(firsts)) if firsts else np.inf
+                middle = float(np.median(firsts))
                 parts = []
                 for volume in VOLUMES:
                     some = [
@@ -562,7 +564,8 @@ def main() -> None:
             "sizes of the limits not counted; all methods get those sizes. *Found* counts runs, "
             f"{len(SEEDS['untouched'])} seeds a question; the median counts runs without one as "
             "infinitely long. `auto` maximises the first output, and its first feasible point "
-            "counts. Each feasible point was checked in NumPy.",
+            "counts. Each feasible point was checked in NumPy, "
+            f"{len(found):,} runs in all.",
             "",
             volumes(chosen.cache),
         ]
