@@ -115,6 +115,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "FISTA",
         "FrankWolfe",
         "LBFGSB",
+        "NearestPoint",
         "PGD",
         "PQN",
         "SLSQP",
