@@ -31,7 +31,8 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "feasibility": ("find_feasible",),
     "maximization": ("maximize", "minimize"),
     "solving": ("solve",),
-    "problem": ("Evaluation", "Problem"),
+    "evaluation": ("Evaluation",),
+    "problem": ("Problem",),
     "tasks.recording": ("Intermediate",),
     "result": (
         "Budget",
