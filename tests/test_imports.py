@@ -58,6 +58,7 @@ RANKS = [
         "checking",
         "cli",
         "comparison",
+        "feasibility",
         "maximization",
         "solving",
         "sweeps",
