@@ -12,13 +12,14 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.errors import ProjectionError
+from constrained_actmax.kernels.box import BoxKernel
+from constrained_actmax.kernels.cardinality import CardinalityKernel
+from constrained_actmax.kernels.discrete import Bounds, DiscreteKernel, is_empty, meet
+from constrained_actmax.kernels.kernel import Kernel
+from constrained_actmax.kernels.part import PartKernel
+from constrained_actmax.kernels.pieces import Piece
+from constrained_actmax.kernels.relative import relative_excess
 from constrained_actmax.layout import Rows, Vector
-from constrained_actmax.sets.base import ConvexSet, relative_excess
-from constrained_actmax.sets.box import Box
-from constrained_actmax.sets.cardinality import Cardinality
-from constrained_actmax.sets.discrete import Bounds, DiscreteSet, is_empty, meet
-from constrained_actmax.sets.part import Part
-from constrained_actmax.sets.pieces import Piece
 
 #: Boxes that one projection looks at; most need a few.
 MOST_BOXES = 1000
@@ -38,18 +39,18 @@ class Union:
 
     Parameters
     ----------
-    members : sequence of ConvexSet
-        Bound, discrete ones among them.
+    members : sequence of Kernel
+        Discrete ones among them.
     """
 
-    def __init__(self, members: Sequence[ConvexSet]) -> None:
+    def __init__(self, members: Sequence[Kernel]) -> None:
         self.convex = [one for one in members if one.convex]
         parts = [part for one in members if not one.convex for part in one.split()]
         # Which entries change is chosen before their values: rounding in this order ends in all.
-        parts.sort(key=lambda part: not isinstance(part.core, Cardinality))
+        parts.sort(key=lambda part: not isinstance(part.core, CardinalityKernel))
         #: The discrete sets on their own entries, and these entries.
         self.discrete = [
-            (part.core, part.support) for part in parts if isinstance(part.core, DiscreteSet)
+            (part.core, part.support) for part in parts if isinstance(part.core, DiscreteKernel)
         ]
         #: Whether all nonconvex members are unions of boxes.
         self.known = len(parts) == len(self.discrete)
@@ -74,11 +75,11 @@ class Union:
             lower[at], upper[at] = meet((lower[at], upper[at]), one.piece(x[at]))
         return lower, upper
 
-    def hulls(self, box: Bounds) -> list[ConvexSet]:
+    def hulls(self, box: Bounds) -> list[Kernel]:
         """Return sets that hold the discrete ones within a tightened box, on the whole vector."""
         n = len(box[0])
         return [
-            part if at.size == n else Part(part, at, n)
+            part if at.size == n else PartKernel(part, at, n)
             for one, at in self.discrete
             for part in one.hull(box[0][at], box[1][at])
         ]
@@ -90,7 +91,7 @@ class Union:
         """
         lower, upper = self.tightened(box)
         rows = np.where(np.isfinite(lower), lower, 0.0)[np.newaxis]
-        few = [(one, at) for one, at in self.discrete if isinstance(one, Cardinality)]
+        few = [(one, at) for one, at in self.discrete if isinstance(one, CardinalityKernel)]
         for first, at in few[:1]:  # what is not chosen yet is unchanged
             rows[0, at] = np.clip(first.center, lower[at], upper[at])
         chosen = lower == upper
@@ -115,7 +116,7 @@ class Union:
         """Return the largest relative violation of a discrete set for each row."""
         worst = np.zeros(len(x))
         for one, at in self.discrete:
-            np.maximum(worst, one._relative_violation(x[:, at]), out=worst)
+            np.maximum(worst, one.relative_violation(x[:, at]), out=worst)
         return worst
 
 
@@ -133,8 +134,8 @@ class Mixed(Piece):
        Econometrica 28.
     """
 
-    #: Makes one convex set of some, bound to this piece's entries; None where they are empty.
-    together: Callable[[Sequence[ConvexSet]], ConvexSet | None]
+    #: Makes one convex set of some on this piece's entries; None where they are empty.
+    together: Callable[[Sequence[Kernel]], Kernel | None]
 
     @cached_property
     def _union(self) -> Union:
@@ -150,7 +151,7 @@ class Mixed(Piece):
         p = x.copy()
         worst = relative_excess(x, self.lower, self.upper)
         for one in self.members:
-            worst = np.maximum(worst, one._relative_violation(x, self._widths))
+            worst = np.maximum(worst, one.relative_violation(x, self._widths))
         for row in np.flatnonzero(worst > self.tolerance):
             found = self.nearest(x[row])
             if found is None:
@@ -229,28 +230,29 @@ class Mixed(Piece):
         lower, upper = box[0].copy(), box[1].copy()
         y = p.copy()
         for one, at in self._union.discrete:
-            if one.excess_in_box(lower[at], upper[at]) > 0.0:
+            if one.excess_in(lower[at], upper[at]) > 0.0:
                 return None
-            y[at] = one._project_in_box(y[np.newaxis, at], lower[at], upper[at])[0][0]
+            y[at] = one.projected_in(lower[at], upper[at], y[np.newaxis, at])[0][0]
             lower[at], upper[at] = meet((lower[at], upper[at]), one.piece(y[at]))
             if np.any(lower > upper):
                 return None
         return self._in_box(x, (lower, upper), [])
 
-    def _in_box(self, x: Vector, box: Bounds, hulls: Sequence[ConvexSet]) -> Vector | None:
+    def _in_box(self, x: Vector, box: Bounds, hulls: Sequence[Kernel]) -> Vector | None:
         """Return the projection on the convex members and hulls in a box; None if it is empty."""
         members = [*self._union.convex, *hulls]
         if not members:
             return np.clip(x, *box)
         if np.array_equal(*box):  # one point is left
             point = box[0][np.newaxis]
-            off = max(float(one._relative_violation(point, self._widths)[0]) for one in members)
+            off = max(float(one.relative_violation(point, self._widths)[0]) for one in members)
             return box[0].copy() if off <= self.tolerance else None
-        whole = self.together([Box(*box), *members])
+        whole = self.together([BoxKernel(*box), *members])
         if whole is None:
             return None
-        found: Vector = np.clip(whole.project(x), *box)
-        return found if whole.relative_violation(found) <= whole.tolerance else None
+        found: Vector = np.clip(whole.project(x[np.newaxis]), *box)
+        outside = float(whole.relative_violation(found)[0])
+        return found[0] if outside <= whole.tolerance else None
 
 
 def _squared(p: Vector, x: Vector) -> float:
