@@ -114,6 +114,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "FISTA",
         "FrankWolfe",
         "LBFGSB",
+        "NearestPoint",
         "PGD",
         "PQN",
         "SLSQP",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from constrained_actmax.constraints.between import Between
     from constrained_actmax.objectives.base import Objective
     from constrained_actmax.scales import Scales
+    from constrained_actmax.sets.distance import Distance
     from constrained_actmax.tasks.l1_split import SplitForm
 
 #: Default violation of a constraint that is not projected on, in units of what its function
@@ -468,27 +469,41 @@ class Problem(StandardForm):
 
     @cached_property
     @override
-    def split(self) -> SplitForm | None:
+    def distance(self) -> Distance | None:
         from constrained_actmax.objectives.norm import Norm
         from constrained_actmax.objectives.squared_distance import SquaredDistance
         from constrained_actmax.oracles.oracle import Oracle
-        from constrained_actmax.tasks.l1_split import SplitForm
+        from constrained_actmax.sets.distance import ORDERS, Distance
 
         oracle = self.user_oracle
         if self.sense != "minimize" or not self.constraints or not isinstance(oracle, Oracle):
             return None
-        distance, limited = oracle.objectives[0], oracle.objectives[1:]
-        if not isinstance(distance, Norm) or distance.p != 1.0 or not self.set.only_box:
+        written = oracle.objectives[0]
+        if not isinstance(written, Norm | SquaredDistance):
             return None
-        center = distance.flat_center(self.layout)
-        if center.size < self.size:  # it speaks of one input of several
+        center, weights = written.flat_center(self.layout), written.flat_weights(self.layout)
+        order, unit = 2.0, float(np.sqrt(self.objective_unit))
+        if isinstance(written, Norm):
+            order, unit = float(written.p), self.objective_unit
+        if center.size < self.size or order not in ORDERS:  # it speaks of one input of several
             return None
-        weights = distance.flat_weights(self.layout)
-        weights = np.ones(center.size) if weights is None else weights
+        weights = np.ones(self.size) if weights is None else weights
+        return Distance(order, center, weights / unit).scaled(self.units)
+
+    @cached_property
+    @override
+    def split(self) -> SplitForm | None:
+        from constrained_actmax.objectives.squared_distance import SquaredDistance
+        from constrained_actmax.oracles.oracle import Oracle
+        from constrained_actmax.tasks.l1_split import SplitForm
+
+        distance, oracle = self.distance, self.user_oracle
+        if distance is None or distance.order != 1.0 or not self.set.only_box:
+            return None
+        assert isinstance(oracle, Oracle)
         # In split variables the distance is linear; here a smooth one stands for it.
-        smooth = oracle.with_objectives([SquaredDistance(), *limited]).smooth
-        weights = weights * self.units / self.objective_unit
-        return SplitForm(self, center / self.units, weights, smooth)
+        smooth = oracle.with_objectives([SquaredDistance(), *oracle.objectives[1:]]).smooth
+        return SplitForm(self, distance.center, distance.weights, smooth)
 
     def evaluate(self, x: Rows, *, differences: bool = False) -> Evaluation:
         """Return f, its gradient, c and its Jacobian at rows x (B, n), in one model call.
@@ -611,6 +626,7 @@ class Problem(StandardForm):
         for name in (
             "scaled",
             "split",
+            "distance",
             "_written",
             "_bounds",
             "_kept_bounds",

@@ -16,6 +16,7 @@ from constrained_actmax.sets.scaled_set import ScaledSet
 
 if TYPE_CHECKING:
     from constrained_actmax.problem import Imposed
+    from constrained_actmax.sets.distance import Distance
     from constrained_actmax.structure import Structure
     from constrained_actmax.tasks.l1_split import SplitForm
 
@@ -146,6 +147,11 @@ class StandardForm(ABC):
     @abstractmethod
     def split(self) -> SplitForm | None:
         """The problem in split variables, where it asks for the nearest point in L1; else None."""
+
+    @property
+    def distance(self) -> Distance | None:
+        """The distance that is minimised, with functions bounded; None where f is another."""
+        return None
 
     @abstractmethod
     def original(self, x: Rows) -> Rows:

@@ -37,7 +37,7 @@ class Scaled(Problem):
     """
 
     def __init__(self, problem: Problem) -> None:
-        derived = {"scaled", "split", "range", "_bounds", "imposed_sizes"}
+        derived = {"scaled", "split", "distance", "range", "_bounds", "imposed_sizes"}
         self.__dict__.update(
             (name, value) for name, value in problem.__dict__.items() if name not in derived
         )
