@@ -30,7 +30,8 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "checking": ("Check", "check"),
     "maximization": ("maximize", "minimize"),
     "solving": ("solve",),
-    "problem": ("Evaluation", "Problem"),
+    "evaluation": ("Evaluation",),
+    "problem": ("Problem",),
     "tasks.recording": ("Intermediate",),
     "result": (
         "Budget",
