@@ -28,6 +28,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "certificate": ("Certificate",),
     "certifying": ("certify",),
     "checking": ("Check", "check"),
+    "feasibility": ("find_feasible",),
     "maximization": ("maximize", "minimize"),
     "solving": ("solve",),
     "evaluation": ("Evaluation",),

@@ -57,6 +57,7 @@ RANKS = [
         "checking",
         "cli",
         "comparison",
+        "feasibility",
         "maximization",
         "solving",
         "sweeps",
