@@ -9,10 +9,10 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax import kinks
+from constrained_actmax.kernels.row_program import FAR, RowProgram, row_program
 from constrained_actmax.kinks import Kinks, Region
 from constrained_actmax.layout import Indices, Vector
 from constrained_actmax.result import FIRST_ORDER, LOCAL_OPTIMUM, Status
-from constrained_actmax.sets.row_program import FAR, RowProgram, row_program
 from constrained_actmax.solvers.base import RowSolver, needs_gradients
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.task import Stopped, Task
