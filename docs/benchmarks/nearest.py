@@ -6,7 +6,7 @@ methods start from the image; one process. The rivals:
 
 - *bisection*: 20 halvings of the radius of a ball; at each, `auto` minimises the margin within the
   ball, from the last image that changed the verdict, with 30 or 100 evaluations a radius, or with
-  what `auto` takes without a budget (p = ∞ alone).
+  what `auto` takes without a budget (p = ∞, the first image alone).
 - *augmented-lagrangian*: what `auto` took before `nearest-point`.
 - *SLSQP*, *trust-constr*: SciPy's, on the norm itself (p = 2), in split variables (p = 1) and on
   the epigraph, minimise t with |x - image| <= t (p = ∞), on the first images alone.
@@ -34,10 +34,10 @@ HERE = Path(__file__).resolve().parent
 #: By norm: its words, its ball, a radius within which the verdict of every image changes, images.
 NORMS: dict[float, tuple[str, Any, float, int]] = {
     np.inf: ("L∞", cax.LinfBall, 0.3, 20),
-    2.0: ("L2", cax.L2Ball, 4.0, 10),
-    1.0: ("L1", cax.L1Ball, 30.0, 10),
+    2.0: ("L2", cax.L2Ball, 4.0, 5),
+    1.0: ("L1", cax.L1Ball, 30.0, 5),
 }
-HALVINGS, SLOW_IMAGES, SECONDS = 20, 2, 15.0
+HALVINGS, SLOW_IMAGES, SECONDS = 20, 1, 15.0
 TOLERANCE = 1e-5  # of the margin, about what the library allows here
 REFERENCE, CLOSE = "bisection, 100 a radius", 0.01
 MINE = "nearest-point"
@@ -158,7 +158,7 @@ def methods(oracle: cax.Oracle, order: float) -> dict[str, tuple[Callable[..., F
         run = epigraph(name) if order == np.inf else with_method(name, SECONDS)
         chosen[name] = run, True
     if order == np.inf:
-        chosen["bisection, no budget"] = bisection(None), False
+        chosen["bisection, no budget"] = bisection(None), True
     return chosen
 
 
@@ -177,6 +177,24 @@ def samples(count: int) -> list[tuple[int, np.ndarray, int]]:
     verdicts = cax.examples.load_model().predict(images, verbose=0).argmax(axis=1)
     right = np.flatnonzero(verdicts == test.labels[: 5 * count])[:count]
     return [(int(one), images[one], int(test.labels[one])) for one in right]
+
+
+def write(summary: list[str], details: list[str]) -> None:
+    """Write the page with the norms that are measured so far."""
+    load = ", ".join(f"{one:.0f}" for one in os.getloadavg())
+    head = [
+        "# The nearest image of another class",
+        "",
+        *(__doc__ or "").split("\n")[2:-1],
+        "",
+        f"Written by `docs/benchmarks/nearest.py --write` on {os.cpu_count()} cores with other "
+        f"work on them (load {load}): the seconds are spoiled by that, the evaluations are not. "
+        f"SciPy's methods are stopped after {SECONDS:g} seconds. *Over it* is the distance over "
+        "that of bisection with 100 evaluations a radius: below 0 it is nearer. A dash says that "
+        "no image of another class was found.",
+        "",
+    ]
+    (HERE / "nearest.md").write_text("\n".join([*head, *summary, "", *details, ""]), "utf-8")
 
 
 def main() -> None:
@@ -202,6 +220,7 @@ def main() -> None:
         for name, (run, slow) in methods(oracle, order).items():
             of = taken[: chosen.slow_images if slow else count]
             runs[name] = [run(image, label) for _, image, label in of]
+            print(words, name, [round(one.distance, 5) for one in runs[name]], flush=True)
         for name, found in runs.items():
             over = [
                 one.distance / two.distance - 1
@@ -222,22 +241,8 @@ def main() -> None:
                 f"| {words} | {number} | {mine.distance:.5f} | {mine.evaluations} "
                 f"| {other.distance:.5f} | {other.evaluations} |"
             )
-    if chosen.write:
-        load = ", ".join(f"{one:.0f}" for one in os.getloadavg())
-        head = [
-            "# The nearest image of another class",
-            "",
-            *(__doc__ or "").split("\n")[2:-1],
-            "",
-            f"Written by `docs/benchmarks/nearest.py --write` on {os.cpu_count()} cores with other "
-            f"work on them (load {load}): the seconds are spoiled by that, the evaluations are "
-            f"not. SciPy's methods are stopped after {SECONDS:g} seconds. *Over it* is the "
-            "distance over that of bisection with 100 evaluations a radius: below 0 it is nearer. "
-            "A dash says that no image of another class was found.",
-            "",
-        ]
-        text = "\n".join([*head, *summary, "", *details, ""])
-        (HERE / "nearest.md").write_text(text, encoding="utf-8")
+        if chosen.write:
+            write(summary, details)
 
 
 if __name__ == "__main__":
