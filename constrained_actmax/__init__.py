@@ -28,9 +28,11 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "certificate": ("Certificate",),
     "certifying": ("certify",),
     "checking": ("Check", "check"),
+    "feasibility": ("find_feasible",),
     "maximization": ("maximize", "minimize"),
     "solving": ("solve",),
-    "problem": ("Evaluation", "Problem"),
+    "evaluation": ("Evaluation",),
+    "problem": ("Problem",),
     "tasks.recording": ("Intermediate",),
     "result": (
         "Budget",

@@ -13,11 +13,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Layout, Rows, Vector
 from constrained_actmax.objectives.base import Objective
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.oracle import Oracle
-from constrained_actmax.problem import Evaluation, Problem
+from constrained_actmax.problem import Problem
 from constrained_actmax.result import Budget, Status, Termination
 from constrained_actmax.sets.base import ConvexSet
 from constrained_actmax.tasks.recording import Intermediate, Recording

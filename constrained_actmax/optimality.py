@@ -10,8 +10,9 @@ import numpy as np
 
 from constrained_actmax import kinks
 from constrained_actmax.constraint_records import ConstraintRecord, Constraints, Numbers
+from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Vector
-from constrained_actmax.problem import Evaluation, Problem
+from constrained_actmax.problem import Problem
 from constrained_actmax.result import Optimality
 from constrained_actmax.sets.row_program import CONIC_TIGHT, TIGHT
 from constrained_actmax.standard_form import StandardForm, round_a_point

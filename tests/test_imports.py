@@ -39,6 +39,7 @@ RANKS = [
         "callbacks",
         "conformance",
         "draws",
+        "evaluation",
         "kinks",
         "optimality",
         "packing",
@@ -56,6 +57,7 @@ RANKS = [
         "checking",
         "cli",
         "comparison",
+        "feasibility",
         "maximization",
         "solving",
         "sweeps",
@@ -77,7 +79,7 @@ DOORS = {
 #: Imports inside functions that close a circle: by the file, what it imports, and why.
 CIRCLES = {
     "result": {"report"},  # Result.to_html; Result.plot draws from below
-    "problem": {"scales", "tasks.scaled", "tasks.l1_split"},  # what a Problem derives of itself
+    "problem": {"tasks.scaled"},  # a Problem has its scaled form, which is a Problem
     "objectives.base": {"constraints.between"},  # comparisons of objectives make constraints
     "sets.base": {"sets.convex_program", "sets.part"},  # sets that are built on a set
     "sets.restoring": {"sets"},  # the names of all sets

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.draws import drawn
 from constrained_actmax.errors import SpecificationError
+from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.problem import Evaluation
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.base import TINY, Solver, reach
 from constrained_actmax.solvers.spg import needs_only_a_set
@@ -329,7 +329,8 @@ class Annealed(Solver):
                 lost = search.f[rows] - search.best_f[rows] > LOST * gained
                 self._back_to_best(search, rows[lost])
             share = 0.5 + 0.5 * np.cos(np.pi * done)
-            at: Any = slice(None) if rows.size == len(search.x) else rows  # a slice copies nothing
+            # a slice copies nothing
+            at: slice | Indices = slice(None) if rows.size == len(search.x) else rows
             whose, g = search.starts[at], search.g[at]
             norm = np.maximum(np.sqrt(np.add.reduce(g * g, axis=1)), TINY)
             step_ = g / norm[:, np.newaxis]  # first: length / norm may overflow

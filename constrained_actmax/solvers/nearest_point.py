@@ -10,9 +10,9 @@ from typing_extensions import override
 
 from constrained_actmax.draws import drawn
 from constrained_actmax.errors import InfeasibleError
+from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.optimality import residuals
-from constrained_actmax.problem import Evaluation
 from constrained_actmax.result import Status
 from constrained_actmax.sets.distance import Distance, projects_directly
 from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian

@@ -8,8 +8,9 @@ from functools import cached_property
 import numpy as np
 from typing_extensions import override
 
+from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Layout, Rows, Vector
-from constrained_actmax.problem import Evaluation, Problem
+from constrained_actmax.problem import Problem
 from constrained_actmax.sets.base import powers_of_two
 from constrained_actmax.sets.box import Box
 from constrained_actmax.sets.intersection import Intersection
