@@ -190,8 +190,8 @@ def write(summary: list[str], details: list[str]) -> None:
         f"Written by `docs/benchmarks/nearest.py --write` on {os.cpu_count()} cores with other "
         f"work on them (load {load}): the seconds are spoiled by that, the evaluations are not. "
         f"SciPy's methods are stopped after {SECONDS:g} seconds, which that spoils too. *Over it* "
-        "is the distance over that of bisection with 100 evaluations a radius: below 0 it is nearer. A dash says that "
-        "no image of another class was found.",
+        "is the distance over that of bisection with 100 evaluations a radius: below 0 it is "
+        "nearer. A dash says that no image of another class was found.",
         "",
     ]
     (HERE / "nearest.md").write_text("\n".join([*head, *summary, "", *details, ""]), "utf-8")
