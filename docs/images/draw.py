@@ -22,9 +22,9 @@ from constrained_actmax.cli.demo import run_demo
 from constrained_actmax.plotting import plot_nearness, plot_result
 
 HERE = Path(__file__).resolve().parent
-#: The code blocks of the first page, in their order; the first is the introduction's.
+#: The pictures, in the order of the code blocks behind the introduction of the first page.
 CARDS = ("interpretability", "robustness", "counterfactuals", "design")
-SIZES = {"robustness": (9.0, 3.2)}  # three pictures, so that their titles have room
+SIZES = {"interpretability": (3.4, 2.6), "robustness": (9.0, 3.2)}
 
 
 def trained(units: int, x: np.ndarray, y: np.ndarray, *, classes: bool) -> keras.Model:
