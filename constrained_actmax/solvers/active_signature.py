@@ -182,6 +182,8 @@ class _Walk:
             if self.program.programs >= self.most:
                 self.end(Status.STALLED, f"{self.most} programs were not enough.")
                 return None
+            if self.run.out_of_time:
+                raise Stopped(Status.BUDGET)
             g = np.append(slopes[0], self.outputs[0] * self.sizes)
             found = self.program.minimum(g, lower, upper)
             if found is None:
