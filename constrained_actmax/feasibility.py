@@ -11,11 +11,12 @@ from typing_extensions import override
 
 from constrained_actmax.callbacks import Callback
 from constrained_actmax.errors import RefusedError, SpecificationError, suggest
+from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Rows, Structure
 from constrained_actmax.objectives.squared_distance import SquaredDistance
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.oracle import Oracle
-from constrained_actmax.problem import MODEL_OPTIONS, Evaluation, Problem
+from constrained_actmax.problem import MODEL_OPTIONS, Problem
 from constrained_actmax.result import Budget, Result
 from constrained_actmax.scales import probed
 from constrained_actmax.solvers.least_violation import LeastViolation, excess

@@ -10,9 +10,9 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.errors import RefusedError
+from constrained_actmax.kernels.intersection import IntersectionKernel
+from constrained_actmax.kernels.scaled_set import ScaledSet
 from constrained_actmax.layout import Rows, Vector
-from constrained_actmax.sets.intersection import Intersection
-from constrained_actmax.sets.scaled_set import ScaledSet
 
 if TYPE_CHECKING:
     from constrained_actmax.problem import Imposed
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from constrained_actmax.tasks.l1_split import SplitForm
 
 #: C as solvers see it: in the user's units, or in the problem's own.
-FeasibleSet: TypeAlias = Intersection | ScaledSet
+FeasibleSet: TypeAlias = IntersectionKernel | ScaledSet
 
 
 class Bounds:
@@ -69,7 +69,7 @@ class StandardForm(ABC):
 
     Attributes
     ----------
-    set : Intersection or ScaledSet
+    set : IntersectionKernel or ScaledSet
         C.
     lower, upper : numpy.ndarray, shape (m,)
         l and u.

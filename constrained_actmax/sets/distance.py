@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from constrained_actmax.kernels.intersection import IntersectionKernel, together
+from constrained_actmax.kernels.pieces import Alone, Separable, WithBox
+from constrained_actmax.kernels.scaled_set import ScaledSet
 from constrained_actmax.layout import Layout, Rows, Vector
 from constrained_actmax.quoting import Quoted
 from constrained_actmax.sets.base import ConvexSet
 from constrained_actmax.sets.box import Box
 from constrained_actmax.sets.ellipsoid import Ellipsoid
-from constrained_actmax.sets.intersection import Intersection, together
 from constrained_actmax.sets.l1_ball import L1Ball
 from constrained_actmax.sets.l2_ball import L2Ball
-from constrained_actmax.sets.pieces import Alone, InBox, Separable
-from constrained_actmax.sets.scaled_set import ScaledSet
 
 #: The norms that have a ball among the sets.
 ORDERS = (1.0, 2.0, np.inf)
@@ -63,7 +63,9 @@ class Distance(Quoted):
             return L2Ball(radius / float(w[0]), center=c)
         return Ellipsoid(radius, covariance=w**-2.0, center=c)
 
-    def within(self, feasible: Intersection | ScaledSet, radius: float) -> Intersection | ScaledSet:
+    def within(
+        self, feasible: IntersectionKernel | ScaledSet, radius: float
+    ) -> IntersectionKernel | ScaledSet:
         """Return the points of a bound set within a radius.
 
         Raises
@@ -73,13 +75,13 @@ class Distance(Quoted):
         """
         if isinstance(feasible, ScaledSet):
             inner = self.scaled(1.0 / feasible.unit).within(feasible.inner, radius)
-            assert isinstance(inner, Intersection)
+            assert isinstance(inner, IntersectionKernel)
             return ScaledSet(inner, feasible.unit)
         ball = self.ball(radius).bind(Layout.of_array((self.center.size,)))
         return together([*feasible.members, ball])
 
 
-def projects_directly(feasible: Intersection | ScaledSet) -> bool:
+def projects_directly(feasible: IntersectionKernel | ScaledSet) -> bool:
     """Whether the projection takes neither a cone program nor Dykstra's method."""
     inner = feasible.inner if isinstance(feasible, ScaledSet) else feasible
-    return all(isinstance(one, Alone | InBox | Separable) for one in inner.pieces)
+    return all(isinstance(one, Alone | WithBox | Separable) for one in inner.pieces)

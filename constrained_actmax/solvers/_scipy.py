@@ -13,10 +13,10 @@ import scipy.sparse.linalg
 from scipy.optimize import OptimizeResult
 from typing_extensions import override
 
+from constrained_actmax.kernels.scipy_form import Lift, ScipyForm, in_units, normalised
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.optimality import residuals
 from constrained_actmax.result import Status
-from constrained_actmax.sets.scipy_form import Lift, ScipyForm, in_units, normalised
 from constrained_actmax.solvers.base import RowSolver, needs_gradients
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.extended import Extended
@@ -281,14 +281,14 @@ class ScipySolver(RowSolver):
     @staticmethod
     def _without_form(problem: StandardForm) -> str:
         for member in problem.set.members:
-            if member.to_scipy() is None:
+            if member.to_scipy(*member.bounding_box()) is None:
                 return str(member)
         return "these sets together"
 
     @staticmethod
     def _first_not_box(problem: StandardForm) -> str:
         for member in problem.set.members:
-            form = member.to_scipy()
+            form = member.to_scipy(*member.bounding_box())
             if form is None or not form.only_bounds:
                 return str(member)
         return "this set"

@@ -10,8 +10,8 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.draws import drawn
+from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.problem import Evaluation
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.base import Solver, needs_gradients
 from constrained_actmax.standard_form import StandardForm

@@ -14,6 +14,7 @@ from constrained_actmax.result import Status
 from constrained_actmax.solvers.base import TINY, Solver, end_hopeless, reach
 from constrained_actmax.solvers.spg import needs_only_a_set
 from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks.extended import MOST_TRIALS
 from constrained_actmax.tasks.task import Task
 
 # Constants of Croce and Hein (2020), section 3 and appendix A.
@@ -38,7 +39,8 @@ class PGD(Solver):
     length that is set in advance cross them. The length starts at the reach of the set along the
     first gradient. With ``schedule="halved"`` it is halved, from the best point, whenever progress
     stops at a checkpoint, with momentum [1]_; with "geometric" it falls to `last_length` by a
-    constant factor; with "constant" it stays. Returns the best point; every iterate lies in C.
+    constant factor; with "constant" it stays. A trial that is not finite halves it, from the best
+    point. Returns the best point; every iterate lies in C.
 
     Parameters
     ----------
@@ -103,6 +105,7 @@ class PGD(Solver):
         checkpoints = _checkpoints(total)
         improved, reduced = np.zeros(count, dtype=int), np.ones(count, dtype=bool)
         best_before, passed = f, 0
+        trials = np.zeros(count, dtype=int)  # not finite, one after the other
         squares = np.einsum("bn,bn->b", g, g)
         for iteration in range(total):
             rows = np.flatnonzero(live)
@@ -122,27 +125,31 @@ class PGD(Solver):
                 moved -= np.multiply(previous[at], 1.0 - self.momentum, out=work)
                 moved = task.project(moved, whose, "momentum")
             found = task.evaluate(moved, whose)
-            improved[at] += found.f < f[at]
+            improved[at] += found.finite & (found.f < f[at])
             previous, x = x, _with(x, at, moved)
             f, g = _with(f, at, found.f), _with(g, at, found.gradient)
             squares = np.einsum("bn,bn->b", g, g)
-            for place in np.flatnonzero(~found.finite).tolist():
+            trials[at] = np.where(found.finite, 0, trials[at] + 1)
+            for place in np.flatnonzero(trials[at] > MOST_TRIALS).tolist():
                 lost = int(rows[place])
                 detail = task.name_non_finite(moved[place], found, place)
                 task.end(int(starts[lost]), best_x[lost], Status.NON_FINITE, detail)
                 live[lost] = False
-            better = live & (f < best_f)
+            broken = live & (trials > 0)
+            better = live & ~broken & (f < best_f)
             best_x, best_f = _chosen(better, x, best_x), _chosen(better, f, best_f)
             best_g = _chosen(better, g, best_g)
             for place, (row, value) in enumerate(zip(rows.tolist(), f[at].tolist(), strict=True)):
-                if live[row] and not task.iterate(
-                    int(starts[row]), x[row], value, found.violation_of(place)
+                if (
+                    live[row]
+                    and not broken[row]
+                    and not task.iterate(int(starts[row]), x[row], value, found.violation_of(place))
                 ):
                     live[row] = False
-            flat = live & (squares == 0.0)
+            flat = live & (broken | (squares == 0.0))
             if flat.any():
-                # A plateau inside the set: go on from the best point with a shorter step.
-                flat[flat] = ~g[flat].any(axis=1)
+                # A plateau inside the set, or no number: a shorter step from the best point.
+                flat[flat] = broken[flat] | ~g[flat].any(axis=1)
                 x, f, g = (_chosen(flat, *two) for two in ((best_x, x), (best_f, f), (best_g, g)))
                 previous = _chosen(flat, x, previous)
                 squares = np.einsum("bn,bn->b", g, g)

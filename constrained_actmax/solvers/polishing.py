@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from constrained_actmax.evaluation import Evaluation
+from constrained_actmax.kernels.scipy_form import ScipyForm
 from constrained_actmax.layout import Vector
 from constrained_actmax.optimality import multipliers, residuals
 from constrained_actmax.oracles.finite_differences import Domain, jacobian
-from constrained_actmax.sets.scipy_form import ScipyForm
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.task import Task
 

@@ -11,16 +11,22 @@ from itertools import count
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.errors import InfeasibleError, ProjectionError
+from constrained_actmax.errors import ProjectionError
+from constrained_actmax.kernels.box import BoxKernel
+from constrained_actmax.kernels.cardinality import CardinalityKernel
+from constrained_actmax.kernels.discrete import Bounds, DiscreteKernel, is_empty, meet
+from constrained_actmax.kernels.kernel import Kernel
+from constrained_actmax.kernels.part import PartKernel
+from constrained_actmax.kernels.pieces import Piece
+from constrained_actmax.kernels.relative import relative_excess
 from constrained_actmax.layout import Rows, Vector
-from constrained_actmax.sets.base import ConvexSet, relative_excess
-from constrained_actmax.sets.box import Box
-from constrained_actmax.sets.discrete import Bounds, DiscreteSet, is_empty, meet
-from constrained_actmax.sets.part import Part
-from constrained_actmax.sets.pieces import Piece
 
 #: Boxes that one projection looks at; most need a few.
 MOST_BOXES = 1000
+#: Boxes of an inexact projection, once it has a point.
+FEW_BOXES = 3
+#: Combinations that are listed at most, before those outside the other sets are left out.
+MOST_LISTED = 2**17
 #: Share of the distance that is not worth another box.
 ENOUGH = 1e-12
 #: Relative violation within which a relaxed point is on a discrete value but for a solver's
@@ -33,16 +39,18 @@ class Union:
 
     Parameters
     ----------
-    members : sequence of ConvexSet
-        Bound, discrete ones among them.
+    members : sequence of Kernel
+        Discrete ones among them.
     """
 
-    def __init__(self, members: Sequence[ConvexSet]) -> None:
+    def __init__(self, members: Sequence[Kernel]) -> None:
         self.convex = [one for one in members if one.convex]
         parts = [part for one in members if not one.convex for part in one.split()]
+        # Which entries change is chosen before their values: rounding in this order ends in all.
+        parts.sort(key=lambda part: not isinstance(part.core, CardinalityKernel))
         #: The discrete sets on their own entries, and these entries.
         self.discrete = [
-            (part.core, part.support) for part in parts if isinstance(part.core, DiscreteSet)
+            (part.core, part.support) for part in parts if isinstance(part.core, DiscreteKernel)
         ]
         #: Whether all nonconvex members are unions of boxes.
         self.known = len(parts) == len(self.discrete)
@@ -67,20 +75,48 @@ class Union:
             lower[at], upper[at] = meet((lower[at], upper[at]), one.piece(x[at]))
         return lower, upper
 
-    def hulls(self, box: Bounds) -> list[ConvexSet]:
+    def hulls(self, box: Bounds) -> list[Kernel]:
         """Return sets that hold the discrete ones within a tightened box, on the whole vector."""
         n = len(box[0])
         return [
-            part if at.size == n else Part(part, at, n)
+            part if at.size == n else PartKernel(part, at, n)
             for one, at in self.discrete
             for part in one.hull(box[0][at], box[1][at])
         ]
+
+    def combinations(self, box: Bounds) -> Rows | None:
+        """Return all points of the discrete sets in a box (B, n).
+
+        None where they leave entries free, or these are more than `MOST_LISTED` on the way.
+        """
+        lower, upper = self.tightened(box)
+        rows = np.where(np.isfinite(lower), lower, 0.0)[np.newaxis]
+        few = [(one, at) for one, at in self.discrete if isinstance(one, CardinalityKernel)]
+        for first, at in few[:1]:  # what is not chosen yet is unchanged
+            rows[0, at] = np.clip(first.center, lower[at], upper[at])
+        chosen = lower == upper
+        for one, at in self.discrete:
+            choices = one.choices(lower[at], upper[at])
+            if choices is None:
+                return None
+            for entries, values in choices:
+                where = at[entries]
+                if chosen[where].all():
+                    continue
+                if len(rows) * len(values) > MOST_LISTED:
+                    return None
+                rows = np.repeat(rows, len(values), axis=0)
+                rows[:, where] = np.tile(values, (len(rows) // len(values), 1))
+                chosen[where] = True
+                for other, its in few[:1]:
+                    rows = rows[other.off(rows[:, its]) == 0.0]
+        return rows[self.violation(rows) == 0.0] if chosen.all() else None
 
     def violation(self, x: Rows) -> Vector:
         """Return the largest relative violation of a discrete set for each row."""
         worst = np.zeros(len(x))
         for one, at in self.discrete:
-            np.maximum(worst, one._relative_violation(x[:, at]), out=worst)
+            np.maximum(worst, one.relative_violation(x[:, at]), out=worst)
         return worst
 
 
@@ -98,8 +134,8 @@ class Mixed(Piece):
        Econometrica 28.
     """
 
-    #: Makes one convex set of some, bound to this piece's entries.
-    together: Callable[[Sequence[ConvexSet]], ConvexSet]
+    #: Makes one convex set of some on this piece's entries; None where they are empty.
+    together: Callable[[Sequence[Kernel]], Kernel | None]
 
     @cached_property
     def _union(self) -> Union:
@@ -115,7 +151,7 @@ class Mixed(Piece):
         p = x.copy()
         worst = relative_excess(x, self.lower, self.upper)
         for one in self.members:
-            worst = np.maximum(worst, one._relative_violation(x, self._widths))
+            worst = np.maximum(worst, one.relative_violation(x, self._widths))
         for row in np.flatnonzero(worst > self.tolerance):
             found = self.nearest(x[row])
             if found is None:
@@ -125,6 +161,13 @@ class Mixed(Piece):
                 )
             p[row] = found
         return p, None
+
+    @override
+    def project_inexact(self, x: Rows, tolerance: float, warm: object) -> tuple[Rows, object]:
+        rows = [self._search(row, FEW_BOXES)[0] for row in x]
+        if any(row is None for row in rows):
+            return self.project(x)[0], None
+        return np.array(rows), None
 
     def empty(self) -> bool:
         """Say whether no choice of the discrete sets is left; False where that is not proven."""
@@ -137,8 +180,11 @@ class Mixed(Piece):
         """Return the nearest point of the set, or a near one; None if none was found."""
         return self._search(x)[0]
 
-    def _search(self, x: Vector) -> tuple[Vector | None, bool]:
-        """Return the nearest point found, and whether the boxes that are left hold no nearer."""
+    def _search(self, x: Vector, enough: int = MOST_BOXES) -> tuple[Vector | None, bool]:
+        """Return the nearest point found, and whether the boxes that are left hold no nearer.
+
+        With a point it stops after `enough` boxes.
+        """
         union, number = self._union, count()
         boxes: list[tuple[float, int, Bounds, Vector]] = []
         best, shortest = None, np.inf
@@ -162,7 +208,9 @@ class Mixed(Piece):
             return found is not None
 
         add((self.lower, self.upper))
-        for _ in range(MOST_BOXES):
+        for looked in range(MOST_BOXES):
+            if best is not None and looked >= enough:
+                break
             if not boxes or boxes[0][0] >= (1.0 - ENOUGH) * shortest:
                 return best, True
             _, _, box, p = heapq.heappop(boxes)
@@ -182,25 +230,29 @@ class Mixed(Piece):
         lower, upper = box[0].copy(), box[1].copy()
         y = p.copy()
         for one, at in self._union.discrete:
-            if one.excess_in_box(lower[at], upper[at]) > 0.0:
+            if one.excess_in(lower[at], upper[at]) > 0.0:
                 return None
-            y[at] = one._project_in_box(y[np.newaxis, at], lower[at], upper[at])[0][0]
+            y[at] = one.projected_in(lower[at], upper[at], y[np.newaxis, at])[0][0]
             lower[at], upper[at] = meet((lower[at], upper[at]), one.piece(y[at]))
             if np.any(lower > upper):
                 return None
         return self._in_box(x, (lower, upper), [])
 
-    def _in_box(self, x: Vector, box: Bounds, hulls: Sequence[ConvexSet]) -> Vector | None:
+    def _in_box(self, x: Vector, box: Bounds, hulls: Sequence[Kernel]) -> Vector | None:
         """Return the projection on the convex members and hulls in a box; None if it is empty."""
         members = [*self._union.convex, *hulls]
         if not members:
             return np.clip(x, *box)
-        try:
-            whole = self.together([Box(*box), *members])
-        except InfeasibleError:
+        if np.array_equal(*box):  # one point is left
+            point = box[0][np.newaxis]
+            off = max(float(one.relative_violation(point, self._widths)[0]) for one in members)
+            return box[0].copy() if off <= self.tolerance else None
+        whole = self.together([BoxKernel(*box), *members])
+        if whole is None:
             return None
-        found: Vector = np.clip(whole.project(x), *box)
-        return found if whole.relative_violation(found) <= whole.tolerance else None
+        found: Vector = np.clip(whole.project(x[np.newaxis]), *box)
+        outside = float(whole.relative_violation(found)[0])
+        return found[0] if outside <= whole.tolerance else None
 
 
 def _squared(p: Vector, x: Vector) -> float:
