@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from constrained_actmax import examples as examples
     from constrained_actmax.maximization import maximize as maximize
     from constrained_actmax.maximization import minimize as minimize
-    from constrained_actmax.maximization import solve as solve
+    from constrained_actmax.solving import solve as solve
 
 _ROOMS: dict[str, tuple[str, ...]] = {
     "constraint_records": ("ConstraintRecord", "Constraints"),
@@ -28,7 +28,8 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "certificate": ("Certificate",),
     "certifying": ("certify",),
     "checking": ("Check", "check"),
-    "maximization": ("maximize", "minimize", "solve"),
+    "maximization": ("maximize", "minimize"),
+    "solving": ("solve",),
     "problem": ("Evaluation", "Problem"),
     "tasks.recording": ("Intermediate",),
     "result": (

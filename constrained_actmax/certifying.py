@@ -10,10 +10,10 @@ import numpy as np
 from constrained_actmax.certificate import Certificate
 from constrained_actmax.certificates.branching import MOST_BOXES, Search, certificate_of
 from constrained_actmax.errors import SpecificationError, suggest
-from constrained_actmax.maximization import solve
 from constrained_actmax.problem import Problem
 from constrained_actmax.quoting import quoted
 from constrained_actmax.result import Budget, Result
+from constrained_actmax.solving import solve
 
 METHODS = ("auto", "branch-and-bound", "linear-bounds")
 #: Inputs up to which halving boxes pays, and boxes after which it ends where no budget is given.

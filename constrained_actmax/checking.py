@@ -76,26 +76,25 @@ class Check(Quoted):
     stepped: str
 
     def __str__(self) -> str:
-        words = {True: "smooth", False: "with kinks (ReLU, max) or steps", None: "unknown"}
-        kinks = words[self.smooth]
+        smoothness = {True: "smooth", False: "nonsmooth (ReLU, max, or steps)", None: "unknown"}
         lines = [
             self.problem,
             f"  inputs        {', '.join(self.inputs)}: {self.variables:,} variables",
-            f"  objective     {kinks}; at a drawn start {self.start_value:.6g}, largest slope "
-            f"{self.gradient_size:.3g}",
+            f"  objective     {smoothness[self.smooth]}; at the starting point "
+            f"{self.start_value:.6g}, largest partial derivative {self.gradient_size:.3g}",
             f"  gradient      differs from a central difference by {self.gradient_error:.1e}",
-            f"  noise         {self.noise:.1e} of the value; digits below are rounding",
+            f"  noise         {self.noise:.1e} of the value",
             f"  projection    {self.projection}",
-            f"  feasibility   violation {self.start_violation:.1e} at that start",
+            f"  feasibility   violation {self.start_violation:.1e} at the starting point",
             f"  scales        entries {self.scales.describe_columns()}; objective "
-            f"{self.scales.range:.3g} over {self.scales.evaluations} probes, typical slope "
+            f"{self.scales.range:.3g} over {self.scales.evaluations} points, typical slope "
             f"{self.scales.slope:.3g} over an entry's size",
             *(
                 f"  tolerance     {name}: {allowed:.3g}"
                 for name, allowed in self.tolerances.items()
             ),
-            f"  auto takes    {self.method}",
-            f"  one row       {self.milliseconds:.2f} ms",
+            f"  auto chooses  {self.method}",
+            f"  evaluation    {self.milliseconds:.2f} ms",
         ]
         if self.stepped:
             lines.append(f"  steps         no gradient along {self.stepped}: compared by value")

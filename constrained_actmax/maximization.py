@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
-import numpy as np
-
-from constrained_actmax.callbacks import Callback, listener
+from constrained_actmax.callbacks import Callback
 from constrained_actmax.errors import SpecificationError, suggest
 from constrained_actmax.layout import Structure
-from constrained_actmax.measuring import measured_result, of_steps, stationarity_tolerance
 from constrained_actmax.oracles.base import BaseOracle
-from constrained_actmax.problem import (
-    MODEL_OPTIONS,
-    Problem,
-    refuse_plain_function,
-    require_problem,
-)
-from constrained_actmax.progress import Line
-from constrained_actmax.quoting import quoted
-from constrained_actmax.result import Budget, Failure, Result, Status
-from constrained_actmax.scales import probed
+from constrained_actmax.problem import MODEL_OPTIONS, Problem, refuse_plain_function
+from constrained_actmax.result import Budget, Failure, Result
 from constrained_actmax.sets.conversion import kept
-from constrained_actmax.solvers.across_steps import solve_across_steps
 from constrained_actmax.solvers.base import Solver
-from constrained_actmax.solvers.selection import select
-from constrained_actmax.starting_points import Starts, checked_seed, starting_points
-from constrained_actmax.tasks.extended import drawn_where_finite
-from constrained_actmax.tasks.recording import Recording
+from constrained_actmax.solving import solve
+from constrained_actmax.starting_points import Starts
+from constrained_actmax.sweeps import solve_many
 
 if TYPE_CHECKING:
     from constrained_actmax.objectives.base import Objective
@@ -233,90 +219,6 @@ def minimize(
     return _answer("minimize", model, objective, constraints, building, solving, model_options)
 
 
-def solve(
-    problem: Problem,
-    *,
-    method: str | Solver = "auto",
-    x0: Structure | None = None,
-    starts: Starts = 1,
-    seed: int | None = None,
-    budget: Budget | None = None,
-    target: float | None = None,
-    tol: float | None = None,
-    options: Mapping[str, Any] | None = None,
-    callback: Callback | None = None,
-    progress: Callback | bool | None = None,
-) -> Result:
-    """Solve a problem that was built before, in its own sense.
-
-    Parameters
-    ----------
-    problem : Problem
-        What is asked.
-    method, x0, starts, seed, budget, target, tol, options, callback, progress
-        See `maximize`.
-
-    Returns
-    -------
-    Result
-        See `maximize`.
-    """
-    require_problem("solve", problem)
-    if budget is not None and not isinstance(budget, Budget):
-        raise SpecificationError(
-            f"budget: expected Budget(evaluations=..., seconds=...), got {quoted(budget)}."
-        )
-    check_target(target)
-    heard = listener("callback", callback)
-    tolerance = stationarity_tolerance(problem, tol)
-    solver, reason = select(problem, method, options, budget)
-    drawn_seed = checked_seed(seed)
-    points, notes, used_seed = starting_points(problem, x0, starts, drawn_seed)
-    shown = progress if isinstance(progress, bool) else None
-    watching = None if isinstance(progress, bool) else listener("progress", progress)
-    if budget is not None and (budget.evaluations or len(points)) < len(points):
-        raise SpecificationError(
-            f"budget: {budget.evaluations} evaluations are fewer than the {len(points)} starts."
-        )
-    problem, interrupted = probed(problem, budget)
-    own = problem.scaled
-    with Line(problem, budget, watching, shown) as line:
-        run = Recording(
-            own,
-            len(points),
-            budget=budget,
-            callback=heard,
-            tolerance=tolerance,
-            progress=line if line.listens else None,
-            reserve=not solver.stays_inside,
-            target=target,
-        )
-        run.notes.extend(notes)
-        if used_seed is not None and not problem.scales.finite:
-            given = int(x0 is not None or problem.x0 is not None)
-            points = own.original(drawn_where_finite(run, own.point(points), given, used_seed))
-        with line.following(run):
-            if interrupted:
-                for start, point in enumerate(own.point(points)):
-                    run.end(start, point, Status.INTERRUPTED, "Ctrl-C.")
-                ended = [run.ended[start] for start in range(len(points))]
-            elif problem.stepped.any():
-                run.notes.append(of_steps(problem))
-                ended = solve_across_steps(run, solver, own.point(points))
-            else:
-                ended = solver.solve(run, own.point(points))
-    return measured_result(problem, run, solver, reason, points, ended, used_seed)
-
-
-def check_target(target: Any) -> None:
-    """Raise where a target is neither None nor a finite number."""
-    number = isinstance(target, Real) and not isinstance(target, bool | np.bool_)
-    if target is not None and not (number and np.isfinite(target)):
-        raise SpecificationError(
-            f"target: must be a finite number, a value of the objective, got {quoted(target)}."
-        )
-
-
 def _answer(
     sense: Literal["maximize", "minimize"],
     model: Any,
@@ -353,7 +255,6 @@ def _each(
 ) -> list[Result | Failure]:
     """Solve for each of several objectives on one model, sharing its calls."""
     from constrained_actmax.oracles.oracle import Oracle
-    from constrained_actmax.sweeps import solve_many
 
     refuse_plain_function(model, building)
     if not objectives:

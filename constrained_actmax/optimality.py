@@ -152,7 +152,7 @@ def measure(
         if np.isfinite(dual):
             known[couplings[0]] = -problem.sign * own.objective_unit * dual
     for place, one in enumerate(problem.imposed, len(members)):
-        known[place] = _numbers(one.stated_price(-problem.sign * mu[one.rows], c[one.rows]))
+        known[place] = _numbers(one.stated_multiplier(-problem.sign * mu[one.rows], c[one.rows]))
     return Optimality(
         kkt.stationarity,
         _residual(problem, x, gradient, mu, jacobian),

@@ -197,9 +197,11 @@ class Imposed:
         values = self.written(c)
         return np.maximum(0.0, np.maximum(self.lower - values, values - self.upper))
 
-    def stated_price(self, price: Vector, c: Vector) -> Vector:
+    def stated_multiplier(self, multipliers: Vector, c: Vector) -> Vector:
         """Return rates for one more unit of the user's bounds from those of the imposed ones."""
-        return price if self.objective is None else self.objective.stated_price(price, c)
+        if self.objective is None:
+            return multipliers
+        return self.objective.stated_multiplier(multipliers, c)
 
 
 @dataclass(frozen=True)
@@ -812,7 +814,9 @@ def _oracle(
             raise SpecificationError(
                 f"Problem: {name}= belongs to the model and is given when its Oracle is made."
             )
-        if not isinstance(model, Oracle | BlackBoxOracle):
+        if not isinstance(model, Oracle | BlackBoxOracle) or (
+            isinstance(model, BlackBoxOracle) and model.differentiable
+        ):
             if objective is not None or outputs:
                 raise SpecificationError(
                     f"{type(model).__name__}: it is the function itself and has no outputs to "

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -24,6 +25,7 @@ DELAY_SECONDS = 1.0
 REFRESH_SECONDS = 0.2
 #: A log gets a line this often: runs that last seconds write nothing, an hour writes 120 lines.
 LOG_SECONDS = 30.0
+LOOK_SECONDS = 0.2  # between two looks at which lines are due
 
 
 def watched() -> bool:
@@ -63,6 +65,63 @@ class PlainLine:
         self._width = len(text)
 
 
+@dataclass(eq=False)
+class Told:
+    """What a log tells of: its line, when it began, and when the next line is due."""
+
+    state: Callable[[], str]
+    began: float
+    due: float
+
+
+class Log:
+    """The thread that writes the lines of all runs that go on; it ends soon after the last.
+
+    One for all: to start one for each run takes as long as many evaluations of a small problem.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._told: list[Told] = []
+        self._thread: threading.Thread | None = None
+
+    def add(self, state: Callable[[], str]) -> Told:
+        """Begin to tell of a run."""
+        now = time.perf_counter()
+        told = Told(state, now, now + LOG_SECONDS)
+        with self._lock:
+            self._told.append(told)
+            if self._thread is None or not self._thread.is_alive():  # a fork's child has none
+                self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
+                self._thread.start()
+        return told
+
+    def remove(self, told: Told) -> None:
+        """End it: no line is written after this."""
+        with self._lock:
+            self._told.remove(told)
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(LOOK_SECONDS)
+            with self._lock:
+                if not self._told:
+                    self._thread = None
+                    return
+                for told in self._told:
+                    self._write(told, time.perf_counter())
+
+    @staticmethod
+    def _write(told: Told, now: float) -> None:
+        if now >= told.due and sys.stderr is not None:
+            told.due = now + LOG_SECONDS
+            sys.stderr.write(f"{told.state()}, {now - told.began:.0f} s\n")
+            sys.stderr.flush()
+
+
+LOG = Log()
+
+
 @contextmanager
 def logged(state: Callable[[], str]) -> Iterator[None]:
     """Write the state and the seconds so far to standard error every half minute.
@@ -72,21 +131,11 @@ def logged(state: Callable[[], str]) -> Iterator[None]:
     state : callable
         Returns the line. It is called from a thread of its own.
     """
-    began, ended = time.perf_counter(), threading.Event()
-
-    def write() -> None:
-        while not ended.wait(LOG_SECONDS):
-            if sys.stderr is not None:
-                sys.stderr.write(f"{state()}, {time.perf_counter() - began:.0f} s\n")
-                sys.stderr.flush()
-
-    thread = threading.Thread(target=write, name="progress", daemon=True)
-    thread.start()
+    told = LOG.add(state)
     try:
         yield
     finally:
-        ended.set()
-        thread.join()
+        LOG.remove(told)
 
 
 @contextmanager

@@ -76,7 +76,7 @@ STALLED_AT_KINK = (
 )
 NON_FINITE = "The model returned NaN or infinity"
 #: How the detail of a start begins of which a method has proven more than a residual says.
-LOCAL_OPTIMUM = "A local optimum: no direction across the kinks of the network improves on it."
+LOCAL_OPTIMUM = "A local optimum: no direction across the kinks of the network improves it."
 NO_BETTER_NEIGHBOUR = "No better neighbour: no step or swap of a discrete input improves on it"
 FIRST_ORDER = "First-order: no direction across the kinks improves on it to first order."
 
@@ -87,14 +87,15 @@ _SENTENCES = {
     Status.BUDGET: "Budget used up: the best feasible point so far.",
     Status.INTERRUPTED: "Interrupted: the best feasible point so far.",
     Status.INFEASIBLE: "Infeasible: no point that satisfies the constraints was found.",
-    Status.UNBOUNDED: "Unbounded: the objective grows without end; add a bounded set.",
+    Status.UNBOUNDED: "Unbounded: the objective grows without bound; add a bounded set.",
     Status.ZERO_GRADIENT: (
-        "Zero gradient at the start: the objective is flat there (saturated, or dead units)."
+        "Zero gradient at the starting point: the objective is flat there (saturated, or inactive "
+        "units)."
     ),
     Status.NON_FINITE: f"{NON_FINITE}.",
     Status.SOLVER_ERROR: "The solver failed.",
-    Status.PROVEN: "Proven: no allowed input is better by more than the gap asked for.",
-    Status.TARGET: "Target reached: a feasible point whose value is at least as good as asked.",
+    Status.PROVEN: "Proven: no feasible input is better by more than the requested gap.",
+    Status.TARGET: "Target reached: a feasible point with a value at least as good as the target.",
 }
 
 
@@ -384,20 +385,19 @@ class Result:
         ]
         for place, one in enumerate(self.constraints):
             excess, tolerance, multiplier = one.violation, one.tolerance, one.multiplier
-            bought = ""
+            slope = ""
             if isinstance(multiplier, float) and abs(multiplier) > 0:
-                bought = f", one more unit changes the value by {multiplier:+.4g}"
+                slope = f", multiplier {multiplier:+.4g} (change of the value per unit)"
             label = "constraints " if place == 0 else "            "
-            kept = "kept" if excess == 0 else f"violated by {excess:.3g}"
+            state = "satisfied" if excess == 0 else f"violated by {excess:.3g}"
             if excess and self.feasible:
-                allowed = "" if tolerance is None else f" of {tolerance:.2g}"
-                kept = f"kept within its tolerance{allowed}, over by {excess:.1g}"
+                allowed = "" if tolerance is None else f" {tolerance:.2g}"
+                state = f"satisfied within its tolerance{allowed} (violation {excess:.1g})"
             elif excess and tolerance is not None:
-                kept += f", its tolerance is {tolerance:.2g}"
-            lines.append(f"  {label}  {one}: {kept}{bought}")
+                state += f" (tolerance {tolerance:.2g})"
+            lines.append(f"  {label}  {one}: {state}{slope}")
         lines.append(
-            f"  KKT residual  {kkt.stationarity:.3g}, a pure number; "
-            f"{kkt.residual:.3g} in input units"
+            f"  KKT residual  {kkt.stationarity:.3g} scaled, {kkt.residual:.3g} in input units"
             + (f"; complementarity {kkt.complementarity:.3g}" if kkt.complementarity else "")
             + (
                 f"; Frank-Wolfe gap {kkt.frank_wolfe_gap:.3g}"
@@ -406,7 +406,7 @@ class Result:
             )
         )
         lines.append(
-            f"  evaluations   {_counted(self.nfev, 'row')} in "
+            f"  evaluations   {self.nfev} in "
             f"{_counted(self.calls, 'model call')}, {_counted(self.nit, 'iteration')}, "
             f"{self.seconds:.2f} s{self._probes()}"
         )
@@ -426,7 +426,7 @@ class Result:
 
     def _probes(self) -> str:
         probes = self.settings.get("scales", {}).get("evaluations", 0)
-        return f"; {_counted(probes, 'probe')} for the scales" if probes else ""
+        return f"; {probes} more for the scales" if probes else ""
 
     def _repr_html_(self) -> str:
         """Show a small picture beside the printed lines, in a notebook."""

@@ -28,6 +28,13 @@ DIRECTIONS = 4
 DERIVATIVE_NOISE = 1e-6
 #: Of so many probes one is near a bound.
 NEAREST = 4
+#: Where a function's slopes at the starting point are below this share of its size, nearer probes
+#: are asked, as long as the slopes there fall by more than those of a quadratic would: so many,
+#: within these shares of the sizes of entries, and by this factor from each to the next.
+GENTLE, NEAR_PROBES, NEARER = 1e-3, 8, 10.0 ** -np.arange(1, 8)
+STEEPER = 10.0**-1.5
+#: Coarsest precision of functions whose numbers may be told apart so far below their size.
+DOUBLE = 1e-12
 #: Accuracy of a projection that costs as little as a closed form.
 CHEAP_PROJECTION = 1e-8
 
@@ -38,7 +45,8 @@ class Scales(Quoted):
 
     Tolerances are pure numbers against these, so that an answer does not depend on the units that
     the question is asked in. They follow from the set and from evaluations at seeded points of it
-    (probes), never from a starting point alone.
+    (probes), never from a starting point alone; of functions that grow without measure away from
+    the starting point, from probes near it.
 
     Attributes
     ----------
@@ -129,6 +137,14 @@ def measured_scales(problem: Problem, *, probing: bool = True) -> Scales:
     if not spread > noise:
         spread = max(noise, slope)
     constraints, written = _constraint_sizes(problem, c, found.jacobian[finite], columns)
+    sizes, nearer = _nearer_sizes(problem, found, columns, np.append(slope, constraints))
+    if sizes[0] < slope:
+        slope = spread = float(sizes[0])
+    written = tuple(
+        sizes[1:][one.rows] if one.objective is None else size
+        for one, size in zip(problem.imposed, written, strict=True)
+    )
+    constraints = sizes[1:]
     dependent, more = _dependent(problem, found.jacobian[finite], columns, size)
     scales = Scales(
         columns,
@@ -138,7 +154,7 @@ def measured_scales(problem: Problem, *, probing: bool = True) -> Scales:
         constraints,
         written,
         unsized,
-        len(points) + more,
+        len(points) + nearer + more,
         dependent,
         finite=bool(finite.all()),
     )
@@ -152,6 +168,66 @@ def measured_scales(problem: Problem, *, probing: bool = True) -> Scales:
     row = int(np.argmin(np.where(kept, found.f, np.inf)))
     found.violation = worst
     return replace(scales, best=(points[row].copy(), found.row(row)))
+
+
+def _nearer_sizes(
+    problem: Problem, found: Evaluation, columns: Vector, sizes: Vector
+) -> tuple[Vector, int]:
+    r"""Return the sizes of f's slope and of c (1 + m,) without what functions do far away alone.
+
+    An exponential or a power in wide bounds has slopes at most probes by which every point that a
+    method can reach is optimal and feasible. Where the slopes at the starting point are far below
+    the size, those at probes within a tenth of the set, a hundredth, ... replace it while they fall
+    by more than :math:`10^{-3/2}` each time; a quadratic's fall by a tenth at most, so a starting
+    point near its optimum changes nothing. Of c never less than it lacks to its bounds.
+
+    Parameters
+    ----------
+    problem : Problem
+        In the user's units.
+    found : Evaluation
+        Of the probes, the starting point first.
+    columns : numpy.ndarray, shape (n,)
+        Sizes of the entries.
+    sizes : numpy.ndarray, shape (1 + m,)
+        By the probes.
+
+    Returns
+    -------
+    sizes : numpy.ndarray, shape (1 + m,)
+        None is larger than before.
+    evaluations : int
+        Further probes.
+    """
+    precise = problem.oracle.differentiable and problem.oracle.epsilon <= DOUBLE
+    if problem.x0 is None or not precise or not len(found.f) or not found.finite[0]:
+        return sizes, 0
+    going = _first_order(found.row(0), columns) < GENTLE * sizes
+    c = found.c[0]
+    lacking = np.append(0.0, np.abs(c - np.clip(c, problem.lower, problem.upper)))
+    ways = np.random.default_rng(SEED).uniform(-1.0, 1.0, (NEAR_PROBES, problem.size))
+    evaluations = 0
+    for share in NEARER:
+        if not going.any():
+            break
+        near = _evaluated(problem, problem.set.project(problem.x0 + share * columns * ways))
+        evaluations += NEAR_PROBES
+        if not near.finite.any():
+            continue
+        changes = [
+            _first_order(near.row(row), columns) for row in np.flatnonzero(near.finite).tolist()
+        ]
+        there = np.maximum(np.median(changes, axis=0), lacking)
+        going &= (there > 0.0) & (there < STEEPER * sizes)
+        sizes = np.where(going, there, sizes)
+    return sizes, evaluations
+
+
+def _first_order(found: Evaluation, columns: Vector) -> Vector:
+    """Return the largest slope of f, and what c can change, by entries of their sizes: (1 + m,)."""
+    steepest = np.abs(found.gradient[0] * columns).max(initial=0.0)
+    change: Vector = np.append(steepest, np.abs(found.jacobian[0]) @ columns)
+    return change
 
 
 def _spread(values: Vector) -> float:

@@ -24,7 +24,6 @@ from typing import Any, TypeAlias
 from constrained_actmax.callbacks import Callback, OfProblem, listener
 from constrained_actmax.errors import ConstrainedActmaxError, SpecificationError
 from constrained_actmax.json_form import from_json, to_json
-from constrained_actmax.maximization import check_target, solve
 from constrained_actmax.packing import packed, sendable
 from constrained_actmax.problem import Problem
 from constrained_actmax.progress import counted
@@ -33,6 +32,7 @@ from constrained_actmax.result import Budget, Failure, Result, Status, load_resu
 from constrained_actmax.rounds import Ask, Rounds
 from constrained_actmax.solvers.base import RowSolver, Solver
 from constrained_actmax.solvers.selection import select
+from constrained_actmax.solving import check_target, solve
 from constrained_actmax.tasks.recording import padded
 from constrained_actmax.tasks.task import Stopped
 

@@ -72,7 +72,7 @@ def test_records_are_found_by_index_name_words_and_object() -> None:
     assert result.optimality.multipliers.get("no such thing") is None
     assert result.violations == [(one.words, one.violation) for one in by_index]
     assert result.tolerances == [None, None, by_index[2].tolerance]
-    assert "ink: L1Ball(1.5): kept" in str(result)
+    assert "ink: L1Ball(1.5): satisfied" in str(result)
     with pytest.raises(SpecificationError, match=r"no 'paint'; use an index, .* ink: L1Ball"):
         result.constraints["paint"]
     with pytest.raises(SpecificationError, match="constraints: no "):

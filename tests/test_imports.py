@@ -57,6 +57,7 @@ RANKS = [
         "cli",
         "comparison",
         "maximization",
+        "solving",
         "sweeps",
         "__init__",
     },  # __init__: the public face
@@ -77,7 +78,6 @@ DOORS = {
 CIRCLES = {
     "result": {"report"},  # Result.to_html; Result.plot draws from below
     "problem": {"scales", "tasks.scaled", "tasks.l1_split"},  # what a Problem derives of itself
-    "maximization": {"sweeps"},  # several objectives are solved side by side
     "objectives.base": {"constraints.between"},  # comparisons of objectives make constraints
     "sets.base": {"sets.convex_program", "sets.part"},  # sets that are built on a set
     "sets.restoring": {"sets"},  # the names of all sets

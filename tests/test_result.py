@@ -46,7 +46,7 @@ def test_the_printed_form_says_feasibility_and_value_first(result: cax.Result) -
     assert lines[0] == f"Feasible: minimised bowl = {result.value:.6g}"
     assert lines[1].startswith("Converged")
     assert len(lines) <= 14
-    assert "L1Ball(1.5): kept, one more unit changes the value by -" in str(result)
+    assert "L1Ball(1.5): satisfied, multiplier -" in str(result)
     assert any(line.strip().startswith("seed") and line.endswith("4") for line in lines)
 
 
@@ -152,8 +152,10 @@ def test_a_result_of_the_first_format_still_loads(tmp_path: Path) -> None:
     assert (loaded.value, loaded.status, loaded.maxcv) == (3.0, cax.Status.STALLED, 2e-10)
     assert loaded.violations == [("L1Ball(1.5)", 3e-10), ("Between('rows', upper=1)", 0.0)]
     assert loaded.tolerances == [None, None]
-    assert "L1Ball(1.5): kept within its tolerance, over by 3e-10, one more unit" in str(loaded)
-    assert "0.01, a pure number; 0.03 in input units" in str(loaded)
+    assert "L1Ball(1.5): satisfied within its tolerance (violation 3e-10), multiplier" in str(
+        loaded
+    )
+    assert "0.01 scaled, 0.03 in input units" in str(loaded)
     again = cax.load_result(loaded.save(tmp_path / "again"))
     assert str(again) == str(loaded)
     assert again.optimality == loaded.optimality

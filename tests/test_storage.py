@@ -29,6 +29,8 @@ target = 7
 type = "Box"
 lower = 0
 upper = 1
+[solve]
+budget = { evaluations = 20 }
 """
 
 

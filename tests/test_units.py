@@ -425,3 +425,66 @@ def test_scales_are_printed_and_saved() -> None:
     saved = cax.solve(problem, seed=0).settings["scales"]
     assert saved["columns"] == [1.0, 1e5]
     assert saved["slope"] == pytest.approx(1e5)
+
+
+@pytest.mark.parametrize("method", ["auto", "augmented-lagrangian"])
+@pytest.mark.parametrize("width", [2.0, 1e2, 1e3, 1e4, 1e6])
+def test_wide_bounds_make_no_point_optimal(width: float, method: str) -> None:
+    # Rosenbrock's slopes at the corners of [-1e6, 1e6]^2 are 1e20 of those on the way to (1, 1).
+    def rosenbrock(x: np.ndarray) -> tuple[float, np.ndarray]:
+        a, b = x[1] - x[0] ** 2, 1.0 - x[0]
+        return float(100 * a**2 + b**2), np.array([-400 * a * x[0] - 2 * b, 200 * a])
+
+    oracle = cax.FunctionOracle(rosenbrock, 2)
+    result = cax.minimize(oracle, bounds=[(-width, width)] * 2, x0=[-1.2, 1.0], method=method)
+    assert result.success
+    np.testing.assert_allclose(result.x, 1.0, atol=2e-3)
+
+
+@pytest.mark.parametrize("method", ["auto", "SLSQP", "augmented-lagrangian"])
+@pytest.mark.parametrize("width", [3.0, 20.0, 100.0, 300.0])
+def test_wide_bounds_make_no_point_feasible(width: float, method: str) -> None:
+    # min e^a (a - 1) + e^b (b - 2) with p + 2 q = 5/2, p = e^a and q = e^b: 2 ln p = ln q - 1.
+    def function(x: np.ndarray) -> tuple[float, np.ndarray]:
+        p = np.exp(x)
+        return float(p @ (x - [1.0, 2.0])), p * (x - [0.0, 1.0])
+
+    row = np.array([1.0, 2.0])
+    total = cax.Function(
+        lambda x: float(row @ np.exp(x)), 2.5, 2.5, jacobian=lambda x: row * np.exp(x)
+    )
+    result = cax.minimize(
+        cax.FunctionOracle(function, 2),
+        None,
+        [cax.Box(-width, width), total],
+        x0=[-0.3, 0.2],
+        method=method,
+    )
+    assert not result.feasible or abs(float(row @ np.exp(result.x)) - 2.5) <= 1e-5
+    if result.success:
+        a, b = result.x
+        assert abs(2 * a - b + 1) <= 1e-3
+    assert result.success or method != "auto"
+
+
+@given(
+    width=st.floats(-3, 6).map(lambda power: 10.0**power),
+    off=st.floats(-9, -3).map(lambda power: 10.0**power),
+)
+@settings(max_examples=20, deadline=None)
+def test_a_start_near_the_optimum_changes_no_scale(width: float, off: float) -> None:
+    # Of a quadratic: the slopes near its optimum are small, and no scale of it.
+    at = 0.3 * width * np.array([1.0, -0.5])
+
+    def bowl(x: np.ndarray) -> tuple[float, np.ndarray]:
+        return float((x - at) @ (x - at)), 2 * (x - at)
+
+    def scales(x0: np.ndarray) -> Any:
+        problem = cax.Problem(
+            cax.FunctionOracle(bowl, 2), constraints=cax.Box(-width, width), x0=x0
+        )
+        return problem.scales
+
+    near, far = scales(at + off * width), scales(np.array([-0.9, 0.9]) * width)
+    assert near.slope == pytest.approx(far.slope, rel=0.5)
+    assert near.range == pytest.approx(far.range, rel=0.9)

@@ -26,16 +26,16 @@ def run_demo(folder: Path, seed: int) -> None:
         oracle = cax.Oracle(model, labels=list(cax.examples.CLASS_NAMES))
         sneaker = cax.Problem(oracle, cax.Logit("Sneaker"), [cax.Box(0, 1), cax.L1Ball(BUDGET_L1)])
     click.echo(
-        "1. Which image makes the network most sure of a sneaker, with pixels in [0, 1]\n"
-        f"   and at most {BUDGET_L1:g} of ink?\n"
+        "1. Which image does the network most confidently call a sneaker\n"
+        f"   (pixels in [0, 1], total ink at most {BUDGET_L1:g})?\n"
     )
     most = cax.solve(sneaker, starts=4, seed=seed)
     click.echo(str(most))
     click.echo("")
 
     click.echo(
-        f"2. How little must the mean {FROM.lower()} change until the network sees a "
-        f"{TO.lower()}?\n   The nearest image with Margin({TO!r}) >= {LEAD:g}.\n"
+        f"2. How little must the mean {FROM.lower()} change before the network calls it a "
+        f"{TO.lower()}?\n   The nearest image with Margin({TO!r}) >= {LEAD:g}:\n"
     )
     reference = cax.examples.reference(FROM)
     near: Result = cax.minimize(
@@ -48,7 +48,7 @@ def run_demo(folder: Path, seed: int) -> None:
     click.echo(str(near))
     change = float(np.linalg.norm(near.x - reference))
     if near.feasible:
-        click.echo(f"\nA change of length {change:.4f} is enough; nearer, none was found.\n")
+        click.echo(f"\nThe smallest change found has Euclidean norm {change:.4f}.\n")
     else:
         click.echo(f"\nNo {TO.lower()} was found.\n")
 
@@ -63,7 +63,7 @@ def _draw(most: Result, near: Result, reference: Vector, folder: Path) -> Path:
     figure = new_figure(15.0, 3.8)
     axes = figure.subplots(1, 4)
     plot_result(most, ax=axes[0])
-    titles = (f"mean {FROM.lower()}", f"the network says {TO.lower()}")
+    titles = (f"mean {FROM.lower()}", f"called a {TO.lower()}")
     plot_nearness(reference, near.x, lower=0.0, upper=1.0, titles=titles, ax=axes[1:])
     draw(figure, folder / "demo.png")
     return folder / "demo.png"

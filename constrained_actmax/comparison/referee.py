@@ -13,12 +13,12 @@ from constrained_actmax.errors import (
     suggest,
 )
 from constrained_actmax.layout import Vector
-from constrained_actmax.maximization import solve
 from constrained_actmax.measuring import measured, stationarity_tolerance
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Budget, History, Status
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.solvers.selection import SOLVERS
+from constrained_actmax.solving import solve
 from constrained_actmax.tasks.recording import Recording
 
 

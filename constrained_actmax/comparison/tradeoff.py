@@ -10,11 +10,11 @@ import numpy as np
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Vector
-from constrained_actmax.maximization import solve
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Budget, Result
 from constrained_actmax.sets.base import ConvexSet
 from constrained_actmax.solvers.base import Solver
+from constrained_actmax.solving import solve
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,9 +50,9 @@ class TradeOff:
         found = []
         for one in self.results:
             named = [
-                price
-                for name, price in one.optimality.multipliers.items()
-                if name.startswith(f"{self.set}(") and isinstance(price, float)
+                multiplier
+                for name, multiplier in one.optimality.multipliers.items()
+                if name.startswith(f"{self.set}(") and isinstance(multiplier, float)
             ]
             found.append(named[0] if len(named) == 1 else np.nan)
         return np.array(found)

@@ -81,7 +81,7 @@ class Verdict:
         if equal:
             words.append(f"{', '.join(equal)} {'is' if len(equal) == 1 else 'are'} equal to it")
         if open_:
-            words.append(f"it is not told apart from {', '.join(open_)}")
+            words.append(f"its lead over {', '.join(open_)} is not significant")
         kind = "No winner" if open_ else "A tie"
         return f"{kind}: {self.leader} leads, but {', and '.join(words)} ({self.unit})."
 

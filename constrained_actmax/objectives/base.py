@@ -120,17 +120,17 @@ class Objective(Quoted, ABC):
         """Return this objective's own values (B, m) from those of what `imposed` gave (B, k)."""
         return imposed
 
-    def stated_price(self, price: Vector, imposed: Vector) -> Vector:
+    def stated_multiplier(self, multipliers: Vector, imposed: Vector) -> Vector:
         """Return rates by this objective's own limits (m,) from rates by the imposed ones (k,).
 
         Parameters
         ----------
-        price : numpy.ndarray, shape (k,)
+        multipliers : numpy.ndarray, shape (k,)
             Change of the optimal value for one unit more of each imposed limit.
         imposed : numpy.ndarray, shape (k,)
             Where the imposed values stand.
         """
-        return price
+        return multipliers
 
     def __str__(self) -> str:
         return self.describe()
@@ -318,9 +318,9 @@ class LinearCombination(Objective):
         return values
 
     @override
-    def stated_price(self, price: Vector, imposed: Vector) -> Vector:
+    def stated_multiplier(self, multipliers: Vector, imposed: Vector) -> Vector:
         factor, one = self.terms[0]
-        rates: Vector = one.stated_price(price, imposed) / factor
+        rates: Vector = one.stated_multiplier(multipliers, imposed) / factor
         return rates
 
     @override

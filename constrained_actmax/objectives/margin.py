@@ -119,8 +119,8 @@ class Margin(ClassObjective):
         return least
 
     @override
-    def stated_price(self, price: Vector, imposed: Vector) -> Vector:
-        return np.atleast_1d(price.sum())  # one number limits every rival's row
+    def stated_multiplier(self, multipliers: Vector, imposed: Vector) -> Vector:
+        return np.atleast_1d(multipliers.sum())  # one number bounds the margin over every rival
 
     @override
     def _arguments(self) -> list[str]:

@@ -82,11 +82,11 @@ class Probability(ClassObjective):
         return probability_of(imposed)
 
     @override
-    def stated_price(self, price: Vector, imposed: Vector) -> Vector:
+    def stated_multiplier(self, multipliers: Vector, imposed: Vector) -> Vector:
         p, q = probability_of(imposed), probability_of(-imposed)
-        # d log-odds / d p = 1 / (p (1 - p)); a row without a price has none in either unit.
+        # d log-odds / d p = 1 / (p (1 - p)); a zero multiplier is zero in either unit.
         slope = np.maximum(p * q, np.finfo(np.float64).tiny)
-        rates: Vector = np.where(price == 0.0, 0.0, price / slope)
+        rates: Vector = np.where(multipliers == 0.0, 0.0, multipliers / slope)
         return rates
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+from typing_extensions import override
 
 from constrained_actmax.errors import RefusedError, SpecificationError
 from constrained_actmax.layout import Layout, Rows, Structure, Vector, flat
@@ -14,6 +15,8 @@ from constrained_actmax.oracles.finite_differences import Domain, central_pair
 
 if TYPE_CHECKING:
     from constrained_actmax.structure import Structure as NetworkStructure
+
+T = TypeVar("T")
 
 
 class BaseOracle(ABC):
@@ -221,3 +224,58 @@ class BaseOracle(ABC):
                 f"got {array.shape}. Make an input flat with flatten(x)."
             )
         return array
+
+
+class WrappedOracle(BaseOracle):
+    """An oracle that asks another and counts what that counts; a subclass says what differs.
+
+    Parameters
+    ----------
+    oracle : BaseOracle
+        The other. It keeps its own counts as well.
+    """
+
+    def __init__(self, oracle: BaseOracle) -> None:
+        super().__init__()
+        self.inner = oracle
+        self.layout, self.functions = oracle.layout, oracle.functions
+        self.epsilon, self.smooth = oracle.epsilon, oracle.smooth
+        self.differentiable, self.batches = oracle.differentiable, oracle.batches
+
+    @override
+    def describe(self) -> dict[str, Any]:
+        return self.inner.describe()
+
+    def _counted(self, function: Callable[[], T]) -> T:
+        """Call a function that asks the other, and count its model calls."""
+        before = self.inner.calls
+        answer = function()
+        self.calls += self.inner.calls - before
+        return answer
+
+    @override
+    def _evaluate(self, x: Rows) -> tuple[Rows, np.ndarray]:
+        return self._counted(lambda: self.inner.evaluate(x))
+
+    @override
+    def _values(self, x: Rows) -> Rows:
+        return self._counted(lambda: self.inner.values(x))
+
+    @override
+    def _vjp(self, x: Rows, weights: Rows) -> tuple[Rows, Rows]:
+        return self._counted(lambda: self.inner.vjp(x, weights))
+
+    @override
+    def _hessian_product(
+        self,
+        x: Vector,
+        v: Vector,
+        weights: Vector,
+        bounds: tuple[Vector, Vector],
+        reach: float,
+    ) -> Vector:
+        before = self.inner.rows
+        asked = self.inner.hessian_product
+        product = self._counted(lambda: asked(x, v, weights, bounds, reach))
+        self.rows += self.inner.rows - before - 1
+        return product

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
-from constrained_actmax.layout import Layout, Rows, real
+from constrained_actmax.layout import Layout, Rows, Vector, real
 from constrained_actmax.objectives.base import LinearCombination, Objective
 from constrained_actmax.objectives.output import Output
 from constrained_actmax.oracles import finite_differences
@@ -59,45 +60,51 @@ class BlackBoxOracle(BaseOracle):
         name: str | None = None,
     ) -> None:
         super().__init__()
+        who = type(self).__name__
         if not callable(function):
             raise SpecificationError(
-                f"Oracle: without gradients the model is a function, got {type(function).__name__}."
+                f"{who}: the model is a function, got {type(function).__name__}."
             )
         lengths = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
         if any(not isinstance(length, int | np.integer) or length < 0 for length in lengths):
-            raise SpecificationError(
-                f"Oracle: input_shape must hold integers >= 0, got {quoted(shape)}."
-            )
+            raise SpecificationError(f"{who}: shape must hold integers >= 0, got {quoted(shape)}.")
         self._function = function
         self.layout = Layout.of_array(tuple(int(length) for length in lengths))
         self.labels = None if labels is None else tuple(labels)
         self.name = name or str(getattr(function, "__name__", "function"))
+        self._ask(objectives)
+
+    def _ask(self, objectives: Sequence[Objective]) -> None:
         self.objectives: tuple[Objective, ...] = tuple(objectives)
         self._asked = [self._weights(one) for one in self.objectives] or [({0: 1.0}, 0.0)]
         self.functions = len(self._asked)
         self.counts = (1,) * self.functions
 
-    def with_objectives(self, objectives: Sequence[Objective]) -> BlackBoxOracle:
+    def with_objectives(self, objectives: Sequence[Objective]) -> Self:
         """Return the oracle of other outputs of the same function."""
-        return BlackBoxOracle(
-            self._function,
-            self.layout.inputs[0].shape,
-            objectives,
-            labels=self.labels,
-            name=self.name,
-        )
+        other = copy.copy(self)
+        BaseOracle.__init__(other)
+        other._ask(objectives)
+        return other
 
     @override
     def describe(self) -> dict[str, Any]:
-        return {"model": self.name, "precision": "float64", "differentiable": False}
+        told = {"model": self.name, "precision": "float64"}
+        return told if self.differentiable else told | {"differentiable": False}
+
+    def _answer(self, x: Vector) -> Any:
+        """Call the user's function at one flat point."""
+        self.calls += 1
+        return self._function(self._point(x))
+
+    def _point(self, x: Vector) -> np.ndarray:
+        return x.reshape(self.layout.inputs[0].shape).copy()
 
     @override
     def _values(self, x: Rows) -> Rows:
-        shape = self.layout.inputs[0].shape
         found = np.empty((len(x), self.functions))
         for row, point in enumerate(x):
-            self.calls += 1
-            outputs = real(self._function(point.reshape(shape).copy()), self.name).ravel()
+            outputs = real(self._answer(point), self.name).ravel()
             for column, (weights, constant) in enumerate(self._asked):
                 if max(weights) >= outputs.size:
                     raise SpecificationError(

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
-from constrained_actmax.layout import Layout, Rows, Vector, number, real
+from constrained_actmax.layout import Rows, Vector, number, real
+from constrained_actmax.objectives.base import Objective
 from constrained_actmax.oracles import finite_differences
-from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.black_box import BlackBoxOracle
 from constrained_actmax.oracles.finite_differences import Domain
 from constrained_actmax.quoting import quoted
@@ -24,7 +23,7 @@ DIFFERENCES = ("2-point", "3-point", "cs")
 MOST_DIFFERENCED = 500
 
 
-class FunctionOracle(BaseOracle):
+class FunctionOracle(BlackBoxOracle):
     """A NumPy function in the model's place, written as for ``scipy.optimize.minimize``.
 
     Parameters
@@ -38,7 +37,7 @@ class FunctionOracle(BaseOracle):
         Where the gradient comes from: from the function itself; from ``jac(x, *args)``; from
         forward, central or complex-step differences, for up to 500 variables. They stay within the
         bounds of the problem, and each evaluation takes n + 1 calls ("3-point": 2n + 1). None:
-        there is none, and what is made is a `BlackBoxOracle`, which COBYQA solves.
+        there is none, and COBYQA solves it.
     hess : callable, optional
         ``hess(x, *args)``, the Hessian (n, n), of the flat input: an array, a sparse one or a
         LinearOperator. Without it, products with it are differences of gradients.
@@ -67,37 +66,26 @@ class FunctionOracle(BaseOracle):
     array([1., 1.])
     """
 
-    batches = False
-
-    def __new__(  # noqa: D102
-        cls, *arguments: Any, jac: Any = True, **settings: Any
-    ) -> Any:
-        if jac is None or jac is False:  # SciPy's default
-            return _black_box(*arguments, **settings)
-        return super().__new__(cls)
-
     def __init__(
         self,
         function: Callable[..., Any],
         shape: int | tuple[int, ...],
         *,
-        jac: Literal[True] | Callable[..., Any] | Differences | None = True,
+        jac: bool | Callable[..., Any] | Differences | None = True,
         hess: Callable[..., Any] | None = None,
         args: Any = (),
         smooth: bool | None = None,
         name: str = "function",
     ) -> None:
-        super().__init__()
-        lengths = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
-        if not callable(function):
+        super().__init__(function, shape, name=name)
+        self.differentiable = not (jac is None or jac is False)  # SciPy's default
+        if not self.differentiable and not (hess is None and smooth is None):
             raise SpecificationError(
-                f"FunctionOracle: function must be callable, got {type(function).__name__}."
+                f"FunctionOracle: {'smooth' if hess is None else 'hess'}= needs gradients; give "
+                "jac=, such as jac='2-point', as well."
             )
-        if any(not isinstance(length, int | np.integer) or length < 0 for length in lengths):
-            raise SpecificationError(
-                f"FunctionOracle: shape must hold integers >= 0, got {quoted(shape)}."
-            )
-        if not (jac is True or callable(jac) or (isinstance(jac, str) and jac in DIFFERENCES)):
+        known = jac is True or callable(jac) or (isinstance(jac, str) and jac in DIFFERENCES)
+        if self.differentiable and not known:
             raise SpecificationError(
                 "FunctionOracle: jac must be True (the function returns value and gradient), a "
                 f"function, '2-point', '3-point', 'cs' or None (no gradients), got {quoted(jac)}."
@@ -108,12 +96,9 @@ class FunctionOracle(BaseOracle):
                 "where there is none: its products are taken by differences of gradients."
             )
         self._arguments: tuple[Any, ...] = args if isinstance(args, tuple) else (args,)
-        self._function = function
         self._jac: Any = jac
         self._hess = hess
-        self.layout = Layout.of_array(lengths)
         self.smooth = True if smooth is None and hess is not None else smooth
-        self.name = name
         self._domain = Domain.everywhere(self.size)
         if isinstance(jac, str) and self.size > MOST_DIFFERENCED:
             raise SpecificationError(
@@ -122,8 +107,13 @@ class FunctionOracle(BaseOracle):
             )
 
     @override
-    def describe(self) -> dict[str, Any]:
-        return {"model": self.name, "precision": "float64"}
+    def with_objectives(self, objectives: Sequence[Objective]) -> Self:
+        if self.differentiable:
+            raise SpecificationError(
+                f"FunctionOracle: {self.name} is the function itself and has no outputs to name; "
+                "with jac=None it may give several."
+            )
+        return super().with_objectives(objectives)
 
     @override
     def within(self, domain: Domain) -> Self:
@@ -133,13 +123,10 @@ class FunctionOracle(BaseOracle):
         other._domain = domain
         return other
 
+    @override
     def _answer(self, x: Vector) -> Any:
-        """Call the user's function at one flat point."""
         self.calls += 1
         return self._function(self._point(x), *self._arguments)
-
-    def _point(self, x: Vector) -> np.ndarray:
-        return x.reshape(self.layout.inputs[0].shape).copy()
 
     def _value(self, x: Vector) -> float:
         answer = self._answer(x)
@@ -152,12 +139,16 @@ class FunctionOracle(BaseOracle):
 
     @override
     def _values(self, x: Rows) -> Rows:
+        if not self.differentiable:
+            return super()._values(x)
         if self._jac is True:
             return self._evaluate(x)[0]
         return np.array([[self._value(point)] for point in x]).reshape(-1, 1)
 
     @override
     def _evaluate(self, x: Rows) -> tuple[Rows, np.ndarray]:
+        if not self.differentiable:
+            return super()._evaluate(x)
         values = np.empty((len(x), 1))
         jacobian = np.empty((len(x), 1, self.size))
         for row, point in enumerate(x):
@@ -216,34 +207,3 @@ class FunctionOracle(BaseOracle):
                 f"product with a vector has shape {product.shape}."
             )
         return np.asarray(weights[0] * product.ravel())
-
-
-@dataclass(frozen=True)
-class _WithArguments:
-    """A function of x whose further arguments are given; a pickle can hold it."""
-
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...]
-
-    def __call__(self, x: Any) -> Any:
-        return self.function(x, *self.arguments)
-
-
-def _black_box(
-    function: Callable[..., Any],
-    shape: int | tuple[int, ...],
-    *,
-    hess: Any = None,
-    args: Any = (),
-    smooth: bool | None = None,
-    name: str = "function",
-) -> BlackBoxOracle:
-    """Return the oracle of a function without gradients."""
-    if hess is not None or smooth is not None:
-        given = "hess" if hess is not None else "smooth"
-        raise SpecificationError(
-            f"FunctionOracle: {given}= needs gradients; give jac=, such as jac='2-point', as well."
-        )
-    arguments = args if isinstance(args, tuple) else (args,)
-    asked = _WithArguments(function, arguments) if arguments and callable(function) else function
-    return BlackBoxOracle(asked, shape, name=name)

@@ -3,45 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.layout import Rows, Vector
-from constrained_actmax.oracles.base import BaseOracle
+from constrained_actmax.oracles.base import BaseOracle, WrappedOracle
 
 
-class Negated(BaseOracle):
+class Negated(WrappedOracle):
     """An oracle whose first function is the negative of another's; the others stay as they are.
 
     Parameters
     ----------
     oracle : BaseOracle
-        The one to turn round. It keeps its own counts as well.
+        The one to turn round.
     """
 
     def __init__(self, oracle: BaseOracle) -> None:
-        super().__init__()
-        self.inner = oracle
-        self.layout = oracle.layout
-        self.functions = oracle.functions
-        self.epsilon = oracle.epsilon
-        self.smooth = oracle.smooth
-        self.differentiable = oracle.differentiable
-        self.batches = oracle.batches
+        super().__init__(oracle)
         self.overlaps = oracle.overlaps
 
     @override
-    def describe(self) -> dict[str, Any]:
-        return self.inner.describe()
-
-    @override
     def _evaluate(self, x: Rows) -> tuple[Rows, np.ndarray]:
-        before = self.inner.calls
-        values, jacobian = self.inner.evaluate(x)
-        self.calls += self.inner.calls - before
-        return _turned(values, jacobian)
+        return _turned(*super()._evaluate(x))
 
     @override
     def begin(self, x: Rows) -> Callable[[], tuple[Rows, np.ndarray]]:
@@ -53,22 +38,12 @@ class Negated(BaseOracle):
 
     @override
     def _values(self, x: Rows) -> Rows:
-        before = self.inner.calls
-        values = self.inner.values(x).copy()
-        self.calls += self.inner.calls - before
-        values[:, 0] *= -1.0
-        return values
+        return _turned_first(super()._values(x))
 
     @override
     def _vjp(self, x: Rows, weights: Rows) -> tuple[Rows, Rows]:
-        before = self.inner.calls
-        turned = weights.copy()
-        turned[:, 0] *= -1.0
-        values, product = self.inner.vjp(x, turned)
-        self.calls += self.inner.calls - before
-        values = values.copy()
-        values[:, 0] *= -1.0
-        return values, product
+        values, product = super()._vjp(x, _turned_first(weights))
+        return _turned_first(values), product
 
     @override
     def _hessian_product(
@@ -79,13 +54,14 @@ class Negated(BaseOracle):
         bounds: tuple[Vector, Vector],
         reach: float,
     ) -> Vector:
-        calls, rows = self.inner.calls, self.inner.rows
-        turned = weights.copy()
-        turned[0] *= -1.0
-        product = self.inner.hessian_product(x, v, turned, bounds, reach)
-        self.calls += self.inner.calls - calls
-        self.rows += self.inner.rows - rows - 1
-        return product
+        return super()._hessian_product(x, v, _turned_first(weights), bounds, reach)
+
+
+def _turned_first(array: np.ndarray) -> np.ndarray:
+    """Return a copy with the first entry of the last axis turned round."""
+    turned = array.copy()
+    turned[..., 0] *= -1.0
+    return turned
 
 
 def _turned(values: Rows, jacobian: np.ndarray) -> tuple[Rows, np.ndarray]:

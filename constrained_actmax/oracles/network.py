@@ -19,8 +19,6 @@ from constrained_actmax.oracles.freezing import frozen
 from constrained_actmax.oracles.recording import Records, recording
 from constrained_actmax.quoting import quoted
 
-RANDOM_SUFFIXES = ("RandomNormal", "RandomUniform", "RandomUniformInt", "Multinomial", "Dropout")
-
 
 @dataclass(frozen=True)
 class Port:

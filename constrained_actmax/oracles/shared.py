@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.layout import Rows, Structure, Vector
-from constrained_actmax.oracles.base import BaseOracle
+from constrained_actmax.oracles.base import BaseOracle, T, WrappedOracle
 from constrained_actmax.oracles.oracle import Oracle, evaluate_together
 from constrained_actmax.rounds import Ask
 
@@ -33,7 +33,7 @@ class CallAsked:
     function: Callable[[], Any]
 
 
-class SharedOracle(BaseOracle):
+class SharedOracle(WrappedOracle):
     """One problem's oracle, whose model calls are made by the server of a round.
 
     Parameters
@@ -45,19 +45,8 @@ class SharedOracle(BaseOracle):
     """
 
     def __init__(self, oracle: BaseOracle, ask: Ask) -> None:
-        super().__init__()
-        self.inner = oracle
+        super().__init__(oracle)
         self._ask = ask
-        self.layout = oracle.layout
-        self.functions = oracle.functions
-        self.epsilon = oracle.epsilon
-        self.smooth = oracle.smooth
-        self.differentiable = oracle.differentiable
-        self.batches = oracle.batches
-
-    @override
-    def describe(self) -> dict[str, Any]:
-        return self.inner.describe()
 
     @override
     def structure(self) -> NetworkStructure:
@@ -74,36 +63,12 @@ class SharedOracle(BaseOracle):
         return values, jacobian
 
     @override
-    def _values(self, x: Rows) -> Rows:
-        values: Rows = self._asked(lambda: self.inner.values(x))
-        return values
+    def _counted(self, function: Callable[[], T]) -> T:
+        def asked() -> T:
+            answer: T = self._ask(CallAsked(function))
+            return answer
 
-    @override
-    def _vjp(self, x: Rows, weights: Rows) -> tuple[Rows, Rows]:
-        values, product = self._asked(lambda: self.inner.vjp(x, weights))
-        return values, product
-
-    @override
-    def _hessian_product(
-        self,
-        x: Vector,
-        v: Vector,
-        weights: Vector,
-        bounds: tuple[Vector, Vector],
-        reach: float,
-    ) -> Vector:
-        before = self.inner.rows
-        product: Vector = self._asked(
-            lambda: self.inner.hessian_product(x, v, weights, bounds, reach)
-        )
-        self.rows += self.inner.rows - before - 1
-        return product
-
-    def _asked(self, function: Callable[[], Any]) -> Any:
-        before = self.inner.calls
-        answer = self._ask(CallAsked(function))
-        self.calls += self.inner.calls - before
-        return answer
+        return super()._counted(asked)
 
 
 class Server:

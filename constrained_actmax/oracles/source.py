@@ -538,11 +538,6 @@ class Source(Signature):
         first = getattr(layer, "data_format", "channels_last") == "channels_first"
         return 0 if first else -1
 
-    @property
-    def layer_paths(self) -> tuple[str, ...]:
-        """Paths of all layers that can be watched."""
-        return tuple(self._trace.records.named())
-
     @override
     def shape_of(self, function: Callable[[Tensors], Tensor]) -> tuple[int | None, ...]:
         import tensorflow as tf

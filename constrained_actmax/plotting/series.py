@@ -13,8 +13,6 @@ DASHES: tuple[Any, ...] = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 #: A point that breaks a constraint, whatever its series.
 INFEASIBLE = "x"
-#: Rows of a legend before it gets another column.
-LEGEND_ROWS = 6
 
 
 class Look(NamedTuple):

@@ -74,7 +74,7 @@ def _differences(verdict: Verdict) -> str:
         return ""
     return table(
         "Paired differences between the leader and each other method",
-        [f"{verdict.leader} ahead of", "by (mean)", "at least", "at most", "pairs", "told apart"],
+        [f"{verdict.leader} ahead of", "by (mean)", "at least", "at most", "pairs", "significant"],
         [
             (one.method, one.mean, one.low, one.high, str(one.pairs), one.decided)
             for one in sorted(verdict.differences, key=lambda one: one.mean)

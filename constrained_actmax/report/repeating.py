@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 #: Name of the network that the package ships.
 SHIPPED = "fashion_mnist"
 CALL = re.compile(r"(?<![\w.'\"])([A-Z]\w*)\(")
-COMPARISON = re.compile(r" (<=|>=|==) ")
 
 
 def expression(words: str) -> str:

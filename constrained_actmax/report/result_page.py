@@ -25,27 +25,27 @@ def result_page(result: Result, title: str | None = None) -> str:
         [
             section("The input", _input(result)),
             section(
-                "What it satisfies",
+                "Constraints and optimality",
                 table(
                     "Constraints",
-                    ["constraint", "violation", "price of one unit"],
+                    ["constraint", "violation", "multiplier"],
                     [
-                        (str(one), one.violation, _price(one.multiplier))
-                        for one in result.constraints
+                        (str(record), record.violation, _multiplier(record.multiplier))
+                        for record in result.constraints
                     ],
                 )
                 if len(result.constraints)
                 else paragraph("There were no constraints."),
                 pairs(
                     {
-                        "stationarity residual, a pure number": kkt.stationarity,
-                        "the same in input units": kkt.residual,
-                        "largest violation, a pure number": result.maxcv,
-                        "complementarity, a pure number": kkt.complementarity,
+                        "stationarity residual, scaled": kkt.stationarity,
+                        "stationarity residual in input units": kkt.residual,
+                        "largest violation, scaled": result.maxcv,
+                        "complementarity, scaled": kkt.complementarity,
                     }
                 ),
             ),
-            section("How it was found", _history(result), _starts(result)),
+            section("The run", _history(result), _starts(result)),
             section("Settings", pairs(dict(_settings(result)))),
             section("To repeat it", code(result_code(result))),
         ],
@@ -65,10 +65,10 @@ def _verdict(result: Result) -> str:
 
 def _input(result: Result) -> str:
     inputs = ", ".join(f"{one.name} of shape {one.shape}" for one in result.layout.inputs)
-    kept = "it satisfies all constraints" if result.feasible else "it breaks a constraint"
+    state = "it satisfies all constraints" if result.feasible else "it violates a constraint"
     return picture(
         plot_result(result)[0].figure,
-        f"The input that was found ({inputs}); {result.objective} = {result.value:.4g}, {kept}.",
+        f"The input found ({inputs}); {result.objective} = {result.value:.4g}, {state}.",
     )
 
 
@@ -79,7 +79,7 @@ def _history(result: Result) -> str:
         plot_history(result, ax=panel(None, 0)).figure,
         f"{result.objective} against model evaluations, from {result.history.value[0]:.4g} at the "
         f"first iterate to {result.value:.4g} after {result.nfev} evaluations.",
-        "Thin: iterates. Thick: the best feasible value so far. Hollow marks break a constraint.",
+        "Thin: iterates. Thick: the best feasible value so far. Hollow markers are infeasible.",
     )
 
 
@@ -110,7 +110,7 @@ def _starts(result: Result) -> str:
 
 def _settings(result: Result) -> Iterator[tuple[str, Any]]:
     yield "method", result.method + (f" (auto: {result.reason})" if result.reason else "")
-    yield "evaluations", f"{result.nfev} rows in {result.calls} model calls"
+    yield "evaluations", f"{result.nfev} in {result.calls} model calls"
     yield "time", f"{result.seconds:.2f} s"
     yield "seed", "–" if result.seed is None else str(result.seed)
     for name in ("tol", "feasibility_tolerance"):
@@ -123,5 +123,5 @@ def _settings(result: Result) -> Iterator[tuple[str, Any]]:
             yield f"model: {name}" if name != "model" else "model", str(value)
 
 
-def _price(value: Any) -> Any:
+def _multiplier(value: Any) -> Any:
     return value if isinstance(value, float) else "–"

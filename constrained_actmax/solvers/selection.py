@@ -146,7 +146,7 @@ def by_rule(problem: StandardForm, budget: Budget | None = None) -> tuple[Solver
     if not problem.differentiable:
         return COBYQA(), "a function without gradients"
     if problem.kept_rows.any():
-        return TrustConstr(), "constraints on functions that every iterate keeps"
+        return TrustConstr(), "constraints on functions that every iterate must satisfy"
     if problem.constraints:
         if problem.size <= SMALL and problem.smooth is not False:
             chain = Chain()
@@ -154,7 +154,7 @@ def by_rule(problem: StandardForm, budget: Budget | None = None) -> tuple[Solver
                 return chain, "few variables, smooth constraints on functions: the next goes on"
         return _finished(AugmentedLagrangian(), problem), "constraints on functions"
     if problem.smooth is False:
-        what = "a network with kinks (ReLU, max): steps of falling length cross them"
+        what = "a nonsmooth network (ReLU, max), whose kinks decreasing step sizes cross"
         return _finished(Annealed(), problem), what
     local: Solver
     local, what = SPG(), "a smooth objective under a convex set"

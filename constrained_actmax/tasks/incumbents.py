@@ -13,8 +13,8 @@ from constrained_actmax.problem import Evaluation
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.task import Incumbent
 
-#: What the use of a tolerance is charged at where no gradient prices it.
-UNKNOWN_PRICE = 1e3
+#: What the use of a tolerance is charged at where no gradient weights it.
+UNKNOWN_MULTIPLIER = 1e3
 #: A point where a start converged is its answer unless another is better by this share of the
 #: tolerance, in units of the objective's range: to second order both have the same value.
 EQUAL_VALUES = 1e-3
@@ -70,9 +70,10 @@ class Incumbents:
         # Several rows may speak for one start, so each asks again.
         if not strict.all():
             self._keep_outside(x, found, starts, kept & ~inside, found.finite & ~kept)
-        for row in np.flatnonzero(strict & (f < self._best_f[starts] + self._noise(f))).tolist():
+        noise = self._noise(f)
+        for row in np.flatnonzero(strict & (f < self._best_f[starts] + noise)).tolist():
             start = int(starts[row])
-            if self._is_better(x[row], found, row, start):
+            if self._is_better(x[row], found, row, start, float(noise[row])):
                 self._best_f[start] = f[row]
                 self.best[start] = Incumbent(x[row].copy(), f[row])
                 self._known[start] = found.row(row)
@@ -101,10 +102,9 @@ class Incumbents:
         exact = problem.set.accuracy <= EXACT
         return problem.smooth is True and not problem.constraints and exact
 
-    def _is_better(self, x: Vector, found: Evaluation, row: int, start: int) -> bool:
+    def _is_better(self, x: Vector, found: Evaluation, row: int, start: int, noise: float) -> bool:
         """Return whether a row is better than the best point of its start."""
         f, best, known = float(found.f[row]), self.best[start], self._known[start]
-        noise = float(self._noise(found.f[row : row + 1])[0])
         if best is None or known is None or noise == 0.0 or f < best.f - noise:
             return bool(f < self._best_f[start])
         if f > self._least_f[start] + noise or np.array_equal(x, best.x):
@@ -199,7 +199,7 @@ class Incumbents:
                     settled = there
             elif not known_worse or problem.set.relative_violation(point) > problem.set.tolerance:
                 candidates.append(on_set_once(point))
-        prices = self._prices(candidates)
+        weights = self._largest_multipliers(candidates)
 
         def rank(one: tuple[Vector, Evaluation]) -> tuple[bool, bool, float]:
             x, found = one
@@ -209,20 +209,20 @@ class Incumbents:
                 worth -= EQUAL_VALUES * tolerance * problem.range
             if inside and problem.constraints:
                 c = found.c[0]
-                worth += 2.0 * float(prices @ np.abs(c - np.clip(c, problem.lower, problem.upper)))
+                worth += 2.0 * float(weights @ np.abs(c - np.clip(c, problem.lower, problem.upper)))
             return not bool(found.finite[0]), not inside, float(worth)
 
         return min(candidates, key=rank)
 
-    def _prices(self, candidates: list[tuple[Vector, Evaluation]]) -> Vector:
+    def _largest_multipliers(self, candidates: list[tuple[Vector, Evaluation]]) -> Vector:
         """Return the largest multiplier of each functional constraint at any candidate."""
-        prices = np.zeros(self.problem.constraints)
-        if not prices.size or len(candidates) < 2:
-            return prices
+        weights = np.zeros(self.problem.constraints)
+        if not weights.size or len(candidates) < 2:
+            return weights
         if not self.problem.differentiable:
-            return np.full(prices.size, UNKNOWN_PRICE)
+            return np.full(weights.size, UNKNOWN_MULTIPLIER)
         for x, found in candidates:
             if found.finite[0]:
                 mu = multipliers(self.problem, x, found.gradient[0], found.c[0], found.jacobian[0])
-                prices = np.maximum(prices, np.abs(mu))
-        return prices
+                weights = np.maximum(weights, np.abs(mu))
+        return weights

@@ -87,7 +87,7 @@ def test_check_prints_what_it_found(capsys: pytest.CaptureFixture[str]) -> None:
     )
     assert status == 0
     assert "784 variables" in printed
-    assert "auto takes" in printed
+    assert "auto chooses" in printed
 
 
 def test_the_example_in_the_docs_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -208,7 +208,7 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     probabilities = cax.examples.load_model().predict(np.stack([sneaker.x, coat.x]), verbose=0)
     assert list(probabilities.argmax(axis=1)) == [7, 4]
     change = float(np.linalg.norm(coat.x - cax.examples.reference("Shirt")))
-    assert f"A change of length {change:.4f} is enough" in printed
+    assert f"The smallest change found has Euclidean norm {change:.4f}." in printed
     assert (tmp_path / "demo.png").is_file()
     assert change < 0.3545  # the smallest ball by bisection has a radius of 0.354
 

@@ -89,7 +89,7 @@ def test_a_winner_needs_every_interval_to_leave_out_zero() -> None:
     tie = judge({"ahead": ahead, "near": near, "base": base}, "u")
     assert tie.winner is None
     assert {one.method for one in tie.differences if one.decided} == {"base"}
-    assert str(tie) == "No winner: ahead leads, but it is not told apart from near (u)."
+    assert str(tie) == "No winner: ahead leads, but its lead over near is not significant (u)."
     equal = judge({"ahead": ahead, "same": ahead.copy(), "base": base}, "u")
     assert equal.winner is None
     assert str(equal) == "A tie: ahead leads, but same is equal to it (u)."

@@ -73,12 +73,30 @@ def test_the_calls_of_differences_are_counted() -> None:
 def test_without_jac_it_is_a_black_box() -> None:
     oracle = cax.FunctionOracle(shifted, 2, jac=None, args=(0.5, 2.0))
     assert isinstance(oracle, cax.oracles.BlackBoxOracle)
+    assert not oracle.differentiable
+    assert oracle.describe()["differentiable"] is False
     result = cax.minimize(oracle, bounds=(0, 1), x0=[0, 0.2])
     assert result.method == "COBYQA"
     np.testing.assert_allclose(result.x, 0.5, atol=1e-5)
 
 
-@pytest.mark.parametrize("jac", [shifted_gradient, "2-point", "3-point", None])
+def test_a_black_box_with_arguments_has_outputs_to_name() -> None:
+    def two(x: np.ndarray, by: float) -> np.ndarray:
+        return np.array([x.sum() + by, x.prod()])
+
+    oracle = cax.FunctionOracle(two, 2, jac=None, args=3.0)
+    oracle.values(np.ones((1, 2)))
+    asked = oracle.with_objectives([2 * cax.Output(1), cax.Output(0)])
+    assert isinstance(asked, cax.FunctionOracle)
+    assert (asked.calls, asked.rows, oracle.calls) == (0, 0, 1)
+    np.testing.assert_array_equal(asked.values(np.array([[2.0, 5.0]])), [[20.0, 10.0]])
+    problem = cax.Problem(oracle, -cax.Output(0), [cax.Box(0, 1), cax.Output(1) >= 0.25])
+    assert cax.solve(problem, seed=0).value == pytest.approx(-4.0, abs=1e-4)
+    with pytest.raises(SpecificationError, match="no outputs to name; with jac=None"):
+        cax.FunctionOracle(rosen, 2, jac=rosen_der).with_objectives([cax.Output(0)])
+
+
+@pytest.mark.parametrize("jac", [shifted_gradient, "2-point", "3-point", None, False])
 def test_args_reach_every_function_and_a_copy(jac: Any) -> None:
     oracle = cax.FunctionOracle(shifted, 3, jac=jac, args=(0.5, 2.0))
     copied = pickle.loads(pickle.dumps(oracle))

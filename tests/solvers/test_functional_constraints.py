@@ -81,7 +81,7 @@ def test_multipliers_are_slopes_in_the_users_units(method: str, sense: str) -> N
         found = [v for k, v in named_prices.items() if ("Prob" in k) == (key == "cap")]
         assert found[0] == pytest.approx(slope, rel=2e-3, abs=1e-4), key
     assert any(abs(float(one)) > 1e-3 for one in named_prices.values())
-    assert "one more unit changes the value by" in str(here)
+    assert "(change of the value per unit)" in str(here)
 
 
 def test_a_probability_is_reported_as_one() -> None:

@@ -60,7 +60,7 @@ def compare(oracle: Any, x: np.ndarray) -> None:
         )
 
 
-@settings(max_examples=15, phases=DRAWN)
+@settings(max_examples=10, phases=DRAWN)
 @given(networks())
 def test_parts_put_together_are_the_model(model: Any) -> None:
     oracle = cax.Oracle(model)
