@@ -31,7 +31,7 @@ ROWS_AT_ONCE = 256
 #: A direction counts as keeping to the network within this.
 EXACT = 1e-7
 #: Entries of the input and units of the network up to which linear programs over its regions pay.
-MOST_ENTRIES, MOST_UNITS = 1100, 50_000
+MOST_ENTRIES, MOST_UNITS = 1100, 60_000
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Kinks:
         return self.structure.values(self.problem.original(y))["functions"] * self.weights
 
 
-def refusal(problem: StandardForm, most_units: int = MOST_UNITS) -> str | None:
+def refusal(problem: StandardForm) -> str | None:
     """Return why a problem has no regions that programs could walk through; None if it has."""
     if problem.smooth is not False:
         return "the model has no kinks"
@@ -113,8 +113,8 @@ def refusal(problem: StandardForm, most_units: int = MOST_UNITS) -> str | None:
     except RefusedError as refused:
         return str(refused).rstrip(".")
     units = sum(one.size for one in structure.nonlinearities)
-    if units > most_units:
-        return f"{units:,} units are more than its programs take ({most_units:,})"
+    if units > MOST_UNITS:
+        return f"{units:,} units are more than its programs take ({MOST_UNITS:,})"
     return None
 
 
