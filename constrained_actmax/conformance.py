@@ -13,11 +13,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from constrained_actmax.evaluation import Evaluation
+from constrained_actmax.kernels.kernel import Kernel
 from constrained_actmax.layout import Indices, Layout, Rows, Vector
 from constrained_actmax.objectives.base import Objective
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.oracle import Oracle
-from constrained_actmax.problem import Evaluation, Problem
+from constrained_actmax.problem import Problem
 from constrained_actmax.result import Budget, Status, Termination
 from constrained_actmax.sets.base import ConvexSet
 from constrained_actmax.tasks.recording import Intermediate, Recording
@@ -35,7 +37,7 @@ CVXPY_STALLS = 1e-5  # by how much its own point may be the farther one, on curv
 
 
 def check_convex_set(
-    one: ConvexSet,
+    one: ConvexSet | Kernel,
     points: Any,
     *,
     tolerance: float | None = None,
@@ -51,8 +53,8 @@ def check_convex_set(
 
     Parameters
     ----------
-    one : ConvexSet
-        The set; an unbound one is bound to the length of the points.
+    one : ConvexSet or Kernel
+        The set; one that users write is bound to the length of the points.
     points : array_like, shape (B, n)
         Points to project, inside and outside.
     tolerance : float, optional
@@ -68,7 +70,7 @@ def check_convex_set(
         Names the law, and by how much it is broken.
     """
     y = np.atleast_2d(np.asarray(points, dtype=np.float64))
-    bound = one if one.bound else one.bind(Layout.of_array((y.shape[1],)))
+    bound = one if isinstance(one, Kernel) else one.bind(Layout.of_array((y.shape[1],)))
     allowed = tolerance
     if allowed is None:
         allowed = max(CLOSED_FORM, bound.accuracy)
@@ -91,7 +93,7 @@ def check_convex_set(
     inside = bound.violation(p) == 0.0
     if inside.any():
         _hold(np.array_equal(bound.project(p[inside]), p[inside]), bound, "a point inside is moved")
-    alone = np.stack([bound.project(row) for row in y])
+    alone = np.concatenate([bound.project(row) for row in y[:, np.newaxis]])
     _below(
         np.max(np.abs(alone - p), axis=1) / reach / np.maximum(1.0, size * SUM_ROUNDING / allowed),
         allowed,
@@ -113,7 +115,7 @@ def check_convex_set(
 
 
 def check_scaling(
-    make: Callable[[float], ConvexSet],
+    make: Callable[[float], ConvexSet | Kernel],
     points: Any,
     scales: Iterable[float],
     *,
@@ -145,9 +147,9 @@ def check_scaling(
     y = np.atleast_2d(np.asarray(points, dtype=np.float64))
     layout = Layout.of_array((y.shape[1],))
 
-    def at(a: float) -> ConvexSet:
+    def at(a: float) -> Kernel:
         one = make(a)
-        return one if one.bound else one.bind(layout)
+        return one if isinstance(one, Kernel) else one.bind(layout)
 
     plain = at(1.0)
     p, outside = plain.project(y), plain.relative_violation(y)
@@ -176,7 +178,7 @@ def _unit(p: Rows) -> float:
 
 
 def _check_variational(
-    bound: ConvexSet, y: Rows, p: Rows, reach: Vector, allowed: float, seed: int
+    bound: Kernel, y: Rows, p: Rows, reach: Vector, allowed: float, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     spread = rng.standard_normal((SET_SAMPLES, y.shape[1])) * np.median(reach)
@@ -206,9 +208,7 @@ def _check_variational(
         )
 
 
-def _check_against_cvxpy(
-    bound: ConvexSet, y: Vector, p: Vector, unit: float, allowed: float
-) -> None:
+def _check_against_cvxpy(bound: Kernel, y: Vector, p: Vector, unit: float, allowed: float) -> None:
     import cvxpy as cp
 
     variable = cp.Variable(len(y))

@@ -11,8 +11,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from constrained_actmax.errors import RefusedError
+from constrained_actmax.kernels.row_program import LinearProgram, row_program
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.sets.row_program import LinearProgram, row_program
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.structure import Pieces, Signature
 from constrained_actmax.structure.part import Part

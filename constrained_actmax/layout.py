@@ -143,6 +143,15 @@ def order_of(
     return [place[name] for name in names]
 
 
+def numbers(x: Any, who: str) -> Vector:
+    """Return a contiguous float64 array, or raise with who was asked."""
+    x = aligned(x, None, who, "a flat vector")
+    try:
+        return np.ascontiguousarray(x, dtype=np.float64).reshape(np.shape(x))
+    except (TypeError, ValueError):
+        raise SpecificationError(f"{who}: expected real numbers, got {x!r:.60}.") from None
+
+
 def flat(x: Any, who: str) -> Vector:
     """Return a flat vector, or rows of such, as float64; there, labels have no names to align to.
 

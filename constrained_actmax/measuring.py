@@ -10,9 +10,10 @@ from functools import cache
 import numpy as np
 
 from constrained_actmax.errors import SpecificationError
+from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Rows, Vector
 from constrained_actmax.optimality import measure
-from constrained_actmax.problem import Evaluation, Problem
+from constrained_actmax.problem import Problem
 from constrained_actmax.quoting import quoted
 from constrained_actmax.result import (
     FIRST_ORDER,

@@ -10,10 +10,11 @@ import numpy as np
 
 from constrained_actmax import kinks
 from constrained_actmax.constraint_records import ConstraintRecord, Constraints, Numbers
+from constrained_actmax.evaluation import Evaluation
+from constrained_actmax.kernels.row_program import CONIC_TIGHT, TIGHT
 from constrained_actmax.layout import Vector
-from constrained_actmax.problem import Evaluation, Problem
+from constrained_actmax.problem import Problem
 from constrained_actmax.result import Optimality
-from constrained_actmax.sets.row_program import CONIC_TIGHT, TIGHT
 from constrained_actmax.standard_form import StandardForm, round_a_point
 
 EPSILON = float(np.finfo(np.float64).eps)
@@ -182,7 +183,7 @@ def _records(
     objects: list[tuple[Any, ...]] = []
     for member, written in zip(problem.set.members, problem.written_sets, strict=True):
         multiplier = known.get(len(records))
-        violation = float(member.violation(x))
+        violation = float(member.violation(x[np.newaxis])[0])
         records.append(
             ConstraintRecord(str(member), None, violation, None, multiplier, written.name)
         )

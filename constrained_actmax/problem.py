@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, partial
 from numbers import Real
 from types import BuiltinFunctionType, FunctionType, MethodType
@@ -15,12 +15,14 @@ from typing_extensions import override
 
 from constrained_actmax.draws import uniform_points
 from constrained_actmax.errors import RefusedError, SpecificationError, suggest
+from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Layout, Rows, Structure, Vector
 from constrained_actmax.oracles import finite_differences
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.finite_differences import Domain
 from constrained_actmax.oracles.negated import Negated
-from constrained_actmax.quoting import Quoted, quoted
+from constrained_actmax.quoting import quoted
+from constrained_actmax.scales import Scales, column_sizes, measured_scales
 from constrained_actmax.sets.base import ConvexSet
 from constrained_actmax.sets.conversion import box_from_bounds, from_scipy, kept
 from constrained_actmax.sets.intersection import Intersection
@@ -29,7 +31,7 @@ from constrained_actmax.standard_form import Bounds, FeasibleSet, Network, Stand
 if TYPE_CHECKING:
     from constrained_actmax.constraints.between import Between
     from constrained_actmax.objectives.base import Objective
-    from constrained_actmax.scales import Scales
+    from constrained_actmax.sets.distance import Distance
     from constrained_actmax.tasks.l1_split import SplitForm
 
 #: Default violation of a constraint that is not projected on, in units of what its function
@@ -59,97 +61,6 @@ MODEL_OPTIONS = (
     "safe_mode",
     "signature",
 )
-
-
-@dataclass(slots=True, repr=False)
-class Evaluation(Quoted):
-    """Everything the model says at B points.
-
-    Parameters
-    ----------
-    f : numpy.ndarray, shape (B,)
-        The number that is minimised.
-    gradient : numpy.ndarray, shape (B, n)
-        Its gradient.
-    c : numpy.ndarray, shape (B, m)
-        Constraint functions.
-    jacobian : numpy.ndarray, shape (B, m, n)
-        Their Jacobian.
-    finite : numpy.ndarray of bool, shape (B,)
-        Rows in which every number is finite.
-    violation : numpy.ndarray or None, shape (B,)
-        Largest violation of any constraint, a pure number, where a `Task` measured it.
-    written : numpy.ndarray or None, shape (B,)
-        f in the user's units, to the last bit, where this is in others.
-    """
-
-    f: Vector
-    gradient: Rows
-    c: Rows
-    jacobian: np.ndarray
-    finite: np.ndarray
-    violation: Vector | None = None
-    written: Vector | None = None
-    _rows: dict[int, Evaluation] = field(default_factory=dict, init=False, repr=False)
-
-    def violation_of(self, row: int) -> float | None:
-        """Return the measured violation of one row, or None."""
-        return None if self.violation is None else float(self.violation[row])
-
-    def first(self, count: int) -> Evaluation:
-        """Return the first rows."""
-        return Evaluation(
-            self.f[:count],
-            self.gradient[:count],
-            self.c[:count],
-            self.jacobian[:count],
-            self.finite[:count],
-            written=None if self.written is None else self.written[:count],
-        )
-
-    def rows(self, first: int, last: int) -> Evaluation:
-        """Return rows ``first`` to ``last - 1``; a copy, so that they do not hold the rest."""
-        if (first, last) == (0, len(self.f)):
-            return self
-        if last - first == 1:
-            return self.row(first)
-        found = Evaluation.concatenated([self.row(row) for row in range(first, last)])
-        found.violation = None if self.violation is None else self.violation[first:last].copy()
-        return found
-
-    @staticmethod
-    def concatenated(parts: Sequence[Evaluation]) -> Evaluation:
-        """Return the rows of several evaluations, one after the other."""
-        return Evaluation(
-            np.concatenate([one.f for one in parts]),
-            np.concatenate([one.gradient for one in parts]),
-            np.concatenate([one.c for one in parts]),
-            np.concatenate([one.jacobian for one in parts]),
-            np.concatenate([one.finite for one in parts]),
-            written=(
-                None
-                if any(one.written is None for one in parts)
-                else np.concatenate([one.written for one in parts if one.written is not None])
-            ),
-        )
-
-    def row(self, row: int) -> Evaluation:
-        """Return one row, still with a batch axis; a copy, so that it does not hold the rest."""
-        if len(self.f) == 1:
-            return self
-        found = self._rows.get(row)
-        if found is None:
-            one = slice(row, row + 1)
-            found = self._rows[row] = Evaluation(
-                self.f[one].copy(),
-                self.gradient[one].copy(),
-                self.c[one].copy(),
-                self.jacobian[one].copy(),
-                self.finite[one].copy(),
-                None if self.violation is None else self.violation[one].copy(),
-                None if self.written is None else self.written[one].copy(),
-            )
-        return found
 
 
 @dataclass(frozen=True)
@@ -406,21 +317,15 @@ class Problem(StandardForm):
     @cached_property
     def column_sizes(self) -> tuple[Vector, Indices]:
         """The size of each entry, 0 where it is fixed, and the entries without a known one."""
-        from constrained_actmax.scales import column_sizes
-
         return column_sizes(self)
 
     @cached_property
     def scales(self) -> Scales:
         """The sizes of the problem's numbers, measured once, at seeded points of C."""
-        from constrained_actmax.scales import measured_scales
-
         return measured_scales(self)
 
     def unprobed(self) -> Problem:
         """Return the same problem with scales from its set alone, without an evaluation."""
-        from constrained_actmax.scales import measured_scales
-
         other = self.asking(self.user_oracle)
         other.scales = measured_scales(self, probing=False)
         return other
@@ -468,27 +373,41 @@ class Problem(StandardForm):
 
     @cached_property
     @override
-    def split(self) -> SplitForm | None:
+    def distance(self) -> Distance | None:
         from constrained_actmax.objectives.norm import Norm
         from constrained_actmax.objectives.squared_distance import SquaredDistance
         from constrained_actmax.oracles.oracle import Oracle
-        from constrained_actmax.tasks.l1_split import SplitForm
+        from constrained_actmax.sets.distance import ORDERS, Distance
 
         oracle = self.user_oracle
         if self.sense != "minimize" or not self.constraints or not isinstance(oracle, Oracle):
             return None
-        distance, limited = oracle.objectives[0], oracle.objectives[1:]
-        if not isinstance(distance, Norm) or distance.p != 1.0 or not self.set.only_box:
+        written = oracle.objectives[0]
+        if not isinstance(written, Norm | SquaredDistance):
             return None
-        center = distance.flat_center(self.layout)
-        if center.size < self.size:  # it speaks of one input of several
+        center, weights = written.flat_center(self.layout), written.flat_weights(self.layout)
+        order, unit = 2.0, float(np.sqrt(self.objective_unit))
+        if isinstance(written, Norm):
+            order, unit = float(written.p), self.objective_unit
+        if center.size < self.size or order not in ORDERS:  # it speaks of one input of several
             return None
-        weights = distance.flat_weights(self.layout)
-        weights = np.ones(center.size) if weights is None else weights
+        weights = np.ones(self.size) if weights is None else weights
+        return Distance(order, center, weights / unit).scaled(self.units)
+
+    @cached_property
+    @override
+    def split(self) -> SplitForm | None:
+        from constrained_actmax.objectives.squared_distance import SquaredDistance
+        from constrained_actmax.oracles.oracle import Oracle
+        from constrained_actmax.tasks.l1_split import SplitForm
+
+        distance, oracle = self.distance, self.user_oracle
+        if distance is None or distance.order != 1.0 or not self.set.only_box:
+            return None
+        assert isinstance(oracle, Oracle)
         # In split variables the distance is linear; here a smooth one stands for it.
-        smooth = oracle.with_objectives([SquaredDistance(), *limited]).smooth
-        weights = weights * self.units / self.objective_unit
-        return SplitForm(self, center / self.units, weights, smooth)
+        smooth = oracle.with_objectives([SquaredDistance(), *oracle.objectives[1:]]).smooth
+        return SplitForm(self, distance.center, distance.weights, smooth)
 
     def evaluate(self, x: Rows, *, differences: bool = False) -> Evaluation:
         """Return f, its gradient, c and its Jacobian at rows x (B, n), in one model call.
@@ -611,6 +530,7 @@ class Problem(StandardForm):
         for name in (
             "scaled",
             "split",
+            "distance",
             "_written",
             "_bounds",
             "_kept_bounds",

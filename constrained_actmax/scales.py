@@ -9,11 +9,12 @@ import numpy as np
 
 from constrained_actmax.draws import uniform_points
 from constrained_actmax.errors import ConstrainedActmaxError
+from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.quoting import Quoted
 
 if TYPE_CHECKING:
-    from constrained_actmax.problem import Evaluation, Problem
+    from constrained_actmax.problem import Problem
     from constrained_actmax.result import Budget
 
 #: Probes, where a projection is a closed form, and where it is not or there are no gradients.
@@ -277,8 +278,6 @@ def _probes(problem: Problem, columns: Vector) -> Rows:
 
 def _evaluated(problem: Problem, points: Rows) -> Evaluation:
     """Evaluate the probes; where a function fails there, it counts as not finite."""
-    from constrained_actmax.problem import Evaluation
-
     if not len(points):
         m, n = problem.constraints, problem.size
         nothing = np.empty((0, m)), np.empty((0, m, n)), np.empty(0, dtype=bool)
@@ -293,8 +292,6 @@ def _evaluated(problem: Problem, points: Rows) -> Evaluation:
 
 
 def _evaluated_alone(problem: Problem, point: Vector) -> Evaluation:
-    from constrained_actmax.problem import Evaluation
-
     try:
         return problem.evaluate(point[np.newaxis])
     except ConstrainedActmaxError:

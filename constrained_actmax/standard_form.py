@@ -10,17 +10,18 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.errors import RefusedError
+from constrained_actmax.kernels.intersection import IntersectionKernel
+from constrained_actmax.kernels.scaled_set import ScaledSet
 from constrained_actmax.layout import Rows, Vector
-from constrained_actmax.sets.intersection import Intersection
-from constrained_actmax.sets.scaled_set import ScaledSet
 
 if TYPE_CHECKING:
     from constrained_actmax.problem import Imposed
+    from constrained_actmax.sets.distance import Distance
     from constrained_actmax.structure import Structure
     from constrained_actmax.tasks.l1_split import SplitForm
 
 #: C as solvers see it: in the user's units, or in the problem's own.
-FeasibleSet: TypeAlias = Intersection | ScaledSet
+FeasibleSet: TypeAlias = IntersectionKernel | ScaledSet
 
 
 class Bounds:
@@ -68,7 +69,7 @@ class StandardForm(ABC):
 
     Attributes
     ----------
-    set : Intersection or ScaledSet
+    set : IntersectionKernel or ScaledSet
         C.
     lower, upper : numpy.ndarray, shape (m,)
         l and u.
@@ -146,6 +147,11 @@ class StandardForm(ABC):
     @abstractmethod
     def split(self) -> SplitForm | None:
         """The problem in split variables, where it asks for the nearest point in L1; else None."""
+
+    @property
+    def distance(self) -> Distance | None:
+        """The distance that is minimised, with functions bounded; None where f is another."""
+        return None
 
     @abstractmethod
     def original(self, x: Rows) -> Rows:

@@ -34,11 +34,13 @@ RANKS = [
         "examples",
     },
     {"constraints", "objectives", "oracles", "structure"},
+    {"kernels"},
     {"sets"},
     {
         "callbacks",
         "conformance",
         "draws",
+        "evaluation",
         "kinks",
         "optimality",
         "packing",
@@ -56,6 +58,7 @@ RANKS = [
         "checking",
         "cli",
         "comparison",
+        "feasibility",
         "maximization",
         "solving",
         "sweeps",
@@ -67,8 +70,8 @@ RANK = {part: rank for rank, parts in enumerate(RANKS) for part in parts}
 DOORS = {
     "tensorflow": {"baselines", "examples", "objectives", "oracles", "structure"},
     "keras": {"baselines", "examples", "objectives", "oracles", "structure"},
-    "cvxpy": {"conformance", "sets"},
-    "highspy": {"sets"},
+    "cvxpy": {"conformance", "kernels", "sets"},
+    "highspy": {"kernels"},
     "click": {"cli"},
     "rich": {"cli", "comparison", "progress", "sweeps"},
     "matplotlib": {"plotting"},
@@ -77,9 +80,9 @@ DOORS = {
 #: Imports inside functions that close a circle: by the file, what it imports, and why.
 CIRCLES = {
     "result": {"report"},  # Result.to_html; Result.plot draws from below
-    "problem": {"scales", "tasks.scaled", "tasks.l1_split"},  # what a Problem derives of itself
+    "problem": {"tasks.scaled"},  # a Problem has its scaled form, which is a Problem
     "objectives.base": {"constraints.between"},  # comparisons of objectives make constraints
-    "sets.base": {"sets.convex_program", "sets.part"},  # sets that are built on a set
+    "kernels.kernel": {"kernels.convex_program"},  # a kernel by itself as one program
     "sets.restoring": {"sets"},  # the names of all sets
 }
 

@@ -480,7 +480,8 @@ def test_a_saturated_softmax_is_named(model: Any, method: str) -> None:
 
 def test_a_bounded_objective_needs_no_set(model: Any) -> None:
     result = cax.maximize(model, cax.Probability(7), seed=0, budget=cax.Budget(evaluations=50))
-    assert 0.0 <= result.value <= 1.0 and result.maxcv == 0.0
+    assert 0.0 <= result.value <= 1.0
+    assert result.maxcv == 0.0
 
 
 def test_running_away_is_named_before_the_first_step() -> None:

@@ -72,16 +72,24 @@ NORMS = {L1Ball: "1", L2Ball: "2", LinfBall: "inf"}
 
 def ball_of(who: str, problem: Problem) -> Ball | str:
     """Return the one ball round a reference and the bounds, or why there are none."""
-    balls = [one for one in problem.set.members if type(one) in NORMS]
-    rest = [one for one in problem.set.members if not one.is_box and one not in balls]
-    if len(balls) != 1 or rest or problem.constraints:
+    pairs = [
+        (written.set, one)
+        for written, one in zip(problem.written_sets, problem.set.members, strict=True)
+    ]
+    balls = [
+        (written, one)
+        for written, one in pairs
+        if isinstance(written, L1Ball | L2Ball | LinfBall) and one.support.size == problem.size
+    ]
+    others = [one for _, one in pairs if all(one is not ball for _, ball in balls)]
+    boxes = [one for one in others if one.is_box]
+    if len(balls) != 1 or len(boxes) < len(others) or problem.constraints:
         return (
             f"{who} searches one L1, L2 or L∞ ball round a reference, within bounds, and this "
             "problem has other constraints; use method='auto' or 'spg'."
         )
-    (ball,) = balls
+    ((written, ball),) = balls
     lower, upper = problem.set.bounds()
-    boxes = [one for one in problem.set.members if one.is_box and one not in balls]
     if boxes:
         lower = np.max([one.bounding_box()[0] for one in boxes], axis=0)
         upper = np.min([one.bounding_box()[1] for one in boxes], axis=0)
@@ -89,10 +97,10 @@ def ball_of(who: str, problem: Problem) -> Ball | str:
     same = bool((lower == low).all() and (upper == high).all())
     if not boxes or not same or not np.isfinite([low, high]).all():
         return f"{who} needs the same finite bounds for every entry; add Box(0, 1)."
-    center = np.broadcast_to(np.asarray(ball.center, dtype=np.float64), lower.shape)  # type: ignore[attr-defined]
+    center = ball.centre()
     if (center < low).any() or (center > high).any():
         return f"{who} needs a reference inside the bounds; move the ball's center."
-    return Ball(NORMS[type(ball)], float(ball.radius), center.copy(), low, high)  # type: ignore[attr-defined]
+    return Ball(NORMS[type(written)], written.radius, center, low, high)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,10 +10,10 @@ import numpy.typing as npt
 from scipy.optimize import linprog
 
 from constrained_actmax.errors import RefusedError
+from constrained_actmax.kernels.intersection import IntersectionKernel
+from constrained_actmax.kernels.separable_form import SeparableForm
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.problem import Problem
-from constrained_actmax.sets.intersection import Intersection
-from constrained_actmax.sets.separable_form import SeparableForm
 
 Array = npt.NDArray[Any]
 
@@ -75,7 +75,7 @@ class Allowed:
             If it has no finite bounds.
         """
         whole = problem.set
-        assert isinstance(whole, Intersection)
+        assert isinstance(whole, IntersectionKernel)
         lower, upper = whole.bounding_box()
         open_ = np.flatnonzero(~(np.isfinite(lower) & np.isfinite(upper)))
         if open_.size:
@@ -83,7 +83,7 @@ class Allowed:
                 f"certify: {problem.layout.describe(int(open_[0]))} has no finite bounds in "
                 f"{whole.describe()}; add a Box."
             )
-        n, tolerance = whole.dimension, whole.tolerance
+        n, tolerance = whole.size, whole.tolerance
         wider = tolerance * np.where(upper > lower, upper - lower, np.abs(upper))
         rows: list[Array] = []
         limits: list[float] = []
@@ -94,9 +94,9 @@ class Allowed:
         for one in whole.members:
             if one.is_box:
                 continue
-            form = one._separable(lower, upper) if one.convex else None
+            form = one.separable(lower, upper) if one.convex else None
             if form is None and one.convex:
-                linear = one._to_scipy(lower, upper)
+                linear = one.to_scipy(lower, upper)
                 if linear is not None and not linear.smooth and not linear.l1:
                     form = SeparableForm(linear.lower, linear.upper, linear.rows)
             if form is None:

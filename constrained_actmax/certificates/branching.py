@@ -16,7 +16,7 @@ from constrained_actmax.certificates.allowed import ACCURATE, Allowed
 from constrained_actmax.certificates.linear_bounds import Bounded, Intervals, LinearBounds, Side
 from constrained_actmax.draws import drawn
 from constrained_actmax.errors import BoundError, RefusedError
-from constrained_actmax.layout import Rows, Vector
+from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.oracles.oracle import Oracle
 from constrained_actmax.problem import Problem
 from constrained_actmax.structure import Pieces, Structure
@@ -80,8 +80,10 @@ class Search:
     the mean value form :math:`f(m) + \max_x \nabla f([x])^\top (x - m)`, and by its parent; it
     is dropped where its bound is no better than the best point, or a bound on an output must break.
     An input that nothing couples and whose derivative keeps one sign in the box goes to its end.
-    The others are halved where the derivative times the width is largest. Points tried are those
-    that the bounds name, the centres, and local ascents from the best.
+    The others are halved where the width contributes most to the gap of the relaxations. Halves
+    are bounded twice: first with the pre-activations' intervals that the linear functions of the
+    whole give on them, at a hundredth of the work, which drops about half of them. Points tried are
+    those that the bounds name, the centres, and local ascents from the best.
 
     Parameters
     ----------
@@ -330,43 +332,70 @@ class Search:
         lower = np.where(rising, before[1], before[0])
         upper = np.where(falling, before[0], before[1])
         width = upper - lower
-        score = np.where(width > SMALLEST_WIDTH * self._widths, steep * width, -1.0)
-        flat = np.all(score <= 0.0, axis=1)
-        score = np.where(flat[:, np.newaxis], width, score)
+        wide = width > SMALLEST_WIDTH * self._widths
+        score = np.where(wide, self.bounds.looseness(found, len(boxes)) * width, -1.0)
+        for other in (steep * width, width):  # where all relaxations are exact, or all is flat
+            flat = np.all(score <= 0.0, axis=1)
+            score = np.where(flat[:, np.newaxis], np.where(wide, other, -1.0), score)
         moved = np.any(width < before[1] - before[0], axis=1).tolist()
         kinks = self._kinks(found, reached)
+        split = going & np.any(score > 0.0, axis=1)
         for row in np.flatnonzero(going).tolist():
             side = kinks[row]
             if side is not None:
+                split[row] = False
                 for sign in (1.0, -1.0):
                     chosen = (*sides[row], side._replace(sign=sign))
-                    self._push(lower[row], upper[row], float(bound[row]), found, row, chosen)
-                continue
-            low, high, entry = lower[row], upper[row], int(score[row].argmax())
-            if width[row, entry] > SMALLEST_WIDTH * self._widths[entry]:
-                middle = 0.5 * (low[entry] + high[entry])
-                first, second = high.copy(), low.copy()
-                first[entry] = second[entry] = middle
-                halves = [(low, first), (second, high)]
-            elif moved[row]:
-                halves = [(low, high)]
-            else:  # a point: there is nothing left to halve
+                    key = -float(bound[row]), next(self._number)
+                    box = _Box(key, lower[row], upper[row], found.intervals, row, chosen)
+                    heapq.heappush(self._heap, box)
+            elif not split[row] and moved[row]:
+                key = -float(bound[row]), next(self._number)
+                box = _Box(key, lower[row], upper[row], found.intervals, row, sides[row])
+                heapq.heappush(self._heap, box)
+            elif not split[row]:  # a point: there is nothing left to halve
                 self._finished = max(self._finished, float(bound[row]))
-                continue
-            for first, second in halves:
-                self._push(first, second, float(bound[row]), found, row, sides[row])
+        rows = np.flatnonzero(split)
+        if len(rows):
+            entry = score[rows].argmax(axis=1)
+            self._halve(lower[rows], upper[rows], entry, bound[rows], found, rows, sides)
 
-    def _push(
+    def _halve(
         self,
-        lower: Vector,
-        upper: Vector,
-        bound: float,
+        lower: Rows,
+        upper: Rows,
+        entry: Indices,
+        bound: Vector,
         found: Bounded,
-        row: int,
-        sides: tuple[Side, ...],
+        rows: Indices,
+        sides: list[tuple[Side, ...]],
     ) -> None:
-        key = -bound, next(self._number)
-        heapq.heappush(self._heap, _Box(key, lower, upper, found.intervals, row, sides))
+        """Halve parts (R, n) of boxes `rows`, bound the halves quickly, keep what is not done."""
+        each = np.arange(len(rows))
+        middle = 0.5 * (lower[each, entry] + upper[each, entry])
+        first, second = upper.copy(), lower.copy()
+        first[each, entry] = second[each, entry] = middle
+        lower, upper = np.concatenate([lower, second]), np.concatenate([first, upper])
+        rows = np.tile(rows, 2)
+        chosen = [sides[row] for row in rows.tolist()]
+        quick = self.bounds.bound(
+            lower,
+            upper,
+            self._rows,
+            self.bounds.within(found, rows, lower, upper),
+            sides=chosen if any(chosen) else (),
+            refine=False,
+        )
+        bound = np.minimum(np.tile(bound, 2), quick.upper[:, 0])
+        if len(self._limits):
+            broken = (quick.upper[:, 1:] < self._limits).any(axis=1)
+            bound = np.where(broken, -np.inf, bound)
+        going = bound > self.goal
+        self._finished = max(self._finished, float(bound[~going].max(initial=-np.inf)))
+        for place in np.flatnonzero(going).tolist():
+            key = -float(bound[place]), next(self._number)
+            box = _Box(key, lower[place], upper[place], quick.intervals, place, chosen[place])
+            heapq.heappush(self._heap, box)
 
     def _kinks(self, found: Bounded, reached: list[Rows]) -> list[Side | None]:
         """Return for each box where few units bend the kink to branch on, None for the others.

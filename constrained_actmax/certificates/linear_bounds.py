@@ -15,7 +15,7 @@ bound.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -36,12 +36,16 @@ from constrained_actmax.certificates.relaxations import (
 from constrained_actmax.errors import RefusedError
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.structure import Curve, Part, Pieces, Structure, Windows
-from constrained_actmax.structure.part import INPUT
+from constrained_actmax.structure.part import INPUT, weighted
 
 Array = npt.NDArray[Any]
 
 UNIT = EPSILON / 2.0
-NUMBERS = 2**18  # that one array of rows holds, so that it stays in a processor's cache
+NUMBERS = 2**17  # that one array of rows holds, so that it stays in a processor's cache
+MATRIX = 2**18  # entries of an affine part up to which it is read as matrices
+#: Products of one matrix product up to which OpenBLAS stays in one thread (interface/gemm.c): its
+#: threads wait for each other, which costs more than such small products where others compute.
+ONE_THREAD, FEWEST = 2**18, 16  # rows below which the pieces would be too short
 
 #: Bounds (lower, upper) of the pre-activations of each nonlinearity, (B, size) each.
 Intervals = list[tuple[Rows, Rows]]
@@ -63,6 +67,12 @@ class Bounded:
         Of the pre-activations.
     matrix, most : numpy.ndarray, shapes (B, q, n) and (B, q)
         Inequalities that hold where the pre-activations lie on the chosen sides.
+    functions : list of Functions or None
+        Of the pre-activations, where they were found.
+    coefficients : dict of numpy.ndarray, shapes (B, units)
+        Of the first combination's bound, by the results of each nonlinearity.
+    relaxed : list of Lines or WindowLines
+        Of the nonlinearities.
     """
 
     upper: Rows
@@ -72,6 +82,57 @@ class Bounded:
     intervals: Intervals
     matrix: Array
     most: Rows
+    functions: list[Functions | None]
+    coefficients: dict[int, Rows]
+    relaxed: list[Lines | WindowLines]
+
+
+class Functions(NamedTuple):
+    """Linear functions of the input above and below pre-activations over boxes.
+
+    Slopes (B, size, n), offsets (B, size), rounding included; constant where none is known.
+    """
+
+    upper_slopes: Array
+    upper_offsets: Rows
+    lower_slopes: Array
+    lower_offsets: Rows
+
+
+class Matrices:
+    """An affine part as matrices, which for few entries is faster than a compiled call.
+
+    Parameters
+    ----------
+    part : Part
+    """
+
+    def __init__(self, part: Part) -> None:
+        self.size, self.predecessors = part.size, part.predecessors
+        self.intercept = part.intercept
+        self.matrices = part.pull(np.eye(part.size))[0]
+        units = sum(one.shape[1] for one in self.matrices.values())
+        self.roundings = part.roundings + part.size + units
+
+    def apply(self, values: Mapping[int, Rows]) -> Rows:
+        """Return z (B, size) from values (B, units) of each predecessor."""
+        z = sum(_product(values[p], matrix.T) for p, matrix in self.matrices.items())
+        return np.asarray(z + self.intercept)
+
+    def pull(self, rows: Rows) -> tuple[dict[int, Rows], Vector]:
+        """Carry coefficient rows back, as `Part.pull` does."""
+        pulled = {p: _product(rows, matrix) for p, matrix in self.matrices.items()}
+        return pulled, weighted(rows, self.intercept)
+
+
+def _product(rows: Rows, matrix: Array) -> Rows:
+    """Return rows @ matrix, in pieces of one thread each."""
+    most = ONE_THREAD // max(matrix.size, 1)
+    whole = len(rows) // most * most if most else 0
+    if whole <= most or most < FEWEST:
+        return np.asarray(rows @ matrix)
+    split = rows[:whole].reshape(-1, most, rows.shape[1]) @ matrix
+    return np.concatenate([split.reshape(whole, -1), rows[whole:] @ matrix])
 
 
 class Side(NamedTuple):
@@ -115,7 +176,13 @@ class LinearBounds:
             if reason is not None:
                 raise RefusedError(reason)
         self.structure, self.part, self.allowed, self.expired = structure, part, allowed, expired
-        self.parts = (*structure.parts, part)
+        affine = (*structure.parts, part)
+        self.parts = tuple(self._read(one) for one in affine)
+        self._twins = tuple(
+            self.parts[k] if one.absolute is None else self._read(one.absolute)
+            for k, one in enumerate(affine)
+        )
+        self._exact = all(one.absolute is not None for one in affine)
         #: Why a bound is no proof in exact arithmetic; empty where it is.
         self.doubts = self._doubts()
         self._magnitudes: list[Vector] | None = None
@@ -131,7 +198,7 @@ class LinearBounds:
 
     def _doubts(self) -> list[str]:
         doubts = []
-        if any(part.absolute is None for part in self.parts):
+        if not self._exact:
             doubts.append("a part of the network has no bound on its rounding")
         for step in self.structure.nonlinearities:
             if isinstance(step, Curve) and step.sampled:
@@ -139,8 +206,12 @@ class LinearBounds:
                 break
         return doubts
 
-    def _twin(self, part: Part) -> Part:
-        return part.absolute or part
+    def _read(self, part: Part) -> Part | Matrices:
+        units = [
+            self.structure.size if p == INPUT else self.structure.nonlinearities[p].units
+            for p in part.predecessors
+        ]
+        return Matrices(part) if 0 < part.size * max(sum(units), part.size) <= MATRIX else part
 
     def _magnitudes_of(self, lower: Rows, upper: Rows) -> list[Vector]:
         """Return |W| H + |b| for every part from intervals over the whole box."""
@@ -148,29 +219,29 @@ class LinearBounds:
         centres = {INPUT: 0.5 * (lower + upper)}
         radii = {INPUT: 0.5 * (upper - lower)}
         found = []
-        for k, part in enumerate(self.parts):
-            magnitude = np.abs(self._twin(part).apply(entering)) * (1.0 + 1e-6)
+        for k in range(len(self.parts)):
+            magnitude = np.abs(self._twins[k].apply(entering)) * (1.0 + 1e-6)
             found.append(magnitude[0])
             if k < len(self.structure.parts):
-                low, high = self._interval_of(part, centres, radii, magnitude[0])
+                low, high = self._interval_of(k, centres, radii, magnitude[0])
                 low, high = interval(self.structure.nonlinearities[k], low, high)
                 entering[k] = np.maximum(np.abs(low), np.abs(high))
                 centres[k], radii[k] = 0.5 * (low + high), 0.5 * (high - low)
         return found
 
-    def _gamma(self, part: Part) -> float:
+    def _gamma(self, k: int) -> float:
         # With a part's own roundings: products with slopes, sums of two kinds, merged branches.
-        count = part.roundings + 8 + len(self.parts)
+        count = self.parts[k].roundings + 8 + len(self.parts)
         return count * UNIT / (1.0 - count * UNIT)
 
     def _interval_of(
-        self, part: Part, centres: dict[int, Rows], radii: dict[int, Rows], magnitude: Vector
+        self, k: int, centres: dict[int, Rows], radii: dict[int, Rows], magnitude: Vector
     ) -> tuple[Rows, Rows]:
         """Return bounds of a part's result from intervals that enter it."""
+        part, twin = self.parts[k], self._twins[k]
         middle = part.apply({p: centres[p] for p in part.predecessors})
-        twin = self._twin(part)
         radius = twin.apply({p: radii[p] for p in part.predecessors}) - np.abs(twin.intercept)
-        wider = np.maximum(radius, 0.0) + 4.0 * self._gamma(part) * magnitude
+        wider = np.maximum(radius, 0.0) + 4.0 * self._gamma(k) * magnitude
         return middle - wider, middle + wider
 
     # -- forward: intervals --------------------------------------------------------------------
@@ -184,6 +255,7 @@ class LinearBounds:
         *,
         sides: Sequence[Sequence[Side]] = (),
         cutoff: float = np.inf,
+        refine: bool = True,
     ) -> Bounded:
         """Return upper bounds of combinations of the outputs over boxes.
 
@@ -199,17 +271,21 @@ class LinearBounds:
             For each box, what holds of its points besides.
         cutoff : float
             Where the first combination's bound is larger, a linear program may lower it.
+        refine : bool
+            Whether linear bounds improve the intervals of the pre-activations too. Without, a box
+            costs about a hundredth.
         """
         count, n = lower.shape
         relaxed: list[Lines | WindowLines] = []
         intervals: Intervals = []
+        functions: list[Functions | None] = []
         empty = np.zeros(count, dtype=bool)
         centres = {INPUT: 0.5 * (lower + upper)}
         radii = {INPUT: 0.5 * (upper - lower) * (1.0 + 4.0 * UNIT)}
         for k, (part, step) in enumerate(
             zip(self.structure.parts, self.structure.nonlinearities, strict=True)
         ):
-            low, high = self._interval_of(part, centres, radii, self.magnitudes[k])
+            low, high = self._interval_of(k, centres, radii, self.magnitudes[k])
             if around is not None:
                 low, high = np.maximum(low, around[k][0]), np.minimum(high, around[k][1])
             for box, some in enumerate(sides):
@@ -219,8 +295,10 @@ class LinearBounds:
                     elif side.step == k:
                         high[box, side.unit] = min(high[box, side.unit], side.kink)
             # Over the box alone the first layer's intervals are exact.
-            if part.predecessors != (INPUT,) or not self.allowed.only_box:
-                low, high = self._refined(k, lower, upper, low, high, relaxed)
+            function = None
+            if refine and (part.predecessors != (INPUT,) or not self.allowed.only_box):
+                low, high, function = self._refined(k, lower, upper, low, high, relaxed)
+            functions.append(function)
             # No point has such pre-activations; what follows for this box means nothing.
             empty |= (low > high).any(axis=1)
             low, high = np.minimum(low, high), np.maximum(low, high)
@@ -231,7 +309,8 @@ class LinearBounds:
         m = len(rows)
         flat = np.broadcast_to(rows, (count, *rows.shape)).reshape(count * m, -1)
         index = np.repeat(np.arange(count), m)
-        slopes, offsets = self._carried(len(self.parts) - 1, flat, index, relaxed)
+        coefficients: dict[int, Rows] = {}
+        slopes, offsets = self._carried(len(self.parts) - 1, flat, index, relaxed, coefficients)
         matrix, most = self._inequalities(sides, count, relaxed)
         enough = np.where(np.arange(count * m) % m == 0, cutoff - offsets, np.inf)
         top, points = self.allowed.maximum(
@@ -244,7 +323,7 @@ class LinearBounds:
             cutoff=enough,
         )
         top = top + offsets + 2.0 * UNIT * (np.abs(top) + np.abs(offsets))
-        low, high = self._interval_of(self.part, centres, radii, self.magnitudes[-1])
+        low, high = self._interval_of(-1, centres, radii, self.magnitudes[-1])
         positive, negative = np.maximum(rows, 0.0), np.minimum(rows, 0.0)
         by_interval = high @ positive.T + low @ negative.T
         size = np.maximum(np.abs(low), np.abs(high)) @ np.abs(rows).T
@@ -259,6 +338,9 @@ class LinearBounds:
             intervals,
             matrix,
             most,
+            functions,
+            {k: one[::m] for k, one in coefficients.items()},
+            relaxed,
         )
 
     def _inequalities(
@@ -305,11 +387,13 @@ class LinearBounds:
         low: Rows,
         high: Rows,
         relaxed: Sequence[Lines | WindowLines],
-    ) -> tuple[Rows, Rows]:
+    ) -> tuple[Rows, Rows, Functions]:
         """Return intervals of pre-activations improved by linear bounds, where they bend."""
-        part, step = self.structure.parts[k], self.structure.nonlinearities[k]
+        part, step = self.parts[k], self.structure.nonlinearities[k]
         boxes, units = np.nonzero(bending(step, low, high))
         low, high = low.copy(), high.copy()
+        shape = (*low.shape, lower.shape[1])
+        found = Functions(np.zeros(shape), high.copy(), np.zeros(shape), low.copy())
         widest = max(
             part.size, self.structure.size, *(one.units for one in self.structure.nonlinearities)
         )
@@ -322,7 +406,7 @@ class LinearBounds:
             ones = np.zeros((len(named), part.size))
             ones[np.arange(len(named)), named] = 1.0
             pulled, constants = part.pull(ones)
-            error = self._gamma(part) * self.magnitudes[k][named]
+            error = self._gamma(k) * self.magnitudes[k][named]
             for sign, bound in ((1.0, high), (-1.0, low)):
                 given = {p: sign * one[place] for p, one in pulled.items()}
                 slopes, offsets = self._through_all(
@@ -332,19 +416,103 @@ class LinearBounds:
                 value = value + offsets + 2.0 * UNIT * (np.abs(value) + np.abs(offsets))
                 if sign > 0:
                     bound[box, unit] = np.minimum(bound[box, unit], value)
+                    found.upper_slopes[box, unit], found.upper_offsets[box, unit] = slopes, offsets
                 else:
                     bound[box, unit] = np.maximum(bound[box, unit], -value)
-        return low, high
+                    found.lower_slopes[box, unit], found.lower_offsets[box, unit] = (
+                        -slopes,
+                        -offsets,
+                    )
+        return low, high, found
+
+    # -- for parts of boxes ------------------------------------------------------------------------
+
+    def within(self, found: Bounded, index: Indices, lower: Rows, upper: Rows) -> Intervals:
+        """Return intervals of pre-activations in parts of boxes, by the functions found for these.
+
+        Parameters
+        ----------
+        found : Bounded
+            For the boxes.
+        index : numpy.ndarray of int, shape (R,)
+            Which of them each part lies in.
+        lower, upper : numpy.ndarray, shape (R, n)
+            The parts.
+        """
+        centre, radius = 0.5 * (lower + upper), 0.5 * (upper - lower) * (1.0 + 4.0 * UNIT)
+        reach = np.maximum(np.abs(lower), np.abs(upper))[..., np.newaxis]
+        intervals: Intervals = []
+        for (low, high), functions in zip(found.intervals, found.functions, strict=True):
+            low, high = low[index], high[index]
+            if functions is not None:
+                ends = []
+                for sign, slopes, offsets in (
+                    (-1.0, functions.lower_slopes[index], functions.lower_offsets[index]),
+                    (1.0, functions.upper_slopes[index], functions.upper_offsets[index]),
+                ):
+                    sizes = np.abs(slopes)
+                    wider = (sizes @ radius[..., np.newaxis])[..., 0]
+                    size = (sizes @ reach)[..., 0] + np.abs(offsets)
+                    margin = 4.0 * (lower.shape[1] + 8) * UNIT * size
+                    middle = (slopes @ centre[..., np.newaxis])[..., 0]
+                    ends.append(middle + offsets + sign * (wider + margin))
+                low, high = np.maximum(low, ends[0]), np.minimum(high, ends[1])
+            intervals.append((low, high))
+        return intervals
+
+    def looseness(self, found: Bounded, count: int) -> Rows:
+        r"""Return how much each input's width contributes to the gap of the relaxations, (B, n).
+
+        To first order, with the coefficients v of the bound, the gap at the middle and the width
+        of each pre-activation's interval, and the slopes of its linear bounds:
+        :math:`\sum_k \sum_u |v_{ku}| \frac{\text{gap}_{ku}}{\text{width}_{ku}}
+        (|\overline a_{kud}| + |\underline a_{kud}|)`.
+        """
+        total = np.zeros((count, self.structure.size))
+        for k, coefficients in found.coefficients.items():
+            weights = np.abs(coefficients)
+            step, lines = self.structure.nonlinearities[k], found.relaxed[k]
+            low, high = found.intervals[k]
+            if isinstance(lines, WindowLines):
+                assert isinstance(step, Windows)
+                spread = np.zeros(low.shape)
+                each = np.arange(count)[:, np.newaxis]
+                for column in range(step.members.shape[1]):
+                    turned = np.abs(lines.upper_slope[..., column] - (lines.lower_entry == column))
+                    inside = step.members[:, column] >= 0
+                    places = np.where(inside, step.members[:, column], 0)
+                    np.add.at(
+                        spread, (each, places[np.newaxis]), np.where(inside, weights * turned, 0.0)
+                    )
+                weights = spread
+            else:
+                gap = (lines.upper_slope - lines.lower_slope) * (0.5 * (low + high))
+                gap = gap + lines.upper_offset - lines.lower_offset
+                width = high - low
+                share = np.divide(gap, width, out=np.zeros_like(gap), where=width > 0.0)
+                weights = weights * np.maximum(share, 0.0)
+            functions = found.functions[k]
+            if functions is not None:
+                slopes = np.abs(functions.upper_slopes) + np.abs(functions.lower_slopes)
+                total += np.einsum("bu,bun->bn", weights, slopes)
+            elif INPUT in self.parts[k].predecessors:
+                total += 2.0 * np.abs(self._twins[k].pull(weights)[0][INPUT])
+        return total
 
     # -- backward --------------------------------------------------------------------------------
 
     def _carried(
-        self, k: int, rows: Rows, index: Indices, relaxed: Sequence[Lines | WindowLines]
+        self,
+        k: int,
+        rows: Rows,
+        index: Indices,
+        relaxed: Sequence[Lines | WindowLines],
+        coefficients: dict[int, Rows] | None = None,
     ) -> tuple[Rows, Vector]:
         """Carry rows (R, size) of part k back to the input: slopes and offsets above."""
         pulled, constants = self.parts[k].pull(rows)
-        error = self._gamma(self.parts[k]) * (np.abs(rows) @ self.magnitudes[k])
-        return self._through_all(pulled, constants + error, index, relaxed)
+        error = self._gamma(k) * (np.abs(rows) @ self.magnitudes[k])
+        return self._through_all(pulled, constants + error, index, relaxed, coefficients)
 
     def _through_all(
         self,
@@ -352,12 +520,15 @@ class LinearBounds:
         offsets: Vector,
         index: Indices,
         relaxed: Sequence[Lines | WindowLines],
+        coefficients: dict[int, Rows] | None = None,
     ) -> tuple[Rows, Vector]:
         waiting = dict(waiting)
         while waiting and (k := max(waiting)) != INPUT:
+            if coefficients is not None:
+                coefficients[k] = waiting[k]
             rows, constants = self._through(k, waiting.pop(k), index, relaxed[k])
             pulled, more = self.parts[k].pull(rows)
-            error = self._gamma(self.parts[k]) * (np.abs(rows) @ self.magnitudes[k])
+            error = self._gamma(k) * (np.abs(rows) @ self.magnitudes[k])
             offsets = offsets + constants + more + error
             offsets = offsets + 4.0 * UNIT * (np.abs(offsets) + np.abs(constants) + np.abs(more))
             for number, one in pulled.items():
@@ -376,11 +547,13 @@ class LinearBounds:
             assert isinstance(relaxed, WindowLines)
             return self._through_windows(step, rows, index, relaxed)
         assert isinstance(relaxed, Lines)
-        above = rows > 0.0
-        back = np.where(above, relaxed.upper_slope[index], relaxed.lower_slope[index])
-        back *= rows
-        offset = np.where(above, relaxed.upper_offset[index], relaxed.lower_offset[index])
-        constants = np.einsum("ru,ru->r", rows, offset)
+        positive, negative = np.maximum(rows, 0.0), np.minimum(rows, 0.0)
+        constants = np.einsum("ru,ru->r", positive, relaxed.upper_offset.take(index, axis=0))
+        constants += np.einsum("ru,ru->r", negative, relaxed.lower_offset.take(index, axis=0))
+        positive *= relaxed.upper_slope.take(index, axis=0)
+        negative *= relaxed.lower_slope.take(index, axis=0)
+        back = positive
+        back += negative
         largest = np.maximum(np.abs(relaxed.upper_offset), np.abs(relaxed.lower_offset))
         size = np.abs(rows) @ largest.max(axis=0)
         return back, constants + 2.0 * (rows.shape[1] + 2) * UNIT * size
@@ -409,12 +582,10 @@ class LinearBounds:
     def point_bound(self, x: Rows, row: Vector) -> Vector:
         """Return an upper bound of a combination of the outputs at points (B, n), by intervals."""
         centres, radii = {INPUT: x}, {INPUT: np.zeros_like(x)}
-        for k, (part, step) in enumerate(
-            zip(self.structure.parts, self.structure.nonlinearities, strict=True)
-        ):
-            low, high = interval(step, *self._interval_of(part, centres, radii, self.magnitudes[k]))
+        for k, step in enumerate(self.structure.nonlinearities):
+            low, high = interval(step, *self._interval_of(k, centres, radii, self.magnitudes[k]))
             centres[k], radii[k] = 0.5 * (low + high), 0.5 * (high - low) * (1.0 + 4.0 * UNIT)
-        low, high = self._interval_of(self.part, centres, radii, self.magnitudes[-1])
+        low, high = self._interval_of(-1, centres, radii, self.magnitudes[-1])
         positive, negative = np.maximum(row, 0.0), np.minimum(row, 0.0)
         size = np.maximum(np.abs(low), np.abs(high)) @ np.abs(row)
         return high @ positive + low @ negative + 2.0 * (len(row) + 2) * UNIT * size
@@ -431,10 +602,10 @@ class LinearBounds:
         """
         waiting: dict[int, tuple[Rows, Rows]] = {}
 
-        def spread(part: Part, middle: Rows, radius: Rows) -> None:
-            pulled = part.pull(middle)[0]
-            wider = 2.0 * self._gamma(part) * (np.abs(middle) + radius) + radius
-            widened = self._twin(part).pull(wider)[0]
+        def spread(k: int, middle: Rows, radius: Rows) -> None:
+            pulled = self.parts[k].pull(middle)[0]
+            wider = 2.0 * self._gamma(k) * (np.abs(middle) + radius) + radius
+            widened = self._twins[k].pull(wider)[0]
             for number, one in pulled.items():
                 more = np.abs(widened[number])
                 if number in waiting:
@@ -443,11 +614,11 @@ class LinearBounds:
 
         reached = [np.zeros((count, step.units)) for step in self.structure.nonlinearities]
         start = np.broadcast_to(row, (count, len(row)))
-        spread(self.part, start, np.zeros_like(start))
+        spread(-1, start, np.zeros_like(start))
         while waiting and (k := max(waiting)) != INPUT:
             middle, radius = waiting.pop(k)
             reached[k] = np.abs(middle) + radius
-            spread(self.structure.parts[k], *self._derived(k, middle, radius, *intervals[k]))
+            spread(k, *self._derived(k, middle, radius, *intervals[k]))
         if INPUT not in waiting:
             zeros = np.zeros((count, self.structure.size))
             return zeros, zeros, reached

@@ -45,13 +45,12 @@ class SquaredDistance(Objective):
 
     @override
     def _bind(self, signature: Signature) -> Score:
-        layout, who = signature.layout, "SquaredDistance"
-        every = isinstance(self.center, Mapping | list | tuple) or np.ndim(self.center) == 0
-        region = layout.region(self.on, who=who, everywhere=every)
-        center = flat(self.center, self.on, layout, region, who)
+        layout = signature.layout
+        region = self._region(layout)
+        center, weights = self.flat_center(layout), self.flat_weights(layout)
         parameters: Parameters = (center[np.newaxis],)
-        if self.weights is not None:
-            parameters += (flat_weights(self.weights, self.on, layout, region, who)[np.newaxis],)
+        if weights is not None:
+            parameters += (weights[np.newaxis],)
 
         def function(tensors: Tensors, parameters: tuple[Tensor, ...]) -> Tensor:
             import tensorflow as tf
@@ -63,6 +62,21 @@ class SquaredDistance(Objective):
 
         structure = ("SquaredDistance", span(region), len(parameters))
         return Score(structure, function, parameters, bounded=ONLY_BELOW)
+
+    def _region(self, layout: Layout) -> Region:
+        every = isinstance(self.center, Mapping | list | tuple) or np.ndim(self.center) == 0
+        return layout.region(self.on, who="SquaredDistance", everywhere=every)
+
+    def flat_center(self, layout: Layout) -> Vector:
+        """Return c over the entries that the distance speaks of."""
+        return flat(self.center, self.on, layout, self._region(layout), "SquaredDistance")
+
+    def flat_weights(self, layout: Layout) -> Vector | None:
+        """Return w over the entries that the distance speaks of; None where all are 1."""
+        if self.weights is None:
+            return None
+        region = self._region(layout)
+        return flat_weights(self.weights, self.on, layout, region, "SquaredDistance")
 
     @property
     @override

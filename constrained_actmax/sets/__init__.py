@@ -1,4 +1,4 @@
-"""Convex feasible sets: one a file, all exact where a closed form is known."""
+"""Convex sets of inputs as users write them, one a file; `kernels` projects on them."""
 
 from constrained_actmax.sets.affine_subspace import AffineSubspace
 from constrained_actmax.sets.band_limited import BandLimited
@@ -23,9 +23,7 @@ from constrained_actmax.sets.monotone import Monotone
 from constrained_actmax.sets.moving_range import MovingRange
 from constrained_actmax.sets.nuclear_norm_ball import NuclearNormBall
 from constrained_actmax.sets.one_hot import OneHot
-from constrained_actmax.sets.part import Part
 from constrained_actmax.sets.restoring import from_dict
-from constrained_actmax.sets.scipy_form import Lift, LinearRows, ScipyForm, SmoothRow
 from constrained_actmax.sets.simplex import Simplex
 from constrained_actmax.sets.symmetric import Symmetric
 from constrained_actmax.sets.total_variation_ball import TotalVariationBall
@@ -48,18 +46,13 @@ __all__ = [
     "L1Ball",
     "L2Ball",
     "Levels",
-    "Lift",
     "Linear",
-    "LinearRows",
     "LinfBall",
     "Monotone",
     "MovingRange",
     "NuclearNormBall",
     "OneHot",
-    "Part",
-    "ScipyForm",
     "Simplex",
-    "SmoothRow",
     "Symmetric",
     "TotalVariationBall",
     "as_set",

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
-from constrained_actmax.layout import Region, Rows, Vector, real
+from constrained_actmax.kernels.box import BoxKernel
+from constrained_actmax.kernels.kernel import Kernel
+from constrained_actmax.layout import Region, real
 from constrained_actmax.quoting import quoted
-from constrained_actmax.sets.base import ConvexSet, relative_excess, short
-from constrained_actmax.sets.scipy_form import ScipyForm
+from constrained_actmax.sets.base import ConvexSet, short
 
 if TYPE_CHECKING:
-    import cvxpy as cp
+    pass
 
 #: A bound of this size is none, as most solvers have it (IPOPT's nlp_upper_bound_inf is 1e19).
 INFINITE = 1e20
@@ -52,9 +53,6 @@ class Box(ConvexSet):
     lower: Any = None
     upper: Any = None
 
-    is_box = True
-    method_alone = "clip, exact, O(n)"
-
     def __post_init__(self) -> None:
         low, high = self.lower, self.upper
         for name, bound in (("lower", low), ("upper", high)):
@@ -79,7 +77,7 @@ class Box(ConvexSet):
         return np.ndim(self.lower) == 0 and np.ndim(self.upper) == 0
 
     @override
-    def _bound(self, region: Region) -> Box:
+    def kernel(self, region: Region) -> Kernel:
         lower = region.flatten(-np.inf if self.lower is None else self.lower, "Box: lower")
         upper = region.flatten(np.inf if self.upper is None else self.upper, "Box: upper")
         bad = np.flatnonzero(lower > upper)
@@ -93,52 +91,8 @@ class Box(ConvexSet):
             raise SpecificationError(f"{self.describe()}: no number lies above inf or below -inf.")
         lower = np.where(lower <= -INFINITE, -np.inf, lower)
         upper = np.where(upper >= INFINITE, np.inf, upper)
-        return replace(self, lower=lower, upper=upper)
+        return BoxKernel(lower, upper)
 
     @override
     def describe(self) -> str:
         return f"Box({short(self.lower)}, {short(self.upper)})"
-
-    @override
-    def bounding_box(self) -> tuple[Vector, Vector]:
-        return self.lower.copy(), self.upper.copy()
-
-    @override
-    def bounds(self) -> tuple[Vector, Vector]:
-        return self.bounding_box()
-
-    @override
-    def _project(self, x: Rows) -> Rows:
-        return np.asarray(np.minimum(np.maximum(x, self.lower), self.upper))
-
-    @override
-    def _violation(self, x: Rows) -> Vector:
-        if ((x >= self.lower) & (x <= self.upper)).all():  # the usual case, at half the price
-            return np.zeros(len(x))
-        excess = np.maximum(self.lower - x, x - self.upper)
-        return np.asarray(np.maximum(0.0, np.max(excess, axis=1, initial=0.0)))
-
-    @override
-    def _relative_violation(self, x: Rows, widths: Vector | None = None) -> Vector:
-        return relative_excess(x, self.lower, self.upper)
-
-    @override
-    def _linear_maximizer(self, g: Rows) -> Rows:
-        best = np.where(g > 0, self.upper, np.where(g < 0, self.lower, self.centre()))
-        if not np.isfinite(best).all():
-            raise SpecificationError(f"{self}: g'x has no maximum, the box is open along g.")
-        return best
-
-    @override
-    def _to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
-        low, high = np.isfinite(self.lower), np.isfinite(self.upper)
-        rows = []
-        if low.any():
-            rows.append(variable[np.flatnonzero(low)] >= self.lower[low])
-        if high.any():
-            rows.append(variable[np.flatnonzero(high)] <= self.upper[high])
-        return rows
-
-    @override
-    def _to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:
-        return ScipyForm(self.lower.copy(), self.upper.copy())

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
 from typing_extensions import override
 
-from constrained_actmax.errors import ProjectionError, SpecificationError
-from constrained_actmax.layout import Region, Rows, Vector
-from constrained_actmax.sets.base import ConvexSet, relative, sizes
+from constrained_actmax.errors import SpecificationError
+from constrained_actmax.kernels.cvxpy_set import CvxpyKernel
+from constrained_actmax.kernels.kernel import Kernel
+from constrained_actmax.layout import Region
+from constrained_actmax.sets.base import ConvexSet
 
 if TYPE_CHECKING:
     import cvxpy as cp
-
-    from constrained_actmax.sets.cone_program import ConeProgram
-
-SOLVED_TO = 1e-9  # a relative violation below this is the auxiliary problem's own tolerance
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -62,12 +57,6 @@ class CvxpySet(ConvexSet):
 
     function: Callable[[Any], Any]
     shape: tuple[int, ...] | None = None
-    _lock: Any = field(default_factory=threading.Lock, init=False, repr=False)
-
-    violation_norm = (
-        "largest violation of one of its constraints; outside their domain, distance to the set"
-    )
-    closed = False
 
     def __post_init__(self) -> None:
         if not callable(self.function):
@@ -77,7 +66,7 @@ class CvxpySet(ConvexSet):
             )
 
     @override
-    def _bound(self, region: Region) -> CvxpySet:
+    def kernel(self, region: Region) -> Kernel:
         if self.shape is not None and int(np.prod(self.shape)) != region.dimension:
             raise SpecificationError(
                 f"CvxpySet: shape {tuple(self.shape)} has {int(np.prod(self.shape))} entries, "
@@ -85,33 +74,21 @@ class CvxpySet(ConvexSet):
             )
         import cvxpy as cp
 
-        bound = replace(self)
-        bound._to_cvxpy(cp.Variable(region.dimension))
-        return bound
+        kernel = CvxpyKernel(self._stated, region.dimension)
+        kernel.to_cvxpy(cp.Variable(region.dimension))
+        return kernel
 
     @override
     def describe(self) -> str:
         name = getattr(self.function, "__name__", "function")
         return f"CvxpySet({'function' if name == '<lambda>' else name})"
 
-    @property
-    @override
-    def tolerance(self) -> float:
-        return 1e-8
-
     @override
     def to_dict(self) -> dict[str, Any]:
         return {"set": "CvxpySet", "description": self.describe(), "restorable": False}
 
-    @override
-    def _project(self, x: Rows) -> Rows:
-        return self._project_by_cvxpy(x)
-
-    @override
-    def _to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
-        rows = self._stated(variable)
-        # Not DCP is g >= 0 of power(g, p) with a convex g: cvxpy takes max(g, 0), unlimited.
-        return [*rows, *(one for one in domain(rows) if one.is_dcp())]
+    # cvxpy evaluates quantum_rel_entr of X / trace(X), but solves with X: a problem measures it, as
+    # it does constraints with variables of their own.
 
     def _stated(self, variable: cp.Variable) -> list[cp.Constraint]:
         """Return the function's own constraints, checked."""
@@ -152,158 +129,6 @@ class CvxpySet(ConvexSet):
                 )
         return [_measurable(row) for row in rows]
 
-    # cvxpy evaluates quantum_rel_entr of X / trace(X), but solves with X: a problem measures it, as
-    # it does constraints with variables of their own.
-    @cached_property
-    def _meter(self) -> tuple[Any, list[Any], list[Any], bool]:
-        import cvxpy as cp
-
-        variable = cp.Variable(self.dimension)
-        rows = self._stated(variable)
-        auxiliary = any(one.id != variable.id for row in rows for one in row.variables())
-        misvalued = any(one is cp.quantum_rel_entr for row in rows for one in row.atoms())
-        return variable, rows, domain(rows), auxiliary or misvalued
-
-    def _measured(self, x: Vector, at: Vector | None) -> float:
-        """Return the largest violation of a constraint; given sizes of entries, relative."""
-        if not np.isfinite(x).all():
-            return np.nan
-        with self._lock:
-            if self._meter[-1]:
-                return self._elastic(x, at)
-            worst = self._evaluated(x, at)
-            return worst if np.isfinite(worst) else self._distance(x, at)
-
-    def _evaluated(self, x: Vector, at: Vector | None) -> float:
-        """Return the largest violation of a constraint; NaN off their domain."""
-        variable, rows, limits, _ = self._meter
-        variable.value = x
-        worst = [0.0]
-        try:
-            with np.errstate(all="ignore"):
-                if not all(np.all(one.violation() <= 0.0) for one in limits):
-                    return np.nan
-                for row in rows:
-                    excess = np.atleast_1d(_excess(row)).ravel(order="F")
-                    if at is not None and excess.any():  # NaN is
-                        excess = relative(excess, self._size_of(row, at, excess.size))
-                    worst.append(float(np.max(excess, initial=0.0)))
-        except (ArithmeticError, ValueError):  # on the domain's boundary, such as a singular matrix
-            return np.nan
-        return float(np.max(worst))  # NaN, if one is
-
-    def _size_of(self, row: Any, at: Vector, count: int) -> Vector:
-        """Return the size of what a constraint compares: its sides, and what x adds to them."""
-        sides = [np.abs(np.ravel(one.value, order="F")) for one in row.args]
-        found = np.zeros(count)
-        for one, side in zip(row.args, sides, strict=True):
-            # A side may be the difference of what is compared: ``f(x) - r <= 0``.
-            alone = any(not other.all() for other in sides if other is not side)
-            if one.is_affine() or alone or len(sides) == 1:
-                side = np.maximum(side, np.sqrt(np.asarray(self._squares(one).T @ (at * at))))
-            found = np.maximum(found, side if side.size == count else np.max(side, initial=0.0))
-        return found
-
-    def _squares(self, one: Any) -> Any:
-        """Return the squares of the slopes of an expression at the variable's value."""
-        if id(one) in self._affine:
-            return self._affine[id(one)]
-        variable = self._meter[0]
-        try:
-            slopes = one.grad.get(variable)
-        except (TypeError, NotImplementedError, ArithmeticError, ValueError):  # cvxpy has none
-            slopes = None
-        nothing = sp.csr_array((variable.size, one.size))
-        squares = nothing if slopes is None else sp.csr_array(slopes).power(2)
-        if one.is_affine():
-            self._affine[id(one)] = squares
-        return squares
-
-    @cached_property
-    def _affine(self) -> dict[int, Any]:
-        return {}
-
-    @override
-    def _sized_rows(self, variable: cp.Variable, at: Rows) -> list[tuple[cp.Constraint, Any]]:
-        point, known, limits, unmeasured = self._meter
-        rows = self._to_cvxpy(variable)
-        if unmeasured:
-            return [(row, float(np.max(at)) or 1.0) for row in rows]
-        with self._lock:
-            point.value = np.zeros(self.dimension)
-            measured = [*known, *(one for one in limits if one.is_dcp())]
-            found = [self._size_here(one, at[0]) for one in measured]
-        return list(zip(rows, found, strict=True))
-
-    def _size_here(self, row: Any, at: Vector) -> float:
-        """Return the size of a constraint at the variable's value; that of x where it has none."""
-        try:
-            with np.errstate(all="ignore"):
-                size = float(np.max(self._size_of(row, at, 1)))
-        except (ArithmeticError, ValueError):  # a singular matrix
-            size = np.nan
-        return (size or 1.0) if np.isfinite(size) else float(np.max(at)) or 1.0
-
-    @cached_property
-    def _elastic_problem(self) -> tuple[Any, Any, Any]:
-        import cvxpy as cp
-
-        from constrained_actmax.sets.cone_program import ConeProgram
-        from constrained_actmax.sets.convex_program import relaxed
-
-        variable, rows, _, _ = self._meter
-        point, slack = cp.Parameter(self.dimension), cp.Variable(nonneg=True)
-        problem = cp.Problem(
-            cp.Minimize(slack), [*relaxed([(row, 1.0) for row in rows], slack), variable == point]
-        )
-        return problem, point, ConeProgram(problem, variable)
-
-    def _elastic(self, x: Vector, at: Vector | None) -> float:
-        problem, point, solver = self._elastic_problem
-        point.value = x
-        size = solver.size()
-        if not solver.solved(size):
-            return self._distance(x, at)  # no slack helps outside a domain
-        found = float(problem.value)
-        if found <= SOLVED_TO * size:
-            return 0.0
-        return found if at is None else found / (size or float(np.max(at)) or 1.0)
-
-    @cached_property
-    def _distance_problem(self) -> tuple[Any, Any, ConeProgram]:
-        import cvxpy as cp
-
-        from constrained_actmax.sets.cone_program import ConeProgram
-
-        nearest, point = cp.Variable(self.dimension), cp.Parameter(self.dimension)
-        apart = cp.norm_inf(nearest - point)
-        problem = cp.Problem(cp.Minimize(apart), self._to_cvxpy(nearest))
-        return problem, point, ConeProgram(problem, nearest)
-
-    def _distance(self, x: Vector, at: Vector | None) -> float:
-        """Return the distance to the set in the largest entry; infinite if it is empty."""
-        import cvxpy as cp
-
-        problem, point, solver = self._distance_problem
-        point.value = x
-        size = max(solver.size(), float(np.max(np.abs(x))))
-        if solver.solved(size):
-            found = float(problem.value)
-            if found <= SOLVED_TO * size:
-                return 0.0
-            return found if at is None else found / (size or float(np.max(at)) or 1.0)
-        if problem.status in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
-            return np.inf
-        raise ProjectionError(f"{self}: violation: cvxpy reports {problem.status}.")
-
-    @override
-    def _violation(self, x: Rows) -> Vector:
-        return np.array([self._measured(row, None) for row in x])
-
-    @override
-    def _relative_violation(self, x: Rows, widths: Vector | None = None) -> Vector:
-        return np.array([self._measured(*pair) for pair in zip(x, sizes(x, widths), strict=True)])
-
 
 def _measurable(row: cp.Constraint) -> cp.Constraint:
     """Return an exponential cone as the inequality that it states, any other constraint as it is.
@@ -316,37 +141,3 @@ def _measurable(row: cp.Constraint) -> cp.Constraint:
     if isinstance(row, cp.constraints.ExpCone):
         return cp.rel_entr(row.y, row.z) + row.x <= 0
     return row
-
-
-def _excess(row: cp.Constraint) -> Any:
-    """Return by how much a constraint is broken at the variables' values.
-
-    A power cone measures itself by a projection too: here by |z| - x^a y^(1 - a), -x and -y.
-    """
-    import cvxpy as cp
-
-    if not isinstance(row, cp.constraints.PowCone3D):
-        return row.violation()
-    x, y, z, power = (np.asarray(one.value) for one in (row.x, row.y, row.z, row.alpha))
-    mean = np.maximum(x, 0.0) ** power * np.maximum(y, 0.0) ** (1.0 - power)
-    return np.maximum.reduce([np.abs(z) - mean, -x, -y, np.zeros_like(mean)])
-
-
-def domain(rows: Sequence[cp.Constraint]) -> list[cp.Constraint]:
-    """Return the constraints that keep the functions in others inside their domains.
-
-    Parameters
-    ----------
-    rows : sequence of cvxpy.Constraint
-        Their expressions are searched to the leaves.
-    """
-    import cvxpy as cp
-
-    found = []
-    for one in (limit for row in rows for part in row.args for limit in part.domain):
-        if one.variables():
-            found.append(one)
-            matrix = one.args[0]
-            if isinstance(one, cp.constraints.PSD) and not matrix.is_hermitian():
-                found.append(matrix == matrix.T)
-    return found

@@ -9,12 +9,13 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
-from constrained_actmax.layout import Layout, Region, Rows, Vector
-from constrained_actmax.sets.base import ConvexSet, relative_excess, short
-from constrained_actmax.sets.scipy_form import ScipyForm
+from constrained_actmax.kernels.box import BoxKernel
+from constrained_actmax.kernels.kernel import Kernel
+from constrained_actmax.layout import Layout, Region, Vector
+from constrained_actmax.sets.base import ConvexSet, short
 
 if TYPE_CHECKING:
-    import cvxpy as cp
+    pass
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -44,9 +45,6 @@ class Fixed(ConvexSet):
     where: Any = None
     value: Any = None
 
-    is_box = True
-    method_alone = "the values themselves, O(n)"
-
     def __post_init__(self) -> None:
         if self.where is None and self.on is None:
             raise SpecificationError(
@@ -54,18 +52,18 @@ class Fixed(ConvexSet):
             )
 
     @override
-    def bind(self, layout: Layout, x0: Vector | None = None) -> ConvexSet:
+    def bind(self, layout: Layout, x0: Vector | None = None) -> Kernel:
         whole_input = isinstance(self.where, str) and self.where in layout.names
         named_feature = whole_input and any(
             one.feature_names is not None and self.where in one.feature_names
             for one in layout.inputs
         )
-        if not self.bound and self.on is None and whole_input and not named_feature:
+        if self.on is None and whole_input and not named_feature:
             return replace(self, on=self.where, where=None).bind(layout, x0)
         return super().bind(layout, x0)
 
     @override
-    def _bound(self, region: Region) -> Fixed:
+    def kernel(self, region: Region) -> Kernel:
         if self.value is not None:
             value = region.flatten(self.value, "Fixed: value")
         elif region.start is not None:
@@ -77,7 +75,7 @@ class Fixed(ConvexSet):
             )
         if not np.isfinite(value).all():
             raise SpecificationError("Fixed: value must be finite.")
-        return replace(self, value=value)
+        return BoxKernel(value, value)
 
     @override
     def describe(self) -> str:
@@ -88,38 +86,6 @@ class Fixed(ConvexSet):
     @override
     def __str__(self) -> str:
         return self.describe() + (f" on {self.on!r}" if self.on is not None else "")
-
-    @override
-    def bounding_box(self) -> tuple[Vector, Vector]:
-        return self.value.copy(), self.value.copy()
-
-    @override
-    def bounds(self) -> tuple[Vector, Vector]:
-        return self.bounding_box()
-
-    @override
-    def _project(self, x: Rows) -> Rows:
-        return np.repeat(self.value[np.newaxis], len(x), axis=0)
-
-    @override
-    def _violation(self, x: Rows) -> Vector:
-        return np.asarray(np.max(np.abs(x - self.value), axis=1, initial=0.0))
-
-    @override
-    def _relative_violation(self, x: Rows, widths: Vector | None = None) -> Vector:
-        return relative_excess(x, self.value, self.value)
-
-    @override
-    def _linear_maximizer(self, g: Rows) -> Rows:
-        return self._project(g)
-
-    @override
-    def _to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
-        return [variable == self.value]
-
-    @override
-    def _to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:
-        return ScipyForm(*self.bounding_box())
 
 
 def _words(where: Any) -> str:

@@ -60,8 +60,3 @@ def labels_of_groups(groups: Any, region: Region, who: str) -> Indices:
     row, place = np.divmod(region.positions, len(names))
     labels: Indices = column[place]
     return np.where(labels >= 0, labels + row * len(lists), -1)
-
-
-def members_of_groups(labels: Indices) -> list[Indices]:
-    """Return the entries of each group, ascending by label."""
-    return [np.flatnonzero(labels == label) for label in np.unique(labels[labels >= 0])]

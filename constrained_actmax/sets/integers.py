@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.layout import Region, Rows, Vector
-from constrained_actmax.sets.discrete import Bounds, DiscreteSet, with_entry
+from constrained_actmax.kernels.integers import IntegersKernel
+from constrained_actmax.kernels.kernel import Kernel
+from constrained_actmax.layout import Region
+from constrained_actmax.sets.base import HeuristicSet
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Integers(DiscreteSet):
+class Integers(HeuristicSet):
     r"""Whole numbers, :math:`\{x : x_i \in \mathbb{Z} \text{ for } i \text{ in where}\}`.
 
     Parameters
@@ -36,70 +38,11 @@ class Integers(DiscreteSet):
     """
 
     where: Any = None
-    _step: Any = field(default=None, init=False, repr=False)  # (n,), 1 in the user's units
-
-    violation_norm = "largest distance to a whole number"
-    method_alone = method_in_box = "rounds, exact, O(n)"
 
     @override
-    def _bound(self, region: Region) -> Integers:
-        return replace(self)._with(_step=np.ones(region.dimension))
+    def kernel(self, region: Region) -> Kernel:
+        return IntegersKernel(np.ones(region.dimension))
 
     @override
     def describe(self) -> str:
         return "Integers()"
-
-    @override
-    def in_columns(self, units: Vector) -> Integers:
-        return self._with(_step=self._step / units)
-
-    @override
-    def tightened(self, lower: Vector, upper: Vector) -> Bounds:
-        low, high = np.ceil(lower / self._step), np.floor(upper / self._step)
-        return low * self._step + 0.0, high * self._step + 0.0  # + 0: no negative zeros
-
-    @override
-    def emptiness(self, lower: Vector, upper: Vector) -> tuple[int, str] | None:
-        low, high = self.tightened(lower, upper)
-        missing = np.flatnonzero(low > high)
-        if not missing.size:
-            return None
-        entry = int(missing[0])
-        at = f"{lower[entry] / self._step[entry]:g} and {upper[entry] / self._step[entry]:g}"
-        return entry, f"there is no whole number between {at}"
-
-    @override
-    def piece(self, x: Vector) -> Bounds:
-        return x.copy(), x.copy()
-
-    @override
-    def branches(self, p: Vector, lower: Vector, upper: Vector) -> list[Bounds]:
-        turns = p / self._step
-        entry = int(np.argmax(np.abs(turns - np.round(turns))))
-        step, box = self._step[entry], (lower, upper)
-        below = float(np.floor(turns[entry]))
-        return [
-            with_entry(box, entry, high=below * step),
-            with_entry(box, entry, low=(below + 1.0) * step),
-        ]
-
-    @override
-    def neighbours(self, x: Vector, lower: Vector, upper: Vector) -> Rows:
-        steps = np.diag(self._step)
-        moved = np.concatenate([x + steps, x - steps])
-        kept: Rows = moved[np.all((moved >= lower) & (moved <= upper), axis=1)]
-        return kept
-
-    @override
-    def _project_in_box(self, x: Rows, lower: Vector, upper: Vector) -> tuple[Rows, Vector]:
-        low, high = self.tightened(lower, upper)
-        rounded = np.round(x / self._step) * self._step + 0.0
-        return np.minimum(np.maximum(rounded, low), high), np.full(len(x), np.nan)
-
-    @override
-    def _distances(self, x: Rows) -> Rows:
-        return np.asarray(np.abs(x - np.round(x / self._step) * self._step))
-
-    @override
-    def _sizes(self) -> Vector:
-        return np.asarray(self._step)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import scipy.sparse as sp
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError, suggest
-from constrained_actmax.layout import Indices, Region, Rows, Vector
+from constrained_actmax.kernels.kernel import Kernel
+from constrained_actmax.kernels.symmetric import SymmetricKernel
+from constrained_actmax.layout import Region
 from constrained_actmax.sets.base import ConvexSet
 from constrained_actmax.sets.image_axes import whole_shape
-from constrained_actmax.sets.scipy_form import LinearRows, ScipyForm
 
 if TYPE_CHECKING:
-    import cvxpy as cp
+    pass
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,12 +43,7 @@ class Symmetric(ConvexSet):
     """
 
     under: str
-    _orbits: Any = field(default=None, init=False, repr=False)  # (|G|, n) permutations
 
-    violation_norm = "largest difference of two entries that should be equal"
-    projects_in_box = True
-    method_alone = "mean of each orbit, exact, O(n)"
-    method_in_box = "with its box: mean of each orbit, clipped, exact, O(n)"
     KINDS: ClassVar[tuple[str, ...]] = (
         "left-right",
         "up-down",
@@ -64,7 +59,7 @@ class Symmetric(ConvexSet):
             )
 
     @override
-    def _bound(self, region: Region) -> Symmetric:
+    def kernel(self, region: Region) -> Kernel:
         shape = whole_shape(region, "Symmetric")
         index = np.arange(region.dimension).reshape(shape)
         if len(shape) == 1:
@@ -87,70 +82,8 @@ class Symmetric(ConvexSet):
             raise SpecificationError(
                 f"{self.describe()}: needs (n,), (h, w) or (h, w, channels), got shape {shape}."
             )
-        bound = replace(self)
-        object.__setattr__(bound, "_orbits", np.stack([one.ravel() for one in images]))
-        return bound
-
-    @property
-    def _first(self) -> Indices:
-        return np.asarray(self._orbits.min(axis=0))
+        return SymmetricKernel(np.stack([one.ravel() for one in images]))
 
     @override
     def describe(self) -> str:
         return f"Symmetric({self.under!r})"
-
-    @override
-    def excess_in_box(self, lower: Vector, upper: Vector) -> float:
-        low, high = lower[self._orbits].max(axis=0), upper[self._orbits].min(axis=0)
-        return float(np.max(low - high))
-
-    @override
-    def _project(self, x: Rows) -> Rows:
-        # One entry of each orbit is averaged and written to all: exactly equal, whatever rounding.
-        return np.asarray(x[:, self._orbits].mean(axis=1)[:, self._first])
-
-    @override
-    def _project_in_box(self, x: Rows, lower: Vector, upper: Vector) -> tuple[Rows, Vector]:
-        low, high = lower[self._orbits].max(axis=0), upper[self._orbits].min(axis=0)
-        return np.clip(self._project(x), low, high), np.full(len(x), np.nan)
-
-    @override
-    def _violation(self, x: Rows) -> Vector:
-        images = x[:, self._orbits]
-        return np.asarray(np.max(images.max(axis=1) - images.min(axis=1), axis=1, initial=0.0))
-
-    @override
-    def _linear_maximizer(self, g: Rows) -> Rows:
-        if np.any(np.abs(self._project(g)) > 1e-12 * float(np.max(np.abs(g)))):
-            raise SpecificationError(f"{self}: g'x has no maximum, a subspace is open along g.")
-        return np.zeros_like(g)
-
-    @override
-    def _linear_maximizer_in_box(self, g: Rows, lower: Vector, upper: Vector) -> Rows:
-        low, high = lower[self._orbits].max(axis=0), upper[self._orbits].min(axis=0)
-        mean = self._project(g)
-        level = np.clip(0.0, low, high)
-        return np.asarray(np.where(mean > 0.0, high, np.where(mean < 0.0, low, level)))
-
-    def _differences(self) -> sp.csr_array:
-        other = np.flatnonzero(self._first != np.arange(self.dimension))
-        count = np.arange(other.size)
-        return sp.csr_array(
-            (
-                np.concatenate([np.ones(other.size), -np.ones(other.size)]),
-                (np.concatenate([count, count]), np.concatenate([other, self._first[other]])),
-            ),
-            shape=(other.size, self.dimension),
-        )
-
-    @override
-    def _to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
-        matrix = self._differences()
-        return [matrix @ variable == 0.0] if matrix.shape[0] else []
-
-    @override
-    def _to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:
-        free = ScipyForm.free(self.dimension)
-        matrix = self._differences()
-        zero = np.zeros(matrix.shape[0])
-        return ScipyForm(free.lower, free.upper, rows=(LinearRows(matrix, zero, zero),))

@@ -11,6 +11,7 @@ from constrained_actmax.solvers.converge_and_search import ConvergeAndSearch
 from constrained_actmax.solvers.fista import FISTA
 from constrained_actmax.solvers.frank_wolfe import FrankWolfe
 from constrained_actmax.solvers.l_bfgs_b import LBFGSB
+from constrained_actmax.solvers.nearest_point import NearestPoint
 from constrained_actmax.solvers.pgd import PGD
 from constrained_actmax.solvers.pqn import PQN
 from constrained_actmax.solvers.search_and_finish import SearchAndFinish
@@ -38,6 +39,7 @@ __all__ = [
     "Chain",
     "ConvergeAndSearch",
     "FrankWolfe",
+    "NearestPoint",
     "RowSolver",
     "Sample",
     "SearchAndFinish",

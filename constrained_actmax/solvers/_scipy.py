@@ -13,10 +13,10 @@ import scipy.sparse.linalg
 from scipy.optimize import OptimizeResult
 from typing_extensions import override
 
+from constrained_actmax.kernels.scipy_form import Lift, ScipyForm, in_units, normalised
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.optimality import residuals
 from constrained_actmax.result import Status
-from constrained_actmax.sets.scipy_form import Lift, ScipyForm, in_units, normalised
 from constrained_actmax.solvers.base import RowSolver, needs_gradients
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.extended import Extended
@@ -48,7 +48,7 @@ class Variables:
 
     Parameters
     ----------
-    run, start : Task, int
+    task, start : Task, int
         Who asks, and on whose behalf.
     form : ScipyForm
         The convex set as SciPy takes it. Where its entries have unlike widths each variable is
@@ -58,31 +58,31 @@ class Variables:
     """
 
     def __init__(
-        self, run: Task, start: int, form: ScipyForm, *, written_objective: bool = False
+        self, task: Task, start: int, form: ScipyForm, *, written_objective: bool = False
     ) -> None:
-        self.run, self.start, self.form = Extended(run), start, form
+        self.task, self.start, self.form = Extended(task), start, form
         self.unit = 1.0  # the smallest of the variables' units
         if form.lift is None:
             self.form, self.unit = _in_units_of_the_box(form)
         self.form = normalised(self.form)
-        self.objective_weight = run.problem.objective_unit if written_objective else 1.0
+        self.objective_weight = task.problem.objective_unit if written_objective else 1.0
         self._key: bytes | None = None
         self._first = True
-        self._bounded = run.problem.set.bounded
-        self._bounds = run.problem.set.bounds()
+        self._bounded = task.problem.set.bounded
+        self._bounds = task.problem.set.bounds()
         #: Whether points that no iterate may be have an infinite objective.
         self.guards = False
         self.progress = Progress()
 
     def length(self, given: float) -> float:
         """Return a length in input units in those of SciPy's variables, the shortest that it is."""
-        return given / (self.run.problem.unit * self.unit)
+        return given / (self.task.problem.unit * self.unit)
 
     def slope(self, default: float, given: float | None) -> float:
         """Return a slope by SciPy's variables: a pure number, or one in the user's units."""
         if given is None:
             return self.unit * default
-        return self.unit * float(np.min(self.run.problem.units)) * given
+        return self.unit * float(np.min(self.task.problem.units)) * given
 
     def x(self, y: Vector) -> Vector:
         """Return the model's x for SciPy's y, moved into the bounds that C states."""
@@ -118,15 +118,15 @@ class Variables:
         key = y.tobytes()  # a copy, and compared at a fifth of the price of arrays
         if key == self._key:
             return self
-        problem = self.run.problem
+        problem = self.task.problem
         x = self.x(y)
         if self._first:
             self._start_size = max(1.0, float(np.max(np.abs(x), initial=0.0)))
         elif not self._bounded and np.max(np.abs(x), initial=0.0) > DIVERGENCE * self._start_size:
             raise Stopped(Status.UNBOUNDED)  # a line search may run away before its first step
-        found = self.run.evaluate(x[np.newaxis], [self.start])
+        found = self.task.evaluate(x[np.newaxis], [self.start])
         if not found.finite[0]:
-            raise Stopped(Status.NON_FINITE, self.run.name_non_finite(x, found, 0))
+            raise Stopped(Status.NON_FINITE, self.task.name_non_finite(x, found, 0))
         g: Vector = self._pull(found.gradient[0])
         if self._first:
             sloping = found.gradient.any() or not problem.differentiable
@@ -160,34 +160,34 @@ class Variables:
         """Record an iterate."""
         self.at(y)
         if self._violation is None:  # an inner run leaves it to the outer one
-            self._violation = self.run.problem.violation(self._x[np.newaxis], self.found.c)
+            self._violation = self.task.problem.violation(self._x[np.newaxis], self.found.c)
         if np.isinf(self._violation[0]):  # the functions are not finite there
             return
-        if not self.run.iterate(self.start, self._x, self.f, float(self._violation[0])):
+        if not self.task.iterate(self.start, self._x, self.f, float(self._violation[0])):
             raise Stopped(Status.UNBOUNDED)
 
     @property
     def violation(self) -> float:
         """Largest violation of any constraint at the last point, as imposed."""
-        problem = self.run.problem
+        problem = self.task.problem
         assert self._violation is not None
         return max(float(self._violation[0]), float(problem.imposed_violation(self.found.c)[0]))
 
     def optimal(self, y: Vector) -> bool:
         """Whether the library's own measures call the point optimal."""
-        problem = self.run.problem
+        problem = self.task.problem
         self.at(y)
-        wanted = min(problem.feasibility_tolerance, max(self.run.tolerance, FINEST_VIOLATION))
+        wanted = min(problem.feasibility_tolerance, max(self.task.tolerance, FINEST_VIOLATION))
         if self.violation > wanted:
             return False
         kkt = residuals(problem, self.x(y), self.found)
-        return max(kkt.stationarity, kkt.complementarity) <= self.run.tolerance
+        return max(kkt.stationarity, kkt.complementarity) <= self.task.tolerance
 
     def hessian_product(self, y: Vector, v: Vector, weights: Vector) -> Vector:
         """Return the product of the weighted Hessian with v, by y."""
         lift = self.form.lift
         direction = v if lift is None else lift.matrix @ v
-        product = self.run.hessian_product(self.x(y), np.ravel(direction), weights)
+        product = self.task.hessian_product(self.x(y), np.ravel(direction), weights)
         return np.asarray(self._pull(product))
 
 
@@ -257,16 +257,16 @@ class ScipySolver(RowSolver):
         return problem if self.derivative_free else problem.split or problem
 
     @override
-    def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
+    def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
         if not self.derivative_free:
-            run, x0 = in_split_variables(run, x0)
-        super()._run(run, x0, starts)
+            task, x0 = in_split_variables(task, x0)
+        super()._run(task, x0, starts)
 
-    def variables(self, run: Task, start: int, *, written_objective: bool = False) -> Variables:
+    def variables(self, task: Task, start: int, *, written_objective: bool = False) -> Variables:
         """Return what SciPy's callables see."""
-        form = run.problem.set.to_scipy()
+        form = task.problem.set.to_scipy()
         assert form is not None  # refusal() asked
-        return Variables(run, start, form, written_objective=written_objective)
+        return Variables(task, start, form, written_objective=written_objective)
 
     def workspace(self, variables: int, problem: StandardForm) -> float:
         """Return the bytes of the method's dense workspace."""
@@ -281,14 +281,14 @@ class ScipySolver(RowSolver):
     @staticmethod
     def _without_form(problem: StandardForm) -> str:
         for member in problem.set.members:
-            if member.to_scipy() is None:
+            if member.to_scipy(*member.bounding_box()) is None:
                 return str(member)
         return "these sets together"
 
     @staticmethod
     def _first_not_box(problem: StandardForm) -> str:
         for member in problem.set.members:
-            form = member.to_scipy()
+            form = member.to_scipy(*member.bounding_box())
             if form is None or not form.only_bounds:
                 return str(member)
         return "this set"
@@ -328,7 +328,7 @@ class ScipySolver(RowSolver):
 
 
 def end_by_code(
-    run: Task,
+    task: Task,
     start: int,
     x: Vector,
     result: OptimizeResult,
@@ -336,12 +336,12 @@ def end_by_code(
 ) -> None:
     """End a start by SciPy's integer code; its words go into the detail."""
     status = statuses.get(int(result.status), Status.SOLVER_ERROR)
-    run.end(start, x, status, str(result.message))
+    task.end(start, x, status, str(result.message))
 
 
 def constraint_dicts(variables: Variables) -> list[dict[str, Any]]:
     """Return rows, smooth and functional constraints as SLSQP's dicts (equal to 0, or >= 0)."""
-    form, problem = variables.form, variables.run.problem
+    form, problem = variables.form, variables.task.problem
     found: list[dict[str, Any]] = []
 
     def linear(kind: str, matrix: np.ndarray, offset: Vector) -> None:
@@ -392,7 +392,7 @@ def constraint_dicts(variables: Variables) -> list[dict[str, Any]]:
 
 def constraint_objects(variables: Variables, hessian: bool) -> list[Any]:
     """Return rows, smooth and functional constraints as trust-constr takes them, all sparse."""
-    form, problem = variables.form, variables.run.problem
+    form, problem = variables.form, variables.task.problem
     found: list[Any] = [
         scipy.optimize.LinearConstraint(sp.csr_matrix(rows.matrix), rows.lower, rows.upper)
         for rows in form.rows

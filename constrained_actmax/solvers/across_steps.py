@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from constrained_actmax.draws import drawn
+from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows
-from constrained_actmax.problem import Evaluation
 from constrained_actmax.result import Status, Termination
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.tasks.recording import Recording

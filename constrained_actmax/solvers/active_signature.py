@@ -9,10 +9,10 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax import kinks
+from constrained_actmax.kernels.row_program import FAR, RowProgram, row_program
 from constrained_actmax.kinks import Kinks, Region
 from constrained_actmax.layout import Indices, Vector
 from constrained_actmax.result import FIRST_ORDER, LOCAL_OPTIMUM, Status
-from constrained_actmax.sets.row_program import FAR, RowProgram, row_program
 from constrained_actmax.solvers.base import RowSolver, needs_gradients
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.task import Stopped, Task
@@ -188,6 +188,8 @@ class _Walk:
             if self.program.programs >= self.most.programs:
                 self.end(Status.STALLED, f"{self.most.programs} programs were not enough.")
                 return None
+            if self.run.out_of_time:
+                raise Stopped(Status.BUDGET)
             g = np.append(slopes[0], self.outputs[0] * self.sizes)
             found = self.program.minimum(g, lower, upper)
             if found is None:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.draws import drawn
 from constrained_actmax.errors import SpecificationError
+from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.problem import Evaluation
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.base import TINY, Solver, reach
 from constrained_actmax.solvers.spg import needs_only_a_set
 from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks.extended import MOST_TRIALS
 from constrained_actmax.tasks.incumbents import EXACT
 from constrained_actmax.tasks.recording import MOST_ROWS
 from constrained_actmax.tasks.task import Task
@@ -69,6 +70,8 @@ class Search:
         self.first_f = self.f.copy()
         #: Of the best points, where it was last measured.
         self.residual = np.full(len(self.x), np.inf)
+        #: Trials that were not finite, one after the other.
+        self.trials = np.zeros(len(self.x), dtype=int)
 
     def kept(self, rows: Sequence[int] | Indices) -> Search:
         """Return some of the candidates, each at its best point."""
@@ -103,7 +106,8 @@ class Annealed(Solver):
     ratio, as many rows as a model call takes anyway. The best of each `narrowing` go on to the next
     rung, which has the same rows for fewer candidates and so more steps, again from the full
     length; the last rung has the rest, for the best one or few. On the way a candidate that has
-    lost most of its gain goes back to its best point. Deterministic: the draws depend on the number
+    lost most of its gain goes back to its best point; one whose trial is not finite too, with half
+    the step. Deterministic: the draws depend on the number
     of the start alone. Returns the best point; every iterate lies in C.
 
     Parameters
@@ -329,7 +333,8 @@ class Annealed(Solver):
                 lost = search.f[rows] - search.best_f[rows] > LOST * gained
                 self._back_to_best(search, rows[lost])
             share = 0.5 + 0.5 * np.cos(np.pi * done)
-            at: Any = slice(None) if rows.size == len(search.x) else rows  # a slice copies nothing
+            # a slice copies nothing
+            at: slice | Indices = slice(None) if rows.size == len(search.x) else rows
             whose, g = search.starts[at], search.g[at]
             norm = np.maximum(np.sqrt(np.add.reduce(g * g, axis=1)), TINY)
             step_ = g / norm[:, np.newaxis]  # first: length / norm may overflow
@@ -338,8 +343,10 @@ class Annealed(Solver):
             moved = self._project(run, step_, search, rows, "step")
             found = run.evaluate(moved, whose)
             search.x[at], search.f[at], search.g[at] = moved, found.f, found.gradient
-            for place in np.flatnonzero(~found.finite).tolist():
-                self._lose(run, search, int(rows[place]), found, place)
+            if not found.finite.all():
+                self._turn_back(run, search, length, rows, found)
+            else:
+                search.trials[at] = 0
             better = found.finite & (found.f < search.best_f[at])
             if better.any():
                 which = rows[better]
@@ -354,14 +361,24 @@ class Annealed(Solver):
                 self._measure(run, search)
         return False
 
-    @staticmethod
-    def _lose(run: Task, search: Search, row: int, found: Evaluation, place: int) -> None:
-        """Give up a candidate where the network is not finite; its start, if it was the last."""
-        start = int(search.starts[row])
-        search.live[row] = False
-        if not search.live[search.starts == start].any():
-            detail = run.name_non_finite(search.x[row], found, place)
-            run.end(start, search.best_x[row], Status.NON_FINITE, detail)
+    def _turn_back(
+        self, run: Task, search: Search, length: Vector, rows: Indices, found: Evaluation
+    ) -> None:
+        """Send candidates whose trial is not finite back to their best points, with half the step.
+
+        One that has seen too many in a row is given up; its start, if it was the last.
+        """
+        search.trials[rows] = np.where(found.finite, 0, search.trials[rows] + 1)
+        back = rows[~found.finite]
+        length[back] *= 0.5
+        for place in np.flatnonzero(search.trials[rows] > MOST_TRIALS).tolist():
+            row = int(rows[place])
+            start = int(search.starts[row])
+            search.live[row] = False
+            if not search.live[search.starts == start].any():
+                detail = run.name_non_finite(search.x[row], found, place)
+                run.end(start, search.best_x[row], Status.NON_FINITE, detail)
+        self._back_to_best(search, back)
 
     @staticmethod
     def _back_to_best(search: Search, rows: Indices) -> None:

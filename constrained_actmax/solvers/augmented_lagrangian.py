@@ -9,13 +9,14 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
+from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.optimality import residuals
-from constrained_actmax.problem import Evaluation
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.base import Solver, needs_gradients
 from constrained_actmax.solvers.contraction import STEPS, can_contract, contracted
 from constrained_actmax.solvers.l_bfgs_b import LBFGSB
+from constrained_actmax.solvers.least_violation import default_evaluations, not_found, search
 from constrained_actmax.solvers.pgd import PGD
 from constrained_actmax.solvers.polishing import polish
 from constrained_actmax.solvers.pqn import PQN
@@ -23,8 +24,9 @@ from constrained_actmax.solvers.spg import SPG
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.l1_split import in_split_variables
 from constrained_actmax.tasks.penalised import Penalised, PenalisedForm
+from constrained_actmax.tasks.reserved import UntilFeasible
 from constrained_actmax.tasks.scaled import FINEST_VIOLATION
-from constrained_actmax.tasks.task import Task
+from constrained_actmax.tasks.task import Stopped, Task
 
 # Constants of Andreani, Birgin, Martínez and Schuverdt (2007) and of their code ALGENCAN.
 PENALTY_GROWTH = 10.0
@@ -55,6 +57,13 @@ LEAD, BEHIND = 1e-3, 2
 PRESSED_FROM, PRESSES = 1e-2, 3
 #: Steps of pgd on the violation alone where the rounds end at its local minimum, and how often.
 RESTORING_STEPS, RESTORATIONS = 100, 2
+#: Share of a budget that the rounds take, while no feasible point is known, before `search` looks
+#: for one; and share that the first start keeps where there is less than ENOUGH for each
+#: on networks with kinks.
+TRIAL_SHARE, FIRST_START = 0.25, 0.5
+ENOUGH = 2 * STEPS + CROSSING_STEPS
+#: How a start ends that a search for a feasible point may help.
+SEARCHED = (Status.INFEASIBLE, Status.ZERO_GRADIENT)
 #: How a search ends that found no feasible point, on smooth problems and on networks with kinks.
 STATIONARY = (
     "The search ended where the violation is stationary over the set; other starting points, by "
@@ -76,10 +85,13 @@ class AugmentedLagrangian(Solver):
     halved. Memory is linear in n. On networks with kinks each start is followed twice, side by
     side: from itself, and from where steps over a dilated set that contracts to C lead it; the
     better end counts, led against the limits that it nearly reaches. A small smooth problem, with
-    bounds and linear rows for C, is finished by Newton's method on its active limits. Where the
-    violation stays and its own gradient vanishes on C, or on networks with kinks a search for
-    feasibility alone fails too, the problem is called infeasible there and the least violating
-    point is returned.
+    bounds and linear rows for C, is finished by Newton's method on its active limits. Where no
+    start has come to a feasible point, `least_violation.search` makes the largest violation small
+    from the starts and from draws, and the rounds go on from the feasible point that it finds;
+    without one, the problem is called infeasible when the budget is spent, or the evaluations
+    that stand for one, and the least violating point is returned. Where the budget has fewer
+    than 400 evaluations for each of several starts on a network with kinks, the first start keeps
+    half of it and the others follow one by one, the least violating first.
 
     Parameters
     ----------
@@ -146,6 +158,58 @@ class AugmentedLagrangian(Solver):
     @override
     def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
         run, x0 = in_split_variables(run, x0)
+        left, groups = run.remaining, [np.arange(len(x0))]
+        raced = run.nonsmooth and len(x0) > 1
+        if raced and left is not None and left < ENOUGH * len(x0):
+            found = run.evaluate(x0, starts)
+            worst = run.problem.violation(x0, found.c)
+            others = 1 + np.lexsort((found.f[1:], worst[1:]))
+            groups = [np.array([0]), *others[:, np.newaxis]]
+        for place, rows in enumerate(groups):
+            kept, left = 0, run.remaining
+            if left is not None and len(groups) > 1:
+                kept = int(FIRST_START * left) if place == 0 else left - ENOUGH
+            self._tried(run, x0[rows], starts[rows], starts, kept)
+            if place == 0 and not self._sought(run, x0, starts):
+                return
+            if run.remaining == 0 or run.out_of_time:
+                raise Stopped(Status.BUDGET)
+
+    def _tried(self, run: Task, x0: Rows, starts: Indices, every: Indices, kept: int) -> None:
+        """Go through the rounds, with a part of the budget until some start is feasible."""
+        left = run.remaining
+        trial = 0 if left is None else left - int(TRIAL_SHARE * left)
+        try:
+            self._rounds(UntilFeasible(run, max(0, kept), trial, every), x0, starts)
+        except Stopped as reason:
+            if reason.ends_all or run.remaining == 0 or run.out_of_time:
+                raise
+
+    def _sought(self, run: Task, x0: Rows, starts: Indices) -> bool:
+        """Search for a feasible point where there is none, and go on from it; whether there is."""
+        rows = [
+            row
+            for row, start in enumerate(starts.tolist())
+            if start not in run.ended or run.ended[start].status in SEARCHED
+        ]
+        if not rows or any(run.best(start) is not None for start in starts.tolist()):
+            return True
+        x0, starts, left = x0[rows], starts[rows], run.remaining
+        evaluations = default_evaluations(run.size, len(starts)) if left is None else left
+        found = search(run, x0, starts, evaluations)
+        for start, point in zip(starts.tolist(), x0, strict=True):
+            best = run.best(start)
+            before = run.ended.pop(start, None) if best is not None or not found else None
+            if best is not None:
+                run.carry(1)
+                self._tried(run, best.x[np.newaxis], np.array([start]), starts, 0)
+            elif not found:
+                x = point if before is None else before.x
+                run.end(start, x, Status.INFEASIBLE, not_found(run, evaluations))
+        return found
+
+    def _rounds(self, run: Task, x0: Rows, starts: Indices) -> None:
+        """Follow some starts to their ends."""
         found = run.evaluate(x0, starts)
         hopeful = self._hopeful(run, x0, found, starts)
         ways = 2 if self._begins_twice(run, len(x0)) else 1

@@ -15,8 +15,8 @@ from threadpoolctl import ThreadpoolController
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError, suggest
+from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.problem import Evaluation
 from constrained_actmax.quoting import quoted
 from constrained_actmax.result import Status, Termination
 from constrained_actmax.solvers.scipy_options import own_options
@@ -88,11 +88,11 @@ class Solver(ABC):
         """Return why this solver cannot take the problem, naming one that can; None if it can."""
 
     @abstractmethod
-    def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
+    def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
         """Minimise from each row of x0 (B, n), feasible for C, on behalf of ``starts`` (B,).
 
-        Evaluates by ``run.evaluate``, reports accepted iterates by ``run.iterate`` and each
-        start's end by ``run.end``; may be left by `Stopped` at any evaluation.
+        Evaluates by ``task.evaluate``, reports accepted iterates by ``task.iterate`` and each
+        start's end by ``task.end``; may be left by `Stopped` at any evaluation.
         """
 
     def _run_recorded(self, run: Recording, x0: Rows, starts: Indices) -> None:
@@ -163,33 +163,33 @@ class RowSolver(Solver):
     side_by_side: ClassVar[bool] = True
 
     @abstractmethod
-    def _run_row(self, run: Task, start: int, x0: Vector) -> None:
-        """Minimise from one point (n,); ends it by ``run.end`` or is left by `Stopped`."""
+    def _run_row(self, task: Task, start: int, x0: Vector) -> None:
+        """Minimise from one point (n,); ends it by ``task.end`` or is left by `Stopped`."""
 
     def most_at_once(self, problem: StandardForm) -> int:
         """Return how many starts memory allows to be live together."""
         return MOST_ROWS
 
     @override
-    def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
+    def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
         if len(x0) > 1 and self.side_by_side:
-            most = min(self.most_at_once(run.problem), len(x0))
-            if run.overlaps and most >= FEWEST_IN_HALVES:
-                run.carry((most + 1) // 2)
-                seats = min(most, 2 * run.padded_rows)
+            most = min(self.most_at_once(task.problem), len(x0))
+            if task.overlaps and most >= FEWEST_IN_HALVES:
+                task.carry((most + 1) // 2)
+                seats = min(most, 2 * task.padded_rows)
                 room = (seats + 1) // 2
             else:
-                seats = room = min(most, run.padded_rows)
-            LockStep(self._run_row, run, seats, room).solve(x0, starts)
+                seats = room = min(most, task.padded_rows)
+            LockStep(self._run_row, task, seats, room).solve(x0, starts)
             return
         for place, (start, point) in enumerate(zip(starts.tolist(), x0, strict=True)):
-            run.share(len(x0) - place)
+            task.share(len(x0) - place)
             try:
-                self._run_row(run, start, point)
+                self._run_row(task, start, point)
             except Stopped as reason:
                 if reason.ends_all:
                     raise
-                run.end(start, run.best_or(start, point), reason.status, reason.detail)
+                task.end(start, task.best_or(start, point), reason.status, reason.detail)
 
 
 def needs_gradients(name: str) -> str:
@@ -197,24 +197,24 @@ def needs_gradients(name: str) -> str:
     return f"{name} needs gradients and this function gives none; use method='COBYQA'."
 
 
-def end_fixed(run: Task, x: Rows, starts: Indices) -> None:
+def end_fixed(task: Task, x: Rows, starts: Indices) -> None:
     """End the starts of a problem whose bounds leave one point: feasible or not, nothing is left.
 
     SciPy's methods return such a point without the fields that they document.
     """
-    found = run.evaluate(x, starts)
-    run.iterate_rows(starts, x, found)
-    feasible = run.problem.feasible(x, found.c)
+    found = task.evaluate(x, starts)
+    task.iterate_rows(starts, x, found)
+    feasible = task.problem.feasible(x, found.c)
     for row, start in enumerate(starts.tolist()):
         if not found.finite[row]:
-            run.end(start, x[row], Status.NON_FINITE, run.name_non_finite(x[row], found, row))
+            task.end(start, x[row], Status.NON_FINITE, task.name_non_finite(x[row], found, row))
         elif feasible[row]:
-            run.end(start, x[row], Status.CONVERGED)
+            task.end(start, x[row], Status.CONVERGED)
         else:
-            run.end(start, x[row], Status.INFEASIBLE, "The bounds fix every variable.")
+            task.end(start, x[row], Status.INFEASIBLE, "The bounds fix every variable.")
 
 
-def end_hopeless(run: Task, x: Rows, found: Evaluation, starts: Indices) -> np.ndarray:
+def end_hopeless(task: Task, x: Rows, found: Evaluation, starts: Indices) -> np.ndarray:
     """End the starts that cannot be left: not finite there, or a gradient of zero.
 
     Returns
@@ -224,10 +224,10 @@ def end_hopeless(run: Task, x: Rows, found: Evaluation, starts: Indices) -> np.n
     """
     flat = found.finite & ~found.gradient.any(axis=1)
     for row in np.flatnonzero(~found.finite):
-        detail = run.name_non_finite(x[row], found, int(row))
-        run.end(int(starts[row]), x[row], Status.NON_FINITE, detail)
+        detail = task.name_non_finite(x[row], found, int(row))
+        task.end(int(starts[row]), x[row], Status.NON_FINITE, detail)
     for row in np.flatnonzero(flat):
-        run.end(int(starts[row]), x[row], Status.ZERO_GRADIENT)
+        task.end(int(starts[row]), x[row], Status.ZERO_GRADIENT)
     return found.finite & ~flat
 
 

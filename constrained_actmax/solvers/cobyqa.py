@@ -82,8 +82,8 @@ class COBYQA(ScipySolver):
         return super().refusal(problem)
 
     @override
-    def _run_row(self, run: Task, start: int, x0: Vector) -> None:
-        variables = self.variables(run, start)
+    def _run_row(self, task: Task, start: int, x0: Vector) -> None:
+        variables = self.variables(task, start)
         y0 = variables.y(x0)
         variables.at(y0)
         width = variables.form.upper - variables.form.lower
@@ -91,17 +91,17 @@ class COBYQA(ScipySolver):
         typical = FIRST_RADIUS * float(np.median(finite)) if finite.size else 1.0
         options = {
             "initial_tr_radius": typical,
-            "final_tr_radius": LAST_RADIUS * variables.unit * run.tolerance,
+            "final_tr_radius": LAST_RADIUS * variables.unit * task.tolerance,
         } | self.options()
         for name in ("initial_tr_radius", "final_tr_radius"):
             given = getattr(self, name)
             if given is not None:
                 options[name] = variables.length(given)
-        before = int(run.iterations[start])
+        before = int(task.iterations[start])
         result = self.minimize(variables, y0, self._constraints(variables), options)
         # It calls back at every evaluation.
-        run.iterations[start] = before + int(result.nit)
-        end_by_code(run, start, variables.x(result.x), result, STATUSES)
+        task.iterations[start] = before + int(result.nit)
+        end_by_code(task, start, variables.x(result.x), result, STATUSES)
 
     @staticmethod
     def _constraints(variables: Variables) -> list[Any]:
@@ -127,12 +127,12 @@ class COBYQA(ScipySolver):
             )
             for row in form.smooth
         )
-        if variables.run.problem.constraints:
+        if variables.task.problem.constraints:
             found.append(
                 scipy.optimize.NonlinearConstraint(
                     lambda y: variables.at(whole(y)).c.copy(),
-                    variables.run.problem.lower,
-                    variables.run.problem.upper,
+                    variables.task.problem.lower,
+                    variables.task.problem.upper,
                 )
             )
         return found

@@ -62,11 +62,11 @@ class FISTA(StepwiseSolver):
         return needs_only_a_set(self.name, problem)
 
     @override
-    def _steps(self, run: Task, start: int, x: Vector, first: Sample) -> Steps:
-        project = run.projector(start)
-        lower, upper = run.problem.set.bounds()
-        epsilon = run.epsilon
-        tolerance = run.tolerance if self.gradient_tolerance is None else self.gradient_tolerance
+    def _steps(self, task: Task, start: int, x: Vector, first: Sample) -> Steps:
+        project = task.projector(start)
+        lower, upper = task.problem.set.bounds()
+        epsilon = task.epsilon
+        tolerance = task.tolerance if self.gradient_tolerance is None else self.gradient_tolerance
         f, g = first
         y, f_y, g_y = x, f, g
         x_before, t_before, t = x, 0.0, 1.0
@@ -75,7 +75,7 @@ class FISTA(StepwiseSolver):
         best, since = f, 0
         for _ in range(self.max_iterations):
             if np.max(np.abs(project(x - g, "residual") - x), initial=0.0) <= tolerance:
-                run.end(start, x, Status.CONVERGED)
+                task.end(start, x, Status.CONVERGED)
                 return
             slack = ROUNDING_SLACK * epsilon * max(1.0, abs(f))
             lipschitz *= DECAY
@@ -88,7 +88,7 @@ class FISTA(StepwiseSolver):
                     break
                 lipschitz *= GROWTH
                 if lipschitz > LARGEST_L:
-                    run.end(start, x, Status.STALLED)
+                    task.end(start, x, Status.STALLED)
                     return
             restart = float((y - z) @ (z - x)) > 0
             if f_z > reference - SAFEGUARD_DECREASE * (step @ step):
@@ -100,13 +100,13 @@ class FISTA(StepwiseSolver):
                         break
                     lipschitz *= GROWTH
                     if lipschitz > LARGEST_L:
-                        run.end(start, x, Status.STALLED)
+                        task.end(start, x, Status.STALLED)
                         return
                 restart = True
                 if f_v < f_z:
                     z, f_z, g_z = v, f_v, g_v
             x_before, x, f, g = x, z, f_z, g_z
-            if not run.iterate(start, x, f):
+            if not task.iterate(start, x, f):
                 return
             new_weight = REFERENCE_MEMORY * weight + 1.0
             reference = (REFERENCE_MEMORY * weight * reference + f) / new_weight
@@ -114,7 +114,7 @@ class FISTA(StepwiseSolver):
             since = 0 if best - f > epsilon * max(1.0, abs(best)) else since + 1
             best = min(best, f)
             if since > PATIENCE:
-                run.end(start, x, Status.STALLED)
+                task.end(start, x, Status.STALLED)
                 return
             t_before, t = (0.0, 1.0) if restart else (t, 0.5 * (1 + np.sqrt(1 + 4 * t * t)))
             momentum = max(0.0, (t_before - 1.0) / t)
@@ -123,4 +123,4 @@ class FISTA(StepwiseSolver):
             else:
                 y = np.clip(x + momentum * (x - x_before), lower, upper)
                 f_y, g_y = yield y
-        run.end(start, x, Status.BUDGET, "max_iterations reached.")
+        task.end(start, x, Status.BUDGET, "max_iterations reached.")

@@ -109,12 +109,12 @@ class FrankWolfe(StepwiseSolver):
         return needs_only_a_set(self.name, problem)
 
     @override
-    def _steps(self, run: Task, start: int, x: Vector, first: Sample) -> Steps:
-        feasible = run.problem.set
-        epsilon = run.epsilon
-        problem = run.problem
+    def _steps(self, task: Task, start: int, x: Vector, first: Sample) -> Steps:
+        feasible = task.problem.set
+        epsilon = task.epsilon
+        problem = task.problem
         tolerance = (
-            run.tolerance * problem.range
+            task.tolerance * problem.range
             if self.gap_tolerance is None
             else self.gap_tolerance / problem.objective_unit
         )
@@ -129,7 +129,7 @@ class FrankWolfe(StepwiseSolver):
             vertex = feasible.linear_maximizer(-g)
             gap = float(g @ (x - vertex))
             if gap <= tolerance:
-                run.end(start, x, Status.CONVERGED, f"Frank-Wolfe gap {gap:.2g}.")
+                task.end(start, x, Status.CONVERGED, f"Frank-Wolfe gap {gap:.2g}.")
                 return
             d, longest, target, source = vertex - x, 1.0, -1, -1
             if kind != "plain":
@@ -144,7 +144,7 @@ class FrankWolfe(StepwiseSolver):
                     longest = weight / max(1.0 - weight, SMALLEST_WEIGHT)
             slope, square = float(g @ d), float(d @ d)
             if slope >= 0 or square == 0:
-                run.end(start, x, Status.STALLED, f"Frank-Wolfe gap {gap:.2g}.")
+                task.end(start, x, Status.STALLED, f"Frank-Wolfe gap {gap:.2g}.")
                 return
             lipschitz = DECAY * lipschitz if lipschitz > 0 else -slope / (longest * square)
             slack = ROUNDING_SLACK * epsilon * max(1.0, abs(f))
@@ -156,17 +156,17 @@ class FrankWolfe(StepwiseSolver):
                     break
                 lipschitz *= GROWTH
             else:
-                run.end(start, x, Status.STALLED, f"Frank-Wolfe gap {gap:.2g}.")
+                task.end(start, x, Status.STALLED, f"Frank-Wolfe gap {gap:.2g}.")
                 return
             x, f, g, active = trial.point, f_new, g_new, trial.active
-            if not run.iterate(start, x, f):
+            if not task.iterate(start, x, f):
                 return
             since = 0 if best - f > epsilon * max(1.0, abs(best)) else since + 1
             best = min(best, f)
             if since > PATIENCE:
-                run.end(start, x, Status.STALLED, f"Frank-Wolfe gap {gap:.2g}.")
+                task.end(start, x, Status.STALLED, f"Frank-Wolfe gap {gap:.2g}.")
                 return
-        run.end(start, x, Status.BUDGET, f"max_iterations reached, Frank-Wolfe gap {gap:.2g}.")
+        task.end(start, x, Status.BUDGET, f"max_iterations reached, Frank-Wolfe gap {gap:.2g}.")
 
     @staticmethod
     def _moved(

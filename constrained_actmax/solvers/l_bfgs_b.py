@@ -63,29 +63,29 @@ class LBFGSB(ScipySolver):
     maxls: int = 40
 
     @override
-    def _run_row(self, run: Task, start: int, x0: Vector) -> None:
+    def _run_row(self, task: Task, start: int, x0: Vector) -> None:
         given = self.ftol is not None or self.gtol is not None
-        variables = self.variables(run, start, written_objective=given)
-        result = self._attempt(variables, run, x0)
+        variables = self.variables(task, start, written_objective=given)
+        result = self._attempt(variables, task, x0)
         if result.status == ABNORMAL:
-            x = run.best_or(start, variables.x(result.x))
-            result = self._attempt(variables, run, x)
+            x = task.best_or(start, variables.x(result.x))
+            result = self._attempt(variables, task, x)
         if result.status == ABNORMAL:
-            self._hand_over(run, start, run.best_or(start, variables.x(result.x)))
+            self._hand_over(task, start, task.best_or(start, variables.x(result.x)))
             return
-        end_by_code(run, start, variables.x(result.x), result, STATUSES)
+        end_by_code(task, start, variables.x(result.x), result, STATUSES)
 
-    def _attempt(self, variables: Variables, run: Task, x: Vector) -> OptimizeResult:
-        epsilon = run.epsilon
+    def _attempt(self, variables: Variables, task: Task, x: Vector) -> OptimizeResult:
+        epsilon = task.epsilon
         options = self.options() | {
             "ftol": epsilon if self.ftol is None else self.ftol,
-            "gtol": variables.slope(run.tolerance, self.gtol),
+            "gtol": variables.slope(task.tolerance, self.gtol),
         }
         return self.minimize(variables, variables.y(x), [], options)
 
     @staticmethod
-    def _hand_over(run: Task, start: int, x: Vector) -> None:
+    def _hand_over(task: Task, start: int, x: Vector) -> None:
         note = "L-BFGS-B's line search failed twice; spg went on from its best point."
-        if note not in run.notes:
-            run.notes.append(note)
-        SPG()._run(run, x[np.newaxis], np.array([start]))
+        if note not in task.notes:
+            task.notes.append(note)
+        SPG()._run(task, x[np.newaxis], np.array([start]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from typing_extensions import override
@@ -14,6 +14,7 @@ from constrained_actmax.result import Status
 from constrained_actmax.solvers.base import TINY, Solver, end_hopeless, reach
 from constrained_actmax.solvers.spg import needs_only_a_set
 from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks.extended import MOST_TRIALS
 from constrained_actmax.tasks.task import Task
 
 # Constants of Croce and Hein (2020), section 3 and appendix A.
@@ -38,7 +39,8 @@ class PGD(Solver):
     length that is set in advance cross them. The length starts at the reach of the set along the
     first gradient. With ``schedule="halved"`` it is halved, from the best point, whenever progress
     stops at a checkpoint, with momentum [1]_; with "geometric" it falls to `last_length` by a
-    constant factor; with "constant" it stays. Returns the best point; every iterate lies in C.
+    constant factor; with "constant" it stays. A trial that is not finite halves it, from the best
+    point. Returns the best point; every iterate lies in C.
 
     Parameters
     ----------
@@ -87,61 +89,67 @@ class PGD(Solver):
         return needs_only_a_set(self.name, problem)
 
     @override
-    def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
+    def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
         count = len(x0)
-        limited = run.remaining is not None
-        total = self._iterations(run, count)
+        limited = task.remaining is not None
+        total = self._iterations(task, count)
         # Arrays of rows are replaced and never written to, so several names may share one.
         x = previous = best_x = x0
-        found = run.evaluate(x, starts)
+        found = task.evaluate(x, starts)
         f, g = best_f, best_g = found.f, found.gradient
-        live = end_hopeless(run, x, found, starts)
-        length = self._first_length(run, x, g, live)
-        shortest = LAST_LENGTH if self.last_length is None else self.last_length / run.problem.unit
+        live = end_hopeless(task, x, found, starts)
+        length = self._first_length(task, x, g, live)
+        shortest = LAST_LENGTH if self.last_length is None else self.last_length / task.problem.unit
         last = np.minimum(shortest, length)
         factor = (last / length) ** (1.0 / max(1, total - 1))
         checkpoints = _checkpoints(total)
         improved, reduced = np.zeros(count, dtype=int), np.ones(count, dtype=bool)
         best_before, passed = f, 0
+        trials = np.zeros(count, dtype=int)  # not finite, one after the other
         squares = np.einsum("bn,bn->b", g, g)
         for iteration in range(total):
             rows = np.flatnonzero(live)
             if not rows.size:
                 return
-            at: Any = slice(None) if rows.size == count else rows  # a slice copies nothing
+            # a slice copies nothing
+            at: slice | Indices = slice(None) if rows.size == count else rows
             whose, old = starts[at], x[at]
             norm = np.maximum(np.sqrt(squares[at]), TINY)
             work = g[at] / norm[:, None]  # first: length / norm may overflow
             work *= length[at, None]
-            moved = run.project(np.subtract(old, work, out=work), whose, "length")
+            moved = task.project(np.subtract(old, work, out=work), whose, "length")
             if self.schedule == "halved" and iteration > 0:
                 # x + m (moved - x) + (1 - m) (x - previous)
                 moved *= self.momentum
                 moved += np.multiply(old, 2.0 - 2.0 * self.momentum, out=work)
                 moved -= np.multiply(previous[at], 1.0 - self.momentum, out=work)
-                moved = run.project(moved, whose, "momentum")
-            found = run.evaluate(moved, whose)
-            improved[at] += found.f < f[at]
+                moved = task.project(moved, whose, "momentum")
+            found = task.evaluate(moved, whose)
+            improved[at] += found.finite & (found.f < f[at])
             previous, x = x, _with(x, at, moved)
             f, g = _with(f, at, found.f), _with(g, at, found.gradient)
             squares = np.einsum("bn,bn->b", g, g)
-            for place in np.flatnonzero(~found.finite).tolist():
+            trials[at] = np.where(found.finite, 0, trials[at] + 1)
+            for place in np.flatnonzero(trials[at] > MOST_TRIALS).tolist():
                 lost = int(rows[place])
-                detail = run.name_non_finite(moved[place], found, place)
-                run.end(int(starts[lost]), best_x[lost], Status.NON_FINITE, detail)
+                detail = task.name_non_finite(moved[place], found, place)
+                task.end(int(starts[lost]), best_x[lost], Status.NON_FINITE, detail)
                 live[lost] = False
-            better = live & (f < best_f)
+            broken = live & (trials > 0)
+            better = live & ~broken & (f < best_f)
             best_x, best_f = _chosen(better, x, best_x), _chosen(better, f, best_f)
             best_g = _chosen(better, g, best_g)
             for place, (row, value) in enumerate(zip(rows.tolist(), f[at].tolist(), strict=True)):
-                if live[row] and not run.iterate(
-                    int(starts[row]), x[row], value, found.violation_of(place)
+                if (
+                    live[row]
+                    and not broken[row]
+                    and not task.iterate(int(starts[row]), x[row], value, found.violation_of(place))
                 ):
                     live[row] = False
-            flat = live & (squares == 0.0)
+            flat = live & (broken | (squares == 0.0))
             if flat.any():
-                # A plateau inside the set: go on from the best point with a shorter step.
-                flat[flat] = ~g[flat].any(axis=1)
+                # A plateau inside the set, or no number: a shorter step from the best point.
+                flat[flat] = broken[flat] | ~g[flat].any(axis=1)
                 x, f, g = (_chosen(flat, *two) for two in ((best_x, x), (best_f, f), (best_g, g)))
                 previous = _chosen(flat, x, previous)
                 squares = np.einsum("bn,bn->b", g, g)
@@ -159,36 +167,36 @@ class PGD(Solver):
                 squares = np.einsum("bn,bn->b", g, g)
                 reduced, best_before = stuck, best_f
                 improved[:] = 0
-                self._end_converged(run, best_x, best_g, live, starts)
+                self._end_converged(task, best_x, best_g, live, starts)
         status = (
             Status.BUDGET if total < (self.iterations or np.inf) and limited else Status.STALLED
         )
         for row in np.flatnonzero(live).tolist():
-            run.end(int(starts[row]), best_x[row], status, f"Schedule of {total} steps ended.")
+            task.end(int(starts[row]), best_x[row], status, f"Schedule of {total} steps ended.")
 
-    def _iterations(self, run: Task, count: int) -> int:
-        if run.remaining is None:
+    def _iterations(self, task: Task, count: int) -> int:
+        if task.remaining is None:
             return self.iterations or DEFAULT_ITERATIONS
-        affordable = max(1, run.remaining // count - 1)
+        affordable = max(1, task.remaining // count - 1)
         return min(self.iterations or affordable, affordable)
 
-    def _first_length(self, run: Task, x: Rows, g: Rows, live: np.ndarray) -> Vector:
+    def _first_length(self, task: Task, x: Rows, g: Rows, live: np.ndarray) -> Vector:
         if self.first_length is not None:
-            return np.full(len(x), self.first_length / run.problem.unit)
-        return reach(run.problem, x, g, live)
+            return np.full(len(x), self.first_length / task.problem.unit)
+        return reach(task.problem, x, g, live)
 
     @staticmethod
-    def _end_converged(run: Task, x: Rows, g: Rows, live: np.ndarray, starts: Indices) -> None:
+    def _end_converged(task: Task, x: Rows, g: Rows, live: np.ndarray, starts: Indices) -> None:
         rows = np.flatnonzero(live)
         if rows.size:
-            back = run.project(x[rows] - g[rows], starts[rows], "residual")
+            back = task.project(x[rows] - g[rows], starts[rows], "residual")
             residual = np.max(np.abs(back - x[rows]), axis=1)
-            for row in rows[residual <= run.tolerance]:
-                run.end(int(starts[row]), x[row], Status.CONVERGED)
+            for row in rows[residual <= task.tolerance]:
+                task.end(int(starts[row]), x[row], Status.CONVERGED)
                 live[row] = False
 
 
-def _with(whole: Rows, at: Any, part: Rows) -> Rows:
+def _with(whole: Rows, at: slice | Indices, part: Rows) -> Rows:
     """Return the rows with some of them replaced; a slice stands for all."""
     if isinstance(at, slice):
         return part

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from constrained_actmax.evaluation import Evaluation
+from constrained_actmax.kernels.scipy_form import ScipyForm
 from constrained_actmax.layout import Vector
 from constrained_actmax.optimality import multipliers, residuals
 from constrained_actmax.oracles.finite_differences import Domain, jacobian
-from constrained_actmax.problem import Evaluation
-from constrained_actmax.sets.scipy_form import ScipyForm
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.task import Task
 
@@ -48,7 +48,7 @@ def quality(problem: StandardForm, x: Vector, found: Evaluation) -> Quality:
     return Quality(residual, mu)
 
 
-def polish(run: Task, start: int, x: Vector, goal: float) -> tuple[Vector, bool]:
+def polish(task: Task, start: int, x: Vector, goal: float) -> tuple[Vector, bool]:
     r"""Improve a nearly optimal point by Newton's method on its active limits [1]_.
 
     For sets of bounds and linear rows. With F the entries that the projection of
@@ -61,7 +61,7 @@ def polish(run: Task, start: int, x: Vector, goal: float) -> tuple[Vector, bool]
 
     Parameters
     ----------
-    run : Task
+    task : Task
         Counts the evaluations: one, and one for each free entry, a step.
     start : int
         On whose behalf.
@@ -81,14 +81,14 @@ def polish(run: Task, start: int, x: Vector, goal: float) -> tuple[Vector, bool]
     ----------
     .. [1] Nocedal and Wright (2006), Numerical Optimization, section 18.1.
     """
-    problem = run.problem
+    problem = task.problem
     if problem.smooth is False or problem.size > LARGEST:
         return x, False
     form = problem.set.to_scipy()
     if form is None or form.lift is not None or form.smooth:
         return x, False
     origin = x
-    found = run.evaluate(x[np.newaxis], [start])
+    found = task.evaluate(x[np.newaxis], [start])
     if not found.finite[0]:
         return x, False
     f = float(found.f[0])
@@ -97,10 +97,10 @@ def polish(run: Task, start: int, x: Vector, goal: float) -> tuple[Vector, bool]
     for _ in range(STEPS):
         if best.residual <= goal:
             return best_x, True
-        x = problem.set.project(x + _newton_step(run, start, x, found, here.mu, form))
+        x = problem.set.project(x + _newton_step(task, start, x, found, here.mu, form))
         if np.any(np.abs(x - origin) > REACH * np.maximum(1.0, np.abs(origin))):
             break
-        found = run.evaluate(x[np.newaxis], [start])
+        found = task.evaluate(x[np.newaxis], [start])
         if not found.finite[0] or found.f[0] - f > RISE * problem.range:
             break
         here = quality(problem, x, found)
@@ -112,7 +112,7 @@ def polish(run: Task, start: int, x: Vector, goal: float) -> tuple[Vector, bool]
     return best_x, best.residual <= goal
 
 
-def restore(run: Task, start: int, x: Vector) -> Vector:
+def restore(task: Task, start: int, x: Vector) -> Vector:
     """Lead a point that breaks functional constraints a little back to one that keeps them.
 
     Gauss-Newton steps on the broken rows, each projected on C. Where a method ends outside, at a
@@ -120,7 +120,7 @@ def restore(run: Task, start: int, x: Vector) -> Vector:
 
     Parameters
     ----------
-    run, start : Task, int
+    task, start : Task, int
         Counts the evaluations, on this start's behalf.
     x : numpy.ndarray, shape (n,)
         Where to begin.
@@ -130,10 +130,10 @@ def restore(run: Task, start: int, x: Vector) -> Vector:
     numpy.ndarray, shape (n,)
         A feasible point, or the given one where none was reached.
     """
-    problem = run.problem
+    problem = task.problem
     y = problem.set.project(x)
     for _ in range(STEPS):
-        found = run.evaluate(y[np.newaxis], [start])
+        found = task.evaluate(y[np.newaxis], [start])
         if not found.finite[0]:
             break
         if problem.feasible(y[np.newaxis], found.c)[0]:
@@ -147,9 +147,9 @@ def restore(run: Task, start: int, x: Vector) -> Vector:
 
 
 def _newton_step(
-    run: Task, start: int, x: Vector, found: Evaluation, mu: Vector, form: ScipyForm
+    task: Task, start: int, x: Vector, found: Evaluation, mu: Vector, form: ScipyForm
 ) -> Vector:
-    problem = run.problem
+    problem = task.problem
     lower, upper = problem.set.bounding_box()
     g, c, slopes = found.gradient[0], found.c[0], found.jacobian[0]
     slope = g + mu @ slopes
@@ -163,7 +163,7 @@ def _newton_step(
     limit = np.where((mu > 0) | (c > problem.upper), problem.upper, problem.lower)[active]
     if not free.size:
         return step
-    hessian = _hessian(run, start, x, found, mu, free)
+    hessian = _hessian(task, start, x, found, mu, free)
     linear, gap = _tight_rows(form, x, target)
     rows = np.concatenate([slopes[active], linear])
     right = np.concatenate([-g[free], [*(limit - c[active]), *gap] - rows @ step])
@@ -191,18 +191,18 @@ def _tight_rows(form: ScipyForm, x: Vector, target: Vector) -> tuple[np.ndarray,
 
 
 def _hessian(
-    run: Task, start: int, x: Vector, found: Evaluation, mu: Vector, free: np.ndarray
+    task: Task, start: int, x: Vector, found: Evaluation, mu: Vector, free: np.ndarray
 ) -> np.ndarray:
     """Return the Hessian of f + mu'c in the free entries, by products or by differences."""
-    problem = run.problem
+    problem = task.problem
     if problem.hessians == 1 + problem.constraints:
         weights = np.concatenate([[1.0], mu])
         units = np.eye(x.size)[free]
-        dense = np.stack([run.hessian_product(x, unit, weights)[free] for unit in units], axis=1)
+        dense = np.stack([task.hessian_product(x, unit, weights)[free] for unit in units], axis=1)
     else:
 
         def slope(point: Vector) -> Vector:
-            there = run.evaluate(point[np.newaxis], [start])
+            there = task.evaluate(point[np.newaxis], [start])
             slope: Vector = there.gradient[0] + mu @ there.jacobian[0]
             return slope
 

@@ -108,17 +108,17 @@ class PQN(StepwiseSolver):
         return needs_only_a_set(self.name, problem)
 
     @override
-    def _steps(self, run: Task, start: int, x: Vector, first: Sample) -> Steps:
-        project = run.projector(start)
-        epsilon = run.epsilon
-        tolerance = run.tolerance if self.gradient_tolerance is None else self.gradient_tolerance
+    def _steps(self, task: Task, start: int, x: Vector, first: Sample) -> Steps:
+        project = task.projector(start)
+        epsilon = task.epsilon
+        tolerance = task.tolerance if self.gradient_tolerance is None else self.gradient_tolerance
         f, g = first
         model = CompactModel(x.size, self.memory)
         best, since = f, 0
         for iteration in range(self.max_iterations):
             residual = float(np.max(np.abs(project(x - g, "residual") - x), initial=0.0))
             if residual <= tolerance:
-                run.end(start, x, Status.CONVERGED)
+                task.end(start, x, Status.CONVERGED)
                 return
             if iteration == 0:
                 p = project(x - g / residual)
@@ -127,7 +127,7 @@ class PQN(StepwiseSolver):
             d = p - x
             slope = float(g @ d)
             if slope >= 0:
-                run.end(start, x, Status.STALLED, "No descent direction is left.")
+                task.end(start, x, Status.STALLED, "No descent direction is left.")
                 return
             slack = ROUNDING_SLACK * epsilon * max(1.0, abs(f))
             step, trial = 1.0, p
@@ -141,21 +141,21 @@ class PQN(StepwiseSolver):
                 trial = x + step * d
             else:
                 if not len(model.s):
-                    run.end(start, x, Status.STALLED)
+                    task.end(start, x, Status.STALLED)
                     return
                 # The memory of another piece of the network misleads here: forget it once.
                 model = CompactModel(x.size, self.memory)
                 continue
             model.update(trial - x, g_new - g)
             x, f, g = trial, f_new, g_new
-            if not run.iterate(start, x, f):
+            if not task.iterate(start, x, f):
                 return
             since = 0 if best - f > epsilon * max(1.0, abs(best)) else since + 1
             best = min(best, f)
             if since > PATIENCE:
-                run.end(start, x, Status.STALLED)
+                task.end(start, x, Status.STALLED)
                 return
-        run.end(start, x, Status.BUDGET, "max_iterations reached.")
+        task.end(start, x, Status.BUDGET, "max_iterations reached.")
 
     def _minimize_model(
         self, project: Callable[..., Vector], model: CompactModel, x: Vector, g: Vector

@@ -19,6 +19,7 @@ from constrained_actmax.solvers.converge_and_search import ConvergeAndSearch
 from constrained_actmax.solvers.fista import FISTA
 from constrained_actmax.solvers.frank_wolfe import FrankWolfe
 from constrained_actmax.solvers.l_bfgs_b import LBFGSB
+from constrained_actmax.solvers.nearest_point import NearestPoint
 from constrained_actmax.solvers.pgd import PGD
 from constrained_actmax.solvers.pqn import PQN
 from constrained_actmax.solvers.search_and_finish import SearchAndFinish, pays
@@ -48,6 +49,7 @@ SOLVERS: dict[str, type[Solver]] = {
         ActiveSignature,
         SearchAndFinish,
         Chain,
+        NearestPoint,
     )
 }
 
@@ -142,11 +144,15 @@ def by_rule(problem: StandardForm, budget: Budget | None = None) -> tuple[Solver
     stall; on smooth ones curvature pays, and converges before a budget is over: the rest goes to a
     search for a better maximum. Measured in ``docs/benchmarks/solver_lab.md``.
     """
-    problem = problem.split or problem
+    whole, problem = problem, problem.split or problem
     if not problem.differentiable:
         return COBYQA(), "a function without gradients"
     if problem.kept_rows.any():
         return TrustConstr(), "constraints on functions that every iterate must satisfy"
+    if whole.distance is not None and problem.smooth is False:
+        nearest = NearestPoint()
+        if refusal(nearest, whole) is None:
+            return nearest, "a nearest point under nonsmooth constraints on functions"
     if problem.constraints:
         if problem.size <= SMALL and problem.smooth is not False:
             chain = Chain()

@@ -62,26 +62,26 @@ class SLSQP(ScipySolver):
         return WORKSPACE * 8.0 * variables**2
 
     @override
-    def _run_row(self, run: Task, start: int, x0: Vector) -> None:
-        variables = self.variables(run, start, written_objective=self.ftol is not None)
-        precision = VALUE_PRECISION * run.epsilon
+    def _run_row(self, task: Task, start: int, x0: Vector) -> None:
+        variables = self.variables(task, start, written_objective=self.ftol is not None)
+        precision = VALUE_PRECISION * task.epsilon
         options = self.options() | {"ftol": precision if self.ftol is None else self.ftol}
         y0 = variables.y(x0)
         variables.at(y0)
         result = self.minimize(variables, y0, constraint_dicts(variables), options)
         x = variables.x(result.x)
         if STATUSES.get(int(result.status)) is Status.STALLED:
-            polished, reached = polish(run, start, x, run.tolerance)
+            polished, reached = polish(task, start, x, task.tolerance)
             if reached:
-                run.end(start, polished, Status.CONVERGED)
-        if run.problem.constraints and run.best(start) is None:
-            x = restore(run, start, x)
-        end_by_code(run, start, x, result, STATUSES)
+                task.end(start, polished, Status.CONVERGED)
+        if task.problem.constraints and task.best(start) is None:
+            x = restore(task, start, x)
+        end_by_code(task, start, x, result, STATUSES)
 
     @override
     def after_iteration(self, variables: Variables, y: Vector) -> None:
         progress = variables.progress
-        problem = variables.run.problem
+        problem = variables.task.problem
         noise = problem.epsilon * max(problem.range, abs(variables.f))
         gain = max(progress.f - variables.f, progress.violation - variables.violation)
         still = abs(variables.f - progress.f) <= QUIET * max(problem.range, abs(variables.f))
@@ -91,8 +91,8 @@ class SLSQP(ScipySolver):
         ended = self.ftol is None and still and variables.optimal(y)
         if ended or progress.since > PATIENCE:
             status = Status.CONVERGED if ended else Status.STALLED
-            run, start, x = variables.run, variables.start, variables.x(y)
-            if run.problem.constraints and run.best(start) is None and not ended:
-                x = restore(run, start, x)
-            run.end(start, x, status)
+            task, start, x = variables.task, variables.start, variables.x(y)
+            if task.problem.constraints and task.best(start) is None and not ended:
+                x = restore(task, start, x)
+            task.end(start, x, status)
             raise Stopped(status)

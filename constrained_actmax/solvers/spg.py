@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from typing_extensions import override
@@ -73,23 +73,24 @@ class SPG(Solver):
         return needs_only_a_set(self.name, problem)
 
     @override
-    def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
-        problem = run.problem
-        tolerance = run.tolerance if self.gradient_tolerance is None else self.gradient_tolerance
+    def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
+        problem = task.problem
+        tolerance = task.tolerance if self.gradient_tolerance is None else self.gradient_tolerance
         count, n = x0.shape
         x = x0.copy()
-        found = run.evaluate(x, starts)
+        found = task.evaluate(x, starts)
         f, g = found.f.copy(), found.gradient.copy()
-        live = end_hopeless(run, x, found, starts)
+        live = end_hopeless(task, x, found, starts)
         best_f, best_x, since = f.copy(), x.copy(), np.zeros(count, dtype=int)
         memory = self.memory or (KINKED_MEMORY if problem.smooth is False else SMOOTH_MEMORY)
         recent = np.full((count, memory), -np.inf)
         recent[:, 0] = f
         residual = np.max(
-            np.abs(run.project(x - np.where(live[:, None], g, 0.0), starts, "residual") - x), axis=1
+            np.abs(task.project(x - np.where(live[:, None], g, 0.0), starts, "residual") - x),
+            axis=1,
         )
         for row in np.flatnonzero(live & (residual <= tolerance)).tolist():
-            run.end(int(starts[row]), x[row], Status.CONVERGED)
+            task.end(int(starts[row]), x[row], Status.CONVERGED)
         live &= residual > tolerance
         a = 1.0 / np.maximum(residual, STEP_RANGE[0])
         if problem.smooth is not False and np.isfinite(problem.set.diameter):
@@ -103,11 +104,12 @@ class SPG(Solver):
             # New directions for the rows that accepted a step.
             rows = np.flatnonzero(fresh & live)
             if rows.size:
-                at: Any = slice(None) if rows.size == count else rows  # a slice copies nothing
+                # a slice copies nothing
+                at: slice | Indices = slice(None) if rows.size == count else rows
                 x_, g_, a_ = x[at], g[at], a[at]
                 a_ = a[at] = self._capped(a_, g_, x_, problem)
                 back = a_[:, None] * g_
-                ahead = run.project(np.subtract(x_, back, out=back), starts[at])
+                ahead = task.project(np.subtract(x_, back, out=back), starts[at])
                 d_ = ahead - x_
                 slope_ = slope[at] = np.einsum("bn,bn->b", g_, d_)
                 if rows.size == count:
@@ -120,13 +122,13 @@ class SPG(Solver):
                 length = np.sqrt(np.einsum("bn,bn->b", d_, d_)) / np.maximum(1.0, a_)
                 near = rows[length <= tolerance * np.sqrt(n)]
                 if near.size:
-                    back = run.project(x[near] - g[near], starts[near], "residual")
+                    back = task.project(x[near] - g[near], starts[near], "residual")
                     residual = np.max(np.abs(back - x[near]), axis=1)
                     for row in near[residual <= tolerance].tolist():
-                        run.end(int(starts[row]), x[row], Status.CONVERGED)
+                        task.end(int(starts[row]), x[row], Status.CONVERGED)
                         live[row] = False
                 for row in rows[live[at] & (slope_ >= 0)].tolist():
-                    run.end(
+                    task.end(
                         int(starts[row]),
                         best_x[row],
                         Status.STALLED,
@@ -144,7 +146,7 @@ class SPG(Solver):
                 trial = trial.copy()
                 which = rows[shortened]
                 trial[shortened] = x[which] + step[which, None] * d[which]
-            found = run.evaluate(trial, starts[at])
+            found = task.evaluate(trial, starts[at])
             reference = recent[at].max(axis=1)
             slack = ROUNDING_SLACK * epsilon * np.maximum(1.0, np.abs(reference))
             enough = reference + SUFFICIENT_DECREASE * step_ * slope[at] + slack
@@ -157,7 +159,7 @@ class SPG(Solver):
                 curvature = float(s @ y)
                 a[row] = STEP_RANGE[1] if curvature <= 0 else float(s @ s) / curvature
                 x[row], f[row], g[row] = trial[place], value, found.gradient[place]
-                recent[row, (int(run.iterations[start]) + 1) % memory] = value
+                recent[row, (int(task.iterations[start]) + 1) % memory] = value
                 since[row] += 1
                 lead = float(best_f[row]) - value
                 if lead > 0:
@@ -165,13 +167,13 @@ class SPG(Solver):
                         since[row] = 0
                     best_f[row], best_x[row] = value, x[row]
                 fresh[row] = True
-                if not run.iterate(start, x[row], value, found.violation_of(place)):
+                if not task.iterate(start, x[row], value, found.violation_of(place)):
                     live[row] = False
                 elif since[row] > PATIENCE:
-                    run.end(start, best_x[row], Status.STALLED)
+                    task.end(start, best_x[row], Status.STALLED)
                     live[row] = False
-                elif run.iterations[start] >= self.max_iterations:
-                    run.end(start, best_x[row], Status.BUDGET, "max_iterations reached.")
+                elif task.iterations[start] >= self.max_iterations:
+                    task.end(start, best_x[row], Status.BUDGET, "max_iterations reached.")
                     live[row] = False
             for place in np.flatnonzero(~accepted).tolist():
                 row = int(rows[place])
@@ -181,10 +183,10 @@ class SPG(Solver):
                 tries[row] += 1
                 if tries[row] > MAX_BACKTRACKS:
                     if found.finite[place]:
-                        run.end(int(starts[row]), best_x[row], Status.STALLED)
+                        task.end(int(starts[row]), best_x[row], Status.STALLED)
                     else:
-                        detail = run.name_non_finite(trial[place], found, place)
-                        run.end(int(starts[row]), best_x[row], Status.NON_FINITE, detail)
+                        detail = task.name_non_finite(trial[place], found, place)
+                        task.end(int(starts[row]), best_x[row], Status.NON_FINITE, detail)
                     live[row] = False
 
     @staticmethod

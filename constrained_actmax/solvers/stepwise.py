@@ -37,31 +37,31 @@ class StepwiseSolver(Solver):
     """
 
     @abstractmethod
-    def _steps(self, run: Task, start: int, x: Vector, first: Sample) -> Steps:
-        """Minimise from x, already evaluated; ends the start by ``run.end``."""
+    def _steps(self, task: Task, start: int, x: Vector, first: Sample) -> Steps:
+        """Minimise from x, already evaluated; ends the start by ``task.end``."""
 
     @override
-    def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
-        run = Extended(run)
-        found = run.evaluate(x0, starts)
-        live = end_hopeless(run, x0, found, starts)
+    def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
+        task = Extended(task)
+        found = task.evaluate(x0, starts)
+        live = end_hopeless(task, x0, found, starts)
         asked: dict[int, tuple[Steps, Vector]] = {}
         for row in np.flatnonzero(live):
             first = Sample(float(found.f[row]), found.gradient[row].copy())
-            steps = self._steps(run, int(starts[row]), x0[row].copy(), first)
+            steps = self._steps(task, int(starts[row]), x0[row].copy(), first)
             point = next(steps, None)
             if point is not None:
                 asked[int(starts[row])] = steps, point
         while asked:
             rows = list(asked)
             points = np.stack([asked[start][1] for start in rows])
-            found = run.evaluate(points, rows)
+            found = task.evaluate(points, rows)
             for place, start in enumerate(rows):
                 steps = asked.pop(start)[0]
                 if not found.finite[place]:
-                    detail = run.name_non_finite(points[place], found, place)
-                    x = run.best_or(start, points[place])
-                    run.end(start, x, Status.NON_FINITE, detail)
+                    detail = task.name_non_finite(points[place], found, place)
+                    x = task.best_or(start, points[place])
+                    task.end(start, x, Status.NON_FINITE, detail)
                     continue
                 sample = Sample(float(found.f[place]), found.gradient[place].copy())
                 try:

@@ -69,22 +69,22 @@ class TNC(ScipySolver):
     offset: Vector | None = None
 
     @override
-    def _run_row(self, run: Task, start: int, x0: Vector) -> None:
+    def _run_row(self, task: Task, start: int, x0: Vector) -> None:
         given = self.ftol is not None or self.gtol is not None
-        variables = self.variables(run, start, written_objective=given)
+        variables = self.variables(task, start, written_objective=given)
         options = self.options() | {
-            "ftol": run.epsilon if self.ftol is None else self.ftol,
-            "gtol": variables.slope(run.tolerance, self.gtol),
-            "xtol": run.epsilon if self.xtol is None else self.xtol,
+            "ftol": task.epsilon if self.ftol is None else self.ftol,
+            "gtol": variables.slope(task.tolerance, self.gtol),
+            "xtol": task.epsilon if self.xtol is None else self.xtol,
         }
         options.pop("maxiter", None)
         result = self.minimize(variables, variables.y(x0), [], options)
-        end_by_code(run, start, variables.x(result.x), result, STATUSES)
+        end_by_code(task, start, variables.x(result.x), result, STATUSES)
 
     @override
     def after_iteration(self, variables: Variables, y: Vector) -> None:
         variables.progress.count += 1
         if variables.progress.count == self.maxiter:
             x = variables.x(y)
-            variables.run.end(variables.start, x, Status.BUDGET, "maxiter reached.")
+            variables.task.end(variables.start, x, Status.BUDGET, "maxiter reached.")
             raise Stopped(Status.BUDGET)

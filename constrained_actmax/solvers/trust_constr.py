@@ -89,9 +89,9 @@ class TrustConstr(ScipySolver):
         return 0.0 if problem.smooth else 2.0 * 8.0 * variables**2
 
     @override
-    def _run_row(self, run: Task, start: int, x0: Vector) -> None:
-        problem = run.problem
-        variables = self.variables(run, start, written_objective=self.gtol is not None)
+    def _run_row(self, task: Task, start: int, x0: Vector) -> None:
+        problem = task.problem
+        variables = self.variables(task, start, written_objective=self.gtol is not None)
         variables.guards = problem.keeps_set or bool(problem.kept_rows.any())
         size = variables.form.lower.size
         weights = np.array([variables.objective_weight] + [0.0] * (problem.hessians - 1))
@@ -104,7 +104,7 @@ class TrustConstr(ScipySolver):
             )
 
         smooth = bool(problem.smooth) and problem.hessians > 0
-        gtol = variables.slope(BARRIER_SHARE * run.tolerance, self.gtol)
+        gtol = variables.slope(BARRIER_SHARE * task.tolerance, self.gtol)
         first = (
             {}
             if smooth
@@ -118,7 +118,7 @@ class TrustConstr(ScipySolver):
             | self.options()
             | {
                 "gtol": gtol,
-                "barrier_tol": min(run.tolerance, 1e-8)
+                "barrier_tol": min(task.tolerance, 1e-8)
                 if self.barrier_tol is None
                 else self.barrier_tol,
             }
@@ -129,7 +129,7 @@ class TrustConstr(ScipySolver):
         variables.at(y0)
         if variables.f == np.inf:
             detail = "keep_feasible needs a starting point that keeps the constraint: give an x0."
-            run.end(start, x0, Status.INFEASIBLE, detail)
+            task.end(start, x0, Status.INFEASIBLE, detail)
             return
         result = self.minimize(
             variables,
@@ -140,19 +140,19 @@ class TrustConstr(ScipySolver):
         )
         x = variables.x(result.x)
         # What `keep_feasible` protects leaves an answer no violation but rounding.
-        goal = KEPT_TOLERANCE if problem.kept_rows.any() else run.tolerance
-        polished, reached = polish(run, start, x, goal)
+        goal = KEPT_TOLERANCE if problem.kept_rows.any() else task.tolerance
+        polished, reached = polish(task, start, x, goal)
         if not reached and smooth and self.gtol is None and result.status == AT_GTOL:
-            options["gtol"] = variables.slope(SECOND_SHARE * run.tolerance, None)
+            options["gtol"] = variables.slope(SECOND_SHARE * task.tolerance, None)
             result = self.minimize(
                 variables, result.x, constraint_objects(variables, smooth), options, hess=hessian
             )
             x = variables.x(result.x)
-            polished, reached = polish(run, start, x, goal)
+            polished, reached = polish(task, start, x, goal)
         if reached:
-            run.end(start, polished, Status.CONVERGED)
+            task.end(start, polished, Status.CONVERGED)
         elif problem.smooth and not problem.constraints and result.status in (1, 2):
             # Its barrier keeps it off the limits, and a lift hides them from Newton's method.
             inside = problem.set.project(x)
-            SPG(max_iterations=LAST_STEPS)._run(run, inside[np.newaxis], np.array([start]))
-        end_by_code(run, start, x, result, STATUSES)
+            SPG(max_iterations=LAST_STEPS)._run(task, inside[np.newaxis], np.array([start]))
+        end_by_code(task, start, x, result, STATUSES)

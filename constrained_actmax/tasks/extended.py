@@ -8,8 +8,8 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.draws import drawn
+from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.problem import Evaluation
 from constrained_actmax.tasks.task import Stopped, Task, Wrapper
 
 #: Trials of a start in a row that are not finite, after which it is told so: halved as often, a

@@ -7,9 +7,9 @@ from functools import cached_property
 
 import numpy as np
 
+from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.optimality import multipliers, residuals
-from constrained_actmax.problem import Evaluation
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.task import Incumbent
 

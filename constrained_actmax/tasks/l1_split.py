@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from typing_extensions import override
 
+from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Layout, Rows, Vector
-from constrained_actmax.problem import Evaluation
 from constrained_actmax.result import Status
 from constrained_actmax.sets.box import Box
 from constrained_actmax.sets.intersection import Intersection

@@ -9,8 +9,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from typing_extensions import override
 
+from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.problem import Evaluation
 from constrained_actmax.result import Status
 from constrained_actmax.rounds import Answers, Ask, Rounds
 from constrained_actmax.tasks.task import Stopped, Task, Wrapper

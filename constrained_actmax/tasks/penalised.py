@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
+from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.problem import Evaluation
 from constrained_actmax.result import Status, Termination
 from constrained_actmax.standard_form import DerivedForm, StandardForm
 from constrained_actmax.tasks.task import Incumbent, Task, Wrapper
@@ -105,7 +104,7 @@ class Penalised(Wrapper):
     def evaluate(self, x: Rows, starts: Sequence[int] | Indices) -> Evaluation:
         paths = np.asarray(starts)
         found = self.inner.evaluate(x, self.whose[paths])
-        where: Any = slice(None) if len(self.whose) == 1 else paths
+        where: slice | Indices = slice(None) if len(self.whose) == 1 else paths
         rho = self.penalty[where, np.newaxis]
         w = found.c + self.multipliers[where] / rho
         nearest = np.maximum(w, self._lower)

@@ -11,8 +11,9 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.certificate import Certificate
+from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Structure, Vector
-from constrained_actmax.problem import Evaluation, Problem
+from constrained_actmax.problem import Problem
 from constrained_actmax.quoting import Quoted
 from constrained_actmax.result import Budget, History, Status, Termination
 from constrained_actmax.tasks.incumbents import EXACT, Incumbents

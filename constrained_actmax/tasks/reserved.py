@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from typing_extensions import override
 
+from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.problem import Evaluation
 from constrained_actmax.result import Status
 from constrained_actmax.tasks.task import Stopped, Task, Wrapper
 
@@ -72,3 +72,31 @@ class Reserved(Wrapper):
     @override
     def iterate_rows(self, starts: Indices, x: Rows, found: Evaluation) -> np.ndarray:
         return self.inner.iterate_rows(starts, x, found)
+
+
+class UntilFeasible(Reserved):
+    """A task that keeps more back until a feasible point is known.
+
+    Parameters
+    ----------
+    inner : Task
+        The whole one.
+    kept : int
+        Evaluations that this one leaves in any case.
+    before : int
+        Evaluations that it leaves while none of the starts has a feasible point.
+    starts : numpy.ndarray of int
+        The starts that count.
+    """
+
+    def __init__(self, inner: Task, kept: int, before: int, starts: Indices) -> None:
+        super().__init__(inner, kept)
+        self._before, self._starts = before, starts.tolist()
+
+    @property
+    @override
+    def remaining(self) -> int | None:
+        if any(self.inner.best(start) is not None for start in self._starts):
+            return super().remaining
+        left = self.inner.remaining
+        return None if left is None else max(0, left - max(self._kept, self._before))

@@ -8,12 +8,13 @@ from functools import cached_property
 import numpy as np
 from typing_extensions import override
 
+from constrained_actmax.evaluation import Evaluation
+from constrained_actmax.kernels.intersection import IntersectionKernel
+from constrained_actmax.kernels.relative import powers_of_two
+from constrained_actmax.kernels.scaled_set import ScaledSet
 from constrained_actmax.layout import Layout, Rows, Vector
-from constrained_actmax.problem import Evaluation, Problem
-from constrained_actmax.sets.base import powers_of_two
+from constrained_actmax.problem import Problem
 from constrained_actmax.sets.box import Box
-from constrained_actmax.sets.intersection import Intersection
-from constrained_actmax.sets.scaled_set import ScaledSet
 from constrained_actmax.standard_form import FeasibleSet, Network
 
 #: Violation, in units of each constraint, that solvers aim at where `tol` is as small; and how far
@@ -37,7 +38,7 @@ class Scaled(Problem):
     """
 
     def __init__(self, problem: Problem) -> None:
-        derived = {"scaled", "split", "range", "_bounds", "imposed_sizes"}
+        derived = {"scaled", "split", "distance", "range", "_bounds", "imposed_sizes"}
         self.__dict__.update(
             (name, value) for name, value in problem.__dict__.items() if name not in derived
         )
@@ -65,19 +66,20 @@ class Scaled(Problem):
     @staticmethod
     def _set_in_units(problem: Problem) -> tuple[Vector | float, FeasibleSet]:
         whole, scales = problem.set, problem.scales
-        assert isinstance(whole, Intersection)
+        assert isinstance(whole, IntersectionKernel)
         columns, size = scales.columns, scales.set
         if not whole.convex:  # whole numbers stay whole: a power of two rounds nothing
             columns, size = powers_of_two(columns), float(powers_of_two(np.array(size)))
         if np.all(columns == 1.0):
             return columns, whole
-        couplings = [one.in_columns(columns) for one in whole.members if not one.is_box]
+        couplings = [one.scaled(columns) for one in whole.members if not one.is_box]
         if any(one is None for one in couplings) or (couplings and np.all(columns == size)):
             return size, ScaledSet(whole, size)
         lower, upper = whole.bounds()
-        box = Box(lower / columns, upper / columns)
-        members = [box, *(one for one in couplings if one is not None)]
-        return columns, Intersection(members).bind(Layout.of_array((problem.size,)))
+        layout = Layout.of_array((problem.size,))
+        box = Box(lower / columns, upper / columns).bind(layout)
+        members = box, *(one for one in couplings if one is not None)
+        return columns, IntersectionKernel(members, layout)
 
     # -- between the user's units and these ------------------------------------------------------
 

@@ -11,8 +11,8 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.errors import RefusedError
+from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.problem import Evaluation
 from constrained_actmax.result import Status, Termination
 from constrained_actmax.standard_form import FeasibleSet, Network, StandardForm
 

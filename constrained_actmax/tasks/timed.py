@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from typing_extensions import override
 
+from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows
-from constrained_actmax.problem import Evaluation
 from constrained_actmax.tasks.reserved import Reserved
 from constrained_actmax.tasks.task import Task
 

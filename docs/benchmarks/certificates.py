@@ -1,16 +1,22 @@
 """Bounds proven for surrogates and networks: `python docs/benchmarks/certificates.py --write`.
 
 Surrogates of smooth formulas, trained here, 2 to 8 inputs in [-1, 1]: the gap after so many
-seconds, relative to the range over 1,000 draws. Networks of 5 inputs and 6 x 50 ReLU units with
-properties "no input exceeds v": v is the best known value and a share of the range above or below
-it. Each is proven, refuted or open. Beside them HiGHS on the mixed-integer program of the whole
-network, with bounds from intervals.
+seconds, relative to the range over 1,000 draws. Networks of 5 inputs and 6 x 50 ReLU units, trained
+and of random weights, with properties "no input exceeds v": v is the best known value and a share
+of the range above or below it. Each is proven, refuted or open. Beside them HiGHS on the
+mixed-integer program of the whole network, with bounds from intervals.
+
+Each model is one line of the file that `--cache` names; those that are there are not run again.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,102 +127,153 @@ def highs(model: Any, seconds: float) -> tuple[float, float]:
     return bound, value
 
 
-def surrogates(seeds: range) -> list[str]:
-    """Return the rows of the first table."""
+class Cache:
+    """What was measured, one JSON line for each model."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        lines = path.read_text().splitlines() if path is not None and path.exists() else []
+        self._known = dict(json.loads(line) for line in lines)
+        self.loads: list[float] = []
+
+    def __call__(self, name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Return what is known under a name, measured where it is new."""
+        if name not in self._known:
+            found = {**measure(), "load": os.getloadavg()[0]}
+            self._known[name] = found
+            print(name, found, flush=True)
+            if self._path is not None:
+                with self._path.open("a") as file:
+                    file.write(json.dumps([name, found]) + "\n")
+        found = self._known[name]
+        self.loads.append(found["load"])
+        return found
+
+
+def one_surrogate(
+    n: int, layers: int, units: int, activation: str, seconds: float, asked: float, seed: int
+) -> dict[str, Any]:
+    """Return what certify and HiGHS reach on one surrogate."""
+    model = surrogate(n, layers, units, activation, seed)
+    problem = cax.Problem(model, cax.Output(0), [cax.Box(-1, 1)])
+    width = spread(problem)
+    problem.user_oracle.structure()
+    began = time.process_time()
+    found = cax.certify(problem, rtol=0.0, atol=asked * width, budget=cax.Budget(seconds=seconds))
+    spent = time.process_time() - began
+    plain = None
+    if activation == "relu":
+        bound, value = highs(model, seconds)
+        plain = bool((bound - value) / width <= asked)
+    return {"gap": found.gap / width, "seconds": spent, "nodes": found.nodes, "highs": plain}
+
+
+def surrogates(seeds: range, cache: Cache) -> list[str]:
+    """Return the rows of a table of surrogates."""
     lines = []
-    for n, layers, units, activation, seconds, asked in SURROGATES:
-        gaps, times, boxes, plain = [], [], [], []
-        for seed in seeds:
-            model = surrogate(n, layers, units, activation, seed)
-            problem = cax.Problem(model, cax.Output(0), [cax.Box(-1, 1)])
-            width = spread(problem)
-            problem.user_oracle.structure()
-            found = cax.certify(
-                problem, rtol=0.0, atol=asked * width, budget=cax.Budget(seconds=seconds)
-            )
-            gaps.append(found.gap / width)
-            times.append(found.seconds)
-            boxes.append(found.nodes)
-            if activation == "relu":
-                bound, value = highs(model, seconds)
-                plain.append((bound - value) / width <= asked)
-        within = sum(gap <= asked for gap in gaps)
-        beside = f"{sum(plain)} of {len(plain)}" if plain else "-"
+    for given in SURROGATES:
+        n, layers, units, activation, seconds, asked = given
+        found = [
+            cache(f"surrogate {given} {seed}", partial(one_surrogate, *given, seed))
+            for seed in seeds
+        ]
+        within = sum(one["gap"] <= asked for one in found)
+        plain = [one["highs"] for one in found]
+        beside = "-" if plain[0] is None else f"{sum(plain)} of {len(plain)}"
         lines.append(
             f"| {n} | {layers} x {units} {activation} | {asked:g} in {seconds:g} s | "
-            f"{within} of {len(gaps)} | {max(gaps):.1e} | {np.median(times):.1f} s | "
-            f"{int(np.median(boxes))} | {beside} |"
+            f"{within} of {len(found)} | {max(one['gap'] for one in found):.1e} | "
+            f"{np.median([one['seconds'] for one in found]):.1f} s | "
+            f"{int(np.median([one['nodes'] for one in found]))} | {beside} |"
         )
-        print(lines[-1], flush=True)
     return lines
 
 
-def properties(seeds: range, limit: float) -> list[str]:
-    """Return the rows of the second table."""
-    decided = {share: [0, 0, 0] for share in SHARES}
-    by_highs = dict.fromkeys(SHARES, 0)
-    for seed in seeds:
-        model = random_network(seed)
-        problem = cax.Problem(model, cax.Output(0), [cax.Box(-1, 1)])
-        best = max(
-            cax.solve(problem, starts=16, seed=seed, budget=cax.Budget(evaluations=5000)).value,
-            -1e9,
-        )
-        width = spread(problem)
-        asked = {share: best + share * width for share in SHARES}
-        bound, value = highs(model, limit)
-        for share, level in asked.items():
+def one_network(kind: str, seed: int, limit: float) -> dict[str, Any]:
+    """Return what certify and HiGHS decide of the properties of one network."""
+    model = random_network(seed) if kind == "random" else surrogate(5, 6, 50, "relu", seed)
+    problem = cax.Problem(model, cax.Output(0), [cax.Box(-1, 1)])
+    budget = cax.Budget(evaluations=5000)
+    best = cax.solve(problem, starts=16, seed=seed, budget=budget, progress=False)
+    width = spread(problem)
+    bound, value = highs(model, limit)
+    verdicts, nodes, spent, plain = [], [], [], []
+    for share in SHARES:
+        level = best.value + share * width
 
-            def settled(certificate: cax.Certificate, level: float = level) -> bool:
-                return certificate.best_value > level or certificate.dual_bound <= level
+        def settled(certificate: cax.Certificate, level: float = level) -> bool:
+            return certificate.best_value > level or certificate.dual_bound <= level
 
-            began = time.perf_counter()
-            found = cax.certify(problem, budget=cax.Budget(seconds=limit), callback=settled)
-            verdict = 0 if found.dual_bound <= level else 1 if found.best_value > level else 2
-            decided[share][verdict] += 1
-            by_highs[share] += bound <= level or value > level
-            seconds = time.perf_counter() - began
-            print(
-                seed, share, ("proven", "refuted", "open")[verdict], found.nodes, f"{seconds:.1f}"
-            )
-    return [
-        f"| {100 * share:+g} % | {counts[0]} | {counts[1]} | {counts[2]} | {by_highs[share]} |"
-        for share, counts in decided.items()
+        began = time.process_time()
+        found = cax.certify(problem, budget=cax.Budget(seconds=limit), callback=settled)
+        spent.append(time.process_time() - began)
+        nodes.append(found.nodes)
+        proven = found.dual_bound <= level
+        verdicts.append("proven" if proven else "refuted" if found.best_value > level else "open")
+        plain.append(bool(bound <= level or value > level))
+    return {"verdicts": verdicts, "nodes": nodes, "seconds": spent, "highs": plain}
+
+
+def properties(kind: str, seeds: range, limit: float, cache: Cache) -> list[str]:
+    """Return the rows of a table of properties."""
+    found = [
+        cache(f"{kind} {seed} {limit:g}", partial(one_network, kind, seed, limit)) for seed in seeds
     ]
+    lines = []
+    for place, share in enumerate(SHARES):
+        verdicts = [one["verdicts"][place] for one in found]
+        counts = [verdicts.count(verdict) for verdict in ("proven", "refuted", "open")]
+        lines.append(
+            f"| {100 * share:+g} % | {counts[0]} | {counts[1]} | {counts[2]} | "
+            f"{np.median([one['seconds'][place] for one in found]):.1f} s | "
+            f"{int(np.median([one['nodes'][place] for one in found]))} | "
+            f"{sum(one['highs'][place] for one in found)} |"
+        )
+    return lines
 
 
 def main() -> None:
     """Measure, and write the page where asked."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--cache", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--networks", type=int, default=NETWORKS)
     parser.add_argument("--seconds", type=float, default=PROPERTY_SECONDS)
     given = parser.parse_args()
-    text = [
-        "# Bounds that are proven",
-        "",
-        "Written by `docs/benchmarks/certificates.py`, on a machine of two cores that had other",
-        "work to do. Surrogates of smooth formulas over [-1, 1]: how many reach the gap (relative",
-        "to the range over 1,000 draws) in the time, the largest gap, medians, and HiGHS's plain",
-        "mixed-integer program with bounds from intervals in the same time.",
-    ]
+    cache = Cache(given.cache)
+    tables = []
     for name, first in (("The seeds it was written with", 0), ("Untouched seeds", 100)):
-        text += ["", f"## {name}", ""]
-        text += ["| inputs | network | asked | reached | largest gap | time | boxes | HiGHS |"]
-        text += ["|---|---|---|---|---|---|---|---|"]
-        text += surrogates(range(first, first + given.seeds))
-    text += [
+        tables += ["", f"## {name}", ""]
+        tables += ["| inputs | network | asked | reached | largest gap | seconds | boxes | HiGHS |"]
+        tables += ["|---|---|---|---|---|---|---|---|"]
+        tables += surrogates(range(first, first + given.seeds), cache)
+    tables += [
         "",
         "## Properties of networks of 5 inputs and 6 x 50 units",
         "",
-        "No input exceeds the best known value and a share of the range; "
-        f"{given.networks} networks of random weights,",
-        f"{given.seconds:g} s each. HiGHS: how many of them it decides.",
+        "No input exceeds the best known value and a share of the range. "
+        f"{given.networks} networks each,",
+        f"{given.seconds:g} s for each property by the clock. HiGHS: how many of them it decides.",
+    ]
+    for kind, name in (
+        ("trained", "Trained on the formulas above"),
+        ("random", "Random weights, which no formula smooths"),
+    ):
+        tables += ["", f"### {name}", ""]
+        tables += ["| level | proven | refuted | open | seconds | boxes | HiGHS |"]
+        tables += ["|---|---|---|---|---|---|---|"]
+        tables += properties(kind, range(given.networks), given.seconds, cache)
+    loads = f"between {min(cache.loads):.0f} and {max(cache.loads):.0f}"
+    text = [
+        "# Bounds that are proven",
         "",
-        "| level | proven | refuted | open | HiGHS |",
-        "|---|---|---|---|---|",
-        *properties(range(given.networks), given.seconds),
+        "Written by `docs/benchmarks/certificates.py`, on a machine of two cores with a load",
+        f"{loads}: limits of time are by the clock, and what is printed is the process's own time.",
+        "Surrogates of smooth formulas over [-1, 1]: how many reach the gap (relative to the range",
+        "over 1,000 draws) in the time, the largest gap, medians, and HiGHS's plain mixed-integer",
+        "program with bounds from intervals in the same time.",
+        *tables,
         "",
     ]
     if given.write:

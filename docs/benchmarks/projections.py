@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from constrained_actmax.kernels.convex_program import ConvexProgram
 from constrained_actmax.layout import Layout
 from constrained_actmax.sets import (
     AffineSubspace,
@@ -44,7 +45,6 @@ from constrained_actmax.sets import (
     Symmetric,
     TotalVariationBall,
 )
-from constrained_actmax.sets.convex_program import ConvexProgram
 
 SMALL, LARGE = (28, 28), (224, 224, 3)
 ROWS = 64

@@ -138,6 +138,24 @@ def test_bounds_of_networks_of_every_kind_hold(model: Any) -> None:
         assert (g <= most[box] + size).all()
         top = (both.slopes[box] @ x.T) + both.offsets[box][:, np.newaxis]
         assert (top >= np.stack([f, -f]) - scale).all()
+    # Parts of the boxes, by the functions that were found for the whole.
+    ends = np.sort(rng.uniform(lower, upper, (2, *lower.shape)), axis=0)
+    index = np.arange(len(lower))
+    around = bounds.within(both, index, *ends)
+    quick = bounds.bound(*ends, np.array([[1.0], [-1.0]]), around, refine=False)
+    assert (quick.upper <= both.upper + 1e-9 * (1.0 + np.abs(both.upper))).all()
+    for box in range(len(lower)):
+        x = rng.uniform(ends[0][box], ends[1][box], (200, oracle.size))
+        z, outputs = structure.evaluate(x)
+        f = outputs["functions"][:, 0]
+        scale = 1e-12 * (1.0 + np.abs(f).max())
+        assert f.max() <= quick.upper[box, 0] + scale
+        assert -f.min() <= quick.upper[box, 1] + scale
+        for known in (around, quick.intervals):
+            for (low, high), values in zip(known, z, strict=True):
+                size = 1e-12 * (1.0 + np.abs(values).max())
+                assert (values >= low[box] - size).all()
+                assert (values <= high[box] + size).all()
 
 
 def test_an_affine_network_is_bounded_exactly() -> None:

@@ -1,4 +1,4 @@
-"""The solver and the objective of tutorial 7 keep the laws, and refuse what they cannot do."""
+"""Set, solver and objective of tutorial 7 keep the laws, and refuse what they cannot do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import constrained_actmax as cax
-from constrained_actmax.conformance import check_objective, check_solver
+from constrained_actmax.conformance import check_convex_set, check_objective, check_solver
 
 TUTORIALS = Path(__file__).parents[2] / "docs" / "tutorials"
 
@@ -20,6 +20,19 @@ TUTORIALS = Path(__file__).parents[2] / "docs" / "tutorials"
 def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
     monkeypatch.syspath_prepend(TUTORIALS)
     return importlib.import_module
+
+
+def test_own_set_keeps_the_laws_and_bounds_the_deviation(
+    load: Callable[[str], ModuleType],
+) -> None:
+    set_ = load("contrast").Contrast(1.5)
+    y = np.random.default_rng(0).normal(size=(5, 12)) * [[0.1], [1.0], [9.0], [50.0], [0.0]]
+    check_convex_set(set_, y, reference=True)
+    p = set_.project([0.0, 3.0, 6.0])  # mean 3, deviation (-3, 0, 3) of length sqrt(18)
+    np.testing.assert_allclose(p, 3.0 + 1.5 / np.sqrt(18.0) * np.array([-3.0, 0.0, 3.0]))
+    oracle = cax.FunctionOracle(lambda x: (x[0] - x[1], np.array([1.0, -1.0, 0.0])), 3)
+    found = cax.maximize(oracle, constraints=[set_, cax.Box(0, 1)], seed=0)
+    assert found.value == pytest.approx(1.0)  # the box alone binds: (1, 0, x) deviates by at most 1
 
 
 def test_own_solver_keeps_the_laws_and_nears_a_known_optimum(

@@ -92,7 +92,7 @@ def test_the_catalogue_knows_which_sets_have_a_form_for_scipy() -> None:
     }
     said = {cells[0].strip("`"): cells[3] for cells in rows(read("sets.md")) if len(cells) == 4}
     for name, one in made.items():
-        form = one.bind(layout).to_scipy()
+        form = cax.Intersection([one]).bind(layout).to_scipy()
         if form is None:
             words = "none"
         else:

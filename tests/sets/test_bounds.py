@@ -57,7 +57,7 @@ def drawn(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, Layout]:
 
 def same(bounds: Any, layout: Layout, low: Iterable[float], high: Iterable[float]) -> None:
     box = box_from_bounds(bounds, layout).bind(layout)
-    np.testing.assert_array_equal(box.bounds(), [low, high])
+    np.testing.assert_array_equal(box.bounding_box(), [low, high])
 
 
 @pytest.mark.parametrize("form", FORMS)

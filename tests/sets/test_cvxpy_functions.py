@@ -226,7 +226,7 @@ def test_no_function_is_forgotten() -> None:
 
 @pytest.mark.parametrize(("make", "limited"), list(cases()))
 def test_the_domain_belongs_to_the_set(make: Maker, limited: bool) -> None:
-    one = CvxpySet(make).bind(LAYOUT)
+    one = CvxpySet(make)
     assert one.violation(POINTS[0]) > 0.1 or not limited
     assert np.isnan(one.violation(np.full(N, np.nan)))
     for y in POINTS:
@@ -270,7 +270,7 @@ def test_what_is_not_convex_is_refused(name: str) -> None:
     ],
 )
 def test_functions_of_symmetric_matrices_ask_for_one(make: Maker, right: Callable) -> None:
-    one = CvxpySet(make, shape=(2, 2)).bind(LAYOUT)
+    one = CvxpySet(make, shape=(2, 2))
     y = np.array([[2.0, 0.7], [0.1, 3.0]])
     size, basis = np.linalg.eigh((y + y.T) / 2)
     p = one.project(y.ravel()).reshape(2, 2)
@@ -284,7 +284,7 @@ def test_quantum_conditional_entropy() -> None:
     def make(v: Any) -> Any:
         return cp.quantum_cond_entr(cp.hermitian_wrap(cp.diag(v)), [2, 2]) >= 0
 
-    one = CvxpySet(make).bind(LAYOUT)
+    one = CvxpySet(make)
     assert one.violation(np.full(N, -1.0)) > 0.1
     assert np.min(one.project(np.full(N, -1.0))) >= -1e-8
 
@@ -296,7 +296,7 @@ def test_a_domain_that_meets_no_box_is_infeasible() -> None:
     together = Intersection([pieces[0], Box(-3, 1.5)]).bind(LAYOUT)
     p = together.project(np.full(N, -3.0))
     np.testing.assert_allclose(p, np.ones(N), atol=1e-5)
-    assert CvxpySet(lambda v: cp.log(-1 - cp.abs(v)) >= 0).bind(LAYOUT).violation(p) == np.inf
+    assert CvxpySet(lambda v: cp.log(-1 - cp.abs(v)) >= 0).violation(p) == np.inf
 
 
 #: Cones given bare, with whether a point is inside by its definition.
@@ -329,7 +329,7 @@ CONES: dict[str, tuple[Maker, Callable[[np.ndarray], float]]] = {
 @pytest.mark.parametrize("name", CONES)
 def test_bare_cones_are_projected_on(name: str) -> None:
     make, excess = CONES[name]
-    bound = CvxpySet(make).bind(Layout.of_array((3,)))
+    bound = CvxpySet(make)
     rng = np.random.default_rng(5)
     points = rng.normal(size=(10, 3)) * rng.choice([0.01, 1.0, 100.0], size=(10, 1))
     inside = np.array([bound.project(point) for point in points])

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 import constrained_actmax as cax
 from constrained_actmax.conformance import check_convex_set
 from constrained_actmax.errors import InfeasibleError, SpecificationError
+from constrained_actmax.kernels.intersection import IntersectionKernel, together
+from constrained_actmax.kernels.kernel import Kernel
 from constrained_actmax.layout import Input, Layout
 from constrained_actmax.sets import (
     Box,
@@ -149,7 +151,7 @@ def test_violations_hull_and_neighbours_agree_with_all_points(name: str, y: np.n
         for z in one.neighbours(x[at], lower[at], upper[at]):
             assert not np.array_equal(z, x[at])
             for kept in one.repaired(z, x[at]):
-                assert one.violation(kept) == 0.0
+                assert one.violation(kept[np.newaxis]) == 0.0
 
 
 def test_branches_leave_out_their_point_and_nothing_else() -> None:
@@ -161,7 +163,7 @@ def test_branches_leave_out_their_point_and_nothing_else() -> None:
         inside = inside[np.all(np.abs(inside) <= 2, axis=1)]
         hull = Intersection([Box(*box), kind]).bind(Layout.of_array((4,))).hull
         for p in hull.project(rng.uniform(-2, 2, (20, 4))):
-            if one.violation(p) < 1e-9:
+            if one.violation(p[np.newaxis]) < 1e-9:
                 continue
             boxes = one.branches(p, *box)
             assert boxes
@@ -192,8 +194,8 @@ def test_other_entries_are_projected_with_the_discrete_ones(name: str) -> None:
     for row, found in zip(y, p, strict=True):
         least = np.inf
         for choice in choices:
-            at = np.array([*choice, 0.0, 0.0])
-            if any(one.core.violation(at[one.support][:2]) for one in pure(whole, name)):
+            at = np.array([[*choice, 0.0, 0.0]])
+            if any(one.core.violation(at[:, one.support[:2]]) for one in pure(whole, name)):
                 continue
             for free in ([2, 3], [2], [3], []) if name == "few" else ([2, 3],):
                 if name == "few" and np.count_nonzero(choice) + len(free) > 2:
@@ -203,21 +205,22 @@ def test_other_entries_are_projected_with_the_discrete_ones(name: str) -> None:
                 high = np.where(held, 0.0, np.inf)
                 low[:2] = high[:2] = choice
                 try:
-                    part = Intersection([Box(low, high), *whole.union.convex, *boxes(whole)])
-                    q = part.bind(layout).project(row)
+                    held_box = Box(low, high).bind(layout)
+                    part = together([held_box, *whole.union.convex, *boxes(whole)])
+                    q = part.project(row)
                 except InfeasibleError:
                     continue
                 least = min(least, float(np.sum((q - row) ** 2)))
         assert np.sum((found - row) ** 2) <= least * (1 + 1e-7) + 1e-9
 
 
-def pure(whole: Intersection, name: str) -> list[ConvexSet]:
+def pure(whole: IntersectionKernel, name: str) -> list[Kernel]:
     """Return the discrete members on the first two entries."""
     parts = [part for one in whole.members if not one.convex for part in one.split()]
     return [one for one in parts if set(one.support.tolist()) <= {0, 1}]
 
 
-def boxes(whole: Intersection) -> list[ConvexSet]:
+def boxes(whole: IntersectionKernel) -> list[Kernel]:
     return [one for one in whole.members if one.is_box]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from constrained_actmax.errors import InfeasibleError, SpecificationError
+from constrained_actmax.kernels.total_variation_ball import TotalVariationBallKernel
 from constrained_actmax.layout import Input, Layout
 from constrained_actmax.sets import (
     Box,
@@ -271,10 +272,12 @@ def test_box_and_total_variation_at_28_by_28(radius: float, length: str) -> None
 @pytest.mark.parametrize("length", ["isotropic", "anisotropic"])
 def test_error_bound_of_total_variation_holds(length: str) -> None:
     lower, upper = np.zeros(80), np.ones(80)
-    ball = TotalVariationBall(3.0, 0.2, length=length).bind(Layout.of_array((8, 10)))
-    together = Intersection([Box(0, 1), ball]).bind(Layout.of_array((8, 10)))
+    written = TotalVariationBall(3.0, 0.2, length=length)
+    ball = written.bind(Layout.of_array((8, 10)))
+    assert isinstance(ball, TotalVariationBallKernel)
+    together = Intersection([Box(0, 1), written]).bind(Layout.of_array((8, 10)))
     y = 2 * RNG.standard_normal((3, 80))
-    by_cvxpy = Intersection([Box(0, 1), ball], strategy="cvxpy").bind(Layout.of_array((8, 10)))
+    by_cvxpy = Intersection([Box(0, 1), written], strategy="cvxpy").bind(Layout.of_array((8, 10)))
     exact = by_cvxpy.project(y)
     for tolerance in (1e-1, 1e-2, 1e-4):
         p, warm = together.project_inexact(y, tolerance)

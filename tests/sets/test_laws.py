@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import constrained_actmax as cax
 from constrained_actmax.conformance import check_convex_set
+from constrained_actmax.kernels.pieces import Program
 from constrained_actmax.layout import Layout
 from constrained_actmax.sets import (
     AffineSubspace,
@@ -38,7 +39,6 @@ from constrained_actmax.sets import (
     Symmetric,
     TotalVariationBall,
 )
-from constrained_actmax.sets.pieces import Program
 
 
 @dataclass

@@ -34,7 +34,7 @@ def barrier(n: int = 3) -> cax.Problem:
 
 
 @pytest.mark.parametrize(
-    "method", ["pqn", "fista", "frank-wolfe", "spg", "SLSQP", "trust-constr", "auto"]
+    "method", ["pqn", "fista", "frank-wolfe", "spg", "pgd", "SLSQP", "trust-constr", "auto"]
 )
 def test_logarithms_of_shares(method: str) -> None:
     # Lagrange: w is proportional to the weights 1 and 3.
@@ -119,3 +119,29 @@ def test_a_drawn_starting_point_that_is_not_finite_is_drawn_again(method: str) -
     assert all(one.value == pytest.approx(np.sqrt(0.5)) for one in result.starts)
     given = cax.maximize(oracle, constraints=cax.Box(0, 1), x0=[0.2, 0.2], method=method, seed=0)
     assert given.starts[0].x0[0] == 0.2  # the user's own stays
+
+
+@pytest.mark.parametrize("method", ["pgd", "annealed"])
+@pytest.mark.parametrize("starts", [1, 3])
+def test_steps_of_a_given_length_turn_back_from_what_is_not_finite(
+    method: str, starts: int
+) -> None:
+    # max sqrt(1 - x'x) + a'x is sqrt(1 + a'a); outside the unit ball there is no number.
+    a = np.array([0.5, -0.7, 0.3])
+
+    def function(x: np.ndarray) -> tuple[float, np.ndarray]:
+        with np.errstate(all="ignore"):
+            root = np.sqrt(1.0 - x @ x)
+            return float(root + a @ x), a - x / root
+
+    for smooth in (None, False):
+        points = 0.4 * np.random.default_rng(1).uniform(-1, 1, (starts, 3))
+        result = cax.maximize(
+            cax.FunctionOracle(function, 3, smooth=smooth),
+            constraints=cax.Box(-1, 1),
+            starts=points,
+            method=method,
+        )
+        for one in result.starts:
+            assert one.value == pytest.approx(np.sqrt(1 + a @ a), abs=5e-3)
+            assert one.status is not cax.Status.NON_FINITE

@@ -29,7 +29,7 @@ from constrained_actmax.tasks import (
     in_split_variables,
 )
 from constrained_actmax.tasks.extended import Extended
-from constrained_actmax.tasks.reserved import Reserved
+from constrained_actmax.tasks.reserved import Reserved, UntilFeasible
 from constrained_actmax.tasks.timed import Timed
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -154,7 +154,15 @@ def test_one_start_in_lock_step(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
-@pytest.mark.parametrize("wrap", [Extended, lambda task: Reserved(task, 30), Timed])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        Extended,
+        lambda task: Reserved(task, 30),
+        Timed,
+        lambda task: UntilFeasible(task, 30, 0, np.array([0])),
+    ],
+)
 def test_tasks_in_the_same_variables(name: str, wrap: Any) -> None:
     problem = PROBLEMS[name]()
     task, x = Recording(problem.scaled, 1, budget=BUDGET), problem.scaled.point(inside(problem))
@@ -165,8 +173,23 @@ def test_tasks_in_the_same_variables(name: str, wrap: Any) -> None:
         assert split.ended[0].x.shape == (problem.size,)
 
 
+def test_more_is_kept_back_until_a_point_is_feasible() -> None:
+    far = cax.Function(lambda x: float(x[0]), 0.5, None, jacobian=lambda x: np.eye(3)[0])
+    oracle = cax.FunctionOracle(lambda x: (float(x.sum()), np.ones(3)), 3)
+    problem = cax.Problem(oracle, None, [cax.Box(0, 1), far])
+    run = Recording(problem, 2, budget=BUDGET)
+    task = UntilFeasible(run, 30, 300, np.array([0, 1]))
+    assert task.remaining == 100
+    task.evaluate(np.array([[0.1, 0.2, 0.3]]), [0])
+    assert task.remaining == 99
+    with pytest.raises(Stopped):
+        task.evaluate(np.zeros((100, 3)), [0] * 100)
+    task.evaluate(np.array([[0.9, 0.2, 0.3]]), [1])
+    assert task.remaining == 400 - 2 - 30
+
+
 def test_every_task_is_held_to_the_law() -> None:
-    checked = {Recording, Split, Penalised, OneStart, Extended, Reserved, Timed}
+    checked = {Recording, Split, Penalised, OneStart, Extended, Reserved, UntilFeasible, Timed}
     found = {
         value
         for path in Path(tasks.__file__).parent.glob("*.py")

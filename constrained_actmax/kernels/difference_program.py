@@ -10,8 +10,8 @@ import clarabel
 import numpy as np
 import scipy.sparse as sp
 
+from constrained_actmax.kernels.relative import powers_of_two
 from constrained_actmax.layout import Vector
-from constrained_actmax.sets.base import powers_of_two
 
 TOLERANCE = 1e-10  # of Clarabel; leaves the point open by some 1e-7, at 1e-8 by up to 1e-4
 MAX_ITERATIONS = 200  # ordinary points need 12 to 27

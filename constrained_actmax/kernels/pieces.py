@@ -5,31 +5,26 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.errors import ProjectionError
+from constrained_actmax.kernels.dykstra import dykstra
+from constrained_actmax.kernels.kernel import ACCEPTED, InBox, Kernel, common_box
+from constrained_actmax.kernels.relative import finite_widths, relative_excess
+from constrained_actmax.kernels.separable_form import SeparableForm
+from constrained_actmax.kernels.separable_program import SeparableProgram
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.sets.base import (
-    ACCEPTED,
-    ConvexSet,
-    common_box,
-    finite_widths,
-    relative_excess,
-)
-from constrained_actmax.sets.dykstra import dykstra
-from constrained_actmax.sets.separable_form import SeparableForm
-from constrained_actmax.sets.separable_program import SeparableProgram
 
 MOST_ROWS = 200  # above, a dense system of their size costs what cvxpy's sparse one does
 MOST_NUMBERS = 20_000_000  # in the rows, which are held dense
 INSIDE = 1e-12  # relative violation of a dual's answer; what is farther outside goes to cvxpy
 
 if TYPE_CHECKING:
-    from constrained_actmax.sets.convex_program import ConvexProgram
+    from constrained_actmax.kernels.convex_program import ConvexProgram
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -40,14 +35,14 @@ class Piece(ABC):
     ----------
     indices : numpy.ndarray of int
         The entries, ascending.
-    members : tuple of ConvexSet
+    members : tuple of Kernel
         The sets, on vectors of these entries alone.
     lower, upper : numpy.ndarray
         The box on these entries.
     """
 
     indices: Indices
-    members: tuple[ConvexSet, ...]
+    members: tuple[Kernel, ...]
     lower: Vector
     upper: Vector
 
@@ -81,7 +76,7 @@ class Piece(ABC):
     @cached_property
     def program(self) -> ConvexProgram:
         """The piece as one cvxpy problem."""
-        from constrained_actmax.sets.convex_program import ConvexProgram  # loads cvxpy when used
+        from constrained_actmax.kernels.convex_program import ConvexProgram  # loads cvxpy when used
 
         return ConvexProgram(self.members, self.lower, self.upper)
 
@@ -92,11 +87,11 @@ class Alone(Piece):
 
     @override
     def project(self, x: Rows) -> tuple[Rows, Vector | None]:
-        return self.members[0]._project_with_dual(x)
+        return self.members[0].project_with_dual(x)
 
     @override
     def project_inexact(self, x: Rows, tolerance: float, warm: object) -> tuple[Rows, object]:
-        return self.members[0]._project_inexact(x, tolerance, warm)
+        return self.members[0].project_inexact(x, tolerance, warm)
 
     @property
     @override
@@ -105,21 +100,29 @@ class Alone(Piece):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class InBox(Piece):
-    """One set with a box, by the root of its dual."""
+class WithBox(Piece):
+    """One set with its box, by a formula of its own.
+
+    Parameters
+    ----------
+    pair : InBox
+        The two.
+    """
+
+    pair: InBox
 
     @override
     def project(self, x: Rows) -> tuple[Rows, Vector | None]:
-        return self.members[0]._project_in_box(x, self.lower, self.upper)
+        return self.pair.project_with_dual(x)
 
     @override
     def project_inexact(self, x: Rows, tolerance: float, warm: object) -> tuple[Rows, object]:
-        return self.members[0]._project_in_box_inexact(x, self.lower, self.upper, tolerance, warm)
+        return self.pair.project_inexact(x, tolerance, warm)
 
     @property
     @override
     def method(self) -> str:
-        return self.members[0].method_in_box
+        return self.pair.method
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -161,15 +164,13 @@ class Separable(Program):
     dual: SeparableProgram
 
     @staticmethod
-    def dual_of(
-        members: Sequence[ConvexSet], lower: Vector, upper: Vector
-    ) -> SeparableProgram | None:
+    def dual_of(members: Sequence[Kernel], lower: Vector, upper: Vector) -> SeparableProgram | None:
         """Return the dual of these sets, None if one of them has no such form."""
         forms = []
         for one in members:
-            form = one._separable(lower, upper)
+            form = one.separable(lower, upper)
             if form is None:
-                rows = one._to_scipy(lower, upper)
+                rows = one.to_scipy(lower, upper)
                 if rows is None or rows.smooth or rows.l1:
                     return None
                 form = SeparableForm(rows.lower, rows.upper, rows.rows)
@@ -200,7 +201,7 @@ class Separable(Program):
 
     def _excess(self, x: Vector) -> float:
         at = x[np.newaxis]
-        return max(float(one._relative_violation(at, self._widths)[0]) for one in self.members)
+        return max(float(one.relative_violation(at, self._widths)[0]) for one in self.members)
 
     @property
     @override
@@ -223,11 +224,9 @@ class Alternating(Piece):
         found: list[Callable[[Rows], Rows]] = []
         boxed = not (np.isfinite(lower).any() or np.isfinite(upper).any())
         for one in self.members:
-            if not boxed and one.takes_box(lower, upper) and one.convex:
-                found.append(partial(_in_box, one, lower, upper))
-                boxed = True
-            else:
-                found.append(one._project)
+            pair = one.in_box(lower, upper) if one.convex and not boxed else None
+            found.append(one.project if pair is None else pair.project)
+            boxed = boxed or pair is not None
         if not boxed:
             found.append(lambda x: np.minimum(np.maximum(x, lower), upper))
         return found
@@ -236,7 +235,7 @@ class Alternating(Piece):
         """Return the largest relative violation for each row."""
         worst = relative_excess(x, self.lower, self.upper)
         for one in self.members:
-            worst = np.maximum(worst, one._relative_violation(x, self._widths))
+            worst = np.maximum(worst, one.relative_violation(x, self._widths))
         return np.asarray(worst)
 
     @cached_property
@@ -288,7 +287,3 @@ class Alternating(Piece):
     @override
     def accuracy(self) -> float:
         return 1e-5
-
-
-def _in_box(one: ConvexSet, lower: Vector, upper: Vector, x: Rows) -> Rows:
-    return one._project_in_box(x, lower, upper)[0]

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from constrained_actmax.errors import InfeasibleError, ProjectionError
+from constrained_actmax.kernels.kernel import LARGEST, Kernel, entry_sizes
+from constrained_actmax.kernels.mixed import Mixed, Union
+from constrained_actmax.kernels.pieces import Alone, Piece, Separable, WithBox
 from constrained_actmax.layout import Vector
-from constrained_actmax.sets.base import LARGEST, ConvexSet, entry_sizes
-from constrained_actmax.sets.mixed import Mixed, Union
-from constrained_actmax.sets.pieces import Alone, InBox, Piece, Separable
 
 if TYPE_CHECKING:
-    from constrained_actmax.sets.intersection import Intersection
+    from constrained_actmax.kernels.intersection import IntersectionKernel
 
 TOUCHING = 1e-12  # relative excess below which a set and a box still touch
 ELASTIC = 1e-7  # relative slack that a solver must find before a clash is believed
@@ -22,7 +22,7 @@ HALVINGS = 60
 SMALL = 1e-3  # a share of the largest number below which a solver's tolerances are felt
 
 
-def explain(whole: Intersection) -> None:
+def explain(whole: IntersectionKernel) -> None:
     """Raise InfeasibleError if the bound intersection is empty, naming a smallest clash."""
     boxes = [one for one in whole.members if one.is_box]
     lower, upper = whole._box
@@ -41,13 +41,12 @@ def explain(whole: Intersection) -> None:
 
 
 def _explain_boxes(
-    whole: Intersection, boxes: Sequence[ConvexSet], lower: Vector, upper: Vector
+    whole: IntersectionKernel, boxes: Sequence[Kernel], lower: Vector, upper: Vector
 ) -> None:
     worst = int(np.argmax(lower - upper))
     above = max(boxes, key=lambda one: float(one.bounding_box()[0][worst]))
     below = min(boxes, key=lambda one: float(one.bounding_box()[1][worst]))
     gap = lower[worst] - upper[worst]
-    assert whole.layout is not None
     raise InfeasibleError(
         f"No input satisfies {above} and {below}: at {whole.layout.describe(worst)} one asks for "
         f">= {lower[worst]:g} and the other for <= {upper[worst]:g}; either would have to give "
@@ -55,11 +54,10 @@ def _explain_boxes(
     )
 
 
-def _explain_choices(whole: Intersection, piece: Piece) -> None:
+def _explain_choices(whole: IntersectionKernel, piece: Piece) -> None:
     """Say which discrete values are missing in a piece, where there are none."""
     named = [one for one in whole.members if np.intersect1d(one.support, piece.indices).size]
     names = " and ".join(str(one) for one in named)
-    assert whole.layout is not None
     for one, at in Union(piece.members).discrete:
         missing = one.emptiness(piece.lower[at], piece.upper[at])
         if missing is not None:
@@ -76,37 +74,43 @@ def _is_empty(piece: Piece) -> bool:
     if isinstance(piece, Alone | Mixed):
         return False
     if len(piece.members) == 1:
-        excess = piece.members[0].excess_in_box(piece.lower, piece.upper)
+        excess = _excess(piece.members[0], piece.lower, piece.upper)
         if excess is not None:
             return _exceeds(piece.members[0], excess, piece.lower, piece.upper)
-    if isinstance(piece, InBox) or (isinstance(piece, Separable) and piece.holds_a_point()):
+    if isinstance(piece, WithBox) or (isinstance(piece, Separable) and piece.holds_a_point()):
         return False
     if len(piece.indices) > LARGEST:
         return False  # the projection itself will say
     return _slack(piece.members, (), piece.lower, piece.upper)[0] > ELASTIC
 
 
-def _exceeds(one: ConvexSet, excess: float, lower: Vector, upper: Vector) -> bool:
+def _excess(one: Kernel, lower: Vector, upper: Vector) -> float | None:
+    """Return by how much the best point of a box breaks a set's inequality; None if unknown."""
+    pair = one.in_box(lower, upper)
+    return None if pair is None else pair.excess
+
+
+def _exceeds(one: Kernel, excess: float, lower: Vector, upper: Vector) -> bool:
     """Say whether the excess of a set in a box is more than the rounding of sums over entries."""
     at = entry_sizes((one,), lower, upper)
-    return excess > TOUCHING * len(lower) * float(one._scale(at)[0])
+    return excess > TOUCHING * len(lower) * float(one.scale(at)[0])
 
 
 def _slack(
-    giving: Sequence[ConvexSet], hard: Sequence[ConvexSet], lower: Vector, upper: Vector
+    giving: Sequence[Kernel], hard: Sequence[Kernel], lower: Vector, upper: Vector
 ) -> tuple[float, Vector | None]:
     """Return the smallest relative slack with which all giving sets meet the box, and where."""
     import cvxpy as cp
 
-    from constrained_actmax.sets.cone_program import ConeProgram
-    from constrained_actmax.sets.convex_program import relaxed
+    from constrained_actmax.kernels.cone_program import ConeProgram
+    from constrained_actmax.kernels.convex_program import relaxed
 
     n = len(lower)
     at = entry_sizes((*giving, *hard), lower, upper)
     variable, slack = cp.Variable(n), cp.Variable(nonneg=True)
-    sized = [pair for one in giving for pair in one._sized_rows(variable, at)]
+    sized = [pair for one in giving for pair in one.sized_rows(variable, at)]
     rows = relaxed(sized, slack)
-    rows += [row for one in hard for row in one._to_cvxpy(variable)]
+    rows += [row for one in hard for row in one.to_cvxpy(variable)]
     low, high = np.isfinite(lower), np.isfinite(upper)
     if low.any():
         rows.append(variable[np.flatnonzero(low)] >= lower[low])
@@ -132,7 +136,7 @@ def _first(found: tuple[float, Vector]) -> float:
     return found[0]
 
 
-def _merged(boxes: Sequence[ConvexSet], n: int) -> tuple[Vector, Vector]:
+def _merged(boxes: Sequence[Kernel], n: int) -> tuple[Vector, Vector]:
     lower, upper = np.full(n, -np.inf), np.full(n, np.inf)
     for one in boxes:
         low, high = one.bounding_box()
@@ -140,9 +144,9 @@ def _merged(boxes: Sequence[ConvexSet], n: int) -> tuple[Vector, Vector]:
     return lower, upper
 
 
-def _give(one: ConvexSet, others: Sequence[ConvexSet]) -> float:
+def _give(one: Kernel, others: Sequence[Kernel]) -> float:
     """Return how much one set has to give before it meets the others."""
-    n = one.dimension
+    n = one.size
     boxes = [other for other in others if other.is_box]
     couplings = [other for other in others if not other.is_box]
     lower, upper = _merged(boxes, n)
@@ -150,21 +154,20 @@ def _give(one: ConvexSet, others: Sequence[ConvexSet]) -> float:
         own_lower, own_upper = one.bounding_box()
 
         def excess(slack: float) -> float | None:
-            return couplings[0].excess_in_box(
-                np.maximum(lower, own_lower - slack), np.minimum(upper, own_upper + slack)
-            )
+            low, high = np.maximum(lower, own_lower - slack), np.minimum(upper, own_upper + slack)
+            return _excess(couplings[0], low, high)
 
         now = excess(0.0)
         if now is not None:
             return _smallest_slack(excess, now) if now > 0.0 else 0.0
     if not one.is_box and not couplings:
-        found = one.excess_in_box(lower, upper)
+        found = _excess(one, lower, upper)
         if found is not None:
             return max(0.0, found)
     if np.any(lower > upper):
         return float("inf")
     _, nearest = _slack((one,), couplings, lower, upper)
-    return float("inf") if nearest is None else float(one._violation(nearest[np.newaxis])[0])
+    return float("inf") if nearest is None else float(one.violation(nearest[np.newaxis])[0])
 
 
 def _smallest_slack(excess: Callable[[float], float | None], start: float) -> float:
@@ -189,23 +192,23 @@ def _smallest_slack(excess: Callable[[float], float | None], start: float) -> fl
     return high
 
 
-def _clash(members: Sequence[ConvexSet]) -> bool:
+def _clash(members: Sequence[Kernel]) -> bool:
     boxes = [one for one in members if one.is_box]
     couplings = [one for one in members if not one.is_box]
-    n = members[0].dimension
+    n = members[0].size
     lower, upper = _merged(boxes, n)
     if np.any(lower > upper):
         return True
     if not couplings:
         return False
     if len(couplings) == 1:
-        excess = couplings[0].excess_in_box(lower, upper)
+        excess = _excess(couplings[0], lower, upper)
         if excess is not None:
             return _exceeds(couplings[0], excess, lower, upper)
     return _slack(couplings, (), lower, upper)[0] > ELASTIC
 
 
-def _report(whole: Intersection, members: Sequence[ConvexSet]) -> str:
+def _report(whole: IntersectionKernel, members: Sequence[Kernel]) -> str:
     # A smallest clashing subset: leave out each member in turn, for good if the rest still clash.
     clashing = list(members)
     for one in members:

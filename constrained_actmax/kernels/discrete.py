@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
+from constrained_actmax.kernels.kernel import InBox, Kernel
 from constrained_actmax.layout import Rows, Vector
-from constrained_actmax.sets.base import ConvexSet, HeuristicSet
 
 if TYPE_CHECKING:
     import cvxpy as cp
@@ -25,17 +25,16 @@ LEAST_VIOLATION = 1e-6
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class DiscreteSet(HeuristicSet):
+class DiscreteKernel(Kernel):
     r"""A union of boxes, :math:`\{x : x \in B_1 \text{ or } x \in B_2 \text{ or } \dots\}`.
 
     A whole number is a box of one point, a category of a group is one, and a choice of the entries
     that may change is a box in which the others are held. What solvers ask of such a set beside its
     projection is here: the box that a point lies in (`piece`), what the set leaves of a box
-    (`tightened`, `hull`, `branches`), and the points beside one (`neighbours`). All of them speak
-    of vectors of the set's own entries, bound.
+    (`tightened`, `hull`, `branches`), and the points beside one (`neighbours`).
     """
 
-    projects_in_box = True
+    convex = False
 
     @abstractmethod
     def piece(self, x: Vector) -> Bounds:
@@ -45,8 +44,8 @@ class DiscreteSet(HeuristicSet):
     def tightened(self, lower: Vector, upper: Vector) -> Bounds:
         """Return bounds that hold on the set within a box; they cross where nothing is left."""
 
-    def hull(self, lower: Vector, upper: Vector) -> tuple[ConvexSet, ...]:
-        """Return bound convex sets that hold the set within a box, beside its tightened bounds."""
+    def hull(self, lower: Vector, upper: Vector) -> tuple[Kernel, ...]:
+        """Return convex kernels that hold the set within a box, beside its tightened bounds."""
         return ()
 
     @abstractmethod
@@ -59,61 +58,63 @@ class DiscreteSet(HeuristicSet):
 
     def repaired(self, y: Vector, x: Vector) -> Rows:
         """Return points (B, n) of the set that keep the entries in which y differs from x."""
-        inside = self._violation(y[np.newaxis])[0] == 0.0
+        inside = self.violation(y[np.newaxis])[0] == 0.0
         return y[np.newaxis] if inside else np.empty((0, len(y)))
 
     @abstractmethod
     def emptiness(self, lower: Vector, upper: Vector) -> tuple[int, str] | None:
         """Return an entry at which the box holds nothing of the set, and what is missing there."""
 
+    @abstractmethod
+    def projected_in(self, lower: Vector, upper: Vector, x: Rows) -> tuple[Rows, Vector]:
+        """Return the projections of rows on the set within a box, and NaN for multipliers."""
+
     @override
-    def excess_in_box(self, lower: Vector, upper: Vector) -> float:
+    def project(self, x: Rows) -> Rows:
+        unlimited = np.full(self.size, np.inf)
+        return self.projected_in(-unlimited, unlimited, x)[0]
+
+    @override
+    def in_box(self, lower: Vector, upper: Vector) -> InBox:
+        projection = partial(self.projected_in, lower, upper)
+        return InBox(projection, self.excess_in(lower, upper), self.projection_method)
+
+    def excess_in(self, lower: Vector, upper: Vector) -> float:
+        """Return 0 where a box holds a point of the set, else infinity or how much is missing."""
         return 0.0 if self.emptiness(lower, upper) is None else np.inf
 
-    @override
-    def _project(self, x: Rows) -> Rows:
-        unlimited = np.full(self.dimension, np.inf)
-        return self._project_in_box(x, -unlimited, unlimited)[0]
-
     @abstractmethod
-    def _distances(self, x: Rows) -> Rows:
+    def distances(self, x: Rows) -> Rows:
         """Return how far each entry of x (B, n) is from the nearest value that it may have."""
 
     @abstractmethod
-    def _sizes(self) -> Vector:
+    def sizes(self) -> Vector:
         """Return the size of each entry's numbers (n,), > 0."""
 
     @override
-    def _violation(self, x: Rows) -> Vector:
-        return np.asarray(np.max(self._distances(x), axis=1, initial=0.0))
+    def violation(self, x: Rows) -> Vector:
+        return np.asarray(np.max(self.distances(x), axis=1, initial=0.0))
 
     @override
-    def _scale(self, x: Rows) -> Vector:
-        return np.full(len(x), float(np.max(self._sizes(), initial=0.0)))
+    def scale(self, x: Rows) -> Vector:
+        return np.full(len(x), float(np.max(self.sizes(), initial=0.0)))
 
     def off(self, x: Rows) -> Vector:
         """Return how far off an allowed value each row is, in sizes of its entries."""
-        return np.asarray(np.max(self._distances(x) / self._sizes(), axis=1, initial=0.0))
+        return np.asarray(np.max(self.distances(x) / self.sizes(), axis=1, initial=0.0))
 
     @override
-    def _relative_violation(self, x: Rows, widths: Vector | None = None) -> Vector:
+    def relative_violation(self, x: Rows, widths: Vector | None = None) -> Vector:
         excess = self.off(x)
         return np.where(excess > 0.0, np.maximum(excess, LEAST_VIOLATION), 0.0)
 
     @override
-    def _linear_maximizer(self, g: Rows) -> Rows:
+    def linear_maximizer(self, g: Rows) -> Rows:
         raise SpecificationError(f"{self}: it is not convex; a linear maximum is one of its hull.")
 
     @override
-    def _to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
-        raise SpecificationError(f"{self.describe()}: it is not convex, cvxpy cannot write it.")
-
-    def _with(self, **values: Any) -> Self:
-        """Return a copy with other flat parameters, bound as this one is."""
-        other = copy.copy(self)
-        for name, value in values.items():
-            object.__setattr__(other, name, value)
-        return other
+    def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+        raise SpecificationError(f"{self}: it is not convex, cvxpy cannot write it.")
 
 
 def meet(first: Bounds, second: Bounds) -> Bounds:

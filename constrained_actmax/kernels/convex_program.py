@@ -9,17 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from constrained_actmax.errors import ProjectionError, SpecificationError
+from constrained_actmax.kernels.cone_program import SOLVERS, ConeProgram
+from constrained_actmax.kernels.kernel import ACCEPTED, LARGEST, Kernel, common_box, entry_sizes
+from constrained_actmax.kernels.relative import finite_widths, relative_excess
 from constrained_actmax.layout import Rows, Vector
-from constrained_actmax.sets.base import (
-    ACCEPTED,
-    LARGEST,
-    ConvexSet,
-    common_box,
-    entry_sizes,
-    finite_widths,
-    relative_excess,
-)
-from constrained_actmax.sets.cone_program import SOLVERS, ConeProgram
 
 if TYPE_CHECKING:
     import cvxpy as cp
@@ -83,25 +76,25 @@ class ConvexProgram:
 
     Parameters
     ----------
-    members : sequence of ConvexSet
-        Bound sets on vectors of one length.
+    members : sequence of Kernel
+        Kernels on vectors of one length.
     lower, upper : numpy.ndarray
         The box.
     """
 
-    def __init__(self, members: Sequence[ConvexSet], lower: Vector, upper: Vector) -> None:
+    def __init__(self, members: Sequence[Kernel], lower: Vector, upper: Vector) -> None:
         self.members = tuple(members)
         self.lower, self.upper = lower, upper
-        self.dimension = len(lower)
+        self.size = len(lower)
         self.tolerance = 1e-8
         self._widths = finite_widths(*common_box(self.members, lower, upper))
         self._lock = threading.RLock()  # a compiled problem holds its point: one caller at a time
         self._solver: Any = None
         self._size = 0.0  # of the numbers of the constraints
         self._interior: Vector | None = None
-        if self.dimension > LARGEST:
+        if self.size > LARGEST:
             raise SpecificationError(
-                f"{self}: {self.dimension:,} entries are too many for cvxpy (at most {LARGEST:,})."
+                f"{self}: {self.size:,} entries are too many for cvxpy (at most {LARGEST:,})."
             )
 
     def __str__(self) -> str:
@@ -113,7 +106,7 @@ class ConvexProgram:
 
     def _sized_rows(self, variable: cp.Variable) -> list[tuple[cp.Constraint, Any]]:
         at = entry_sizes(self.members, self.lower, self.upper)
-        rows = [pair for one in self.members for pair in one._sized_rows(variable, at)]
+        rows = [pair for one in self.members for pair in one.sized_rows(variable, at)]
         # A bound far beyond what the members allow says nothing, in numbers out of proportion.
         low, high = np.isfinite(self.lower), np.isfinite(self.upper)
         lower, upper = common_box(self.members, self.lower, self.upper)
@@ -135,8 +128,8 @@ class ConvexProgram:
     def _compile(self) -> None:
         import cvxpy as cp
 
-        self._variable = cp.Variable(self.dimension)
-        self._target = cp.Parameter(self.dimension, value=np.zeros(self.dimension))
+        self._variable = cp.Variable(self.size)
+        self._target = cp.Parameter(self.size, value=np.zeros(self.size))
         objective = 0.5 * cp.sum_squares(self._variable) - self._target @ self._variable
         self._rows = self.constraints(self._variable)
         self._solver = ConeProgram(cp.Problem(cp.Minimize(objective), self._rows), self._variable)
@@ -163,7 +156,7 @@ class ConvexProgram:
         """Return the largest relative violation of a member or the box for each row."""
         worst = relative_excess(x, self.lower, self.upper)
         for one in self.members:
-            worst = np.maximum(worst, one._relative_violation(x, self._widths))
+            worst = np.maximum(worst, one.relative_violation(x, self._widths))
         return np.asarray(worst)
 
     def _project_one(self, y: Vector) -> tuple[Vector, float]:
@@ -249,7 +242,7 @@ class ConvexProgram:
                 if self._solver is None:
                     self._compile()
                 size = self._size or 1.0
-                variable, room = cp.Variable(self.dimension), cp.Variable()
+                variable, room = cp.Variable(self.size), cp.Variable()
                 rows = with_room(self._sized_rows(variable), room)
                 near = np.clip(0.0, self.lower, self.upper)
                 reach = cp.norm_inf(variable - near) / size
@@ -271,7 +264,7 @@ class ConvexProgram:
         """
         import cvxpy as cp
 
-        variable = cp.Variable(self.dimension)
+        variable = cp.Variable(self.size)
         size = float(np.max(np.abs(g), initial=0.0)) or 1.0
         problem = cp.Problem(cp.Maximize((g / size) @ variable), self.constraints(variable))
         solver = ConeProgram(problem, variable)
@@ -288,7 +281,7 @@ class ConvexProgram:
         """Say whether g'x grows without end on the set, as far as the solvers can tell."""
         import cvxpy as cp
 
-        variable = cp.Variable(self.dimension)
+        variable = cp.Variable(self.size)
         problem = cp.Problem(cp.Maximize(g @ variable), self.constraints(variable))
         solver = ConeProgram(problem, variable)
         solver.solved(solver.size())

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from constrained_actmax.kernels.dual_root import ROUNDING, falling_root
+from constrained_actmax.kernels.relative import powers_of_two
+from constrained_actmax.kernels.separable_form import SeparableForm
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.sets.base import powers_of_two
-from constrained_actmax.sets.dual_root import ROUNDING, falling_root
-from constrained_actmax.sets.separable_form import SeparableForm
 
 Square = tuple[Vector, Vector, float]
 

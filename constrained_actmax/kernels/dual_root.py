@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from constrained_actmax.kernels.relative import powers_of_two
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.sets.base import powers_of_two
 
 MAX_PASSES = 200  # bisection alone needs 64 for the whole range of a double; Newton 4 to 12
 ROUNDING = 8 * float(np.finfo(np.float64).eps)  # a gap below this share of its terms is rounding
@@ -321,38 +321,39 @@ def pulled_inside(
     inner: Vector,
     lower: Vector,
     upper: Vector,
-    height: Callable[[Rows], Vector],
+    norm: Callable[[Rows], Vector],
     radius: float,
 ) -> Rows:
-    """Move rows whose ``height`` exceeds the radius by rounding toward a lower point of the box.
+    """Move rows whose `norm` exceeds the radius by rounding toward a lower point of their box.
 
     Parameters
     ----------
     x : numpy.ndarray, shape (B, n)
         Points of the box; written to.
-    inner : numpy.ndarray, shape (n,)
-        The point of the box where the convex `height` is least.
-    lower, upper : numpy.ndarray, shape (n,)
+    inner : numpy.ndarray, shape (n,) or (B, n)
+        The point of the box where the convex `norm` is least.
+    lower, upper : numpy.ndarray, shape (n,) or (B, n)
         The box.
-    height : callable
+    norm : callable
         Rows -> (B,), convex.
     radius : float
-        The largest height allowed.
+        The largest value allowed.
     """
-    value = height(x)
+    value = norm(x)
     high = np.flatnonzero(value > radius)
     if not high.size:
         return x
-    least = float(height(inner[np.newaxis])[0])
     value = value[high]
     for attempt in range(PULLS):
+        near, low, up = (one if one.ndim == 1 else one[high] for one in (inner, lower, upper))
+        least = norm(np.atleast_2d(near))
         share = (radius - least) / np.maximum(value - least, TINY)
         share = np.minimum(np.maximum(share, 0.0), 1.0) * (1.0 - ROUNDING * 4.0**attempt)
-        moved = inner + share[:, np.newaxis] * (x[high] - inner)
-        np.maximum(moved, lower, out=moved)
-        np.minimum(moved, upper, out=moved)
+        moved = near + share[:, np.newaxis] * (x[high] - near)
+        np.maximum(moved, low, out=moved)
+        np.minimum(moved, up, out=moved)
         x[high] = moved
-        value = height(moved)
+        value = norm(moved)
         still = value > radius
         if not still.any():
             break

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
+from constrained_actmax.kernels.relative import powers_of_two
 from constrained_actmax.layout import Indices, Vector
-from constrained_actmax.sets.base import powers_of_two
 
 if TYPE_CHECKING:
     import cvxpy as cp

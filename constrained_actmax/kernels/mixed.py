@@ -12,12 +12,13 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.errors import InfeasibleError, ProjectionError
+from constrained_actmax.kernels.box import BoxKernel
+from constrained_actmax.kernels.discrete import Bounds, DiscreteKernel, is_empty, meet
+from constrained_actmax.kernels.kernel import Kernel
+from constrained_actmax.kernels.part import PartKernel
+from constrained_actmax.kernels.pieces import Piece
+from constrained_actmax.kernels.relative import relative_excess
 from constrained_actmax.layout import Rows, Vector
-from constrained_actmax.sets.base import ConvexSet, relative_excess
-from constrained_actmax.sets.box import Box
-from constrained_actmax.sets.discrete import Bounds, DiscreteSet, is_empty, meet
-from constrained_actmax.sets.part import Part
-from constrained_actmax.sets.pieces import Piece
 
 #: Boxes that one projection looks at; most need a few.
 MOST_BOXES = 1000
@@ -33,16 +34,16 @@ class Union:
 
     Parameters
     ----------
-    members : sequence of ConvexSet
-        Bound, discrete ones among them.
+    members : sequence of Kernel
+        Discrete ones among them.
     """
 
-    def __init__(self, members: Sequence[ConvexSet]) -> None:
+    def __init__(self, members: Sequence[Kernel]) -> None:
         self.convex = [one for one in members if one.convex]
         parts = [part for one in members if not one.convex for part in one.split()]
         #: The discrete sets on their own entries, and these entries.
         self.discrete = [
-            (part.core, part.support) for part in parts if isinstance(part.core, DiscreteSet)
+            (part.core, part.support) for part in parts if isinstance(part.core, DiscreteKernel)
         ]
         #: Whether all nonconvex members are unions of boxes.
         self.known = len(parts) == len(self.discrete)
@@ -67,11 +68,11 @@ class Union:
             lower[at], upper[at] = meet((lower[at], upper[at]), one.piece(x[at]))
         return lower, upper
 
-    def hulls(self, box: Bounds) -> list[ConvexSet]:
+    def hulls(self, box: Bounds) -> list[Kernel]:
         """Return sets that hold the discrete ones within a tightened box, on the whole vector."""
         n = len(box[0])
         return [
-            part if at.size == n else Part(part, at, n)
+            part if at.size == n else PartKernel(part, at, n)
             for one, at in self.discrete
             for part in one.hull(box[0][at], box[1][at])
         ]
@@ -80,7 +81,7 @@ class Union:
         """Return the largest relative violation of a discrete set for each row."""
         worst = np.zeros(len(x))
         for one, at in self.discrete:
-            np.maximum(worst, one._relative_violation(x[:, at]), out=worst)
+            np.maximum(worst, one.relative_violation(x[:, at]), out=worst)
         return worst
 
 
@@ -98,8 +99,8 @@ class Mixed(Piece):
        Econometrica 28.
     """
 
-    #: Makes one convex set of some, bound to this piece's entries.
-    together: Callable[[Sequence[ConvexSet]], ConvexSet]
+    #: Makes one convex set of some on this piece's entries.
+    together: Callable[[Sequence[Kernel]], Kernel]
 
     @cached_property
     def _union(self) -> Union:
@@ -115,7 +116,7 @@ class Mixed(Piece):
         p = x.copy()
         worst = relative_excess(x, self.lower, self.upper)
         for one in self.members:
-            worst = np.maximum(worst, one._relative_violation(x, self._widths))
+            worst = np.maximum(worst, one.relative_violation(x, self._widths))
         for row in np.flatnonzero(worst > self.tolerance):
             found = self.nearest(x[row])
             if found is None:
@@ -182,25 +183,26 @@ class Mixed(Piece):
         lower, upper = box[0].copy(), box[1].copy()
         y = p.copy()
         for one, at in self._union.discrete:
-            if one.excess_in_box(lower[at], upper[at]) > 0.0:
+            if one.excess_in(lower[at], upper[at]) > 0.0:
                 return None
-            y[at] = one._project_in_box(y[np.newaxis, at], lower[at], upper[at])[0][0]
+            y[at] = one.projected_in(lower[at], upper[at], y[np.newaxis, at])[0][0]
             lower[at], upper[at] = meet((lower[at], upper[at]), one.piece(y[at]))
             if np.any(lower > upper):
                 return None
         return self._in_box(x, (lower, upper), [])
 
-    def _in_box(self, x: Vector, box: Bounds, hulls: Sequence[ConvexSet]) -> Vector | None:
+    def _in_box(self, x: Vector, box: Bounds, hulls: Sequence[Kernel]) -> Vector | None:
         """Return the projection on the convex members and hulls in a box; None if it is empty."""
         members = [*self._union.convex, *hulls]
         if not members:
             return np.clip(x, *box)
         try:
-            whole = self.together([Box(*box), *members])
+            whole = self.together([BoxKernel(*box), *members])
         except InfeasibleError:
             return None
-        found: Vector = np.clip(whole.project(x), *box)
-        return found if whole.relative_violation(found) <= whole.tolerance else None
+        found: Vector = np.clip(whole.project(x[np.newaxis]), *box)
+        outside = float(whole.relative_violation(found)[0])
+        return found[0] if outside <= whole.tolerance else None
 
 
 def _squared(p: Vector, x: Vector) -> float:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from constrained_actmax.kernels.scipy_form import LinearRows
 from constrained_actmax.layout import Vector
-from constrained_actmax.sets.scipy_form import LinearRows
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ import numpy as np
 import scipy.sparse as sp
 from typing_extensions import override
 
+from constrained_actmax.kernels.intersection import IntersectionKernel
+from constrained_actmax.kernels.scaled_set import ScaledSet
+from constrained_actmax.kernels.scipy_form import ScipyForm, normalised
 from constrained_actmax.layout import Rows, Vector
-from constrained_actmax.sets.intersection import Intersection
-from constrained_actmax.sets.scaled_set import ScaledSet
-from constrained_actmax.sets.scipy_form import ScipyForm, normalised
 
 #: Feasibility of a simplex solution, and how near a kink or bound it counts as on it, both in units
 #: of the set; an interior-point method's solutions are less sharp.
@@ -237,7 +237,7 @@ class ConicProgram(RowProgram):
 
     tight = CONIC_TIGHT
 
-    def __init__(self, set_: Intersection | ScaledSet, n: int) -> None:
+    def __init__(self, set_: IntersectionKernel | ScaledSet, n: int) -> None:
         super().__init__()
         self._set, self._n, self._most = set_, n, np.zeros(0)
         self._rows: tuple[Rows, Vector, Vector] = np.zeros((0, n)), np.zeros(0), np.zeros(0)
@@ -313,12 +313,12 @@ class ConicProgram(RowProgram):
         return Minimum(np.array(x.value), multipliers)
 
 
-def row_program(set_: Intersection | ScaledSet, n: int) -> RowProgram:
+def row_program(set_: IntersectionKernel | ScaledSet, n: int) -> RowProgram:
     """Return a program over a bound set: HiGHS where linear rows say it all, else Clarabel.
 
     Parameters
     ----------
-    set_ : Intersection or ScaledSet
+    set_ : IntersectionKernel or ScaledSet
         C.
     n : int
         Its entries.

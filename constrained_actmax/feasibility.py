@@ -1,0 +1,184 @@
+"""Any input that keeps all constraints, with as much slack as the budget allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+from typing_extensions import override
+
+from constrained_actmax.callbacks import Callback
+from constrained_actmax.errors import RefusedError, SpecificationError, suggest
+from constrained_actmax.evaluation import Evaluation
+from constrained_actmax.layout import Rows, Structure
+from constrained_actmax.objectives.squared_distance import SquaredDistance
+from constrained_actmax.oracles.base import BaseOracle
+from constrained_actmax.oracles.oracle import Oracle
+from constrained_actmax.problem import MODEL_OPTIONS, Problem
+from constrained_actmax.result import Budget, Result
+from constrained_actmax.scales import probed
+from constrained_actmax.solvers.least_violation import LeastViolation, excess
+from constrained_actmax.solving import check_target, solve
+from constrained_actmax.standard_form import Network
+from constrained_actmax.starting_points import Starts
+
+
+class LeastSlack(Problem):
+    r"""Maximise the least slack of another problem's bounds on functions, subject to them all.
+
+    .. math:: s(x) = \min_j \min(u_j - c_j(x),\, c_j(x) - l_j) / k_j
+
+    with k what each function changes over the set (`Scales`). A point is feasible exactly where it
+    is for the other problem, and then s is at least 0, up to the tolerance.
+
+    Parameters
+    ----------
+    problem : Problem
+        The other one, with its scales; its objective plays no part.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        derived = {"scaled", "split", "range", "scales"}
+        self.__dict__.update(
+            (name, value) for name, value in vars(problem).items() if name not in derived
+        )
+        self.inner = problem
+        self.sense: Literal["maximize", "minimize"] = "maximize"
+        self.objective_text = "least slack"
+        sizes = problem.scales.constraints
+        self._sizes = sizes, problem.lower / sizes, problem.upper / sizes
+        best = problem.scales.best
+        if best is not None:
+            best = best[0], self._of_slack(best[1])
+        self.scales = replace(problem.scales, slope=1.0, range=1.0, best=best)
+
+    @property
+    @override
+    def smooth(self) -> bool | None:
+        bounds = np.isfinite(self.lower).sum() + np.isfinite(self.upper).sum()
+        return self.inner.smooth if bounds == 1 else False
+
+    def _of_slack(self, found: Evaluation) -> Evaluation:
+        sizes, lower, upper = self._sizes
+        h, slopes = excess(lower, upper, found.c / sizes, found.jacobian / sizes[:, np.newaxis])
+        rows, worst = np.arange(len(h)), np.argmax(h, axis=1)
+        return replace(found, f=h[rows, worst], gradient=slopes[rows, worst], written=None)
+
+    @override
+    def evaluate(self, x: Rows, *, differences: bool = False) -> Evaluation:
+        return self._of_slack(self.inner.evaluate(x, differences=differences))
+
+    @override
+    def begin(self, x: Rows) -> Callable[[], Evaluation]:
+        finish = self.inner.begin(x)
+        return lambda: self._of_slack(finish())
+
+    @override
+    def network(self) -> Network:
+        raise RefusedError("The least of several slacks is no output of the network.")
+
+
+def find_feasible(
+    model: Any,
+    constraints: Any,
+    *,
+    x0: Structure | None = None,
+    bounds: Any = None,
+    starts: Starts = 1,
+    seed: int | None = None,
+    budget: Budget | None = None,
+    target: float | None = None,
+    feasibility_tolerance: float | None = None,
+    callback: Callback | None = None,
+    progress: Callback | bool | None = None,
+    **model_options: Any,
+) -> Result:
+    r"""Find any input that keeps all constraints, and make the least slack of them large.
+
+    .. math:: \max_{x \in C} \min_j \min(u_j - c_j(x),\, c_j(x) - l_j) / k_j
+
+    with k what each function changes over the set, so that the value is a pure number: 0.1 means
+    that every bound could be tighter by a tenth of what its function changes. The starts and draws
+    from C take proximal linear steps side by side, and those that get no further make room for
+    other draws (`solvers.least_violation`).
+
+    Parameters
+    ----------
+    model : keras.Model, path, callable, Oracle or FunctionOracle
+        The trained model; it is left as it is.
+    constraints : set, comparison or sequence of them
+        What is allowed, as `maximize` takes it; one of them at least on an output or a `Function`.
+    x0, bounds, starts, seed, feasibility_tolerance, callback, progress
+        See `maximize`.
+    budget : Budget, optional
+        Limits of the whole call; without evaluations in it 1000, 2 more for each input up to 1000
+        of them, and 100 more for each further start.
+    target : float, optional
+        Least slack at which the search stops; ``target=0`` stops at the first feasible point.
+    **model_options
+        As in `maximize`.
+
+    Returns
+    -------
+    Result
+        Its `value` is the least slack. Where none of the evaluations was feasible the status is
+        INFEASIBLE, `x` the least violating point and `value` below zero: that the budget was
+        spent, and no proof.
+
+    Raises
+    ------
+    SpecificationError
+        Bad input, or sets alone, which every projection keeps.
+    InfeasibleError
+        If the convex constraints contradict each other.
+    RefusedError
+        If the functions have no gradients.
+
+    Examples
+    --------
+    >>> import constrained_actmax as cax
+    >>> model = cax.examples.load_model()
+    >>> allowed = [cax.Box(0, 1), cax.L1Ball(60), cax.Logit(7) >= 12, cax.Logit(9) <= 8]
+    >>> result = cax.find_feasible(model, allowed, seed=0, target=0)
+    >>> result.feasible, result.value >= 0
+    (True, True)
+    """
+    check_target(target)
+    for name in model_options:
+        if name not in MODEL_OPTIONS:
+            known = ["x0", "bounds", "starts", "seed", "budget", "target", *MODEL_OPTIONS]
+            raise SpecificationError(f"find_feasible: no option {name!r}. {suggest(name, known)}")
+    if isinstance(model, BaseOracle) and not model.differentiable:
+        raise RefusedError(
+            "find_feasible needs gradients and this function gives none; give jac=, or '2-point'."
+        )
+    # An objective that needs no pass through the model: it plays no part.
+    named = isinstance(model, Oracle) or not isinstance(model, BaseOracle)
+    problem = Problem(
+        model,
+        SquaredDistance() if named else None,
+        constraints,
+        bounds=bounds,
+        x0=x0,
+        feasibility_tolerance=feasibility_tolerance,
+        **model_options,
+    )
+    if not (np.isfinite(problem.lower).any() or np.isfinite(problem.upper).any()):
+        raise SpecificationError(
+            "find_feasible: there is no bound on a function, and every projection keeps the sets; "
+            "add one such as Output(0) <= 1, or take x from maximize."
+        )
+    problem, _ = probed(problem, budget)
+    return solve(
+        LeastSlack(problem),
+        method=LeastViolation(),
+        x0=x0,
+        starts=starts,
+        seed=seed,
+        budget=budget,
+        target=target,
+        callback=callback,
+        progress=progress,
+    )

@@ -1,0 +1,17 @@
+"""Flat sets of vectors: what solvers project on, exact where a closed form is known."""
+
+from constrained_actmax.kernels.ball import BallKernel
+from constrained_actmax.kernels.intersection import IntersectionKernel
+from constrained_actmax.kernels.kernel import InBox, Kernel
+from constrained_actmax.kernels.scipy_form import Lift, LinearRows, ScipyForm, SmoothRow
+
+__all__ = [
+    "BallKernel",
+    "InBox",
+    "IntersectionKernel",
+    "Kernel",
+    "Lift",
+    "LinearRows",
+    "ScipyForm",
+    "SmoothRow",
+]

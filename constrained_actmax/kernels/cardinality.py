@@ -1,0 +1,198 @@
+"""At most k changed entries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from typing_extensions import override
+
+from constrained_actmax.kernels.discrete import Bounds, DiscreteKernel
+from constrained_actmax.kernels.kernel import Kernel
+from constrained_actmax.kernels.l1_ball import L1BallKernel
+from constrained_actmax.kernels.part import PartKernel
+from constrained_actmax.kernels.relative import powers_of_two
+from constrained_actmax.layout import Indices, Rows, Vector
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CardinalityKernel(DiscreteKernel):
+    r"""At most k changed entries, :math:`\{x : \#\{i : x_i \ne c_i\} \le k\}`.
+
+    Parameters
+    ----------
+    count : int
+        k >= 0.
+    center : numpy.ndarray, shape (n,)
+        c.
+    groups : numpy.ndarray of int, shape (n,), optional
+        Entries of one group count as one change; by default each counts alone.
+    """
+
+    count: int
+    center: Vector
+    groups: Indices | None = None
+
+    violation_norm = "number of entries too many"
+    projection_method = "keeps the k largest gains, O(n)"
+
+    @property
+    @override
+    def size(self) -> int:
+        return len(self.center)
+
+    @cached_property
+    def _members(self) -> list[Indices] | None:
+        """The entries that count as one."""
+        if self.groups is None:
+            return None
+        return [np.flatnonzero(self.groups == label) for label in np.unique(self.groups)]
+
+    @override
+    def scaled(self, units: Vector) -> CardinalityKernel:
+        return replace(self, center=self.center / units)
+
+    @override
+    def excess_in(self, lower: Vector, upper: Vector) -> float:
+        return float(np.sum(self._forced(lower, upper)) - self.count)
+
+    @override
+    def hull(self, lower: Vector, upper: Vector) -> tuple[Kernel, ...]:
+        # Each change adds at most 1 to the mean of its entries' shares of their widest change.
+        left = -self.excess_in(lower, upper)
+        widest = np.maximum(upper - self.center, self.center - lower)
+        free = self._free(lower, upper)
+        free = free[(widest[free] > 0.0) & np.isfinite(widest[free])]
+        if not free.size or left >= free.size:
+            return ()
+        sizes = np.ones(self.size)
+        for at in self._members or ():
+            sizes[at] = at.size
+        weights = 1.0 / (widest[free] * sizes[free])
+        inner = L1BallKernel(self.center[free], left, weights, label=str(self))
+        return (PartKernel(inner, free, self.size),)
+
+    def _entries(self, group: int) -> Indices:
+        """Return the entries of what counts as one change."""
+        return np.array([group]) if self._members is None else self._members[group]
+
+    def _summed(self, values: Rows) -> Rows:
+        """Return (B, G): sums over what counts as one change."""
+        if self._members is None:
+            return values
+        return np.stack([values[:, at].sum(axis=1) for at in self._members], axis=1)
+
+    def _changed_groups(self, x: Rows) -> np.ndarray:
+        return self._summed((x != self.center).astype(np.float64)) > 0.0
+
+    def _forced(self, lower: Vector, upper: Vector) -> np.ndarray:
+        """Return which changes a box asks for: its bounds leave out the center."""
+        outside = (self.center < lower) | (self.center > upper)
+        return np.asarray(self._summed(outside[np.newaxis].astype(np.float64))[0] > 0.0)
+
+    def _free(self, lower: Vector, upper: Vector) -> Indices:
+        """Return the entries of the changes that a box leaves open."""
+        groups = np.flatnonzero(~self._forced(lower, upper)).tolist()
+        entries = [self._entries(group) for group in groups]
+        return np.concatenate([np.empty(0, dtype=np.intp), *entries])
+
+    @override
+    def emptiness(self, lower: Vector, upper: Vector) -> tuple[int, str] | None:
+        return None  # how many too many is said as of any set
+
+    @override
+    def tightened(self, lower: Vector, upper: Vector) -> Bounds:
+        low, high = np.array(lower), np.array(upper)
+        left = -self.excess_in(lower, upper)
+        if left < 0:
+            low[:], high[:] = np.inf, -np.inf
+        elif left == 0:
+            free = self._free(lower, upper)
+            low[free] = high[free] = self.center[free]
+        return low, high
+
+    @override
+    def piece(self, x: Vector) -> Bounds:
+        lower, upper = np.full(len(x), -np.inf), np.full(len(x), np.inf)
+        changed = self._changed_groups(x[np.newaxis])[0]
+        for group in np.flatnonzero(~changed).tolist():
+            at = self._entries(group)
+            lower[at] = upper[at] = self.center[at]
+        return lower, upper
+
+    @override
+    def branches(self, p: Vector, lower: Vector, upper: Vector) -> list[Bounds]:
+        # Of any k + 1 changes one has to go.
+        forced = self._forced(lower, upper)
+        changed = np.flatnonzero(self._changed_groups(p[np.newaxis])[0] & ~forced)
+        found = []
+        for group in changed[: self.count - int(forced.sum()) + 1].tolist():
+            at = self._entries(group)
+            low, high = lower.copy(), upper.copy()
+            low[at] = high[at] = self.center[at]
+            found.append((low, high))
+        return found
+
+    @override
+    def neighbours(self, x: Vector, lower: Vector, upper: Vector) -> Rows:
+        """Return points with one change less, and with one more that goes to a bound or halfway."""
+        changed = self._changed_groups(x[np.newaxis])[0]
+        moved = []
+        for group in np.flatnonzero(changed & ~self._forced(lower, upper)).tolist():
+            y = x.copy()
+            y[self._entries(group)] = self.center[self._entries(group)]
+            moved.append(y)
+        for group in np.flatnonzero(~changed).tolist():
+            at = self._entries(group)
+            for bound in (lower, upper):
+                for share in (0.5, 1.0):
+                    y = x.copy()
+                    y[at] += share * (bound[at] - x[at])
+                    if np.isfinite(y).all() and not np.array_equal(x, y):
+                        moved.append(y)
+        return np.array(moved).reshape(-1, len(x))
+
+    @override
+    def repaired(self, y: Vector, x: Vector) -> Rows:
+        changed = self._changed_groups(y[np.newaxis])[0]
+        excess = int(changed.sum()) - self.count
+        if excess <= 0:
+            return y[np.newaxis]
+        own = self._summed((x != y)[np.newaxis].astype(np.float64))[0] > 0.0
+        found = []
+        for group in np.flatnonzero(changed & ~own).tolist() if excess == 1 else ():
+            back = y.copy()
+            back[self._entries(group)] = self.center[self._entries(group)]
+            found.append(back)
+        return np.array(found).reshape(-1, len(y))
+
+    @override
+    def projected_in(self, lower: Vector, upper: Vector, x: Rows) -> tuple[Rows, Vector]:
+        c = self.center
+        p = np.minimum(np.maximum(x, lower), upper)
+        size = powers_of_two(np.max(np.abs(x), initial=0.0))  # squares neither vanish nor
+        # overflow
+        gain = ((x - c) / size) ** 2 - ((x - p) / size) ** 2
+        gain[:, (c < lower) | (c > upper)] = np.inf
+        gain = self._summed(gain)
+        dropped = np.argsort(gain, axis=1, kind="stable")[:, : max(0, gain.shape[1] - self.count)]
+        if self._members is None:
+            np.put_along_axis(p, dropped, c[dropped], axis=1)
+        else:
+            for row, groups in zip(p, dropped.tolist(), strict=True):
+                for group in groups:
+                    row[self._members[group]] = c[self._members[group]]
+        kept = np.sum(self._changed_groups(x), axis=1) <= self.count
+        inside = kept & np.all((x >= lower) & (x <= upper), axis=1)
+        p[inside] = x[inside]
+        return p, np.full(len(x), np.nan)
+
+    @override
+    def distances(self, x: Rows) -> Rows:
+        excess = np.sum(self._changed_groups(x), axis=1) - float(self.count)
+        return np.asarray(np.maximum(0.0, excess)[:, np.newaxis])
+
+    @override
+    def sizes(self) -> Vector:
+        return np.ones(1)

@@ -1,0 +1,87 @@
+"""Whole multiples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from typing_extensions import override
+
+from constrained_actmax.kernels.discrete import Bounds, DiscreteKernel, with_entry
+from constrained_actmax.layout import Rows, Vector
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class IntegersKernel(DiscreteKernel):
+    r"""Whole multiples of a step, :math:`\{x : x_i / s_i \in \mathbb{Z}\}`.
+
+    Parameters
+    ----------
+    step : numpy.ndarray, shape (n,)
+        s, 1 in the user's units.
+    """
+
+    step: Vector
+
+    violation_norm = "largest distance to a whole number"
+    projection_method = "rounds, exact, O(n)"
+
+    @property
+    @override
+    def size(self) -> int:
+        return len(self.step)
+
+    @override
+    def scaled(self, units: Vector) -> IntegersKernel:
+        return replace(self, step=self.step / units)
+
+    @override
+    def tightened(self, lower: Vector, upper: Vector) -> Bounds:
+        low, high = np.ceil(lower / self.step), np.floor(upper / self.step)
+        return low * self.step + 0.0, high * self.step + 0.0  # + 0: no negative zeros
+
+    @override
+    def emptiness(self, lower: Vector, upper: Vector) -> tuple[int, str] | None:
+        low, high = self.tightened(lower, upper)
+        missing = np.flatnonzero(low > high)
+        if not missing.size:
+            return None
+        entry = int(missing[0])
+        at = f"{lower[entry] / self.step[entry]:g} and {upper[entry] / self.step[entry]:g}"
+        return entry, f"there is no whole number between {at}"
+
+    @override
+    def piece(self, x: Vector) -> Bounds:
+        return x.copy(), x.copy()
+
+    @override
+    def branches(self, p: Vector, lower: Vector, upper: Vector) -> list[Bounds]:
+        turns = p / self.step
+        entry = int(np.argmax(np.abs(turns - np.round(turns))))
+        step, box = self.step[entry], (lower, upper)
+        below = float(np.floor(turns[entry]))
+        return [
+            with_entry(box, entry, high=below * step),
+            with_entry(box, entry, low=(below + 1.0) * step),
+        ]
+
+    @override
+    def neighbours(self, x: Vector, lower: Vector, upper: Vector) -> Rows:
+        steps = np.diag(self.step)
+        moved = np.concatenate([x + steps, x - steps])
+        kept: Rows = moved[np.all((moved >= lower) & (moved <= upper), axis=1)]
+        return kept
+
+    @override
+    def projected_in(self, lower: Vector, upper: Vector, x: Rows) -> tuple[Rows, Vector]:
+        low, high = self.tightened(lower, upper)
+        rounded = np.round(x / self.step) * self.step + 0.0
+        return np.minimum(np.maximum(rounded, low), high), np.full(len(x), np.nan)
+
+    @override
+    def distances(self, x: Rows) -> Rows:
+        return np.asarray(np.abs(x - np.round(x / self.step) * self.step))
+
+    @override
+    def sizes(self) -> Vector:
+        return np.asarray(self.step)

@@ -1,0 +1,119 @@
+"""Entries that take one of some values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from typing_extensions import override
+
+from constrained_actmax.kernels.discrete import Bounds, DiscreteKernel, with_entry
+from constrained_actmax.layout import Rows, Vector
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LevelsKernel(DiscreteKernel):
+    r"""One of some values each, :math:`\{x : x_i \in \{v_{1i}, \dots, v_{ki}\}\}`.
+
+    Parameters
+    ----------
+    levels : numpy.ndarray, shape (k, n)
+        v, ascending.
+    """
+
+    levels: Rows
+
+    violation_norm = "largest distance to one of the values"
+    projection_method = "nearest value, exact, O(n log k)"
+
+    @property
+    @override
+    def size(self) -> int:
+        return int(self.levels.shape[1])
+
+    @override
+    def scaled(self, units: Vector) -> LevelsKernel:
+        return replace(self, levels=self.levels / units)
+
+    @override
+    def bounding_box(self) -> Bounds:
+        return self.levels[0].copy(), self.levels[-1].copy()
+
+    def _ends(self, lower: Vector, upper: Vector) -> tuple[np.ndarray, np.ndarray]:
+        """Return the places of the first and the last value in a box, for each entry."""
+        return np.sum(self.levels < lower, axis=0), np.sum(self.levels <= upper, axis=0) - 1
+
+    def _at(self, places: np.ndarray) -> Any:
+        return np.take_along_axis(self.levels, np.atleast_2d(places), axis=0)
+
+    @override
+    def tightened(self, lower: Vector, upper: Vector) -> Bounds:
+        first, last = self._ends(lower, upper)
+        count = len(self.levels)
+        low = np.where(first < count, self._at(np.minimum(first, count - 1))[0], np.inf)
+        return low, np.where(last >= 0, self._at(np.maximum(last, 0))[0], -np.inf)
+
+    @override
+    def emptiness(self, lower: Vector, upper: Vector) -> tuple[int, str] | None:
+        first, last = self._ends(lower, upper)
+        missing = np.flatnonzero(first > last)
+        if not missing.size:
+            return None
+        entry = int(missing[0])
+        return entry, f"none of the values lies between {lower[entry]:g} and {upper[entry]:g}"
+
+    @override
+    def piece(self, x: Vector) -> Bounds:
+        return x.copy(), x.copy()
+
+    @override
+    def branches(self, p: Vector, lower: Vector, upper: Vector) -> list[Bounds]:
+        gap = np.min(np.abs(self.levels - p), axis=0)
+        entry = int(np.argmax(gap))
+        levels, box = self.levels[:, entry], (lower, upper)
+        place = int(np.searchsorted(levels, p[entry]))
+        found = []
+        if place > 0:
+            found.append(with_entry(box, entry, high=levels[place - 1]))
+        if place < len(levels):
+            found.append(with_entry(box, entry, low=levels[place]))
+        return found
+
+    @override
+    def neighbours(self, x: Vector, lower: Vector, upper: Vector) -> Rows:
+        place = np.sum(self.levels < x, axis=0)
+        moved = []
+        for change in (1, -1):
+            for entry in np.flatnonzero(
+                (place + change >= 0) & (place + change < len(self.levels))
+            ):
+                y = x.copy()
+                y[entry] = self.levels[place[entry] + change, entry]
+                if lower[entry] <= y[entry] <= upper[entry]:
+                    moved.append(y)
+        return np.array(moved).reshape(-1, len(x))
+
+    def _nearest(self, x: Rows) -> np.ndarray:
+        """Return the places of the nearest values, of two the lower one's."""
+        above = np.sum(self.levels[:, np.newaxis] < x, axis=0)  # (B, n)
+        high = np.minimum(above, len(self.levels) - 1)
+        low = np.maximum(above - 1, 0)
+        nearer = x - self._at(low) <= self._at(high) - x
+        return np.asarray(np.where(nearer, low, high))
+
+    @override
+    def projected_in(self, lower: Vector, upper: Vector, x: Rows) -> tuple[Rows, Vector]:
+        first, last = self._ends(lower, upper)
+        places = np.minimum(np.maximum(self._nearest(x), first), last)
+        return self._at(places), np.full(len(x), np.nan)
+
+    @override
+    def distances(self, x: Rows) -> Rows:
+        return np.asarray(np.abs(x - self._at(self._nearest(x))))
+
+    @override
+    def sizes(self) -> Vector:
+        width = np.ptp(self.levels, axis=0)
+        size = np.where(width > 0.0, width, np.abs(self.levels[0]))
+        return np.asarray(np.where(size > 0.0, size, 1.0))

@@ -1,0 +1,213 @@
+"""A kernel of some entries of the vector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+from typing_extensions import override
+
+from constrained_actmax.errors import SpecificationError
+from constrained_actmax.kernels.kernel import InBox, Kernel
+from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm, SmoothRow
+from constrained_actmax.kernels.separable_form import SeparableForm
+from constrained_actmax.layout import Indices, Rows, Vector
+
+if TYPE_CHECKING:
+    import cvxpy as cp
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PartKernel(Kernel):
+    r"""A kernel that binds some entries, :math:`\{x : x_I \in C\}`; the others are free.
+
+    Parameters
+    ----------
+    inner : Kernel
+        C.
+    indices : numpy.ndarray of int
+        I, the entries of the vector.
+    entries : int
+        Length n of the vector.
+    """
+
+    inner: Kernel
+    indices: Indices
+    entries: int
+
+    @property
+    @override
+    def size(self) -> int:
+        return self.entries
+
+    @property
+    @override
+    def support(self) -> Indices:
+        return self.indices
+
+    @property
+    @override
+    def core(self) -> Kernel:
+        return self.inner
+
+    @property
+    @override
+    def is_box(self) -> bool:
+        return self.inner.is_box
+
+    @property
+    @override
+    def convex(self) -> bool:
+        return self.inner.convex
+
+    @property
+    @override
+    def closed(self) -> bool:
+        return self.inner.closed
+
+    @property
+    @override
+    def violation_norm(self) -> str:
+        return self.inner.violation_norm
+
+    @property
+    @override
+    def tolerance(self) -> float:
+        return self.inner.tolerance
+
+    @property
+    @override
+    def accuracy(self) -> float:
+        return self.inner.accuracy
+
+    @override
+    def __str__(self) -> str:
+        return str(self.inner)
+
+    @override
+    def split(self) -> Sequence[Kernel]:
+        return tuple(
+            PartKernel(one.core, self.indices[one.support], self.entries)
+            for one in self.inner.split()
+        )
+
+    @override
+    def bounding_box(self) -> tuple[Vector, Vector]:
+        return self._embedded(*self.inner.bounding_box())
+
+    @override
+    def centre(self) -> Vector:
+        whole = np.zeros(self.entries)
+        whole[self.indices] = self.inner.centre()
+        return whole
+
+    def _embedded(self, lower: Vector, upper: Vector) -> tuple[Vector, Vector]:
+        whole_lower, whole_upper = np.full(self.entries, -np.inf), np.full(self.entries, np.inf)
+        whole_lower[self.indices], whole_upper[self.indices] = lower, upper
+        return whole_lower, whole_upper
+
+    @override
+    def project(self, x: Rows) -> Rows:
+        return self.project_with_dual(x)[0]
+
+    @override
+    def project_with_dual(self, x: Rows) -> tuple[Rows, Vector]:
+        p = x.copy()
+        p[:, self.indices], dual = self.inner.project_with_dual(x[:, self.indices])
+        return p, dual
+
+    @override
+    def in_box(self, lower: Vector, upper: Vector) -> InBox | None:
+        inner = self.inner.in_box(lower[self.indices], upper[self.indices])
+        if inner is None:
+            return None
+
+        def projection(x: Rows) -> tuple[Rows, Vector]:
+            p = np.minimum(np.maximum(x, lower), upper)
+            p[:, self.indices], dual = inner.project_with_dual(x[:, self.indices])
+            return p, dual
+
+        return InBox(projection, inner.excess, inner.method)
+
+    @override
+    def violation(self, x: Rows) -> Vector:
+        return self.inner.violation(x[:, self.indices])
+
+    @override
+    def scale(self, x: Rows) -> Vector:
+        return self.inner.scale(x[:, self.indices])
+
+    @override
+    def relative_violation(self, x: Rows, widths: Vector | None = None) -> Vector:
+        of_mine = None if widths is None else widths[self.indices]
+        return self.inner.relative_violation(x[:, self.indices], of_mine)
+
+    @override
+    def linear_maximizer(self, g: Rows) -> Rows:
+        outside = np.ones(self.entries, dtype=bool)
+        outside[self.indices] = False
+        if np.any(g[:, outside] != 0.0):
+            raise SpecificationError(f"{self}: g'x has no maximum, entries outside it are free.")
+        p = np.zeros_like(g)
+        p[:, self.indices] = self.inner.linear_maximizer(g[:, self.indices])
+        return p
+
+    @override
+    def scaled(self, units: Vector) -> Kernel | None:
+        inner = self.inner.scaled(units[self.indices])
+        return None if inner is None else replace(self, inner=inner)
+
+    @override
+    def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+        return self.inner.to_cvxpy(variable[self.indices])
+
+    @override
+    def sized_rows(self, variable: cp.Variable, at: Rows) -> list[tuple[cp.Constraint, Any]]:
+        return self.inner.sized_rows(variable[self.indices], at[:, self.indices])
+
+    @override
+    def to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm | None:
+        form = self.inner.to_scipy(lower[self.indices], upper[self.indices])
+        if form is None:
+            return None
+        rows = tuple(
+            LinearRows(self._columns(one.matrix), one.lower, one.upper) for one in form.rows
+        )
+        smooth = tuple(self._smooth(one) for one in form.smooth)
+        l1 = tuple((self._spread(c), self._spread(w), r) for c, w, r in form.l1)
+        return ScipyForm(*self._embedded(form.lower, form.upper), rows, smooth, l1=l1)
+
+    def _spread(self, part: Vector) -> Vector:
+        whole = np.zeros(self.entries)
+        whole[self.indices] = part
+        return whole
+
+    @override
+    def separable(self, lower: Vector, upper: Vector) -> SeparableForm | None:
+        form = self.inner.separable(lower[self.indices], upper[self.indices])
+        if form is None:
+            return None
+        spread = self._spread
+        return SeparableForm(
+            *self._embedded(form.lower, form.upper),
+            tuple(LinearRows(self._columns(one.matrix), one.lower, one.upper) for one in form.rows),
+            tuple((spread(c), spread(w), r) for c, w, r in form.l1),
+            tuple((spread(c), spread(q), r) for c, q, r in form.squares),
+        )
+
+    def _columns(self, matrix: sp.csr_array) -> sp.csr_array:
+        entries = matrix.tocoo()
+        place = (entries.row, self.indices[entries.col])
+        return sp.csr_array((entries.data, place), shape=(matrix.shape[0], self.entries))
+
+    def _smooth(self, row: SmoothRow) -> SmoothRow:
+        at, spread = self.indices, self._spread
+        return SmoothRow(
+            value=lambda x: row.value(x[at]),
+            gradient=lambda x: spread(row.gradient(x[at])),
+            hessian_product=lambda x, v: spread(row.hessian_product(x[at], v[at])),
+            upper=row.upper,
+        )

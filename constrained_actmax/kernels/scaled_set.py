@@ -1,0 +1,145 @@
+"""A set measured in another unit: {y : s y in C}."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from typing_extensions import override
+
+from constrained_actmax.kernels.intersection import IntersectionKernel
+from constrained_actmax.kernels.kernel import Kernel
+from constrained_actmax.kernels.scipy_form import ScipyForm, scaled_form
+from constrained_actmax.layout import Rows, Vector
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ScaledSet(Kernel):
+    r"""The set :math:`\{y : s\,y \in C\}`, as solvers ask of it.
+
+    The projection is :math:`P_C(s\,y) / s`: with one unit for all entries it stays Euclidean.
+
+    Parameters
+    ----------
+    inner : IntersectionKernel
+        C.
+    unit : float
+        s > 0.
+    """
+
+    inner: IntersectionKernel
+    unit: float
+
+    only_box = False
+
+    @property
+    @override
+    def size(self) -> int:
+        return self.inner.size
+
+    @property
+    def members(self) -> tuple[Kernel, ...]:
+        """The members of C as they were written."""
+        return self.inner.members
+
+    @property
+    @override
+    def convex(self) -> bool:
+        return self.inner.convex
+
+    @property
+    def discrete(self) -> bool:
+        """Whether C is a union of convex sets; see `IntersectionKernel.discrete`."""
+        return self.inner.discrete
+
+    @cached_property
+    def hull(self) -> ScaledSet:
+        """A convex set that holds this one; see `IntersectionKernel.hull`."""
+        return ScaledSet(self.inner.hull, self.unit)
+
+    def part_at(self, y: Vector) -> ScaledSet | None:
+        """Return the convex part of a point; see `IntersectionKernel.part_at`."""
+        part = self.inner.part_at(self.unit * y)
+        return None if part is None else ScaledSet(part, self.unit)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether C is bounded."""
+        return self.inner.bounded
+
+    @property
+    @override
+    def tolerance(self) -> float:
+        return self.inner.tolerance
+
+    @property
+    @override
+    def accuracy(self) -> float:
+        return self.inner.accuracy
+
+    @cached_property
+    @override
+    def diameter(self) -> float:
+        return self.inner.diameter / self.unit
+
+    @property
+    @override
+    def projection_method(self) -> str:
+        return self.inner.projection_method
+
+    @override
+    def bounding_box(self) -> tuple[Vector, Vector]:
+        lower, upper = self.inner.bounding_box()
+        return lower / self.unit, upper / self.unit
+
+    def bounds(self) -> tuple[Vector, Vector]:
+        """Return the bounds that the user wrote on single entries."""
+        lower, upper = self.inner.bounds()
+        return lower / self.unit, upper / self.unit
+
+    @override
+    def centre(self) -> Vector:
+        return self.inner.centre() / self.unit
+
+    @override
+    def project(self, x: Rows) -> Rows:
+        return self.inner.project(self.unit * x) / self.unit
+
+    @override
+    def project_with_dual(self, x: Rows) -> tuple[Rows, Any]:
+        projected, dual = self.inner.project_with_dual(self.unit * x)
+        return projected / self.unit, dual / self.unit**2
+
+    @override
+    def project_inexact(
+        self, x: Rows, tolerance: float, warm: object = None
+    ) -> tuple[Rows, object]:
+        projected, state = self.inner.project_inexact(self.unit * x, tolerance, warm)
+        return projected / self.unit, state
+
+    @override
+    def violation(self, x: Rows) -> Any:
+        return self.inner.violation(self.unit * x)
+
+    @override
+    def relative_violation(self, x: Rows, widths: Vector | None = None) -> Any:
+        return self.violation(x)
+
+    @override
+    def linear_maximizer(self, g: Rows) -> Rows:
+        return self.inner.linear_maximizer(g) / self.unit
+
+    @override
+    def to_cvxpy(self, variable: Any) -> list[Any]:
+        return self.inner.to_cvxpy(self.unit * variable)
+
+    @override
+    def to_scipy(
+        self, lower: Vector | None = None, upper: Vector | None = None
+    ) -> ScipyForm | None:
+        form = self.inner.to_scipy(
+            None if lower is None else lower * self.unit,
+            None if upper is None else upper * self.unit,
+        )
+        return None if form is None else scaled_form(form, self.unit)

@@ -1,0 +1,192 @@
+"""Simplices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.sparse as sp
+from typing_extensions import override
+
+from constrained_actmax.errors import SpecificationError
+from constrained_actmax.kernels.kernel import InBox, Kernel
+from constrained_actmax.kernels.linear import project_on_row_in_box
+from constrained_actmax.kernels.part import PartKernel
+from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm
+from constrained_actmax.layout import Indices, Rows, Vector
+
+if TYPE_CHECKING:
+    import cvxpy as cp
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SimplexKernel(Kernel):
+    r"""Simplices, :math:`\{x : \sum_{i \in g} x_i = s,\ 0 \le x \le u\}` for each group g.
+
+    Parameters
+    ----------
+    total : float
+        s > 0.
+    upper : numpy.ndarray, shape (n,)
+        u.
+    groups : numpy.ndarray of int, shape (n,)
+        The group of each entry, negative for none.
+    """
+
+    total: float
+    upper: Vector
+    groups: Indices
+
+    violation_norm = "largest error of a sum or a bound"
+    projection_method = "root of the dual, exact, O(n) a pass"
+
+    @property
+    @override
+    def size(self) -> int:
+        return len(self.groups)
+
+    @cached_property
+    def _places(self) -> Indices:
+        """Entries of each group, (G, k); -1 for none."""
+        used = np.flatnonzero(self.groups >= 0)
+        order = used[np.argsort(self.groups[used], kind="stable")]
+        _, starts, sizes = np.unique(self.groups[order], return_index=True, return_counts=True)
+        places = np.full((len(sizes), sizes.max(initial=0)), -1)
+        for group, (start, size) in enumerate(zip(starts, sizes, strict=True)):
+            places[group, :size] = order[start : start + size]
+        return places
+
+    @override
+    def split(self) -> Sequence[Kernel]:
+        used = np.flatnonzero(self.groups >= 0)
+        if used.size == self.size:
+            return (self,)
+        inner = replace(self, upper=self.upper[used], groups=self.groups[used])
+        return (PartKernel(inner, used, self.size),)
+
+    @override
+    def bounding_box(self) -> tuple[Vector, Vector]:
+        grouped = self.groups >= 0
+        return (
+            np.where(grouped, 0.0, -np.inf),
+            np.where(grouped, np.minimum(self.upper, self.total), np.inf),
+        )
+
+    @override
+    def centre(self) -> Vector:
+        return np.asarray(self.project(np.zeros((1, self.size)))[0])
+
+    def _gathered(self, values: Rows, missing: float) -> Rows:
+        """Return (B G, k): the entries of each group of each row, `missing` where there is none."""
+        taken = np.where(self._places >= 0, values[..., self._places], missing)
+        return taken.reshape(-1, self._places.shape[1])
+
+    def _limits(self, lower: Vector, upper: Vector) -> tuple[Vector, Vector]:
+        return np.maximum(lower, 0.0), np.minimum(upper, self.upper)
+
+    def excess_in(self, lower: Vector, upper: Vector) -> float:
+        """Return by how much bounds and totals miss each other at best, negative with room."""
+        low, high = self._limits(lower, upper)
+        grouped = self.groups >= 0
+        crossed = float(np.max((low - high)[grouped], initial=0.0))
+        least = self._gathered(low, 0.0).sum(axis=1)
+        most = self._gathered(high, 0.0).sum(axis=1)
+        gap = np.maximum(least - self.total, self.total - most)
+        return max(crossed, float(np.max(gap)))
+
+    @override
+    def project(self, x: Rows) -> Rows:
+        return self.project_with_dual(x)[0]
+
+    @override
+    def project_with_dual(self, x: Rows) -> tuple[Rows, Vector]:
+        unlimited = np.full(self.size, np.inf)
+        p, _ = self._projected_in(-unlimited, unlimited, x)
+        return p, np.full(len(x), np.nan)
+
+    @override
+    def in_box(self, lower: Vector, upper: Vector) -> InBox:
+        return InBox(partial(self._projected_in, lower, upper), self.excess_in(lower, upper))
+
+    def _projected_in(self, lower: Vector, upper: Vector, x: Rows) -> tuple[Rows, Vector]:
+        p = np.minimum(np.maximum(x, lower), upper)
+        low, high = (self._gathered(one, 0.0) for one in self._limits(lower, upper))
+        count = len(x)
+        y = self._gathered(x, 0.0)
+        found, dual = project_on_row_in_box(
+            y,
+            np.ones(y.shape[1]),
+            self.total,
+            self.total,
+            np.tile(low, (count, 1)),
+            np.tile(high, (count, 1)),
+        )
+        real = self._places >= 0
+        p[:, self._places[real]] = found.reshape(count, *self._places.shape)[:, real]
+        return p, dual if len(self._places) == 1 else np.full(count, np.nan)
+
+    @override
+    def violation(self, x: Rows) -> Vector:
+        sums = self._gathered(x, 0.0).sum(axis=1).reshape(len(x), -1)
+        off = np.max(np.abs(sums - self.total), axis=1, initial=0.0)
+        grouped = self.groups >= 0
+        beyond = np.maximum(-x[:, grouped], (x - self.upper)[:, grouped])
+        return np.asarray(np.maximum(off, np.max(beyond, axis=1, initial=0.0)))
+
+    @override
+    def scale(self, x: Rows) -> Vector:
+        return np.full(len(x), self.total)
+
+    @override
+    def linear_maximizer(self, g: Rows) -> Rows:
+        unlimited = np.full(self.size, np.inf)
+        return self.linear_maximizer_in_box(g, -unlimited, unlimited)
+
+    @override
+    def linear_maximizer_in_box(self, g: Rows, lower: Rows, upper: Rows) -> Rows:
+        # In each group, from the lower bounds up: the largest rate first, until the total is spent.
+        count = len(g)
+        limits = (np.broadcast_to(one, g.shape) for one in self._limits(lower, upper))
+        low, high = (self._gathered(one, 0.0) for one in limits)
+        order = np.argsort(-self._gathered(g, -np.inf), axis=1, kind="stable")
+        room = np.take_along_axis(np.minimum(high - low, self.total), order, axis=1)
+        left = self.total - low.sum(axis=1, keepdims=True)
+        spent = np.clip(left - (np.cumsum(room, axis=1) - room), 0.0, room)
+        found = low.copy()
+        np.put_along_axis(found, order, np.take_along_axis(low, order, axis=1) + spent, axis=1)
+        grouped = self.groups >= 0
+        free = np.where(g > 0, upper, np.where(g < 0, lower, np.clip(0.0, lower, upper)))
+        if not np.isfinite(free[:, ~grouped]).all():
+            raise SpecificationError(f"{self}: g'x has no maximum, entries in no group are free.")
+        real = self._places >= 0
+        free[:, self._places[real]] = found.reshape(count, *self._places.shape)[:, real]
+        return free
+
+    def _rows_matrix(self) -> sp.csr_array:
+        real = self._places >= 0
+        group = np.broadcast_to(np.arange(len(self._places))[:, np.newaxis], real.shape)[real]
+        shape = (len(self._places), self.size)
+        return sp.csr_array((np.ones(group.size), (group, self._places[real])), shape=shape)
+
+    @override
+    def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+        rows = [self._rows_matrix() @ variable == self.total]
+        grouped = np.flatnonzero(self.groups >= 0)
+        rows.append(variable[grouped] >= 0.0)
+        capped = grouped[np.isfinite(self.upper[grouped])]
+        if capped.size:
+            rows.append(variable[capped] <= self.upper[capped])
+        return rows
+
+    @override
+    def to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:
+        total = np.full(len(self._places), self.total)
+        grouped = self.groups >= 0
+        return ScipyForm(
+            np.where(grouped, 0.0, -np.inf),
+            np.where(grouped, self.upper, np.inf),
+            rows=(LinearRows(self._rows_matrix(), total, total),),
+        )

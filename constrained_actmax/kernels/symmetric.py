@@ -1,0 +1,103 @@
+"""Vectors that a group of permutations leaves as they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.sparse as sp
+from typing_extensions import override
+
+from constrained_actmax.errors import SpecificationError
+from constrained_actmax.kernels.kernel import InBox, Kernel
+from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm
+from constrained_actmax.layout import Indices, Rows, Vector
+
+if TYPE_CHECKING:
+    import cvxpy as cp
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SymmetricKernel(Kernel):
+    r"""Fixed points of permutations, :math:`\{x : x = T x \text{ for } T \in G\}`.
+
+    Parameters
+    ----------
+    orbits : numpy.ndarray of int, shape (\|G\|, n)
+        The permutations.
+    """
+
+    orbits: Indices
+
+    violation_norm = "largest difference of two entries that should be equal"
+    projection_method = "mean of each orbit, exact, O(n)"
+
+    @property
+    @override
+    def size(self) -> int:
+        return int(self.orbits.shape[1])
+
+    @cached_property
+    def _first(self) -> Indices:
+        return np.asarray(self.orbits.min(axis=0))
+
+    def _narrowed(self, lower: Rows, upper: Rows) -> tuple[Rows, Rows]:
+        """Return the narrowest bounds of each orbit."""
+        return lower[..., self.orbits].max(axis=-2), upper[..., self.orbits].min(axis=-2)
+
+    @override
+    def project(self, x: Rows) -> Rows:
+        # One entry of each orbit is averaged and written to all: exactly equal, whatever rounding.
+        return np.asarray(x[:, self.orbits].mean(axis=1)[:, self._first])
+
+    @override
+    def in_box(self, lower: Vector, upper: Vector) -> InBox:
+        low, high = self._narrowed(lower, upper)
+        return InBox(
+            lambda x: (np.clip(self.project(x), low, high), np.full(len(x), np.nan)),
+            float(np.max(low - high)),
+            "with its box: mean of each orbit, clipped, exact, O(n)",
+        )
+
+    @override
+    def violation(self, x: Rows) -> Vector:
+        images = x[:, self.orbits]
+        return np.asarray(np.max(images.max(axis=1) - images.min(axis=1), axis=1, initial=0.0))
+
+    @override
+    def linear_maximizer(self, g: Rows) -> Rows:
+        if np.any(np.abs(self.project(g)) > 1e-12 * float(np.max(np.abs(g)))):
+            raise SpecificationError(f"{self}: g'x has no maximum, a subspace is open along g.")
+        return np.zeros_like(g)
+
+    @override
+    def linear_maximizer_in_box(self, g: Rows, lower: Rows, upper: Rows) -> Rows:
+        low, high = self._narrowed(lower, upper)
+        mean = self.project(g)
+        level = np.clip(0.0, low, high)
+        return np.asarray(np.where(mean > 0.0, high, np.where(mean < 0.0, low, level)))
+
+    def _differences(self) -> sp.csr_array:
+        other = np.flatnonzero(self._first != np.arange(self.size))
+        count = np.arange(other.size)
+        return sp.csr_array(
+            (
+                np.concatenate([np.ones(other.size), -np.ones(other.size)]),
+                (np.concatenate([count, count]), np.concatenate([other, self._first[other]])),
+            ),
+            shape=(other.size, self.size),
+        )
+
+    @override
+    def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+        matrix = self._differences()
+        return [matrix @ variable == 0.0] if matrix.shape[0] else []
+
+    @override
+    def to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:
+        free = ScipyForm.free(self.size)
+        matrix = self._differences()
+        zero = np.zeros(matrix.shape[0])
+        return ScipyForm(free.lower, free.upper, rows=(LinearRows(matrix, zero, zero),))

@@ -1,0 +1,290 @@
+"""Phase one: points that keep all bounds on functions, by proximal linear steps from draws."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from typing_extensions import override
+
+from constrained_actmax.draws import drawn
+from constrained_actmax.evaluation import Evaluation
+from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.result import Status
+from constrained_actmax.solvers.base import Solver, needs_gradients
+from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks.incumbents import EXACT
+from constrained_actmax.tasks.task import Task
+
+#: Candidates that step side by side, and draws of one batch, of which the best follow. Of 4 to 32
+#: draws and 1 to 8 candidates these find the most of docs/benchmarks/feasibility.
+SEATS, DRAWS = 4, 8
+#: Marks the seeds of these draws.
+SEEDS = 51413
+#: Steps of one candidate; the least share of its violation that a step has to promise, and the
+#: share of its promise that it has to bring.
+MOST_STEPS, PROMISE, BROUGHT = 30, 1e-3, 0.1
+#: What a proximal weight is multiplied by after a step that brings that, and after one that does
+#: not; and its least share of the first.
+LONGER, SHORTER, SHORTEST = 2.0, 0.25, 1e-3
+#: Iterations on the dual of a step.
+DUAL_ITERATIONS = 40
+#: Evaluations where no budget says otherwise: in all, for each of so many inputs, for each further
+#: starting point.
+EVALUATIONS, PER_INPUT, MOST_INPUTS, PER_START = 1000, 2, 1000, 100
+TINY = 1e-30
+
+
+def default_evaluations(inputs: int, starts: int) -> int:
+    """Return the evaluations of a search without a budget: 1000, 2 an input, 100 a further start.
+
+    Parameters
+    ----------
+    inputs : int
+        n, of which 1000 count.
+    starts : int
+        How many starting points there are.
+    """
+    return EVALUATIONS + PER_INPUT * min(inputs, MOST_INPUTS) + PER_START * (starts - 1)
+
+
+def excess(lower: Vector, upper: Vector, c: Rows, jacobian: np.ndarray) -> tuple[Rows, np.ndarray]:
+    """Return c - u and l - c for the finite bounds (B, r), and their Jacobians (B, r, n)."""
+    above, below = np.isfinite(upper), np.isfinite(lower)
+    h = [c[:, above] - upper[above], lower[below] - c[:, below]]
+    slopes = [jacobian[:, above], -jacobian[:, below]]
+    return np.concatenate(h, axis=1), np.concatenate(slopes, axis=1)
+
+
+@dataclass
+class Candidate:
+    """A point on its way, on behalf of a start.
+
+    Parameters
+    ----------
+    start : int
+        Which start.
+    x, h, slopes : numpy.ndarray, shapes (n,), (r,) and (r, n)
+        Where it is, with c - u and l - c there and their Jacobian.
+    """
+
+    start: int
+    x: Vector
+    h: Vector
+    slopes: np.ndarray
+
+    def __post_init__(self) -> None:
+        self.steps = 0
+        #: The proximal weight, at first that of Polyak's step to the largest one's zero.
+        steepest = self.slopes[np.argmax(self.h)]
+        self.first_weight = abs(self.violation) / max(float(steepest @ steepest), TINY)
+        self.weight = self.first_weight
+
+    @property
+    def violation(self) -> float:
+        """The largest entry of h: below zero the least slack, negated."""
+        return float(np.max(self.h))
+
+    def moved(self, x: Vector, h: Vector, slopes: np.ndarray, promised: float) -> bool:
+        """Take a step, or shorten the next one; return whether it was taken."""
+        before, self.steps = self.violation, self.steps + 1
+        if not float(np.max(h)) < before - BROUGHT * (before - promised):
+            self.weight *= SHORTER
+            return False
+        self.x, self.h, self.slopes = x, h, slopes
+        self.weight *= LONGER
+        return True
+
+    def goes_on(self, promised: float) -> bool:
+        """Whether a step to a promised value is worth an evaluation."""
+        worth = self.violation - promised > PROMISE * abs(self.violation)
+        return worth and self.steps < MOST_STEPS and self.weight > SHORTEST * self.first_weight
+
+
+def search(
+    run: Task, x0: Rows, starts: Indices, evaluations: int, *, until_feasible: bool = True
+) -> bool:
+    r"""Make the largest violation :math:`v(x) = \max_j h_j(x)` small over C.
+
+    h are c - u and l - c in units of each function's own range. Candidates step side by side, the
+    starts first, the least violating one before the others, then batches of draws from C, the best
+    of each. A step minimises the linear model of all h at once [1]_,
+
+    .. math:: \min_{d \in C - x}\; \max_j\, h_j(x) + \nabla h_j(x)^\top d
+              + \tfrac{1}{2 \tau} \|d\|^2,
+
+    with a weight that grows while steps bring a share of what their model promises, and falls where
+    they do not, at kinks. A candidate whose model promises nothing, on a flat piece or at a local
+    minimum, makes room for another draw.
+
+    Parameters
+    ----------
+    run : Task
+        Evaluates; its best points hold what is found.
+    x0 : numpy.ndarray, shape (B, n)
+        Starts, in C.
+    starts : numpy.ndarray, shape (B,)
+        Their numbers; draws work for one after the other of them.
+    evaluations : int
+        What the search may spend.
+    until_feasible : bool, default True
+        Whether the first feasible point ends it; else the slack goes on growing.
+
+    Returns
+    -------
+    bool
+        Whether there is a feasible point.
+
+    Raises
+    ------
+    Stopped
+        If the task's own limit is reached before.
+
+    References
+    ----------
+    .. [1] Drusvyatskiy and Paquette (2019), Efficiency of minimizing compositions of convex
+       functions and smooth maps, Math. Program. 178, 503-558.
+    """
+    form, left = run.problem, evaluations
+    pool: list[Candidate] = []
+    live: list[Candidate] = []
+    points, of, batch = x0, starts, 0
+    own = zlib.crc32(x0.tobytes())  # other starts, other draws
+
+    def evaluated(x: Rows, on_behalf: Indices) -> tuple[Evaluation, Rows, np.ndarray]:
+        nonlocal left
+        left -= len(x)
+        run.carry(len(x))
+        found = run.evaluate(x, on_behalf)
+        return found, *excess(form.lower, form.upper, found.c, found.jacobian)
+
+    def ended() -> bool:
+        return until_feasible and any(run.best(start) is not None for start in starts.tolist())
+
+    bounded = np.isfinite(form.upper).any() or np.isfinite(form.lower).any()
+    while bounded and not ended():
+        if not pool and len(live) < SEATS and len(points) <= left:
+            found, h, slopes = evaluated(points, of)
+            pool = [
+                Candidate(int(of[row]), points[row], h[row], slopes[row])
+                for row in np.flatnonzero(found.finite).tolist()
+            ]
+            pool.sort(key=lambda one: one.violation)
+            # Most networks are most alive near corners: every other batch has draws that differ.
+            points = drawn(form, DRAWS, (SEEDS, own, batch), varied=batch % 2 == 1)
+            of = starts[(DRAWS * batch + np.arange(DRAWS)) % len(starts)]
+            batch += 1
+            continue
+        while pool and len(live) < SEATS:
+            live.append(pool.pop(0))
+        live = live[:left]
+        if not live:
+            if len(points) > left:
+                break
+            continue
+        steps, promised = proximal_steps(form, live)
+        going = [one.goes_on(value) for one, value in zip(live, promised.tolist(), strict=True)]
+        if not all(going):
+            live = [one for one, goes in zip(live, going, strict=True) if goes]
+            continue
+        x = form.set.project(np.stack([one.x for one in live]) + steps)
+        found, h, slopes = evaluated(x, np.array([one.start for one in live]))
+        for row, one in enumerate(live):
+            if not found.finite[row]:
+                one.weight *= SHORTER
+            elif one.moved(x[row], h[row], slopes[row], float(promised[row])):
+                run.iterate(one.start, x[row], float(found.f[row]), found.violation_of(row))
+    return any(run.best(start) is not None for start in starts.tolist())
+
+
+def proximal_steps(form: StandardForm, candidates: list[Candidate]) -> tuple[Rows, Vector]:
+    r"""Return the steps (B, n) of candidates, and the largest h (B,) that their models promise.
+
+    The dual of a step is concave over the simplex, :math:`d = P_C(x - \tau J^\top \lambda) - x`:
+    accelerated projected gradient ascent [1]_. Where the projection on C has no closed form, steps
+    keep the bounds that C states, and are projected at the end.
+
+    References
+    ----------
+    .. [1] Beck and Teboulle (2009), A fast iterative shrinkage-thresholding algorithm for linear
+       inverse problems, SIAM J. Imaging Sci. 2, 183-202.
+    """
+    x, h, slopes = (
+        np.stack([getattr(one, name) for one in candidates]) for name in ("x", "h", "slopes")
+    )
+    weight = np.array([one.weight for one in candidates])[:, np.newaxis]
+    lower, upper = form.set.bounds()
+    closed = form.set.accuracy <= EXACT
+
+    def step(multipliers: Rows) -> Rows:
+        y = x - weight * np.einsum("br,brn->bn", multipliers, slopes)
+        moved: Rows = (form.set.project(y) if closed else np.clip(y, lower, upper)) - x
+        return moved
+
+    def model(d: Rows) -> Rows:
+        linear: Rows = h + np.einsum("brn,bn->br", slopes, d)
+        return linear
+
+    lipschitz = weight * np.square(slopes).sum(axis=(1, 2))[:, np.newaxis]
+    multipliers = np.zeros_like(h)
+    multipliers[np.arange(len(h)), np.argmax(h, axis=1)] = 1.0
+    ahead, momentum = multipliers, 1.0
+    for _ in range(DUAL_ITERATIONS):
+        ascent = model(step(ahead)) / np.maximum(lipschitz, TINY)
+        following = on_simplex(ahead + ascent)
+        growth = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * momentum**2))
+        ahead = following + (momentum - 1.0) / growth * (following - multipliers)
+        multipliers, momentum = following, growth
+    d = step(multipliers)
+    promised: Vector = model(d).max(axis=1)
+    return d, promised
+
+
+def on_simplex(y: Rows) -> Rows:
+    """Return the projections of rows (B, r) on the unit simplex, by sorting."""
+    falling = -np.sort(-y, axis=1)
+    means = (np.cumsum(falling, axis=1) - 1.0) / np.arange(1, y.shape[1] + 1)
+    last = np.count_nonzero(falling > means, axis=1) - 1
+    projected: Rows = np.maximum(y - means[np.arange(len(y)), last][:, np.newaxis], 0.0)
+    return projected
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeastViolation(Solver):
+    """`search` as a method: what `find_feasible` runs. It leaves the objective alone.
+
+    Parameters
+    ----------
+    evaluations : int, optional
+        Where no budget says otherwise; by default `default_evaluations`.
+    """
+
+    name: ClassVar[str] = "least-violation"
+
+    evaluations: int | None = None
+
+    @override
+    def refusal(self, problem: StandardForm) -> str | None:
+        return None if problem.differentiable else needs_gradients(self.name)
+
+    @override
+    def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
+        affordable = run.remaining
+        if affordable is None:
+            affordable = self.evaluations or default_evaluations(run.size, len(starts))
+        search(run, x0, starts, affordable, until_feasible=False)
+        for start, point in zip(starts.tolist(), x0, strict=True):
+            feasible = run.best(start) is not None
+            status = Status.BUDGET if feasible else Status.INFEASIBLE
+            detail = "" if feasible else not_found(run, affordable)
+            run.end(start, run.best_or(start, point), status, detail)
+
+
+def not_found(run: Task, evaluations: int) -> str:
+    """Say what a search without a feasible point has spent, and what may help."""
+    spent = f"None of {evaluations:,} evaluations kept all constraints"
+    if run.remaining is None:
+        spent += ", what is spent where no budget= is given"
+    return f"{spent}; more of them, or other starting points by starts= or x0=, may find one."

@@ -1,0 +1,159 @@
+"""Feasible points on networks that are flat or have kinks where their limits are broken."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cvxpy as cp
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import constrained_actmax as cax
+from constrained_actmax.errors import RefusedError, SpecificationError
+from constrained_actmax.problem import Problem
+from constrained_actmax.solvers.least_violation import (
+    DUAL_ITERATIONS,
+    Candidate,
+    default_evaluations,
+    on_simplex,
+    proximal_steps,
+)
+
+L = keras.layers
+
+
+def flat() -> Any:
+    """Return a network that is constant over 98.6 % of the box [0, 1]^5, by simulation."""
+    model = keras.Sequential([keras.Input((5,)), L.Dense(1, activation="relu"), L.Dense(2)])
+    weights = [np.ones((5, 1)), np.array([-3.8]), np.array([[2.0, 0.0]]), np.array([0.0, 0.1])]
+    model.set_weights(weights)
+    return model
+
+
+MODEL = flat()
+ALLOWED = [cax.Box(0, 1), cax.Output(1) - cax.Output(0) <= 0]
+
+
+def kept(x: Any) -> bool:
+    """Return whether 0.1 <= 2 relu(sum x - 3.8) in the box, by hand."""
+    x = np.asarray(x)
+    return bool(x.min() >= 0 and x.max() <= 1 and 2 * max(0.0, x.sum() - 3.8) >= 0.1 - 1e-5)
+
+
+@pytest.mark.parametrize("starts", [1, 16])
+@pytest.mark.parametrize("budget", [None, cax.Budget(evaluations=300)])
+def test_auto_finds_a_feasible_point_where_its_starts_are_flat(starts: int, budget: Any) -> None:
+    result = cax.maximize(MODEL, cax.Output(0), ALLOWED, starts=starts, seed=0, budget=budget)
+    assert result.feasible
+    assert kept(result.x)
+    assert result.value == pytest.approx(2.4, abs=1e-5)  # at the corner of ones
+
+
+def test_find_feasible_makes_the_least_slack_large() -> None:
+    first = cax.find_feasible(MODEL, ALLOWED, seed=0, target=0)
+    assert first.status is cax.Status.TARGET
+    assert kept(first.x)
+    result = cax.find_feasible(MODEL, ALLOWED, seed=0)
+    assert kept(result.x)
+    assert result.nfev > first.nfev
+    size = result.settings["scales"]["constraints"][0][0]
+    assert result.value == pytest.approx((2.4 - 0.1) / size, rel=1e-6)
+    assert result.value >= first.value >= 0
+
+
+def test_infeasible_is_said_of_what_was_spent() -> None:
+    impossible = [cax.Box(0, 1), cax.Output(0) >= 2.5]  # 2.4 at most
+    asked = default_evaluations(5, 2)
+    for result in (
+        cax.maximize(MODEL, cax.Output(1), impossible, seed=0, starts=2),
+        cax.find_feasible(MODEL, impossible, seed=0, starts=2),
+    ):
+        assert result.status is cax.Status.INFEASIBLE
+        assert f"None of {asked:,} evaluations" in result.message
+        assert "where no budget= is given" in result.message
+        assert asked <= result.nfev
+    spent = cax.find_feasible(MODEL, impossible, seed=0, budget=cax.Budget(evaluations=64))
+    assert spent.status is cax.Status.INFEASIBLE
+    assert "None of 64 evaluations kept" in spent.message
+    assert "no budget=" not in spent.message
+    assert spent.value < 0
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 10**6), count=st.integers(1, 3))
+def test_what_is_called_feasible_is_feasible_by_hand(seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    a, b = rng.standard_normal((4, 6)), rng.standard_normal(6)
+    v = rng.standard_normal((6, count))
+
+    def outputs(x: np.ndarray) -> np.ndarray:
+        return np.asarray(np.maximum(x @ a + b, 0) @ v)
+
+    draws = outputs(rng.uniform(-1, 1, size=(400, 4)))
+    bounds = np.quantile(draws, 0.2, axis=0)
+    limits = [
+        cax.Function(
+            lambda x, k=k: outputs(x)[k],
+            None,
+            float(bounds[k]),
+            jacobian=lambda x, k=k: ((x @ a + b > 0) * a) @ v[:, k],
+        )
+        for k in range(count)
+    ]
+    oracle = cax.FunctionOracle(lambda x: (float(x.sum()), np.ones(4)), 4)
+    result = cax.find_feasible(
+        oracle, [cax.Box(-1, 1), *limits], seed=seed, budget=cax.Budget(evaluations=150)
+    )
+    x = np.asarray(result.x)
+    sizes = np.array([one[0] for one in result.settings["scales"]["constraints"]])
+    slack = ((bounds - outputs(x)) / sizes).min()
+    assert np.abs(x).max() <= 1
+    assert result.value == pytest.approx(slack, abs=1e-9)
+    assert result.feasible == (slack >= -1e-6)
+    some = (draws <= bounds).all(axis=1).any()  # a feasible draw among 400: more is there to find
+    assert result.feasible or not some
+
+
+def test_steps_minimise_their_model() -> None:
+    rng = np.random.default_rng(0)
+    oracle = cax.FunctionOracle(lambda x: (float(x.sum()), np.ones(6)), 6)
+    for sets in ([cax.Box(-1, 1)], [cax.Box(-1, 1), cax.L2Ball(0.8)]):
+        form = Problem(oracle, None, sets)
+        for rows in (1, 3, 5):
+            x = form.set.project(rng.uniform(-1, 1, size=(1, 6)))[0]
+            one = Candidate(0, x, rng.standard_normal(rows), rng.standard_normal((rows, 6)))
+            one.weight = 0.3
+            steps, promised = proximal_steps(form, [one])
+            d = cp.Variable(6)
+            inside = [cp.abs(x + d) <= 1]
+            if len(sets) > 1:
+                inside.append(cp.norm(x + d) <= 0.8)
+            model = cp.max(one.h + one.slopes @ d) + cp.sum_squares(d) / 0.6
+            best = cp.Problem(cp.Minimize(model), inside).solve()
+            reached = promised[0] + float(steps[0] @ steps[0]) / 0.6
+            assert best - 1e-6 <= reached <= best + 2e-2
+    assert DUAL_ITERATIONS == 40
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(-5, 5), min_size=1, max_size=6))
+def test_projection_on_the_simplex(y: list[float]) -> None:
+    p = on_simplex(np.array([y]))[0]
+    assert p.min() >= 0
+    assert p.sum() == pytest.approx(1)
+    for vertex in np.eye(len(y)):  # the variational inequality, at every vertex
+        assert (np.array(y) - p) @ (vertex - p) <= 1e-9
+
+
+def test_what_cannot_be_asked_is_told() -> None:
+    with pytest.raises(SpecificationError, match="no bound on a function"):
+        cax.find_feasible(MODEL, cax.Box(0, 1))
+    with pytest.raises(SpecificationError, match=r"no option 'stars'.*starts"):
+        cax.find_feasible(MODEL, ALLOWED, stars=3)
+    without = cax.FunctionOracle(lambda x: float(x.sum()), 2, jac=None)
+    limit = cax.Function(lambda x: float(x @ x), None, 1.0)
+    with pytest.raises(RefusedError, match="needs gradients"):
+        cax.find_feasible(without, [cax.Box(0, 1), limit])
