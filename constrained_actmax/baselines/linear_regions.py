@@ -11,11 +11,11 @@ from typing_extensions import override
 
 from constrained_actmax import kinks
 from constrained_actmax.baselines.base import Baseline, positive
+from constrained_actmax.kernels.row_program import row_program
 from constrained_actmax.kinks import Kinks, Region
 from constrained_actmax.layout import Vector
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
-from constrained_actmax.sets.row_program import row_program
 from constrained_actmax.tasks.recording import Recording
 from constrained_actmax.tasks.task import Stopped
 

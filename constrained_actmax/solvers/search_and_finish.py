@@ -27,8 +27,8 @@ KEPT_SHARE, FEWEST = 0.2, 120
 OPEN = (Status.STALLED, Status.BUDGET)
 
 
-#: Passes of one start: a convolutional network of 43,000 units takes 600 to 3,000 to an end; on
-#: deeper ones, which take more, the last stage costs more than it gains.
+#: Passes of one start: a convolutional network of 43,000 units takes 1,000 to 3,000 to an end;
+#: on deeper ones, which take more, the last stage costs more than it gains.
 MOST_PASSES = 5000
 
 
