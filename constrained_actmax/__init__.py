@@ -121,6 +121,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "NearestPoint",
         "PGD",
         "PQN",
+        "RelaxAndRound",
         "SLSQP",
         "SPG",
         "SearchAndFinish",

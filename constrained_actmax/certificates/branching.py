@@ -307,7 +307,7 @@ class Search:
         whole = np.array([not some for some in sides])  # on both sides of every kink
         bound = np.minimum(known, found.upper[:, 0])
         if len(self._limits):
-            bound = np.minimum(bound, self._with_limits(found, lower, upper))
+            bound = np.fmin(bound, self._with_limits(found, lower, upper))
         if not self.allowed.complete and self.state.nodes == 1:
             by_set = self._over_set(found)
             if by_set[0] < bound[0]:
@@ -317,7 +317,7 @@ class Search:
         middle = 0.5 * (lower + upper)
         steep = np.maximum(np.abs(least), np.abs(most))
         by_slopes = self._mean_value(middle, upper - lower, steep)
-        bound = np.where(whole, np.minimum(bound, by_slopes), bound)
+        bound = np.where(whole, np.fmin(bound, by_slopes), bound)
         project = self.problem.set.project
         named = np.concatenate([found.points[:, 0], middle])
         self.try_points(project(named))
