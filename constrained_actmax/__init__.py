@@ -119,6 +119,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "NearestPoint",
         "PGD",
         "PQN",
+        "RelaxAndRound",
         "SLSQP",
         "SPG",
         "SearchAndFinish",

@@ -29,6 +29,7 @@ from constrained_actmax.tasks import (
     in_split_variables,
 )
 from constrained_actmax.tasks.extended import Extended
+from constrained_actmax.tasks.over_set import Over
 from constrained_actmax.tasks.reserved import Reserved, UntilBetter
 from constrained_actmax.tasks.timed import Timed
 
@@ -190,8 +191,23 @@ def test_less_is_left_until_a_point_is_better() -> None:
     assert run.rows == 102
 
 
+@pytest.mark.parametrize("most", [None, 300])
+def test_the_hull_of_a_discrete_set(most: int | None) -> None:
+    problem = quadratic()
+    levels = cax.Levels([0], [-1.0, 0.0, 1.0])
+    discrete = cax.Problem(
+        problem.recipe["model"],
+        constraints=[*problem.recipe["constraints"], levels],
+        sense="minimize",
+    )
+    own = discrete.scaled
+    task = Over(Recording(own, 2, budget=BUDGET), own.set.hull, np.array([0, 1]), most)
+    check_task(task, own.point(inside(problem)), problem=problem, start=1)
+
+
 def test_every_task_is_held_to_the_law() -> None:
     checked = {Recording, Split, Penalised, OneStart, Extended, Reserved, UntilBetter, Timed}
+    checked |= {Over}
     found = {
         value
         for path in Path(tasks.__file__).parent.glob("*.py")
