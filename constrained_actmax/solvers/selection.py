@@ -159,7 +159,11 @@ def by_rule(problem: StandardForm, budget: Budget | None = None) -> tuple[Solver
     if whole.distance is not None and problem.smooth is False:
         nearest = NearestPoint()
         if refusal(nearest, whole) is None:
-            return nearest, "a nearest point under nonsmooth constraints on functions"
+            what = "a nearest point under nonsmooth constraints on functions"
+            if whole.distance.order != 2.0:
+                return nearest, what
+            methods = _finished(AugmentedLagrangian(), whole), _finished(nearest, whole)
+            return Chain(methods=methods), what
     if problem.constraints:
         if problem.size <= SMALL and problem.smooth is not False:
             chain = Chain()
