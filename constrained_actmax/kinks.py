@@ -21,14 +21,17 @@ from constrained_actmax.structure.part import Part
 PROBES, PROBE_SEED = 4, 20265
 #: A number that moves by less than this share of the largest does not move at all.
 STILL = 1e-10
-#: Directions across more kinks are not searched, nor those that take more binary variables.
-MOST_KINKS, MOST_BINARIES = 4000, 400
+#: Directions across more kinks are not searched.
+MOST_KINKS = 2000
+#: Binary variables times kinks of a search of directions, the limit on its work: 50 times 320 take
+#: 9 seconds with 784 inputs.
+MOST_HELD = 20_000
 #: Boundaries whose slopes are taken at once: coefficients of their layer's entries are dense.
 ROWS_AT_ONCE = 256
 #: A direction counts as keeping to the network within this.
 EXACT = 1e-7
 #: Entries of the input and units of the network up to which linear programs over its regions pay.
-MOST_ENTRIES, MOST_UNITS = 1100, 40_000
+MOST_ENTRIES, MOST_UNITS = 1100, 60_000
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ class Kinks:
         return self.structure.values(self.problem.original(y))["functions"] * self.weights
 
 
-def refusal(problem: StandardForm, most_units: int = MOST_UNITS) -> str | None:
+def refusal(problem: StandardForm) -> str | None:
     """Return why a problem has no regions that programs could walk through; None if it has."""
     if problem.smooth is not False:
         return "the model has no kinks"
@@ -110,8 +113,8 @@ def refusal(problem: StandardForm, most_units: int = MOST_UNITS) -> str | None:
     except RefusedError as refused:
         return str(refused).rstrip(".")
     units = sum(one.size for one in structure.nonlinearities)
-    if units > most_units:
-        return f"{units:,} units are more than its programs take ({most_units:,})"
+    if units > MOST_UNITS:
+        return f"{units:,} units are more than its programs take ({MOST_UNITS:,})"
     return None
 
 
@@ -475,7 +478,9 @@ class Region:
             new = np.flatnonzero(broken & ~held)
             here = np.flatnonzero((broken & ~held)[which])
             more = len(new) + len(here)
-            if not isinstance(program, LinearProgram) or not 0 < more <= MOST_BINARIES - binaries:
+            if not isinstance(program, LinearProgram) or not (
+                0 < more <= MOST_HELD / len(tight) - binaries
+            ):
                 return None
             # One binary variable a boundary says which of them p equals; one of each result, zero.
             before, count = np.zeros((1, n + u + binaries)), len(new)

@@ -606,6 +606,13 @@ class Layout:
             raise SpecificationError(f"{who}: the mask selects no entry of input {one.name!r}.")
         return positions
 
+    def label(self, index: int) -> str:
+        """Return the name of one entry: its feature in a table that is the only input."""
+        names = self.inputs[0].feature_names
+        if len(self.inputs) == 1 and names is not None and len(self.inputs[0].shape) == 1:
+            return names[index]
+        return self.describe(index)
+
     def describe(self, index: int) -> str:
         """Name one entry of the flat vector in the user's words, for messages."""
         for one in self.inputs:

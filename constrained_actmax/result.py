@@ -22,6 +22,7 @@ from constrained_actmax.quoting import Quoted, quoted
 from constrained_actmax.storage import digest, read_second, reading, write_pair
 
 if TYPE_CHECKING:
+    import pandas as pd
     from scipy.optimize import OptimizeResult
 
 #: Version of the saved form.
@@ -440,6 +441,38 @@ class Result:
             f'<img alt="the input found" style="max-height:12em" src="{picture_data_url(self)}">'
             f"<pre>{text}</pre></div>"
         )
+
+    def to_frame(self, before: Structure | None = None) -> pd.DataFrame:
+        """Return the entries that changed, one a row: before, after, and the difference.
+
+        Parameters
+        ----------
+        before : array_like or structure of them, optional
+            The input to compare with, in the model's structure; by default where the start that
+            gave this answer began.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``before``, ``after``, ``change``; rows named by feature where the model has one
+            input with `feature_names`, else by input and index, such as ``image[3, 4]``.
+        """
+        import pandas as pd
+
+        after = self.flat
+        if before is None:
+            own = [one for one in self.starts if np.array_equal(one.x, after)]
+            origin = (own or self.starts)[0].x0
+        else:
+            origin = self.layout.flatten(before, "before")
+        changed = np.flatnonzero(origin != after)
+        names = [self.layout.label(place) for place in changed.tolist()]
+        columns = {
+            "before": origin[changed],
+            "after": after[changed],
+            "change": after[changed] - origin[changed],
+        }
+        return pd.DataFrame(columns, index=pd.Index(names, dtype=object, name="entry"))
 
     def plot(self) -> np.ndarray:
         """Draw the input: grey, colour, a line, or labelled bars; one panel for each input.

@@ -29,6 +29,8 @@ DIRECTIONS = 4
 DERIVATIVE_NOISE = 1e-6
 #: Of so many probes one is near a bound.
 NEAREST = 4
+#: Tolerance of probes on discrete sets.
+ROUGHLY = 1.0
 #: Where a function's slopes at the starting point are below this share of its size, nearer probes
 #: are asked, as long as the slopes there fall by more than those of a quadratic would: so many,
 #: within these shares of the sizes of entries, and by this factor from each to the next.
@@ -273,6 +275,8 @@ def _probes(problem: Problem, columns: Vector) -> Rows:
     points = uniform_points(problem.set, count, SEED, centre, columns)
     if problem.x0 is not None:
         points[0] = problem.x0
+    if problem.set.discrete:  # near is enough, and the nearest one may cost a search
+        return np.asarray(problem.set.project_inexact(points, ROUGHLY)[0])
     inside: Rows = problem.set.project(points)
     return inside
 

@@ -12,6 +12,7 @@ from sample_problems import quadratic
 
 import constrained_actmax as cax
 from constrained_actmax.errors import SpecificationError
+from constrained_actmax.layout import Input, Layout
 
 
 @pytest.fixture(name="result")
@@ -207,3 +208,25 @@ def test_starts_count_x0_and_draws() -> None:
     assert given.seed is None
     best = min(one.value for one in given.starts)
     assert given.value == best
+
+
+def test_a_frame_shows_what_changed() -> None:
+    target = np.array([3.2, 1.0, 0.6])
+    oracle = cax.FunctionOracle(
+        lambda x: (float(np.sum((x - target) ** 2)), 2 * (x - target)), (3,)
+    )
+    allowed = [cax.Box(0, 6), cax.Integers([0, 1])]
+    x0 = [1.0, 1.0, 0.6]
+    frame = cax.minimize(oracle, constraints=allowed, x0=x0, seed=0).to_frame()
+    assert list(frame.columns) == ["before", "after", "change"]
+    assert frame.loc["x[0]"].tolist() == [1.0, 3.0, 2.0]
+    assert "x[1]" not in frame.index
+    result = cax.minimize(oracle, constraints=allowed, x0=x0, seed=0)
+    assert result.to_frame(before=[3.0, 0.0, 0.6]).index.tolist()[0] == "x[1]"
+
+
+def test_a_frame_of_a_table_has_its_feature_names() -> None:
+    layout = Layout((Input("x", (2,), ("age", "rooms")),))
+    assert [layout.label(0), layout.label(1)] == ["age", "rooms"]
+    pair = Layout((Input("a", (2,), ("age", "rooms")), Input("b", (1,))))
+    assert [pair.label(1), pair.label(2)] == ["a['rooms']", "b[0]"]

@@ -33,7 +33,7 @@ ORACLE = cax.FunctionOracle(hill, 3, smooth=True)
 BOX = cax.Box(-1, [0.2, 1.0, 1.0])  # the centre lies outside
 LIMIT = cax.Function(lambda x: float(x @ x), None, 0.16, jacobian=lambda x: 2 * x)
 #: By method what it may be asked: COBYQA and branch and bound have other oracles.
-OTHERS = ("branch-and-bound", "active-signature", "nearest-point")
+OTHERS = ("branch-and-bound", "active-signature", "nearest-point", "relax-and-round")
 METHODS = [name for name in SOLVERS if name not in OTHERS]
 
 

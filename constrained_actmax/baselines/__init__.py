@@ -11,8 +11,10 @@ from constrained_actmax.baselines.foolbox import Foolbox
 from constrained_actmax.baselines.gradient_ascent import GradientAscent
 from constrained_actmax.baselines.identity_dense import IdentityDense
 from constrained_actmax.baselines.input_mask import InputMask
+from constrained_actmax.baselines.lp_walk import LPWalk
 from constrained_actmax.baselines.projected_adam import ProjectedAdam
 from constrained_actmax.baselines.projected_gradient import ProjectedGradient
+from constrained_actmax.baselines.region_sampling import RegionSampling
 from constrained_actmax.baselines.tf_keras_vis import TfKerasVis
 from constrained_actmax.baselines.trainable_input import TrainableInput
 
@@ -29,6 +31,8 @@ BASELINES: dict[str, type[Baseline]] = {
         ProjectedGradient,
         ClippedAscent,
         AutoPGD,
+        LPWalk,
+        RegionSampling,
         TfKerasVis,
         Foolbox,
         AdversarialRobustnessToolbox,
@@ -46,8 +50,10 @@ __all__ = [
     "GradientAscent",
     "IdentityDense",
     "InputMask",
+    "LPWalk",
     "ProjectedAdam",
     "ProjectedGradient",
+    "RegionSampling",
     "TfKerasVis",
     "TrainableInput",
 ]

@@ -27,6 +27,7 @@ MOST_BOXES = 256  # of one batch
 MOST_KINKS = 12  # units that bend in a box that is branched by them and no longer by inputs
 EXACT = 1e-8  # accuracy of a projection in closed form, and cheap
 DRAWS = 32  # points at which the search begins, besides those that are given
+POINTS = 2  # that are tried in each box: the middle and the one that the bound names
 ASCENT = 40  # steps of a local ascent
 FIRST_STEP, LONGER, SHORTER = 0.2, 1.5, 0.5  # of an ascent, in units of the box
 SMALLEST_WIDTH = 1e-13  # of an entry, relative to the root's, that is still halved
@@ -144,7 +145,7 @@ class Search:
         draws = DRAWS if self._most is None else min(DRAWS, self._most // DRAWS)
         if draws and (not len(points) or self.problem.set.accuracy <= EXACT):
             points = np.concatenate([points, drawn(self.problem, draws, self._seed)])
-        if not len(points) or not self._affords(2 * len(points)):
+        if not len(points) or not self._affords(2 * len(points) + POINTS):
             return
         self.try_points(points)
         self.climb(points)
@@ -197,8 +198,8 @@ class Search:
 
     @property
     def spent(self) -> bool:
-        """Whether no further box is affordable: it asks for two points."""
-        return not self._affords(2)
+        """Whether no further box is affordable."""
+        return not self._affords(POINTS)
 
     def try_points(self, x: Rows) -> Vector:
         """Evaluate points of C and keep the best; return their values, -inf where not feasible."""
@@ -220,8 +221,8 @@ class Search:
         row = self._rows[:1]
         g = self._gradient(x, row)
         for _ in range(ASCENT):
-            if self.expired() or not self._affords(len(x)):
-                break
+            if self.expired() or not self._affords(len(x) + POINTS):
+                break  # a first box is bounded in any case
             way = g * self._widths
             length = np.linalg.norm(way, axis=1, keepdims=True)
             way = way / np.where(length > 0.0, length, 1.0) * self._widths
@@ -258,7 +259,7 @@ class Search:
         """Bound the best boxes that wait, at most so many, and halve them."""
         taken: list[_Box] = []
         if self._most is not None:
-            most = min(most, (self._most - self.state.evaluations) // 2)
+            most = min(most, (self._most - self.state.evaluations) // POINTS)
         while self._heap and len(taken) < most and -self._heap[0].key[0] > self.goal:
             taken.append(heapq.heappop(self._heap))
         try:
@@ -307,7 +308,7 @@ class Search:
         whole = np.array([not some for some in sides])  # on both sides of every kink
         bound = np.minimum(known, found.upper[:, 0])
         if len(self._limits):
-            bound = np.minimum(bound, self._with_limits(found, lower, upper))
+            bound = np.fmin(bound, self._with_limits(found, lower, upper))
         if not self.allowed.complete and self.state.nodes == 1:
             by_set = self._over_set(found)
             if by_set[0] < bound[0]:
@@ -317,7 +318,7 @@ class Search:
         middle = 0.5 * (lower + upper)
         steep = np.maximum(np.abs(least), np.abs(most))
         by_slopes = self._mean_value(middle, upper - lower, steep)
-        bound = np.where(whole, np.minimum(bound, by_slopes), bound)
+        bound = np.where(whole, np.fmin(bound, by_slopes), bound)
         project = self.problem.set.project
         named = np.concatenate([found.points[:, 0], middle])
         self.try_points(project(named))

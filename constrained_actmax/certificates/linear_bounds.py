@@ -16,8 +16,8 @@ bound.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -33,9 +33,24 @@ from constrained_actmax.certificates.relaxations import (
     slope_interval,
     window_lines,
 )
+from constrained_actmax.certificates.softmax import (
+    GroupLines,
+    group_lines,
+    jacobian_interval,
+    members_of,
+)
 from constrained_actmax.errors import RefusedError
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.structure import Curve, Part, Pieces, Structure, Windows
+from constrained_actmax.structure import (
+    Curve,
+    LogSumExp,
+    Part,
+    Pieces,
+    Softmax,
+    Structure,
+    Windows,
+)
+from constrained_actmax.structure.nonlinearities import Nonlinearity
 from constrained_actmax.structure.part import INPUT, weighted
 
 Array = npt.NDArray[Any]
@@ -47,6 +62,7 @@ MATRIX = 2**18  # entries of an affine part up to which it is read as matrices
 #: threads wait for each other, which costs more than such small products where others compute.
 ONE_THREAD, FEWEST = 2**18, 16  # rows below which the pieces would be too short
 
+AnyLines: TypeAlias = Lines | WindowLines | GroupLines
 #: Bounds (lower, upper) of the pre-activations of each nonlinearity, (B, size) each.
 Intervals = list[tuple[Rows, Rows]]
 
@@ -71,7 +87,7 @@ class Bounded:
         Of the pre-activations, where they were found.
     coefficients : dict of numpy.ndarray, shapes (B, units)
         Of the first combination's bound, by the results of each nonlinearity.
-    relaxed : list of Lines or WindowLines
+    relaxed : list of Lines, WindowLines or GroupLines
         Of the nonlinearities.
     """
 
@@ -84,7 +100,7 @@ class Bounded:
     most: Rows
     functions: list[Functions | None]
     coefficients: dict[int, Rows]
-    relaxed: list[Lines | WindowLines]
+    relaxed: list[AnyLines]
 
 
 class Functions(NamedTuple):
@@ -177,6 +193,10 @@ class LinearBounds:
                 raise RefusedError(reason)
         self.structure, self.part, self.allowed, self.expired = structure, part, allowed, expired
         affine = (*structure.parts, part)
+        self.steps = tuple(self._without_infinite(k) for k in range(len(structure.parts)))
+        self._infinite = [~np.isfinite(one.intercept) for one in affine]
+        if self._infinite[-1].any():
+            raise RefusedError("certify: an output adds an infinite constant and has no bounds.")
         self.parts = tuple(self._read(one) for one in affine)
         self._twins = tuple(
             self.parts[k] if one.absolute is None else self._read(one.absolute)
@@ -206,6 +226,23 @@ class LinearBounds:
                 break
         return doubts
 
+    def _without_infinite(self, k: int) -> Nonlinearity:
+        """Return a nonlinearity without the entries that an infinite constant masks.
+
+        A margin masks its own class among the rivals.
+        """
+        step, part = self.structure.nonlinearities[k], self.structure.parts[k]
+        infinite = ~np.isfinite(part.intercept)
+        if not infinite.any():
+            return step
+        if not isinstance(step, Windows) or (part.intercept[infinite] != -step.sign * np.inf).any():
+            raise RefusedError(
+                f"certify: what enters layer {step.name!r} adds an infinite constant and has no "
+                "bounds."
+            )
+        masked = (step.members >= 0) & infinite[step.members]
+        return replace(step, members=np.where(masked, -1, step.members))
+
     def _read(self, part: Part) -> Part | Matrices:
         units = [
             self.structure.size if p == INPUT else self.structure.nonlinearities[p].units
@@ -221,10 +258,11 @@ class LinearBounds:
         found = []
         for k in range(len(self.parts)):
             magnitude = np.abs(self._twins[k].apply(entering)) * (1.0 + 1e-6)
+            magnitude = np.where(self._infinite[k], 0.0, magnitude)
             found.append(magnitude[0])
             if k < len(self.structure.parts):
                 low, high = self._interval_of(k, centres, radii, magnitude[0])
-                low, high = interval(self.structure.nonlinearities[k], low, high)
+                low, high = interval(self.steps[k], low, high)
                 entering[k] = np.maximum(np.abs(low), np.abs(high))
                 centres[k], radii[k] = 0.5 * (low + high), 0.5 * (high - low)
         return found
@@ -239,8 +277,12 @@ class LinearBounds:
     ) -> tuple[Rows, Rows]:
         """Return bounds of a part's result from intervals that enter it."""
         part, twin = self.parts[k], self._twins[k]
+        infinite = self._infinite[k]
         middle = part.apply({p: centres[p] for p in part.predecessors})
-        radius = twin.apply({p: radii[p] for p in part.predecessors}) - np.abs(twin.intercept)
+        middle = np.where(infinite, 0.0, middle)
+        constant = np.where(infinite, 0.0, np.abs(twin.intercept))
+        radius = twin.apply({p: radii[p] for p in part.predecessors})
+        radius = np.where(infinite, 0.0, radius) - constant
         wider = np.maximum(radius, 0.0) + 4.0 * self._gamma(k) * magnitude
         return middle - wider, middle + wider
 
@@ -276,15 +318,13 @@ class LinearBounds:
             costs about a hundredth.
         """
         count, n = lower.shape
-        relaxed: list[Lines | WindowLines] = []
+        relaxed: list[AnyLines] = []
         intervals: Intervals = []
         functions: list[Functions | None] = []
         empty = np.zeros(count, dtype=bool)
         centres = {INPUT: 0.5 * (lower + upper)}
         radii = {INPUT: 0.5 * (upper - lower) * (1.0 + 4.0 * UNIT)}
-        for k, (part, step) in enumerate(
-            zip(self.structure.parts, self.structure.nonlinearities, strict=True)
-        ):
+        for k, (part, step) in enumerate(zip(self.structure.parts, self.steps, strict=True)):
             low, high = self._interval_of(k, centres, radii, self.magnitudes[k])
             if around is not None:
                 low, high = np.maximum(low, around[k][0]), np.minimum(high, around[k][1])
@@ -329,6 +369,7 @@ class LinearBounds:
         size = np.maximum(np.abs(low), np.abs(high)) @ np.abs(rows).T
         by_interval = by_interval + 2.0 * (rows.shape[1] + 2) * UNIT * size
         bound = np.minimum(top.reshape(count, m), by_interval)
+        bound[np.isnan(bound)] = np.inf  # where numbers overflow, nothing is known
         bound[empty] = -np.inf
         return Bounded(
             bound,
@@ -347,7 +388,7 @@ class LinearBounds:
         self,
         sides: Sequence[Sequence[Side]],
         count: int,
-        relaxed: Sequence[Lines | WindowLines],
+        relaxed: Sequence[AnyLines],
     ) -> tuple[Array, Rows]:
         """Return rows over the input (B, q, n) that every point on the sides satisfies."""
         longest = max((len(some) for some in sides), default=0)
@@ -372,10 +413,12 @@ class LinearBounds:
             most[box, place] = offsets - sign * np.array([side.kink for _, _, side in chosen])
         return matrix, most + 4.0 * UNIT * np.abs(most)
 
-    def _relaxation(self, k: int, low: Rows, high: Rows) -> Lines | WindowLines:
-        step = self.structure.nonlinearities[k]
+    def _relaxation(self, k: int, low: Rows, high: Rows) -> AnyLines:
+        step = self.steps[k]
         if isinstance(step, Windows):
             return window_lines(step, low, high)
+        if isinstance(step, LogSumExp | Softmax):
+            return group_lines(step, low, high)
         assert isinstance(step, Pieces | Curve)
         return lines(step, low, high)
 
@@ -386,17 +429,15 @@ class LinearBounds:
         upper: Rows,
         low: Rows,
         high: Rows,
-        relaxed: Sequence[Lines | WindowLines],
+        relaxed: Sequence[AnyLines],
     ) -> tuple[Rows, Rows, Functions]:
         """Return intervals of pre-activations improved by linear bounds, where they bend."""
-        part, step = self.parts[k], self.structure.nonlinearities[k]
+        part, step = self.parts[k], self.steps[k]
         boxes, units = np.nonzero(bending(step, low, high))
         low, high = low.copy(), high.copy()
         shape = (*low.shape, lower.shape[1])
         found = Functions(np.zeros(shape), high.copy(), np.zeros(shape), low.copy())
-        widest = max(
-            part.size, self.structure.size, *(one.units for one in self.structure.nonlinearities)
-        )
+        widest = max(part.size, self.structure.size, *(one.units for one in self.steps))
         most = max(1, NUMBERS // (2 * widest))
         for start in range(0, len(boxes), most):
             if self.expired():
@@ -471,7 +512,7 @@ class LinearBounds:
         total = np.zeros((count, self.structure.size))
         for k, coefficients in found.coefficients.items():
             weights = np.abs(coefficients)
-            step, lines = self.structure.nonlinearities[k], found.relaxed[k]
+            step, lines = self.steps[k], found.relaxed[k]
             low, high = found.intervals[k]
             if isinstance(lines, WindowLines):
                 assert isinstance(step, Windows)
@@ -485,6 +526,11 @@ class LinearBounds:
                         spread, (each, places[np.newaxis]), np.where(inside, weights * turned, 0.0)
                     )
                 weights = spread
+            elif isinstance(lines, GroupLines):
+                turned = np.abs(lines.upper_slope - lines.lower_slope)
+                split = weights.reshape(count, len(lines.members), -1)
+                weights = np.zeros(low.shape)
+                weights[:, lines.members] = np.einsum("bgo,bgow->bgw", split, turned)
             else:
                 gap = (lines.upper_slope - lines.lower_slope) * (0.5 * (low + high))
                 gap = gap + lines.upper_offset - lines.lower_offset
@@ -506,7 +552,7 @@ class LinearBounds:
         k: int,
         rows: Rows,
         index: Indices,
-        relaxed: Sequence[Lines | WindowLines],
+        relaxed: Sequence[AnyLines],
         coefficients: dict[int, Rows] | None = None,
     ) -> tuple[Rows, Vector]:
         """Carry rows (R, size) of part k back to the input: slopes and offsets above."""
@@ -519,7 +565,7 @@ class LinearBounds:
         waiting: dict[int, Rows],
         offsets: Vector,
         index: Indices,
-        relaxed: Sequence[Lines | WindowLines],
+        relaxed: Sequence[AnyLines],
         coefficients: dict[int, Rows] | None = None,
     ) -> tuple[Rows, Vector]:
         waiting = dict(waiting)
@@ -539,13 +585,15 @@ class LinearBounds:
         return slopes, offsets
 
     def _through(
-        self, k: int, rows: Rows, index: Indices, relaxed: Lines | WindowLines
+        self, k: int, rows: Rows, index: Indices, relaxed: AnyLines
     ) -> tuple[Rows, Vector]:
         """Carry rows (R, units) through one nonlinearity: rows (R, size), constants above."""
-        step = self.structure.nonlinearities[k]
+        step = self.steps[k]
         if isinstance(step, Windows):
             assert isinstance(relaxed, WindowLines)
-            return self._through_windows(step, rows, index, relaxed)
+            return self._through_windows(k, step, rows, index, relaxed)
+        if isinstance(relaxed, GroupLines):
+            return self._through_groups(step, rows, index, relaxed)
         assert isinstance(relaxed, Lines)
         positive, negative = np.maximum(rows, 0.0), np.minimum(rows, 0.0)
         constants = np.einsum("ru,ru->r", positive, relaxed.upper_offset.take(index, axis=0))
@@ -558,31 +606,53 @@ class LinearBounds:
         size = np.abs(rows) @ largest.max(axis=0)
         return back, constants + 2.0 * (rows.shape[1] + 2) * UNIT * size
 
-    @staticmethod
     def _through_windows(
-        step: Windows, rows: Rows, index: Indices, relaxed: WindowLines
+        self, k: int, step: Windows, rows: Rows, index: Indices, relaxed: WindowLines
     ) -> tuple[Rows, Vector]:
         signed = step.sign * rows
         positive, negative = np.maximum(signed, 0.0), np.minimum(signed, 0.0)
-        back = np.zeros((len(rows), step.size))
+        back, sizes = np.zeros((len(rows), step.size)), np.zeros((len(rows), step.size))
         places = np.where(step.members >= 0, step.members, 0)
         each = np.arange(len(rows))
         for column in range(step.members.shape[1]):
             above = positive * relaxed.upper_slope[index, :, column]
             below = np.where(relaxed.lower_entry[index] == column, negative, 0.0)
             total = np.where(step.members[:, column] >= 0, above + below, 0.0)
-            np.add.at(back, (each[:, np.newaxis], places[np.newaxis, :, column]), total)
+            at = (each[:, np.newaxis], places[np.newaxis, :, column])
+            np.add.at(back, at, total)
+            np.add.at(sizes, at, np.abs(total))
         offset = relaxed.upper_offset[index]
         constants = np.einsum("ru,ru->r", positive, offset)
-        size = np.einsum("ru,ru->r", positive, np.abs(offset))
+        size = np.einsum("ru,ru->r", positive, np.abs(offset)) + sizes @ self.magnitudes[k]
         return step.sign * back, constants + 2.0 * (rows.shape[1] + 2) * UNIT * size
+
+    @staticmethod
+    def _through_groups(
+        step: Nonlinearity, rows: Rows, index: Indices, relaxed: GroupLines
+    ) -> tuple[Rows, Vector]:
+        groups = len(relaxed.members)
+        positive, negative = np.maximum(rows, 0.0), np.minimum(rows, 0.0)
+        constants = np.einsum("ru,ru->r", positive, relaxed.upper_offset[index])
+        constants += np.einsum("ru,ru->r", negative, relaxed.lower_offset[index])
+        size = np.einsum("ru,ru->r", positive, np.abs(relaxed.upper_offset[index]))
+        size -= np.einsum("ru,ru->r", negative, np.abs(relaxed.lower_offset[index]))
+        back, sizes = np.zeros((len(rows), step.size)), np.zeros((len(rows), step.size))
+        for some, slopes in (
+            (positive, relaxed.upper_slope[index]),
+            (negative, relaxed.lower_slope[index]),
+        ):
+            split = some.reshape(len(rows), groups, -1)
+            back[:, relaxed.members] += np.einsum("rgo,rgow->rgw", split, slopes)
+            sizes[:, relaxed.members] += np.einsum("rgo,rgow->rgw", np.abs(split), np.abs(slopes))
+        size += np.einsum("rs,rs->r", sizes, relaxed.reach[index])
+        return back, constants + 2.0 * (rows.shape[1] + 8) * UNIT * size
 
     # -- at points ---------------------------------------------------------------------------------
 
     def point_bound(self, x: Rows, row: Vector) -> Vector:
         """Return an upper bound of a combination of the outputs at points (B, n), by intervals."""
         centres, radii = {INPUT: x}, {INPUT: np.zeros_like(x)}
-        for k, step in enumerate(self.structure.nonlinearities):
+        for k, step in enumerate(self.steps):
             low, high = interval(step, *self._interval_of(k, centres, radii, self.magnitudes[k]))
             centres[k], radii[k] = 0.5 * (low + high), 0.5 * (high - low) * (1.0 + 4.0 * UNIT)
         low, high = self._interval_of(-1, centres, radii, self.magnitudes[-1])
@@ -612,7 +682,7 @@ class LinearBounds:
                     one, more = waiting[number][0] + one, waiting[number][1] + more
                 waiting[number] = one, more
 
-        reached = [np.zeros((count, step.units)) for step in self.structure.nonlinearities]
+        reached = [np.zeros((count, step.units)) for step in self.steps]
         start = np.broadcast_to(row, (count, len(row)))
         spread(-1, start, np.zeros_like(start))
         while waiting and (k := max(waiting)) != INPUT:
@@ -628,7 +698,7 @@ class LinearBounds:
     def _derived(
         self, k: int, middle: Rows, radius: Rows, low: Rows, high: Rows
     ) -> tuple[Rows, Rows]:
-        step = self.structure.nonlinearities[k]
+        step = self.steps[k]
         if isinstance(step, Windows):
             near, far = (low, high) if step.sign > 0 else (-high, -low)
             inside = step.members >= 0
@@ -647,6 +717,19 @@ class LinearBounds:
                 np.add.at(found[0], at, middle * a)
                 np.add.at(found[1], at, np.abs(middle) * d + radius * (a + d))
             return found[0], found[1]
+        if isinstance(step, LogSumExp | Softmax):
+            least, most = jacobian_interval(step, low, high)
+            a, d = 0.5 * (least + most), 0.5 * (most - least)
+            groups = len(least[0])
+            v, r = middle.reshape(len(middle), groups, -1), radius.reshape(len(middle), groups, -1)
+            members = members_of(step)
+            back, wide = np.zeros((2, len(middle), step.size))
+            back[:, members] = np.einsum("bgo,bgow->bgw", v, a)
+            size = np.einsum("bgo,bgow->bgw", np.abs(v), np.abs(a))
+            wide[:, members] = np.einsum("bgo,bgow->bgw", np.abs(v), d)
+            wide[:, members] += np.einsum("bgo,bgow->bgw", r, np.abs(a) + d)
+            wide[:, members] += 2.0 * (v.shape[2] + 8) * UNIT * size
+            return back, wide * (1.0 + 2.0 * (v.shape[2] + 8) * UNIT)
         assert isinstance(step, Pieces | Curve)
         least, most = slope_interval(step, low, high)
         a, d = 0.5 * (least + most), 0.5 * (most - least)

@@ -118,6 +118,36 @@ def minimize(context: click.Context, /, **flags: Any) -> None:
 
 @cli.command()
 @_with(QUESTION)
+@_with(RUN)
+@click.option("--minimize", "down", is_flag=True, help="Bound the smallest value instead.")
+@click.option(
+    "--rtol",
+    type=float,
+    default=1e-4,
+    show_default=True,
+    metavar="T",
+    help="Gap that counts as proven, relative to the range of the output.",
+)
+@click.pass_context
+def certify(context: click.Context, /, down: bool, rtol: float, **flags: Any) -> None:
+    """Solve as maximize does, and bound what any allowed input can reach.
+
+    The limits hold for the solver and for the bound, each. The exit status is 0 if the result is
+    proven to be the optimum, or that there is none, and 1 if not.
+    """
+    specification = _specification(flags)
+    problem, arguments = _problem(
+        specification, "minimize" if down else specification.goal or "maximize", flags
+    )
+    result = cax.solve(problem, **arguments)
+    budget = arguments.get("budget")
+    certificate = cax.certify(problem, result, rtol=rtol, budget=budget, seed=flags["seed"])
+    _show(result, specification, flags)
+    context.exit(FEASIBLE if certificate.proven else NOTHING_FEASIBLE)
+
+
+@cli.command()
+@_with(QUESTION)
 def check(**flags: Any) -> None:
     """Look before solving: shapes, gradient, feasibility, method, seconds.
 
@@ -188,6 +218,16 @@ def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
 
 def _solve(goal: str, flags: Flags) -> int:
     specification = _specification(flags)
+    problem, arguments = _problem(specification, goal, flags)
+    result = cax.solve(problem, **arguments)
+    _show(result, specification, flags)
+    return FEASIBLE if result.feasible else NOTHING_FEASIBLE
+
+
+def _problem(
+    specification: Specification, goal: str, flags: Flags
+) -> tuple[cax.Problem, dict[str, Any]]:
+    """Return the problem, and the other arguments of `solve` with those of the flags."""
     with quiet_start():
         problem, arguments = specification.problem(goal)
     for name in ("method", "starts", "seed", "tol"):
@@ -197,7 +237,11 @@ def _solve(goal: str, flags: Flags) -> int:
         arguments["target"] = flags["good_enough"]
     if flags["budget"] is not None or flags["seconds"] is not None:
         arguments["budget"] = cax.Budget(evaluations=flags["budget"], seconds=flags["seconds"])
-    result = cax.solve(problem, **arguments)
+    return problem, arguments
+
+
+def _show(result: cax.Result, specification: Specification, flags: Flags) -> None:
+    """Print a result, and write it where asked."""
     click.echo(str(result))
     out = flags["out"]
     if out is None and specification.out is not None:
@@ -205,7 +249,6 @@ def _solve(goal: str, flags: Flags) -> int:
     if out is not None:
         for line in write_result(result, Path(out)):
             click.echo(line)
-    return FEASIBLE if result.feasible else NOTHING_FEASIBLE
 
 
 def _specification(flags: Flags) -> Specification:

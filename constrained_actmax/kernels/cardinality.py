@@ -15,6 +15,9 @@ from constrained_actmax.kernels.part import PartKernel
 from constrained_actmax.kernels.relative import powers_of_two
 from constrained_actmax.layout import Indices, Rows, Vector
 
+#: Changes that may be taken back for another one: the smallest.
+MOST_BACK = 8
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CardinalityKernel(DiscreteKernel):
@@ -154,14 +157,20 @@ class CardinalityKernel(DiscreteKernel):
         return np.array(moved).reshape(-1, len(x))
 
     @override
+    def choices(self, lower: Vector, upper: Vector) -> list[tuple[Indices, Rows]] | None:
+        return []
+
+    @override
     def repaired(self, y: Vector, x: Vector) -> Rows:
         changed = self._changed_groups(y[np.newaxis])[0]
         excess = int(changed.sum()) - self.count
         if excess <= 0:
             return y[np.newaxis]
         own = self._summed((x != y)[np.newaxis].astype(np.float64))[0] > 0.0
+        back_again = np.flatnonzero(changed & ~own) if excess == 1 else np.empty(0, dtype=int)
+        sizes = self._summed(np.abs(y - self.center)[np.newaxis])[0][back_again]
         found = []
-        for group in np.flatnonzero(changed & ~own).tolist() if excess == 1 else ():
+        for group in back_again[np.argsort(sizes, kind="stable")[:MOST_BACK]].tolist():
             back = y.copy()
             back[self._entries(group)] = self.center[self._entries(group)]
             found.append(back)

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.kernels.kernel import InBox, Kernel
-from constrained_actmax.layout import Rows, Vector
+from constrained_actmax.layout import Indices, Rows, Vector
 
 if TYPE_CHECKING:
     import cvxpy as cp
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: Lower and upper bounds (n,) of a box; empty where they cross.
 Bounds: TypeAlias = tuple[Vector, Vector]
 
+#: Whole numbers of an entry that are listed at most.
+MOST_VALUES = 4096
 #: A value is one of those allowed or it is not: the least relative violation of one that is not.
 LEAST_VIOLATION = 1e-6
 
@@ -55,6 +57,14 @@ class DiscreteKernel(Kernel):
     @abstractmethod
     def neighbours(self, x: Vector, lower: Vector, upper: Vector) -> Rows:
         """Return points (B, n) of a box that are one step or one swap away from a point."""
+
+    @abstractmethod
+    def choices(self, lower: Vector, upper: Vector) -> list[tuple[Indices, Rows]] | None:
+        """Return entries that are chosen together, each with all that a box lets them be.
+
+        None where that is infinitely much. A set that chooses no values, but which may change, has
+        no entries here.
+        """
 
     def repaired(self, y: Vector, x: Vector) -> Rows:
         """Return points (B, n) of the set that keep the entries in which y differs from x."""

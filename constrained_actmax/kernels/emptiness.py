@@ -40,6 +40,12 @@ def explain(whole: IntersectionKernel) -> None:
             raise InfeasibleError(_report(whole, [*near, *couplings]))
 
 
+def is_empty(whole: IntersectionKernel) -> bool:
+    """Say whether a bound intersection of convex sets is empty."""
+    lower, upper = whole._box
+    return bool(np.any(lower > upper)) or any(_is_empty(piece) for piece in whole.pieces)
+
+
 def _explain_boxes(
     whole: IntersectionKernel, boxes: Sequence[Kernel], lower: Vector, upper: Vector
 ) -> None:

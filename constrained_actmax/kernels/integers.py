@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.kernels.discrete import Bounds, DiscreteKernel, with_entry
-from constrained_actmax.layout import Rows, Vector
+from constrained_actmax.kernels.discrete import MOST_VALUES, Bounds, DiscreteKernel, with_entry
+from constrained_actmax.layout import Indices, Rows, Vector
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -71,6 +71,16 @@ class IntegersKernel(DiscreteKernel):
         moved = np.concatenate([x + steps, x - steps])
         kept: Rows = moved[np.all((moved >= lower) & (moved <= upper), axis=1)]
         return kept
+
+    @override
+    def choices(self, lower: Vector, upper: Vector) -> list[tuple[Indices, Rows]] | None:
+        low, high = np.ceil(lower / self.step), np.floor(upper / self.step)
+        if not np.isfinite(high - low).all() or np.any(high - low > MOST_VALUES):
+            return None
+        return [
+            (np.array([k]), np.arange(low[k], high[k] + 1.0)[:, np.newaxis] * self.step[k] + 0.0)
+            for k in range(len(low))
+        ]
 
     @override
     def projected_in(self, lower: Vector, upper: Vector, x: Rows) -> tuple[Rows, Vector]:

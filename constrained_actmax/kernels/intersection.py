@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.errors import InfeasibleError, SpecificationError
+from constrained_actmax.errors import SpecificationError
 from constrained_actmax.kernels.box import BoxKernel
+from constrained_actmax.kernels.cardinality import CardinalityKernel
+from constrained_actmax.kernels.discrete import DiscreteKernel
 from constrained_actmax.kernels.kernel import LARGEST, Kernel, common_box
 from constrained_actmax.kernels.mixed import Mixed, Union
 from constrained_actmax.kernels.part import PartKernel
@@ -118,7 +120,41 @@ class IntersectionKernel(Kernel):
         if not self.discrete:
             return self
         box = self.union.tightened(self._box)
-        return self._relaxed(box, self.union.hulls(box))
+        hull = self._relaxed(box, self.union.hulls(box))
+        assert hull is not None  # it holds this set, which has a point
+        return hull
+
+    @property
+    def chooses_values(self) -> bool:
+        """Whether a discrete member chooses values, and not only which entries change."""
+        return any(not isinstance(one, CardinalityKernel) for one, _ in self.union.discrete)
+
+    def piece(self, x: Vector) -> tuple[Vector, Vector]:
+        """Return the box round a point in which its discrete choices are held."""
+        return self.union.piece(x, self._box)
+
+    def neighbours(self, x: Vector) -> Rows:
+        """Return points (B, n) of the discrete members that are one step or swap from a point."""
+        lower, upper = self.union.tightened(self._box)
+        found = [y for one, at in self.union.discrete for y in _moved(one, at, x, lower, upper)]
+        for one, at in self.union.discrete:
+            kept = []
+            for y in found:
+                for part in one.repaired(y[at], x[at]):
+                    y = y.copy()
+                    y[at] = part
+                    kept.append(y)
+            found = kept
+        return np.array(found).reshape(-1, self.size)
+
+    def combinations(self, most: int) -> Rows | None:
+        """Return all points (B, n), where the discrete members leave only so many; else None."""
+        lower, upper = self._box
+        found = self.union.combinations(common_box(self._couplings, lower, upper))
+        if found is None:
+            return None
+        rows = found[self.relative_violation(found) <= self.tolerance]
+        return rows if len(rows) <= most else None
 
     def part_at(self, x: Vector) -> IntersectionKernel | None:
         """Return the convex part in which the discrete members keep the choice of a point (n,).
@@ -127,13 +163,12 @@ class IntersectionKernel(Kernel):
         """
         if self.union.violation(x[np.newaxis])[0] > 0.0:
             return None
-        try:
-            return self._relaxed(self.union.piece(x, self._box), [])
-        except InfeasibleError:
-            return None
+        return self._relaxed(self.union.piece(x, self._box), [])
 
-    def _relaxed(self, box: tuple[Vector, Vector], hulls: Sequence[Kernel]) -> IntersectionKernel:
-        return together([BoxKernel(*box), *self.union.convex, *hulls])
+    def _relaxed(
+        self, box: tuple[Vector, Vector], hulls: Sequence[Kernel]
+    ) -> IntersectionKernel | None:
+        return unless_empty([BoxKernel(*box), *self.union.convex, *hulls])
 
     @cached_property
     def pieces(self) -> tuple[Piece, ...]:
@@ -176,7 +211,7 @@ class IntersectionKernel(Kernel):
         if not all(one.convex for one in members):
             if Union(members).known:
                 if self.strategy is None:
-                    return Mixed(indices, members, lower, upper, together)
+                    return Mixed(indices, members, lower, upper, unless_empty)
                 raise SpecificationError(
                     f"{self.describe()}: discrete sets are projected on together with others by "
                     "branch and bound; leave strategy= out."
@@ -445,6 +480,27 @@ def together(members: Sequence[Kernel]) -> IntersectionKernel:
     whole = IntersectionKernel(tuple(members), Layout.of_array((members[0].size,)))
     whole.check_nonempty()
     return whole
+
+
+def unless_empty(members: Sequence[Kernel]) -> IntersectionKernel | None:
+    """Return the intersection of convex kernels; None where it is empty, without any words."""
+    from constrained_actmax.kernels.emptiness import is_empty
+
+    whole = IntersectionKernel(tuple(members), Layout.of_array((members[0].size,)))
+    if is_empty(whole):
+        return None
+    object.__setattr__(whole, "_nonempty", True)
+    return whole
+
+
+def _moved(
+    one: DiscreteKernel, at: Indices, x: Vector, lower: Vector, upper: Vector
+) -> Iterator[Vector]:
+    """Yield a point with each of a discrete set's moves at its entries."""
+    for part in one.neighbours(x[at], lower[at], upper[at]):
+        y = x.copy()
+        y[at] = part
+        yield y
 
 
 def rows_of(x: Any, n: int, who: str, *, finite: bool) -> tuple[Rows, bool]:

@@ -9,7 +9,7 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.kernels.discrete import Bounds, DiscreteKernel, with_entry
-from constrained_actmax.layout import Rows, Vector
+from constrained_actmax.layout import Indices, Rows, Vector
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -93,6 +93,11 @@ class LevelsKernel(DiscreteKernel):
                 if lower[entry] <= y[entry] <= upper[entry]:
                     moved.append(y)
         return np.array(moved).reshape(-1, len(x))
+
+    @override
+    def choices(self, lower: Vector, upper: Vector) -> list[tuple[Indices, Rows]] | None:
+        kept = (self.levels >= lower) & (self.levels <= upper)
+        return [(np.array([k]), self.levels[kept[:, k], k, np.newaxis]) for k in range(len(lower))]
 
     def _nearest(self, x: Rows) -> np.ndarray:
         """Return the places of the nearest values, of two the lower one's."""

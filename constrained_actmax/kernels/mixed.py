@@ -11,8 +11,9 @@ from itertools import count
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.errors import InfeasibleError, ProjectionError
+from constrained_actmax.errors import ProjectionError
 from constrained_actmax.kernels.box import BoxKernel
+from constrained_actmax.kernels.cardinality import CardinalityKernel
 from constrained_actmax.kernels.discrete import Bounds, DiscreteKernel, is_empty, meet
 from constrained_actmax.kernels.kernel import Kernel
 from constrained_actmax.kernels.part import PartKernel
@@ -22,6 +23,10 @@ from constrained_actmax.layout import Rows, Vector
 
 #: Boxes that one projection looks at; most need a few.
 MOST_BOXES = 1000
+#: Boxes of an inexact projection, once it has a point.
+FEW_BOXES = 3
+#: Combinations that are listed at most, before those outside the other sets are left out.
+MOST_LISTED = 2**17
 #: Share of the distance that is not worth another box.
 ENOUGH = 1e-12
 #: Relative violation within which a relaxed point is on a discrete value but for a solver's
@@ -41,6 +46,8 @@ class Union:
     def __init__(self, members: Sequence[Kernel]) -> None:
         self.convex = [one for one in members if one.convex]
         parts = [part for one in members if not one.convex for part in one.split()]
+        # Which entries change is chosen before their values: rounding in this order ends in all.
+        parts.sort(key=lambda part: not isinstance(part.core, CardinalityKernel))
         #: The discrete sets on their own entries, and these entries.
         self.discrete = [
             (part.core, part.support) for part in parts if isinstance(part.core, DiscreteKernel)
@@ -77,6 +84,34 @@ class Union:
             for part in one.hull(box[0][at], box[1][at])
         ]
 
+    def combinations(self, box: Bounds) -> Rows | None:
+        """Return all points of the discrete sets in a box (B, n).
+
+        None where they leave entries free, or these are more than `MOST_LISTED` on the way.
+        """
+        lower, upper = self.tightened(box)
+        rows = np.where(np.isfinite(lower), lower, 0.0)[np.newaxis]
+        few = [(one, at) for one, at in self.discrete if isinstance(one, CardinalityKernel)]
+        for first, at in few[:1]:  # what is not chosen yet is unchanged
+            rows[0, at] = np.clip(first.center, lower[at], upper[at])
+        chosen = lower == upper
+        for one, at in self.discrete:
+            choices = one.choices(lower[at], upper[at])
+            if choices is None:
+                return None
+            for entries, values in choices:
+                where = at[entries]
+                if chosen[where].all():
+                    continue
+                if len(rows) * len(values) > MOST_LISTED:
+                    return None
+                rows = np.repeat(rows, len(values), axis=0)
+                rows[:, where] = np.tile(values, (len(rows) // len(values), 1))
+                chosen[where] = True
+                for other, its in few[:1]:
+                    rows = rows[other.off(rows[:, its]) == 0.0]
+        return rows[self.violation(rows) == 0.0] if chosen.all() else None
+
     def violation(self, x: Rows) -> Vector:
         """Return the largest relative violation of a discrete set for each row."""
         worst = np.zeros(len(x))
@@ -99,8 +134,8 @@ class Mixed(Piece):
        Econometrica 28.
     """
 
-    #: Makes one convex set of some on this piece's entries.
-    together: Callable[[Sequence[Kernel]], Kernel]
+    #: Makes one convex set of some on this piece's entries; None where they are empty.
+    together: Callable[[Sequence[Kernel]], Kernel | None]
 
     @cached_property
     def _union(self) -> Union:
@@ -127,6 +162,13 @@ class Mixed(Piece):
             p[row] = found
         return p, None
 
+    @override
+    def project_inexact(self, x: Rows, tolerance: float, warm: object) -> tuple[Rows, object]:
+        rows = [self._search(row, FEW_BOXES)[0] for row in x]
+        if any(row is None for row in rows):
+            return self.project(x)[0], None
+        return np.array(rows), None
+
     def empty(self) -> bool:
         """Say whether no choice of the discrete sets is left; False where that is not proven."""
         if is_empty(self._union.tightened((self.lower, self.upper))):
@@ -138,8 +180,11 @@ class Mixed(Piece):
         """Return the nearest point of the set, or a near one; None if none was found."""
         return self._search(x)[0]
 
-    def _search(self, x: Vector) -> tuple[Vector | None, bool]:
-        """Return the nearest point found, and whether the boxes that are left hold no nearer."""
+    def _search(self, x: Vector, enough: int = MOST_BOXES) -> tuple[Vector | None, bool]:
+        """Return the nearest point found, and whether the boxes that are left hold no nearer.
+
+        With a point it stops after `enough` boxes.
+        """
         union, number = self._union, count()
         boxes: list[tuple[float, int, Bounds, Vector]] = []
         best, shortest = None, np.inf
@@ -163,7 +208,9 @@ class Mixed(Piece):
             return found is not None
 
         add((self.lower, self.upper))
-        for _ in range(MOST_BOXES):
+        for looked in range(MOST_BOXES):
+            if best is not None and looked >= enough:
+                break
             if not boxes or boxes[0][0] >= (1.0 - ENOUGH) * shortest:
                 return best, True
             _, _, box, p = heapq.heappop(boxes)
@@ -196,9 +243,12 @@ class Mixed(Piece):
         members = [*self._union.convex, *hulls]
         if not members:
             return np.clip(x, *box)
-        try:
-            whole = self.together([BoxKernel(*box), *members])
-        except InfeasibleError:
+        if np.array_equal(*box):  # one point is left
+            point = box[0][np.newaxis]
+            off = max(float(one.relative_violation(point, self._widths)[0]) for one in members)
+            return box[0].copy() if off <= self.tolerance else None
+        whole = self.together([BoxKernel(*box), *members])
+        if whole is None:
             return None
         found: Vector = np.clip(whole.project(x[np.newaxis]), *box)
         outside = float(whole.relative_violation(found)[0])

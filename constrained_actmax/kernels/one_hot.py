@@ -134,12 +134,20 @@ class OneHotKernel(DiscreteKernel):
                     moved.append(y)
         return np.array(moved).reshape(-1, len(x))
 
+    @override
+    def choices(self, lower: Vector, upper: Vector) -> list[tuple[Indices, Rows]] | None:
+        return [(at, self._vertices(at)[self._allowed(at, lower, upper)]) for at in self._members]
+
+    def _vertices(self, at: Indices) -> Rows:
+        """Return what one group may be (k + 1, k): last, none of its categories."""
+        return np.append(np.diag(self.height[at]), np.zeros((1, at.size)), axis=0)
+
     def _choice(self, x: Rows, at: Indices, allowed: np.ndarray) -> Rows:
         """Return the nearest allowed vertex of one group to rows (B, k)."""
         height = self.height[at]
         gain = np.append((2.0 * x - height) * height, np.zeros((len(x), 1)), axis=1)
         best = np.argmax(np.where(allowed, gain, -np.inf), axis=1)
-        chosen: Rows = np.append(np.diag(height), np.zeros((1, at.size)), axis=0)[best]
+        chosen: Rows = self._vertices(at)[best]
         return chosen
 
     @override

@@ -58,6 +58,25 @@ class ScaledSet(Kernel):
         """A convex set that holds this one; see `IntersectionKernel.hull`."""
         return ScaledSet(self.inner.hull, self.unit)
 
+    @property
+    def chooses_values(self) -> bool:
+        """Whether a discrete member chooses values; see `IntersectionKernel.chooses_values`."""
+        return self.inner.chooses_values
+
+    def piece(self, y: Vector) -> tuple[Vector, Vector]:
+        """Return the box round a point in which its discrete choices are held."""
+        lower, upper = self.inner.piece(self.unit * y)
+        return lower / self.unit, upper / self.unit
+
+    def neighbours(self, y: Vector) -> Rows:
+        """Return points of the discrete members beside one; see `IntersectionKernel.neighbours`."""
+        return self.inner.neighbours(self.unit * y) / self.unit
+
+    def combinations(self, most: int) -> Rows | None:
+        """Return all points, where there are few; see `IntersectionKernel.combinations`."""
+        found = self.inner.combinations(most)
+        return None if found is None else found / self.unit
+
     def part_at(self, y: Vector) -> ScaledSet | None:
         """Return the convex part of a point; see `IntersectionKernel.part_at`."""
         part = self.inner.part_at(self.unit * y)

@@ -14,6 +14,7 @@ from constrained_actmax.solvers.l_bfgs_b import LBFGSB
 from constrained_actmax.solvers.nearest_point import NearestPoint
 from constrained_actmax.solvers.pgd import PGD
 from constrained_actmax.solvers.pqn import PQN
+from constrained_actmax.solvers.relax_and_round import RelaxAndRound
 from constrained_actmax.solvers.search_and_finish import SearchAndFinish
 from constrained_actmax.solvers.selection import SOLVERS
 from constrained_actmax.solvers.slsqp import SLSQP
@@ -40,6 +41,7 @@ __all__ = [
     "ConvergeAndSearch",
     "FrankWolfe",
     "NearestPoint",
+    "RelaxAndRound",
     "RowSolver",
     "Sample",
     "SearchAndFinish",

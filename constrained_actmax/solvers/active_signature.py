@@ -57,6 +57,8 @@ class ActiveSignature(RowSolver):
     ----------
     programs : int, default 300
         Programs of one start at most.
+    passes : int, default 100000
+        Forward and transposed passes of one row for one start at most.
 
     References
     ----------
@@ -70,6 +72,7 @@ class ActiveSignature(RowSolver):
     side_by_side: ClassVar[bool] = False  # a start is a chain of programs
 
     programs: int = 300
+    passes: int = 100_000
 
     @override
     def refusal(self, problem: StandardForm) -> str | None:
@@ -83,20 +86,20 @@ class ActiveSignature(RowSolver):
 
     @override
     def _run_row(self, run: Task, start: int, x0: Vector) -> None:
-        walk = _Walk(run, start, x0, self.programs)
+        walk = _Walk(run, start, x0, self)
         try:
             walk.go()
         except Stopped as reason:
-            if reason.status is not Status.BUDGET:
+            if reason.status not in (Status.BUDGET, Status.STALLED):
                 raise
-            walk.end(Status.BUDGET, "")
+            walk.end(reason.status, reason.detail)
 
 
 class _Walk:
     """One start: the point, its region, the rows of the program and the regions that were seen."""
 
-    def __init__(self, run: Task, start: int, x0: Vector, most: int) -> None:
-        self.run, self.start, self.most = run, start, most
+    def __init__(self, run: Task, start: int, x0: Vector, most: ActiveSignature) -> None:
+        self.run, self.start, self.most, self.passes = run, start, most, 0
         self.began = run.seconds
         self.problem: StandardForm = run.problem
         self.kinks = Kinks(self.problem, self.count)
@@ -157,6 +160,9 @@ class _Walk:
 
     def count(self, rows: int) -> None:
         """Count passes through the network; an evaluation is kept for the point at the end."""
+        self.passes += rows
+        if self.passes > self.most.passes:
+            raise Stopped(Status.STALLED, f"{self.most.passes:,} passes were not enough.")
         left = self.run.remaining
         if left is not None and rows + 1 > left:
             raise Stopped(Status.BUDGET)
@@ -179,8 +185,8 @@ class _Walk:
         lower, upper = self.y - self.radius, self.y + self.radius
         here, length = region.distances(self.y[np.newaxis])[0], region.lengths
         while True:
-            if self.program.programs >= self.most:
-                self.end(Status.STALLED, f"{self.most} programs were not enough.")
+            if self.program.programs >= self.most.programs:
+                self.end(Status.STALLED, f"{self.most.programs} programs were not enough.")
                 return None
             if self.run.out_of_time:
                 raise Stopped(Status.BUDGET)

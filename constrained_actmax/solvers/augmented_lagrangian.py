@@ -24,7 +24,7 @@ from constrained_actmax.solvers.spg import SPG
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.l1_split import in_split_variables
 from constrained_actmax.tasks.penalised import Penalised, PenalisedForm
-from constrained_actmax.tasks.reserved import UntilFeasible
+from constrained_actmax.tasks.reserved import UntilBetter
 from constrained_actmax.tasks.scaled import FINEST_VIOLATION
 from constrained_actmax.tasks.task import Stopped, Task
 
@@ -57,10 +57,10 @@ LEAD, BEHIND = 1e-3, 2
 PRESSED_FROM, PRESSES = 1e-2, 3
 #: Steps of pgd on the violation alone where the rounds end at its local minimum, and how often.
 RESTORING_STEPS, RESTORATIONS = 100, 2
-#: Share of a budget that the rounds take, while no feasible point is known, before `search` looks
-#: for one; and share that the first start keeps where there is less than ENOUGH for each
-#: on networks with kinks.
-TRIAL_SHARE, FIRST_START = 0.25, 0.5
+#: Shares of a budget: that the search for a feasible point may take; that the rounds from the
+#: starts take before those from its point, unless they come to a better one; and that the first
+#: start keeps where there are fewer than ENOUGH evaluations for each on networks with kinks.
+SEARCH_SHARE, TRIAL_SHARE, FIRST_START = 0.75, 0.75, 0.5
 ENOUGH = 2 * STEPS + CROSSING_STEPS
 #: How a start ends that a search for a feasible point may help.
 SEARCHED = (Status.INFEASIBLE, Status.ZERO_GRADIENT)
@@ -85,13 +85,14 @@ class AugmentedLagrangian(Solver):
     halved. Memory is linear in n. On networks with kinks each start is followed twice, side by
     side: from itself, and from where steps over a dilated set that contracts to C lead it; the
     better end counts, led against the limits that it nearly reaches. A small smooth problem, with
-    bounds and linear rows for C, is finished by Newton's method on its active limits. Where no
-    start has come to a feasible point, `least_violation.search` makes the largest violation small
-    from the starts and from draws, and the rounds go on from the feasible point that it finds;
-    without one, the problem is called infeasible when the budget is spent, or the evaluations
-    that stand for one, and the least violating point is returned. Where the budget has fewer
-    than 400 evaluations for each of several starts on a network with kinks, the first start keeps
-    half of it and the others follow one by one, the least violating first.
+    bounds and linear rows for C, is finished by Newton's method on its active limits.
+
+    `least_violation.search` looks for a feasible point, with a budget before the rounds and without
+    one after them, where no start has come to one; the rounds go on from its point where they
+    come to none as good. Without any, the problem is called infeasible, when the budget or the
+    evaluations that stand for one are spent, and the least violating point is returned. Where a
+    budget has fewer than 400 evaluations for each of several starts on a network with kinks, the
+    first start keeps half of it and the others follow one by one, the least violating first.
 
     Parameters
     ----------
@@ -158,55 +159,77 @@ class AugmentedLagrangian(Solver):
     @override
     def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
         run, x0 = in_split_variables(run, x0)
-        left, groups = run.remaining, [np.arange(len(x0))]
-        raced = run.nonsmooth and len(x0) > 1
-        if raced and left is not None and left < ENOUGH * len(x0):
-            found = run.evaluate(x0, starts)
-            worst = run.problem.violation(x0, found.c)
-            others = 1 + np.lexsort((found.f[1:], worst[1:]))
-            groups = [np.array([0]), *others[:, np.newaxis]]
-        for place, rows in enumerate(groups):
-            kept, left = 0, run.remaining
-            if left is not None and len(groups) > 1:
-                kept = int(FIRST_START * left) if place == 0 else left - ENOUGH
-            self._tried(run, x0[rows], starts[rows], starts, kept)
-            if place == 0 and not self._sought(run, x0, starts):
+        whole = run.remaining
+        if whole is None:
+            self._rounds(run, x0, starts)
+            lost = [one not in run.ended or run.ended[one].status in SEARCHED for one in starts]
+            if not any(lost) or any(run.best(start) is not None for start in starts.tolist()):
                 return
-            if run.remaining == 0 or run.out_of_time:
-                raise Stopped(Status.BUDGET)
+            evaluations = default_evaluations(run.size, len(starts))
+            if search(run, x0[lost], starts[lost], evaluations):
+                self._go_on(run, starts)
+            self._end_rest(run, x0, starts, evaluations)
+            return
+        # A feasible point first: what starts do in vain cannot take it away.
+        search(run, x0, starts, max(len(x0), int(SEARCH_SHARE * whole)))
+        known = {start: run.best(start) for start in starts.tolist()}
+        given = any(
+            best is not None and np.array_equal(best.x, x)
+            for best, x in zip(known.values(), x0, strict=True)
+        )
+        found = not given and any(best is not None for best in known.values())
+        for place, rows in enumerate(self._groups(run, x0, starts)):
+            left = run.remaining or 0
+            if left == 0 or run.out_of_time:
+                break
+            kept = 0
+            if len(rows) < len(x0):
+                kept = int(FIRST_START * left) if place == 0 else max(0, left - ENOUGH)
+            trial = max(kept, left - int(TRIAL_SHARE * left)) if found else kept
+            self._tried(UntilBetter(run, kept, trial, known), x0[rows], starts[rows])
+            if place == 0 and found and not UntilBetter(run, 0, 0, known).better:
+                self._go_on(run, starts)
+        self._end_rest(run, x0, starts, whole)
 
-    def _tried(self, run: Task, x0: Rows, starts: Indices, every: Indices, kept: int) -> None:
-        """Go through the rounds, with a part of the budget until some start is feasible."""
-        left = run.remaining
-        trial = 0 if left is None else left - int(TRIAL_SHARE * left)
+    @staticmethod
+    def _groups(run: Task, x0: Rows, starts: Indices) -> list[Indices]:
+        """Return the rows that run side by side, one group after the other."""
+        left, count = run.remaining, len(x0)
+        if not run.nonsmooth or count == 1 or left is None or left >= ENOUGH * count:
+            return [np.arange(count)]
+        found = run.evaluate(x0, starts)
+        worst = run.problem.violation(x0, found.c)
+        others = 1 + np.lexsort((found.f[1:], worst[1:]))
+        return [np.array([0]), *others[:, np.newaxis]]
+
+    def _tried(self, run: Task, x0: Rows, starts: Indices) -> None:
+        """Go through the rounds with a part of the budget."""
         try:
-            self._rounds(UntilFeasible(run, max(0, kept), trial, every), x0, starts)
+            self._rounds(run, x0, starts)
         except Stopped as reason:
-            if reason.ends_all or run.remaining == 0 or run.out_of_time:
+            if reason.ends_all or run.out_of_time:
                 raise
 
-    def _sought(self, run: Task, x0: Rows, starts: Indices) -> bool:
-        """Search for a feasible point where there is none, and go on from it; whether there is."""
-        rows = [
-            row
-            for row, start in enumerate(starts.tolist())
-            if start not in run.ended or run.ended[start].status in SEARCHED
-        ]
-        if not rows or any(run.best(start) is not None for start in starts.tolist()):
-            return True
-        x0, starts, left = x0[rows], starts[rows], run.remaining
-        evaluations = default_evaluations(run.size, len(starts)) if left is None else left
-        found = search(run, x0, starts, evaluations)
-        for start, point in zip(starts.tolist(), x0, strict=True):
+    def _go_on(self, run: Task, starts: Indices) -> None:
+        """Go through the rounds from the feasible points of a search."""
+        for start in starts.tolist():
             best = run.best(start)
-            before = run.ended.pop(start, None) if best is not None or not found else None
-            if best is not None:
+            if best is not None and run.remaining != 0:
+                run.ended.pop(start, None)
                 run.carry(1)
-                self._tried(run, best.x[np.newaxis], np.array([start]), starts, 0)
-            elif not found:
-                x = point if before is None else before.x
+                self._tried(run, best.x[np.newaxis], np.array([start]))
+
+    @staticmethod
+    def _end_rest(run: Task, x0: Rows, starts: Indices, evaluations: int) -> None:
+        """Say how the starts ended that no round did, and what was spent without a point."""
+        nothing = all(run.best(start) is None for start in starts.tolist())
+        for start, x in zip(starts.tolist(), x0, strict=True):
+            before = run.ended.get(start)
+            if nothing and (before is None or before.status in SEARCHED):
+                run.ended.pop(start, None)
+                x = x if before is None else before.x
                 run.end(start, x, Status.INFEASIBLE, not_found(run, evaluations))
-        return found
+            run.end(start, run.best_or(start, x), Status.BUDGET)
 
     def _rounds(self, run: Task, x0: Rows, starts: Indices) -> None:
         """Follow some starts to their ends."""

@@ -22,6 +22,7 @@ from constrained_actmax.solvers.l_bfgs_b import LBFGSB
 from constrained_actmax.solvers.nearest_point import NearestPoint
 from constrained_actmax.solvers.pgd import PGD
 from constrained_actmax.solvers.pqn import PQN
+from constrained_actmax.solvers.relax_and_round import RelaxAndRound
 from constrained_actmax.solvers.search_and_finish import SearchAndFinish, pays
 from constrained_actmax.solvers.slsqp import SLSQP
 from constrained_actmax.solvers.spg import SPG
@@ -49,6 +50,7 @@ SOLVERS: dict[str, type[Solver]] = {
         ActiveSignature,
         SearchAndFinish,
         Chain,
+        RelaxAndRound,
         NearestPoint,
     )
 }
@@ -145,6 +147,11 @@ def by_rule(problem: StandardForm, budget: Budget | None = None) -> tuple[Solver
     search for a better maximum. Measured in ``docs/benchmarks/solver_lab.md``.
     """
     whole, problem = problem, problem.split or problem
+    searched = problem.set.discrete and (
+        problem.set.chooses_values or problem.constraints or problem.size <= SMALL
+    )
+    if searched:
+        return RelaxAndRound(), "discrete inputs: the relaxation, rounded, and its neighbours"
     if not problem.differentiable:
         return COBYQA(), "a function without gradients"
     if problem.kept_rows.any():

@@ -315,14 +315,16 @@ class Curved(Nonlinearity):
     def pull(self, rows: Array, signature: Array) -> tuple[Array, Array]:
         z = np.broadcast_to(signature, (len(rows), self.size))
         back = self.transposed(rows, z)
-        constants = np.einsum("bmu,bu->bm", rows, self.values(z)) - np.einsum("bms,bs->bm", back, z)
-        return back, constants
+        finite = np.where(np.isfinite(z), z, 0.0)  # of log-odds the class itself is left out, -inf
+        constants = np.einsum("bmu,bu->bm", rows, self.values(z))
+        return back, constants - np.einsum("bms,bs->bm", back, finite)
 
     @override
     def continued(self, z: Rows, signature: Array) -> Rows:
         at = signature[np.newaxis]
         jacobian = self.transposed(np.eye(self.units)[np.newaxis], at)[0]
-        return np.asarray(self.values(at) + (z - at) @ jacobian.T)
+        moved = np.where(np.isfinite(at), z, 0.0) - np.where(np.isfinite(at), at, 0.0)
+        return np.asarray(self.values(at) + moved @ jacobian.T)
 
     @abstractmethod
     def transposed(self, rows: Array, z: Rows) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from typing_extensions import override
@@ -10,7 +10,7 @@ from typing_extensions import override
 from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.result import Status
-from constrained_actmax.tasks.task import Stopped, Task, Wrapper
+from constrained_actmax.tasks.task import Incumbent, Stopped, Task, Wrapper
 
 
 class Reserved(Wrapper):
@@ -74,8 +74,10 @@ class Reserved(Wrapper):
         return self.inner.iterate_rows(starts, x, found)
 
 
-class UntilFeasible(Reserved):
-    """A task that keeps more back until a feasible point is known.
+class UntilBetter(Reserved):
+    """A task that stops earlier until a start has a better feasible point than those known.
+
+    `remaining` says what there is then: methods plan by that.
 
     Parameters
     ----------
@@ -84,19 +86,29 @@ class UntilFeasible(Reserved):
     kept : int
         Evaluations that this one leaves in any case.
     before : int
-        Evaluations that it leaves while none of the starts has a feasible point.
-    starts : numpy.ndarray of int
-        The starts that count.
+        Evaluations that it leaves before there is a better point.
+    known : mapping of int to Incumbent or None
+        By start, its best point so far.
     """
 
-    def __init__(self, inner: Task, kept: int, before: int, starts: Indices) -> None:
+    def __init__(
+        self, inner: Task, kept: int, before: int, known: Mapping[int, Incumbent | None]
+    ) -> None:
         super().__init__(inner, kept)
-        self._before, self._starts = before, starts.tolist()
+        self._before, self._known = before, known
 
     @property
+    def better(self) -> bool:
+        """Whether a start has a better feasible point by now."""
+        for start, before in self._known.items():
+            best = self.inner.best(start)
+            if best is not None and (before is None or best.f < before.f):
+                return True
+        return False
+
     @override
-    def remaining(self) -> int | None:
-        if any(self.inner.best(start) is not None for start in self._starts):
-            return super().remaining
+    def _check(self, rows: int) -> None:
+        super()._check(rows)
         left = self.inner.remaining
-        return None if left is None else max(0, left - max(self._kept, self._before))
+        if left is not None and rows > left - self._before and not self.better:
+            raise Stopped(Status.BUDGET)

@@ -354,7 +354,7 @@ def questions(family: str, cache: Path) -> tuple[list[Question], cax.Oracle]:
     n, units = weights[0].shape[0], [one.size for one in weights[1:-2:2]]
     model = network(n, units, weights[-1].size, "float64")
     model.set_weights(weights)
-    oracle = cax.Oracle(model)
+    oracle = cax.Oracle(model, xla=False)  # compiling costs more than these runs
     rare = [Question(weights, *row) for row in rows]
     chosen = [
         rare[4 * place + k] for place, count in enumerate(VOLUMES.values()) for k in range(count)
@@ -502,28 +502,32 @@ def tables(found: list[dict[str, Any]]) -> str:
                 )
         none = [one for one in found if one["seed"] in seeds and not one["volume"] and one["first"]]
         asked = [one for one in found if one["seed"] in seeds and not one["volume"]]
-        lines += [
-            "",
-            f"Infeasible questions: {len(asked)} runs, {len(none)} of them with a feasible point.",
-            "",
-        ]
-    lines += [
-        "## Starts",
-        "",
-        "| starts | found | more, fewer than with one, paired |",
-        "|---|---|---|",
-    ]
+        ended = (
+            f"Infeasible questions: {len(asked)} runs, {len(none)} of them with a feasible point."
+        )
+        lines += ["", *([ended, ""] if asked else [])]
     by: dict[int, dict[tuple[str, int, int], bool]] = {}
     for one in found:
         if one["seed"] in range(200, 200 + START_SEEDS):
             key = one["family"], one["question"], one["seed"]
             by.setdefault(one["starts"], {})[key] = one["first"] is not None
+    if by:
+        lines += ["## Starts", "", "| starts | found | more, fewer than with one, paired |"]
+        lines += ["|---|---|---|"]
     for count, rows_ in sorted(by.items()):
         both = [(rows_[key], by[1][key]) for key in rows_ if key in by[1]]
         more = sum(a and not b for a, b in both)
         fewer = sum(b and not a for a, b in both)
         lines.append(f"| {count} | {sum(rows_.values())} of {len(rows_)} | {more}, {fewer} |")
     return "\n".join([*lines, ""])
+
+
+def planned() -> int:
+    """Return how many runs there are in all."""
+    methods, sets = len(OURS) + len(RIVALS), len(SEEDS)
+    seeds = sum(map(len, SEEDS.values()))
+    one = sum(VOLUMES.values()) * methods * seeds + INFEASIBLE * methods * sets
+    return len(FAMILIES) * (one + START_SEEDS * len(STARTS))
 
 
 def volumes(cache: Path) -> str:
@@ -565,7 +569,7 @@ def main() -> None:
             f"{len(SEEDS['untouched'])} seeds a question; the median counts runs without one as "
             "infinitely long. `auto` maximises the first output, and its first feasible point "
             "counts. Each feasible point was checked in NumPy, "
-            f"{len(found):,} runs in all.",
+            f"{len(found):,} of {planned():,} runs are here.",
             "",
             volumes(chosen.cache),
         ]

@@ -1,7 +1,8 @@
 """Local maxima at the kinks of ReLU networks: `python docs/benchmarks/kinks.py --write`.
 
-Dense ReLU networks, half of them random and half trained on scikit-learn's digits, over sets of
-several kinds. `annealed` alone, and `auto`, which goes on from its points by linear programs, from
+Dense ReLU networks, half of them random and half trained, on scikit-learn's digits or, where they
+have 784 inputs, on Fashion-MNIST, and the convolutional network of answer 5, over sets of several
+kinds. `annealed` alone, and `auto`, which goes on from its points by linear programs, from
 the same starts in one process. Every run is added to `--records` as it ends, and a second call
 goes on from there.
 """
@@ -9,17 +10,21 @@ goes on from there.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import time
 from pathlib import Path
 from typing import Any
 
+import networks
 import numpy as np
 
 import constrained_actmax as cax
 
 HERE = Path(__file__).resolve().parent
 STARTS, SECONDS = 4, 60.0
+#: Starts of the large networks, and the data on which those of 784 inputs are trained.
+FEWER_STARTS, EPOCHS, SAMPLES = 2, 2, 15_000
 #: Inputs, units of each hidden layer, seeds.
 RANDOM = [
     ((10, 100), (0, 1)),
@@ -31,6 +36,10 @@ RANDOM = [
 ]
 #: Hidden layers of the networks of 64 inputs, and the classes that are asked for.
 TRAINED = [((64,), (0, 7)), ((128,), (1, 8)), ((32, 32), (2, 3)), ((64, 64), (4, 9))]
+#: Random networks of 784 inputs or 4 x 500 units, hidden layers of those trained on Fashion-MNIST.
+LARGE_RANDOM = [(100, 500, 500, 500, 500), (784, 500), (784, 500, 500), (784, 500, 500, 500, 500)]
+LARGE_TRAINED = [(500,), (500, 500), (500, 500, 500, 500), (128, 128, 128)]
+LARGE_CLASS, CONVOLUTIONAL_CLASSES = 7, (0, 3, 7, 9)
 SETS: dict[str, list[Any]] = {
     "box": [],
     "box, L1 ball": [lambda n, d: cax.L1Ball(0.2 * n)],
@@ -71,6 +80,58 @@ def digits(hidden: tuple[int, ...]) -> Any:
     return model
 
 
+def fashion(model: Any, folder: Path) -> Any:
+    """Return a network trained on Fashion-MNIST, pixels in [0, 1]."""
+    import keras
+
+    from constrained_actmax.examples.train import read_samples
+
+    samples, _ = read_samples(folder)
+    images = samples.images[:SAMPLES].reshape(-1, *model.input_shape[1:]) / 255
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=False))
+    model.fit(images, samples.labels[:SAMPLES], epochs=EPOCHS, batch_size=64, verbose=0)
+    return model
+
+
+def classifier(hidden: tuple[int, ...]) -> Any:
+    """Return a dense network of 784 inputs and ten classes."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    hidden_layers = [layers.Dense(units, activation="relu") for units in hidden]
+    return keras.Sequential(
+        [keras.Input((784,)), *hidden_layers, layers.Dense(10, activation="softmax")]
+    )
+
+
+def large_instances(folder: Path) -> Any:
+    """Yield the same of networks up to 4 x 500 units and 784 inputs, and convolutional ones."""
+    import keras
+
+    for word in ("untrained", "trained"):
+        keras.utils.set_random_seed(0)
+        model = networks.answer_5("he_normal")
+        if word == "trained":
+            model = fashion(model, folder)
+        for one in CONVOLUTIONAL_CLASSES:
+            for kind in ("box", "box, L1 ball"):
+                name = f"convolutional, {word}, class {one}"
+                yield name, kind, model, cax.Logit(one), cax.Box(0, 1), SETS[kind], 784, 0.5
+    for conic in (False, True):  # the conic sets, which take longest, come last
+        kinds = {kind: more for kind, more in SETS.items() if ("L2" in kind) is conic}
+        for sizes in LARGE_RANDOM:
+            model = dense(sizes, 0)
+            for kind, more in kinds.items():
+                name = f"large random {'-'.join(map(str, sizes))}"
+                yield name, kind, model, cax.Output(0), cax.Box(-1, 1), more, sizes[0], 0.0
+        for hidden in LARGE_TRAINED:
+            model = fashion(classifier(hidden), folder)
+            for kind, more in kinds.items():
+                name = f"large trained 784-{'-'.join(map(str, hidden))}"
+                yield name, kind, model, cax.Logit(LARGE_CLASS), cax.Box(0, 1), more, 784, 0.5
+
+
 def instances() -> Any:
     """Yield name, kind of set, model, objective, box, and constraints besides."""
     for sizes, seeds in RANDOM:
@@ -87,10 +148,10 @@ def instances() -> Any:
                 yield name, kind, model, cax.Logit(one), cax.Box(0, 1), more, 64, 0.5
 
 
-def run(method: str, problem: cax.Problem) -> dict[str, Any]:
+def run(method: str, problem: cax.Problem, starts: int) -> dict[str, Any]:
     """Return what one method reached."""
-    began = time.perf_counter()
-    result = cax.solve(problem, starts=STARTS, seed=0, method=method)
+    began = time.process_time()
+    result = cax.solve(problem, starts=starts, seed=0, method=method)
     return {
         "value": result.value,
         "values": [one.value for one in result.starts],
@@ -99,23 +160,29 @@ def run(method: str, problem: cax.Problem) -> dict[str, Any]:
         "details": [one.detail for one in result.starts],
         "residuals": [one.stationarity for one in result.starts],
         "evaluations": result.nfev,
-        "seconds": time.perf_counter() - began,
+        "seconds": time.process_time() - began,
         "range": problem.scales.range,
     }
 
 
-def records(path: Path) -> list[dict[str, Any]]:
+def records(path: Path, folder: Path | None) -> list[dict[str, Any]]:
     """Run what is missing, and return all runs."""
     done = []
     if path.is_file():
         done = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     known = {(one["name"], one["set"], one["method"]) for one in done}
-    for name, kind, model, objective, box, more, n, centre in instances():
+    large = () if folder is None else large_instances(folder)
+    for name, kind, model, objective, box, more, n, centre in itertools.chain(instances(), large):
+        if {(name, kind, method) for method in ("annealed", "auto")} <= known:
+            continue
+        starts = STARTS if name.startswith(("random", "digits")) else FEWER_STARTS
         problem = cax.Problem(model, objective, [box, *(one(n, centre) for one in more)])
         for method in ("annealed", "auto"):
             if (name, kind, method) in known:
                 continue
-            done.append({"name": name, "set": kind, "method": method, **run(method, problem)})
+            done.append(
+                {"name": name, "set": kind, "method": method, **run(method, problem, starts)}
+            )
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(done[-1]) + "\n")
     return done
@@ -129,16 +196,17 @@ def page(done: list[dict[str, Any]]) -> str:
         "",
         *str(__doc__).split("\n\n", 1)[1].rstrip().splitlines(),
         "",
-        f"{STARTS} starts, no budget. *Converged* counts starts that the library calls local "
+        f"{STARTS} starts, {FEWER_STARTS} on large networks, no budget. Seconds are of processor "
+        "time, of all threads. *Converged* counts starts that the library calls local "
         f"maxima; an answer counts within {SECONDS:g} seconds an instance. *Gain* is the value of "
         "`auto` less that of `annealed`, over the range of the objective over draws.",
         "",
-        "| networks | set | instances | converged: all starts | the answer | worst seconds | "
+        "| networks | set | instances | converged: all starts | the answer | most seconds | "
         "median gain, % | least gain, % |",
         "|---|---|---|---|---|---|---|---|",
     ]
     failures = []
-    for family in ("random", "digits"):
+    for family in ("random", "digits", "large random", "large trained", "convolutional"):
         for kind in SETS:
             pairs = [
                 (by[name, k, "annealed"], one)
@@ -176,8 +244,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="write the page")
     parser.add_argument("--records", type=Path, default=Path("kinks.jsonl"))
+    parser.add_argument("--data", type=Path, help="IDX files of Fashion-MNIST, for large networks")
     arguments = parser.parse_args()
-    text = page(records(arguments.records))
+    text = page(records(arguments.records, arguments.data))
     if arguments.write:
         (HERE / "kinks.md").write_text(text, encoding="utf-8")
     print(text)

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from constrained_actmax.kernels.convex_program import ConvexProgram
+from constrained_actmax.kernels.total_variation_ball import TotalVariationBallKernel
 from constrained_actmax.layout import Layout
 from constrained_actmax.sets import (
     AffineSubspace,
@@ -283,7 +284,9 @@ def total_variation_of_images(tolerances: Sequence[float] = (1e-2, 1e-3, 1e-4)) 
     """Return a table of seconds and errors of TotalVariationBall, where cvxpy cannot go."""
     n = int(np.prod(LARGE))
     y = np.random.default_rng(0).standard_normal(n)
-    ball = TotalVariationBall(0.05 * n).bind(Layout.of_array(LARGE))
+    written = TotalVariationBall(0.05 * n)
+    ball = written.bind(Layout.of_array(LARGE))
+    assert isinstance(ball, TotalVariationBallKernel)
     zero, one = np.zeros(n), np.ones(n)
     rows = [
         [
@@ -297,8 +300,8 @@ def total_variation_of_images(tolerances: Sequence[float] = (1e-2, 1e-3, 1e-4)) 
         ["---"] * 6,
     ]
     for name, members, box in (
-        ("TotalVariationBall", [ball], ()),
-        ("Box ∩ TotalVariationBall", [Box(0, 1), ball], (zero, one)),
+        ("TotalVariationBall", [written], ()),
+        ("Box ∩ TotalVariationBall", [Box(0, 1), written], (zero, one)),
     ):
         together = Intersection(members).bind(Layout.of_array(LARGE))
         runs = []

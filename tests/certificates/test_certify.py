@@ -115,3 +115,25 @@ def test_a_function_recognised_by_its_values_is_numerical() -> None:
     assert found.proven
     assert found.rigour == "numerical"
     assert "was recognised as silu by its values" in found.doubts[0]
+
+
+@pytest.mark.parametrize(
+    ("objective", "kind"),
+    [
+        (cax.Probability(1), "logsumexp"),
+        (cax.LogProbability(1), "logsumexp"),
+        (cax.Output(1), "softmax"),
+        (cax.Margin(1), "max"),  # over all rivals
+    ],
+)
+def test_heads_are_bounded_by_their_logits(objective: Any, kind: str) -> None:
+    model = dense("tanh", dtype="float64")
+    asked = cax.Problem(model, objective, [cax.Box(0, 1)])
+    steps = asked.user_oracle.structure().nonlinearities
+    assert any(step.kind == kind for step in steps)
+    found = cax.certify(asked, rtol=1e-3)
+    x = asked.set.sample(np.random.default_rng(0), 2000)
+    assert found.proven
+    assert found.dual_bound >= asked.user_oracle.values(x)[:, 0].max() - 1e-9
+    loose = cax.certify(asked, method="linear-bounds")
+    assert loose.dual_bound >= found.best_value

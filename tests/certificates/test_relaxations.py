@@ -7,11 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from constrained_actmax.certificates import relaxations
-from constrained_actmax.structure.nonlinearities import CURVES, Curve, Pieces, Windows
+from constrained_actmax.certificates import curves, relaxations, softmax
+from constrained_actmax.structure.nonlinearities import (
+    CURVES,
+    Curve,
+    LogSumExp,
+    Pieces,
+    Softmax,
+    Windows,
+)
 
 FINE = 2001
-KINDS = [kind for kind in sorted(CURVES) if relaxations.shape_of(kind, 1.0) is not None]
+KINDS = [kind for kind in sorted(CURVES) if curves.shape_of(kind, 1.0) is not None]
 PIECES = {
     "relu": ([0.0], [0.0, 1.0], [0.0, 0.0]),
     "leaky": ([0.0], [0.2, 1.0], [0.0, 0.0]),
@@ -111,3 +118,63 @@ def test_bounds_of_the_largest_entry_hold(low: list[float], width: list[float], 
     below = np.take_along_axis(entries, np.broadcast_to(found.lower_entry, h.shape)[..., None], -1)
     assert (above >= h - 1e-14).all()
     assert (below[..., 0] <= h).all()
+
+
+@pytest.mark.parametrize("kind", ["logsumexp", "softmax", "log_softmax"])
+@given(
+    low=st.lists(st.floats(-300, 300) | st.floats(-3, 3), min_size=6, max_size=6),
+    width=st.lists(widths, min_size=6, max_size=6),
+    classes=st.sampled_from([2, 3, 6]),
+)
+@settings(max_examples=150, deadline=None)
+def test_lines_of_sums_of_exponentials_hold(
+    kind: str, low: list[float], width: list[float], classes: int
+) -> None:
+    members = np.arange(6).reshape(-1, classes)
+    step: LogSumExp | Softmax = (
+        LogSumExp("head", kind, 6, len(members), members)
+        if kind == "logsumexp"
+        else Softmax("head", kind, 6, 6, classes)
+    )
+    lower, upper = np.array([low]), np.array([low]) + np.array([width])
+    found = softmax.group_lines(step, lower, upper)
+    rng = np.random.default_rng(0)
+    z = lower + np.vstack([rng.uniform(size=(300, 6)), rng.integers(0, 2, (64, 6))]) * width
+    z = np.clip(z, lower, upper)
+    h = step.values(z)
+    sides = []
+    for slope, offset in (
+        (found.upper_slope, found.upper_offset),
+        (found.lower_slope, found.lower_offset),
+    ):
+        lines = np.einsum("gow,rgw->rgo", slope[0], z[:, members])
+        sides.append(lines.reshape(len(z), -1) + offset)
+    rounding = 32 * np.finfo(float).eps * (1.0 + np.abs(z).max())
+    assert (sides[0] >= h - rounding).all()
+    assert (sides[1] <= h + rounding).all()
+    least, most = relaxations.interval(step, lower, upper)
+    assert (h >= least).all()
+    assert (h <= most).all()
+    first, last = softmax.jacobian_interval(step, lower, upper)
+    each = step.transposed(np.broadcast_to(np.eye(step.units), (len(z), step.units, step.units)), z)
+    for group, some in enumerate(members):
+        results = slice(group * first.shape[2], (group + 1) * first.shape[2])
+        jacobian = each[:, results][..., some]
+        assert (jacobian >= first[0, group] - 1e-14).all()
+        assert (jacobian <= last[0, group] + 1e-14).all()
+
+
+@pytest.mark.parametrize("kind", ["logsumexp", "softmax", "log_softmax"])
+def test_lines_of_sums_of_exponentials_close_with_the_square_of_the_width(kind: str) -> None:
+    members = np.arange(4)[np.newaxis]
+    step: LogSumExp | Softmax = (
+        LogSumExp("head", kind, 4, 1, members)
+        if kind == "logsumexp"
+        else Softmax("head", kind, 4, 4, 4)
+    )
+    middle, gaps = np.array([[0.3, -1.0, 0.8, 0.1]]), []
+    for radius in (0.2, 0.1):
+        found = softmax.group_lines(step, middle - radius, middle + radius)
+        gap = (found.upper_slope - found.lower_slope) @ middle[0]
+        gaps.append((gap.ravel() + found.upper_offset[0] - found.lower_offset[0]).max())
+    assert 0.0 < gaps[1] < 0.3 * gaps[0]

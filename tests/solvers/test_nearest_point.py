@@ -42,7 +42,10 @@ def scores(hidden: int = 0, units: tuple[float, ...] = (1.0,) * 4, seed: int = 4
     return model
 
 
-@pytest.mark.parametrize("name", list(DISTANCES))
+@pytest.mark.parametrize(
+    "name",
+    ["Linf", "L2", *(pytest.param(one, marks=pytest.mark.slow) for one in ("L1", "squared"))],
+)
 def test_on_a_linear_model_it_is_cvxpys_point(name: str) -> None:
     model = scores()
     found = cax.minimize(
@@ -75,7 +78,9 @@ def grid_minimum(model: Any, order: float) -> float:
     return float(np.linalg.norm(WEIGHTS * (x[kept] - CENTER), order, axis=1).min())
 
 
-@pytest.mark.parametrize("name", ["L1", "L2", "Linf"])
+@pytest.mark.parametrize(
+    "name", ["Linf", *(pytest.param(one, marks=pytest.mark.slow) for one in ("L1", "L2"))]
+)
 def test_across_kinks_auto_is_nearer_than_the_nearest_of_many_draws(name: str) -> None:
     model = scores(hidden=12, seed=2)
     found = cax.minimize(
@@ -89,6 +94,7 @@ def test_across_kinks_auto_is_nearer_than_the_nearest_of_many_draws(name: str) -
     assert z[2] - z[:2].max() >= 0.5 - 1e-4
 
 
+@pytest.mark.slow
 def test_units_of_the_inputs_leave_every_bit() -> None:
     def nearest(units: Any) -> cax.Result:
         return cax.minimize(

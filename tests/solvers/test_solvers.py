@@ -24,7 +24,7 @@ SETS = {
     "box and l2": [cax.Box(-1, 1), cax.L2Ball(1.2, center=0.2)],
     "box and row": [cax.Box(-1, 1), cax.Linear(np.ones((1, N)), upper=0.5)],
 }
-OTHERS = ("active-signature", "branch-and-bound", "nearest-point")
+OTHERS = ("active-signature", "branch-and-bound", "nearest-point", "relax-and-round")
 #: Those that take plain functions.
 METHODS = [one for one in SOLVERS if one not in OTHERS]
 CASES = [(method, name) for method in METHODS if method != "COBYQA" for name in SETS]

@@ -11,7 +11,7 @@ from hypothesis import Phase, given, settings
 from sample_networks import networks
 
 import constrained_actmax as cax
-from constrained_actmax.structure.nonlinearities import CURVES, Curve, Pieces, Windows
+from constrained_actmax.structure.nonlinearities import CURVES, Curve, LogSumExp, Pieces, Windows
 from constrained_actmax.structure.rectified import RectifiedWindows
 
 D = "float64"
@@ -222,3 +222,35 @@ def test_slopes_of_curves_are_derivatives(kind: str) -> None:
     h = 1e-5
     expected = (curve.values(z + h) - curve.values(z - h)) / (2 * h)
     np.testing.assert_allclose(curve.slopes(z), expected, rtol=1e-8, atol=1e-9)
+
+
+def test_a_class_that_log_odds_leave_out_leaves_the_tangent_finite() -> None:
+    """Log-odds set the class itself to -inf; its weight in the softmax is 0."""
+    log_sum = LogSumExp("odds", "logsumexp", 3, 1, np.array([[0, 1, 2]]))
+    z, moved = np.array([[0.3, -np.inf, -0.2]]), np.array([[0.5, -np.inf, -0.3]])
+    value = np.log(np.exp(0.3) + np.exp(-0.2))
+    weights = np.exp([0.3, -0.2]) / np.exp(value)
+    slopes, constants = log_sum.pull(np.ones((1, 1, 1)), z)
+    np.testing.assert_allclose(slopes[0, 0], [weights[0], 0.0, weights[1]], rtol=1e-14)
+    assert constants[0, 0] + weights @ [0.3, -0.2] == pytest.approx(value, rel=1e-14)
+    tangent = log_sum.continued(moved, z[0])
+    assert tangent[0, 0] == pytest.approx(value + weights @ [0.2, -0.1], rel=1e-14)
+
+
+def test_a_search_by_regions_keeps_a_bound_on_a_probability() -> None:
+    keras.utils.set_random_seed(3)
+    model = keras.Sequential(
+        [
+            keras.Input((6,), dtype=D),
+            keras.layers.Dense(8, "relu", dtype=D),
+            keras.layers.Dense(5, "tanh", dtype=D),
+            keras.layers.Dense(3, "softmax", dtype=D),
+        ]
+    )
+    likely = cax.Probability(0) >= 0.4
+    result = cax.maximize(
+        cax.Oracle(model, xla=False), cax.Logit(1), [cax.Box(-1, 1), likely],
+        method="active-signature", starts=3, seed=2, budget=cax.Budget(evaluations=150),
+    )  # fmt: skip
+    assert result.feasible
+    assert result.constraints[likely].value >= 0.4 - 1e-5

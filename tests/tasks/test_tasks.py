@@ -29,7 +29,8 @@ from constrained_actmax.tasks import (
     in_split_variables,
 )
 from constrained_actmax.tasks.extended import Extended
-from constrained_actmax.tasks.reserved import Reserved, UntilFeasible
+from constrained_actmax.tasks.over_set import Over
+from constrained_actmax.tasks.reserved import Reserved, UntilBetter
 from constrained_actmax.tasks.timed import Timed
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -160,7 +161,7 @@ def test_one_start_in_lock_step(name: str) -> None:
         Extended,
         lambda task: Reserved(task, 30),
         Timed,
-        lambda task: UntilFeasible(task, 30, 0, np.array([0])),
+        lambda task: UntilBetter(task, 30, 0, {0: None}),
     ],
 )
 def test_tasks_in_the_same_variables(name: str, wrap: Any) -> None:
@@ -173,23 +174,40 @@ def test_tasks_in_the_same_variables(name: str, wrap: Any) -> None:
         assert split.ended[0].x.shape == (problem.size,)
 
 
-def test_more_is_kept_back_until_a_point_is_feasible() -> None:
+def test_less_is_left_until_a_point_is_better() -> None:
     far = cax.Function(lambda x: float(x[0]), 0.5, None, jacobian=lambda x: np.eye(3)[0])
     oracle = cax.FunctionOracle(lambda x: (float(x.sum()), np.ones(3)), 3)
     problem = cax.Problem(oracle, None, [cax.Box(0, 1), far])
     run = Recording(problem, 2, budget=BUDGET)
-    task = UntilFeasible(run, 30, 300, np.array([0, 1]))
-    assert task.remaining == 100
+    task = UntilBetter(run, 30, 300, {0: None, 1: None})
+    assert task.remaining == 370
     task.evaluate(np.array([[0.1, 0.2, 0.3]]), [0])
-    assert task.remaining == 99
-    with pytest.raises(Stopped):
+    with pytest.raises(Stopped):  # it may take 99 more
         task.evaluate(np.zeros((100, 3)), [0] * 100)
+    assert run.rows == 1
     task.evaluate(np.array([[0.9, 0.2, 0.3]]), [1])
     assert task.remaining == 400 - 2 - 30
+    task.evaluate(np.zeros((100, 3)), [0] * 100)
+    assert run.rows == 102
+
+
+@pytest.mark.parametrize("most", [None, 300])
+def test_the_hull_of_a_discrete_set(most: int | None) -> None:
+    problem = quadratic()
+    levels = cax.Levels([0], [-1.0, 0.0, 1.0])
+    discrete = cax.Problem(
+        problem.recipe["model"],
+        constraints=[*problem.recipe["constraints"], levels],
+        sense="minimize",
+    )
+    own = discrete.scaled
+    task = Over(Recording(own, 2, budget=BUDGET), own.set.hull, np.array([0, 1]), most)
+    check_task(task, own.point(inside(problem)), problem=problem, start=1)
 
 
 def test_every_task_is_held_to_the_law() -> None:
-    checked = {Recording, Split, Penalised, OneStart, Extended, Reserved, UntilFeasible, Timed}
+    checked = {Recording, Split, Penalised, OneStart, Extended, Reserved, UntilBetter, Timed}
+    checked |= {Over}
     found = {
         value
         for path in Path(tasks.__file__).parent.glob("*.py")

@@ -1,0 +1,112 @@
+"""Entrants that solve one linear program a region of a ReLU network."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from typing_extensions import override
+
+from constrained_actmax import kinks
+from constrained_actmax.baselines.base import Baseline, positive
+from constrained_actmax.kernels.row_program import row_program
+from constrained_actmax.kinks import Kinks, Region
+from constrained_actmax.layout import Vector
+from constrained_actmax.problem import Problem
+from constrained_actmax.result import Status
+from constrained_actmax.tasks.recording import Recording
+from constrained_actmax.tasks.task import Stopped
+
+#: Rows of one program more than the last.
+ROWS_AT_ONCE = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionBaseline(Baseline):
+    """An entrant whose candidates are the best points of regions in which the network is affine.
+
+    Parameters
+    ----------
+    regions : int, default 100
+        Regions of one start at most; a smaller budget cuts it.
+    """
+
+    regions: int = 100
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive(self.name, "regions", self.regions)
+
+    @override
+    def _refused(self, problem: Problem) -> str | None:
+        reason = kinks.refusal(problem)
+        if reason is None and problem.constraints:
+            reason = "it takes no constraints on outputs"
+        if reason is None and not problem.network().structure.piecewise_affine:
+            reason = "the network is curved between its kinks"
+        return None if reason is None else f"{self.name}: {reason}; use method='auto'."
+
+    @abstractmethod
+    def _candidates(self, programs: RegionPrograms, x0: Vector) -> Iterator[Vector]:
+        """Yield the best points of regions, one after the other."""
+
+    @override
+    def _search(self, run: Recording, start: int, x0: Vector) -> tuple[Vector, Status, str]:
+        programs = RegionPrograms(run)
+        best, least, count = x0, np.inf, 0
+        status, why = Status.STALLED, "The search ended"
+        try:
+            for x in self._candidates(programs, x0):
+                f = float(programs.kinks.values(x[np.newaxis])[0, 0])
+                count += 1
+                if f < least:
+                    best, least = x, f
+                    run.iterate(start, x, f)
+                if count == self.regions:
+                    break
+        except Stopped as reason:
+            if reason.status is Status.INTERRUPTED:
+                raise
+            status, why = reason.status, "The budget was spent"
+        return best, status, f"{why} after {count} regions."
+
+
+class RegionPrograms:
+    """The linear programs over single regions of a problem's network.
+
+    Parameters
+    ----------
+    run : Recording
+        Counts the passes through the network.
+    """
+
+    def __init__(self, run: Recording) -> None:
+        self.problem = run.problem
+        self.kinks = Kinks(run.problem, run.count)
+
+    def best(self, region: Region) -> tuple[Vector, float] | None:
+        """Return the best point of a region and C, and f there; None where there is none.
+
+        Rows are made for the kinks alone that a solution crosses, which leads to the same point as
+        all of them.
+        """
+        n = self.problem.size
+        slopes, offsets = region.slopes
+        program = row_program(self.problem.set, n)
+        rows = np.zeros(0, dtype=int)
+        while True:
+            found = program.minimum(slopes[0], np.full(n, -np.inf), np.full(n, np.inf))
+            if found is None:
+                return None
+            there = region.distances(found.x[np.newaxis])[0]
+            out = there < -0.5 * program.tight * region.lengths
+            out[rows] = False
+            new = np.flatnonzero(out)[:ROWS_AT_ONCE]
+            if not new.size:
+                return self.problem.set.project(found.x), float(slopes[0] @ found.x + offsets[0])
+            a, b = region.rows(new)
+            length = np.maximum(np.linalg.norm(a, axis=1), np.finfo(np.float64).tiny)
+            program.extend(a / length[:, np.newaxis], -b / length, np.full(len(b), np.inf))
+            rows = np.append(rows, new)

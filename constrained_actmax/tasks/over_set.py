@@ -1,0 +1,117 @@
+"""A task over another set: the hull of a nonconvex C, or the part of it round a point."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from typing_extensions import override
+
+from constrained_actmax.evaluation import Evaluation
+from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.result import Status, Termination
+from constrained_actmax.standard_form import FeasibleSet, OverSet
+from constrained_actmax.tasks.incumbents import Incumbents
+from constrained_actmax.tasks.task import Incumbent, Stopped, Task, Wrapper
+
+
+class Over(Wrapper):
+    """A task with another set in the place of C, of so many evaluations at most.
+
+    Its points are measured against that set, and its ends and best points are its own; what the
+    inner task records of them is measured against C.
+
+    Parameters
+    ----------
+    inner : Task
+        The other.
+    feasible : Intersection or ScaledSet
+        The set, in the task's variables.
+    whose : numpy.ndarray, shape (starts,)
+        The inner start that each of this task's works for.
+    most : int, optional
+        Evaluations that it may ask for.
+    """
+
+    def __init__(
+        self, inner: Task, feasible: FeasibleSet, whose: Indices, most: int | None = None
+    ) -> None:
+        super().__init__(inner, OverSet(inner.problem, feasible))
+        self.whose, self._most, self._spent = whose, most, 0.0
+        self.ended: dict[int, Termination] = {}
+        self.iterations = np.zeros(len(whose), dtype=int)
+        self._incumbents = Incumbents(self.problem, len(whose))
+        self._last: dict[int, Vector] = {}
+
+    @property
+    @override
+    def remaining(self) -> int | None:
+        left = self.inner.remaining
+        if self._most is None:
+            return left
+        mine = max(0, self._most - int(self._spent))
+        return mine if left is None else min(left, mine)
+
+    def _spend(self, work: float) -> None:
+        if self._most is not None and self._spent + work > self._most:
+            raise Stopped(Status.BUDGET)
+        self._spent += work
+
+    @override
+    def charge(self, work: float) -> None:
+        self._spent += work  # it has been done
+        self.inner.charge(work)
+        self._spend(0.0)
+
+    @override
+    def count(self, rows: int) -> None:
+        self._spend(rows)
+        self.inner.count(rows)
+
+    @override
+    def carry(self, rows: int) -> int:
+        self.padded_rows = self.inner.carry(rows)
+        return self.padded_rows
+
+    @override
+    def evaluate(self, x: Rows, starts: Sequence[int] | Indices) -> Evaluation:
+        own = np.asarray(starts)
+        self._spend(len(x))
+        problem = self.problem
+        found = self.inner.evaluate(x, self.whose[own])
+        outside = problem.functional_violation(found.c)
+        off = problem.set.relative_violation(x)
+        found = replace(found, violation=np.maximum(off, outside))
+        inside = off <= problem.set.tolerance
+        kept = found.finite & problem.functionally_feasible(found.c, outside)
+        self._incumbents.keep(x, found, own, kept & inside, inside)
+        for row, start in enumerate(own.tolist()):
+            self._last[start] = x[row].copy()
+        return found
+
+    @override
+    def project(self, x: Rows, starts: Sequence[int] | Indices, purpose: str = "step") -> Rows:
+        projected: Rows = self.problem.set.project(x)
+        return projected
+
+    @override
+    def best(self, start: int) -> Incumbent | None:
+        return self._incumbents.best[start]
+
+    @override
+    def iterate(self, start: int, x: Vector, f: float, violation: float | None = None) -> bool:
+        self.iterations[start] += 1
+        return self.inner.iterate(int(self.whose[start]), x, f)
+
+    @override
+    def end(self, start: int, x: Vector, status: Status, detail: str = "") -> None:
+        Task.end(self, start, x, status, detail)
+
+    def reached(self, start: int, x: Vector) -> Vector:
+        """Return where a start has come to: its best point, else its end, else its last point."""
+        best = self.best(start)
+        if best is not None:
+            return best.x
+        ended = self.ended.get(start)
+        return self._last.get(start, x) if ended is None else ended.x
