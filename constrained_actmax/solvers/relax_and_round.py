@@ -121,9 +121,10 @@ class RelaxAndRound(Solver):
     @override
     def refusal(self, problem: StandardForm) -> str | None:
         if problem.set.convex:
+            way = "auto" if problem.differentiable else "COBYQA"
             return (
                 f"{self.name} is for discrete inputs, such as Integers or OneHot, and C has none; "
-                "use method='auto'."
+                f"use method='{way}'."
             )
         if not problem.set.discrete:
             return f"{self.name} cannot take apart a nonconvex set of one's own; use method='pgd'."

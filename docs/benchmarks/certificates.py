@@ -276,7 +276,8 @@ def main() -> None:
         f"{loads}. Limits of surrogates and of HiGHS are by the clock, times are the process's.",
         "Surrogates of smooth formulas over [-1, 1]: how many reach the gap (relative to the range",
         "over 1,000 draws) in the time, the largest gap, medians, and HiGHS's plain mixed-integer",
-        "program with bounds from intervals in the same time. By the clock both had a part of a core.",
+        "program with bounds from intervals in the same time. By the clock both had a part of a",
+        "core.",
         *tables,
         "",
     ]
