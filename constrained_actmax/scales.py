@@ -182,7 +182,8 @@ def _nearer_sizes(
     method can reach is optimal and feasible. Where the slopes at the starting point are far below
     the size, those at probes within a tenth of the set, a hundredth, ... replace it while they fall
     by more than :math:`10^{-3/2}` each time; a quadratic's fall by a tenth at most, so a starting
-    point near its optimum changes nothing. Of c never less than it lacks to its bounds.
+    point near its optimum changes nothing. Of f never less than \|f\| at the starting point, which
+    may lie on a plateau, and of c never less than it lacks to its bounds.
 
     Parameters
     ----------
@@ -207,7 +208,7 @@ def _nearer_sizes(
         return sizes, 0
     going = _first_order(found.row(0), columns) < GENTLE * sizes
     c = found.c[0]
-    lacking = np.append(0.0, np.abs(c - np.clip(c, problem.lower, problem.upper)))
+    lacking = np.append(np.abs(found.f[0]), np.abs(c - np.clip(c, problem.lower, problem.upper)))
     ways = np.random.default_rng(SEED).uniform(-1.0, 1.0, (NEAR_PROBES, problem.size))
     evaluations = 0
     for share in NEARER:
