@@ -410,8 +410,8 @@ def test_check_says_what_will_happen_before_it_happens(model: Any) -> None:
     assert found.gradient_error < 1e-2
     assert found.start_violation <= 1e-12
     assert found.method.startswith("search-and-finish")
-    assert set(found.refused) == {"L-BFGS-B", "TNC", "COBYQA"}
-    assert "one row" in str(found)
+    assert {"L-BFGS-B", "TNC", "COBYQA"} <= set(found.refused)
+    assert "evaluation    " in str(found)
     assert cax.solve(problem, budget=cax.Budget(evaluations=3)).method == "search-and-finish"
 
 

@@ -204,6 +204,7 @@ class AugmentedLagrangian(Solver):
 
     def _tried(self, run: Task, x0: Rows, starts: Indices) -> None:
         """Go through the rounds with a part of the budget."""
+        run.carry(len(x0))  # a search asked for batches of its own
         try:
             self._rounds(run, x0, starts)
         except Stopped as reason:
@@ -216,7 +217,6 @@ class AugmentedLagrangian(Solver):
             best = run.best(start)
             if best is not None and run.remaining != 0:
                 run.ended.pop(start, None)
-                run.carry(1)
                 self._tried(run, best.x[np.newaxis], np.array([start]))
 
     @staticmethod

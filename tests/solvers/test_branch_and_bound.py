@@ -28,7 +28,7 @@ def test_it_ends_proven_and_carries_its_certificate(
     assert result.success
     assert result.certificate.proven
     assert result.value == pytest.approx(result.certificate.best_value, rel=1e-5)
-    assert "Proven: no allowed input is better" in str(result)
+    assert "Proven: no feasible input is better" in str(result)
     for seed in range(3):
         other = call(network(activation), cax.Output(1), [cax.Box(-2, 3)], starts=4, seed=seed)
         gap = 1e-4 * result.settings["scales"]["range"] + 1e-5 * abs(result.value)
