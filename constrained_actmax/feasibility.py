@@ -102,7 +102,7 @@ def find_feasible(
     with k what each function changes over the set, so that the value is a pure number: 0.1 means
     that every bound could be tighter by a tenth of what its function changes. The starts and draws
     from C take proximal linear steps side by side, and those that get no further make room for
-    other draws (`solvers.least_violation`).
+    other draws (``solvers/least_violation.py``).
 
     Parameters
     ----------

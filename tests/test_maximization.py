@@ -94,10 +94,10 @@ def test_slsqp_agrees_with_the_projected_methods(
     results = {
         method: cax.solve(problem, method=method, x0=FLAT, options=options)
         for method, options in {
-            "SLSQP": {"maxiter": 200},
+            "SLSQP": {"maxiter": 80},
             "spg": {},
             "pgd": {},
-            "trust-constr": {"maxiter": 300},
+            "trust-constr": {"maxiter": 200},
         }.items()
     }
     for result in results.values():
@@ -113,11 +113,10 @@ def test_slsqp_agrees_with_the_projected_methods(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1])
-def test_all_methods_agree_on_the_smooth_twin(model: Any, seed: int) -> None:
+def test_all_methods_agree_on_the_smooth_twin(model: Any) -> None:
     twin = smooth_twin(model)
     problem = cax.Problem(twin, cax.Logit(7), BUDGETED, precision="float64")
-    x0 = problem.layout.unflatten(problem.set.sample(np.random.default_rng(seed), 1)[0])
+    x0 = problem.layout.unflatten(problem.set.sample(np.random.default_rng(0), 1)[0])
     values = {}
     for method, options in {
         "spg": {},

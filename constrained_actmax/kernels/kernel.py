@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class Kernel(Quoted, ABC):
     r"""A closed set C of vectors of length n, usually convex, without shapes, names or units.
 
-    Points are rows, float64 (B, n), which no method writes to. `sets.ConvexSet.bind` makes a kernel
+    Points are rows, float64 (B, n), which no method writes to. ``ConvexSet.bind`` makes a kernel
     of what the user wrote. A new one writes `size`, `project`, `violation` and `to_cvxpy`; what it
     writes besides saves time. `constrained_actmax.conformance.check_convex_set` holds the laws.
 

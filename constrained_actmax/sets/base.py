@@ -113,14 +113,14 @@ class ConvexSet(Quoted, ABC):
     def project_with_dual(self, x: Any) -> tuple[Vector, float]:
         """Return the projection and the multiplier of the set's radius, NaN without one.
 
-        See `Kernel.project_with_dual`.
+        See ``Kernel.project_with_dual``.
         """
         array = self._finite(x, "project")
         projected, dual = self._kernel_of(array.shape).project_with_dual(array.reshape(1, -1))
         return projected.reshape(array.shape), float(dual[0])
 
     def violation(self, x: Any) -> float:
-        """Return how far x breaks the set's own inequality, as `Kernel.violation_norm` says."""
+        """Return how far x breaks the set's own inequality, as ``Kernel.violation_norm`` says."""
         array = numbers(x, type(self).__name__)
         return float(self._kernel_of(array.shape).violation(array.reshape(1, -1))[0])
 

@@ -87,7 +87,7 @@ class AugmentedLagrangian(Solver):
     better end counts, led against the limits that it nearly reaches. A small smooth problem, with
     bounds and linear rows for C, is finished by Newton's method on its active limits.
 
-    `least_violation.search` looks for a feasible point, with a budget before the rounds and without
+    ``least_violation.search`` looks for a feasible point, with a budget before the rounds and without
     one after them, where no start has come to one; the rounds go on from its point where they
     come to none as good. Without any, the problem is called infeasible, when the budget or the
     evaluations that stand for one are spent, and the least violating point is returned. Where a

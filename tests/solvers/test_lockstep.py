@@ -449,7 +449,8 @@ def test_a_thousand_runs_do_not_grow() -> None:
         if number % 4 == 0:
             budget = cax.Budget(evaluations=8)
             cax.solve(network, method="L-BFGS-B", starts=2, seed=number, budget=budget)
-        assert set(threading.enumerate()) <= before
+        new = set(threading.enumerate()) - before
+        assert [thread.name for thread in new] in ([], ["progress"])  # one for all logs
 
     for number in range(700):
         run(number)
