@@ -87,12 +87,13 @@ class AugmentedLagrangian(Solver):
     better end counts, led against the limits that it nearly reaches. A small smooth problem, with
     bounds and linear rows for C, is finished by Newton's method on its active limits.
 
-    ``least_violation.search`` looks for a feasible point, with a budget before the rounds and without
-    one after them, where no start has come to one; the rounds go on from its point where they
-    come to none as good. Without any, the problem is called infeasible, when the budget or the
-    evaluations that stand for one are spent, and the least violating point is returned. Where a
-    budget has fewer than 400 evaluations for each of several starts on a network with kinks, the
-    first start keeps half of it and the others follow one by one, the least violating first.
+    A search for a feasible point (``least_violation.search``) runs before the rounds if there is a
+    budget, and otherwise after them if no start is feasible; the rounds continue from its point
+    where they reach none as good. Without a feasible point, the problem is called infeasible when
+    the budget or the evaluations that stand for it are spent, and the least violating point is
+    returned. If a budget has fewer than 400 evaluations for each of several starts on a nonsmooth
+    network, the first start keeps half of it and the others follow in turn, the least violating
+    first.
 
     Parameters
     ----------
