@@ -138,7 +138,9 @@ def measured_result(
     elif status is Status.STALLED and chosen.detail.startswith(NO_BETTER_NEIGHBOUR):
         message = chosen.detail
     elif chosen.detail and Status.CONVERGED not in (status, chosen.status):
-        message = f"{message} ({chosen.detail.strip().rstrip('.')}.)"
+        detail = chosen.detail.strip()
+        aside = detail.endswith(")")  # it ends with an aside of its own
+        message = f"{message} {detail}" if aside else f"{message} ({detail.rstrip('.')}.)"
     if any(one.status is Status.INTERRUPTED for one, _ in measured):
         status = Status.INTERRUPTED if chosen.feasible else status
         message = status.told(feasible=chosen.feasible, smooth=problem.smooth)

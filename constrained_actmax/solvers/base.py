@@ -83,6 +83,11 @@ class Solver(ABC):
             return None if number and value >= 0 else "a number >= 0"
         return None
 
+    @property
+    def label(self) -> str:
+        """What notes call this solver: its name, and what it runs inside."""
+        return self.name
+
     @abstractmethod
     def refusal(self, problem: StandardForm) -> str | None:
         """Return why this solver cannot take the problem, naming one that can; None if it can."""

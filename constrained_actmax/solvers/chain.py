@@ -98,7 +98,7 @@ class Chain(Solver):
         before = ""
         for method in methods:
             if before:
-                note = f"{before} ended without success; {method.name} went on."
+                note = f"{before} ended without success; {method.label} went on."
                 if note not in run.notes:
                     run.notes.append(note)
                 for start in starts.tolist():
@@ -115,7 +115,7 @@ class Chain(Solver):
             x0, starts = run.best_points(x0[going], starts[going]), starts[going]
             if not starts.size or run.remaining == 0 or run.out_of_time:
                 return
-            before = method.name
+            before = method.label
 
     @staticmethod
     def _goes_on(run: Task, start: int, x0: Vector) -> bool:

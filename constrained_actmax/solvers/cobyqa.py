@@ -26,7 +26,7 @@ STATUSES = {
     6: Status.BUDGET,
     -1: Status.INFEASIBLE,
 }
-#: Variables above which it is hopeless: on Rosenbrock's function 10 take 6 s and 1,500 evaluations,
+#: Variables above which it is too slow: on Rosenbrock's function 10 take 6 s and 1,500 evaluations,
 #: 20 take 28 s and 3,900, 30 are not solved in 42 s and 4,000.
 LARGEST = 30
 #: First radius over the typical width of the box, and last over the call's `tol`.
@@ -76,8 +76,8 @@ class COBYQA(ScipySolver):
                 else "hold some of them with Fixed, or give a differentiable model"
             )
             return (
-                f"COBYQA builds quadratic models of {problem.size:,} variables from values alone; "
-                f"above {LARGEST} that is hopeless: {way}."
+                "COBYQA builds quadratic models from values alone, for at most "
+                f"{LARGEST} variables, and this problem has {problem.size:,}; {way}."
             )
         return super().refusal(problem)
 

@@ -61,6 +61,11 @@ class SearchAndFinish(Solver):
     search: Solver = field(default_factory=Annealed)
     finish: ActiveSignature = ActiveSignature(passes=MOST_PASSES)
 
+    @property
+    @override
+    def label(self) -> str:
+        return f"{self.search.name} with {self.finish.name}"
+
     @override
     def refusal(self, problem: StandardForm) -> str | None:
         return self.search.refusal(problem)
