@@ -128,19 +128,19 @@ def measured_scales(problem: Problem, *, probing: bool = True) -> Scales:
     columns, unsized = problem.column_sizes
     free = columns > 0
     size = float(columns[free].max()) if free.any() else 1.0
-    columns = np.where(free, columns, size)
+    widths, columns = columns, np.where(free, columns, size)  # a fixed entry changes nothing
     points = _probes(problem, columns) if probing else np.empty((0, problem.size))
     found = _evaluated(problem, points)
     finite = found.finite
     f, c = found.f[finite], found.c[finite]
     spread = _spread(f)
-    steepness = np.abs(found.gradient[finite] * columns).max(axis=1, initial=0.0)
+    steepness = np.abs(found.gradient[finite] * widths).max(axis=1, initial=0.0)
     slope = float(np.median(steepness[steepness > 0])) if steepness.any() else spread
     noise = problem.oracle.epsilon * float(np.max(np.abs(f), initial=0.0))
     if not spread > noise:
         spread = max(noise, slope)
-    constraints, written = _constraint_sizes(problem, c, found.jacobian[finite], columns)
-    sizes, nearer = _nearer_sizes(problem, found, columns, np.append(slope, constraints))
+    constraints, written = _constraint_sizes(problem, c, found.jacobian[finite], widths)
+    sizes, nearer = _nearer_sizes(problem, found, widths, np.append(slope, constraints))
     if sizes[0] < slope:
         slope = spread = float(sizes[0])
     written = tuple(
@@ -148,7 +148,7 @@ def measured_scales(problem: Problem, *, probing: bool = True) -> Scales:
         for one, size in zip(problem.imposed, written, strict=True)
     )
     constraints = sizes[1:]
-    dependent, more = _dependent(problem, found.jacobian[finite], columns, size)
+    dependent, more = _dependent(problem, found.jacobian[finite], widths, size)
     scales = Scales(
         columns,
         size,
@@ -192,7 +192,7 @@ def _nearer_sizes(
     found : Evaluation
         Of the probes, the starting point first.
     columns : numpy.ndarray, shape (n,)
-        Sizes of the entries.
+        Sizes of the entries, 0 where they are fixed.
     sizes : numpy.ndarray, shape (1 + m,)
         By the probes.
 
@@ -360,7 +360,7 @@ def _dependent(
     jacobian : numpy.ndarray, shape (B, m, n)
         Of c at the probes.
     columns : numpy.ndarray, shape (n,)
-        Sizes of the entries.
+        Sizes of the entries, 0 where they are fixed.
     size : float
         The largest of them.
 

@@ -488,3 +488,21 @@ def test_a_start_near_the_optimum_changes_no_scale(width: float, off: float) -> 
     near, far = scales(at + off * width), scales(np.array([-0.9, 0.9]) * width)
     assert near.slope == pytest.approx(far.slope, rel=0.5)
     assert near.range == pytest.approx(far.range, rel=0.9)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("fixed", ["Fixed", "Box"])
+def test_a_fixed_entry_has_no_part_in_the_scales(unit: float, fixed: str) -> None:
+    slopes = np.array([1.0 / unit, 1.0])  # by the free entry, over [0, unit], all change by 1
+    oracle = cax.FunctionOracle(lambda x: (float(slopes @ x), slopes), 2)
+    bound = cax.Function(lambda x: float(slopes @ x), None, 0.75, jacobian=lambda x: slopes)
+    sets = {
+        "Fixed": [cax.Box([0, 0], [unit, 10]), cax.Fixed([False, True], 0.25)],
+        "Box": [cax.Box([0, 0.25], [unit, 0.25])],
+    }
+    problem = cax.Problem(oracle, constraints=[*sets[fixed], bound])
+    assert problem.scales.slope == pytest.approx(1.0)
+    assert problem.scales.constraints == pytest.approx([1.0])
+    result = cax.solve(problem, seed=0)
+    assert result.success
+    assert result.value == pytest.approx(0.75, abs=1e-5)
