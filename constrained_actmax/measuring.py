@@ -31,6 +31,9 @@ from constrained_actmax.tasks.recording import Recording
 #: Default stationarity residual that counts as converged; at least the root of the model's relative
 #: noise, below which its values cannot tell a step from noise.
 TOLERANCE = 1e-6
+#: By what share of the objective's range the returned value may fall short of the proven one:
+#: float32 against float64, and the use of the tolerances of constraints.
+PROVEN_SLACK = 1e-3
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,10 @@ def measured_result(
     status = chosen.status if chosen.feasible else Status.INFEASIBLE
     if chosen.status is Status.NON_FINITE and not chosen.feasible:
         status = Status.NON_FINITE
+    if status is Status.PROVEN and run.certificate is not None:
+        short = problem.sign * (chosen.value - run.certificate.best_value)
+        if short > run.certificate.gap + PROVEN_SLACK * problem.scales.range:
+            status = Status.STALLED  # another point is the proven one
     message = status.told(feasible=chosen.feasible, smooth=problem.smooth)
     # What a method says of its own success is no reason for another status.
     if status is Status.CONVERGED and chosen.detail.startswith((LOCAL_OPTIMUM, FIRST_ORDER)):
