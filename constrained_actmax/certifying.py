@@ -9,7 +9,7 @@ import numpy as np
 
 from constrained_actmax.certificate import Certificate
 from constrained_actmax.certificates.branching import MOST_BOXES, Search, certificate_of
-from constrained_actmax.errors import SpecificationError, suggest
+from constrained_actmax.errors import RefusedError, SpecificationError, suggest
 from constrained_actmax.problem import Problem
 from constrained_actmax.quoting import quoted
 from constrained_actmax.result import Budget, Result
@@ -63,8 +63,8 @@ def certify(
     Raises
     ------
     RefusedError
-        If the model has no structure that can be bounded, or the set is unbounded; it says which
-        operation or entry.
+        If the model has no structure that can be bounded, or the set is unbounded or not convex;
+        it says which operation or entry.
     BoundError
         If a feasible input exceeds the bound: a fault of the library.
 
@@ -102,6 +102,11 @@ def certify(
     for name, value in (("rtol", rtol), ("atol", atol)):
         if not (np.isfinite(value) and value >= 0.0):
             raise SpecificationError(f"certify: {name} must be a number >= 0, got {quoted(value)}.")
+    if not problem.set.convex:
+        raise RefusedError(
+            f"certify bounds convex sets, and {problem.set} is not convex; hold the discrete "
+            "inputs with Fixed, or let method='relax-and-round' evaluate all their combinations."
+        )
     lower, upper = problem.set.bounding_box()
     few = np.count_nonzero(upper > lower) <= MOST_INPUTS
     branches = method == "branch-and-bound" or (method == "auto" and few)

@@ -98,7 +98,7 @@ class CardinalityKernel(DiscreteKernel):
         """Return the entries of the changes that a box leaves open."""
         groups = np.flatnonzero(~self._forced(lower, upper)).tolist()
         entries = [self._entries(group) for group in groups]
-        return np.concatenate([np.empty(0, dtype=np.intp), *entries])
+        return np.sort(np.concatenate([np.empty(0, dtype=np.intp), *entries]))  # parts ascend
 
     @override
     def emptiness(self, lower: Vector, upper: Vector) -> tuple[int, str] | None:

@@ -281,3 +281,25 @@ def test_no_residual_is_called_convergence_and_whole_numbers_are_whole(method: s
     assert result.status is cax.Status.STALLED
     assert result.x[[0, 2]].tolist() == np.round(result.x[[0, 2]]).tolist()
     assert result.x[1] in (0.1, 0.3, 0.7)
+
+
+@pytest.mark.parametrize("groups", [[0, 0, 1, 1], [1, 1, 0, 0], [0, 1, 0, 1], [1, 1, 2, 0]])
+def test_the_order_of_group_labels_changes_nothing(groups: list[int]) -> None:
+    A = np.array([[4.0, 3, -1, -3], [-3, 5, -5, 2]])
+    center = np.array([-1.0, 0, 1, 0])
+    rows = Linear(A, lower=A @ center, upper=A @ center)
+    few = Cardinality(1, center=center, groups=groups)
+    x = cax.Intersection([Box(-1, 1), Integers(), few, rows]).project(
+        np.array([0.3, 0.4, 0.5, 0.6])
+    )
+    np.testing.assert_allclose(A @ x, A @ center, atol=1e-9)  # the center itself is feasible
+    assert set(x) <= {-1.0, 0.0, 1.0}
+    changed = x != center
+    assert len(set(np.array(groups)[changed])) <= 1
+
+
+def test_a_certificate_of_whole_numbers_is_refused() -> None:
+    oracle = cax.Oracle(lambda x: x, input_shape=(2,))
+    problem = cax.Problem(oracle, cax.Output(0), [Box(-1, 1), Integers()])
+    with pytest.raises(cax.RefusedError, match="certify bounds convex sets"):
+        cax.certify(problem)
