@@ -66,8 +66,8 @@ class PlainLine:
 
 
 @dataclass(eq=False)
-class Told:
-    """What a log tells of: its line, when it began, and when the next line is due."""
+class Entry:
+    """A run in a log: its line, when it began, and when the next line is due."""
 
     state: Callable[[], str]
     began: float
@@ -82,40 +82,40 @@ class Log:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._told: list[Told] = []
+        self._entries: list[Entry] = []
         self._thread: threading.Thread | None = None
 
-    def add(self, state: Callable[[], str]) -> Told:
-        """Begin to tell of a run."""
+    def add(self, state: Callable[[], str]) -> Entry:
+        """Add a run; its lines are written from now on."""
         now = time.perf_counter()
-        told = Told(state, now, now + LOG_SECONDS)
+        entry = Entry(state, now, now + LOG_SECONDS)
         with self._lock:
-            self._told.append(told)
+            self._entries.append(entry)
             if self._thread is None or not self._thread.is_alive():  # a fork's child has none
                 self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
                 self._thread.start()
-        return told
+        return entry
 
-    def remove(self, told: Told) -> None:
+    def remove(self, entry: Entry) -> None:
         """End it: no line is written after this."""
         with self._lock:
-            self._told.remove(told)
+            self._entries.remove(entry)
 
     def _run(self) -> None:
         while True:
             time.sleep(LOOK_SECONDS)
             with self._lock:
-                if not self._told:
+                if not self._entries:
                     self._thread = None
                     return
-                for told in self._told:
-                    self._write(told, time.perf_counter())
+                for entry in self._entries:
+                    self._write(entry, time.perf_counter())
 
     @staticmethod
-    def _write(told: Told, now: float) -> None:
-        if now >= told.due and sys.stderr is not None:
-            told.due = now + LOG_SECONDS
-            sys.stderr.write(f"{told.state()}, {now - told.began:.0f} s\n")
+    def _write(entry: Entry, now: float) -> None:
+        if now >= entry.due and sys.stderr is not None:
+            entry.due = now + LOG_SECONDS
+            sys.stderr.write(f"{entry.state()}, {now - entry.began:.0f} s\n")
             sys.stderr.flush()
 
 
@@ -131,11 +131,11 @@ def logged(state: Callable[[], str]) -> Iterator[None]:
     state : callable
         Returns the line. It is called from a thread of its own.
     """
-    told = LOG.add(state)
+    entry = LOG.add(state)
     try:
         yield
     finally:
-        LOG.remove(told)
+        LOG.remove(entry)
 
 
 @contextmanager

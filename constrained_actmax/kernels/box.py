@@ -49,7 +49,7 @@ class BoxKernel(Kernel):
 
     @override
     def violation(self, x: Rows) -> Vector:
-        if ((x >= self.lower) & (x <= self.upper)).all():  # the usual case, at half the price
+        if ((x >= self.lower) & (x <= self.upper)).all():  # the usual case, in half the time
             return np.zeros(len(x))
         excess = np.maximum(self.lower - x, x - self.upper)
         return np.asarray(np.maximum(0.0, np.max(excess, axis=1, initial=0.0)))

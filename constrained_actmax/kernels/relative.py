@@ -29,7 +29,7 @@ def relative_excess(x: Rows, lower: Vector, upper: Vector) -> Vector:
 
     An entry is judged by its own width; where that is zero or infinite, by its bounds' size.
     """
-    if ((x >= lower) & (x <= upper)).all():  # the usual case, at half the price
+    if ((x >= lower) & (x <= upper)).all():  # the usual case, in half the time
         return np.zeros(len(x))
     width = finite_widths(lower, upper)
     bound = np.where(np.isfinite(lower), np.abs(lower), np.abs(upper))
