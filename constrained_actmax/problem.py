@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from numbers import Real
@@ -436,17 +436,6 @@ class Problem(StandardForm):
             values = np.concatenate([values, *(one[0] for one in extra)], axis=1)
             jacobian = np.concatenate([jacobian, *(one[1] for one in extra)], axis=1)
         return _evaluation(values, jacobian)
-
-    @property
-    def overlaps(self) -> bool:
-        """Whether `begin` comes back before the model has computed."""
-        oracle = self.oracle
-        return oracle.overlaps and oracle.differentiable and not self._functions
-
-    def begin(self, x: Rows) -> Callable[[], Evaluation]:
-        """Begin `evaluate` and return a function that waits for its result; where it `overlaps`."""
-        finish = self.oracle.begin(x)
-        return lambda: _evaluation(*finish())
 
     def hessian_product(
         self, x: Vector, v: Vector, weights: Vector, reach: float | None = None
