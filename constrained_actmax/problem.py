@@ -16,7 +16,7 @@ from typing_extensions import override
 from constrained_actmax.draws import uniform_points
 from constrained_actmax.errors import RefusedError, SpecificationError, suggest
 from constrained_actmax.evaluation import Evaluation
-from constrained_actmax.layout import Indices, Layout, Rows, Structure, Vector
+from constrained_actmax.layout import Indices, Layout, Rows, Structure, Vector, check_finite
 from constrained_actmax.oracles import finite_differences
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.finite_differences import Domain
@@ -233,7 +233,7 @@ class Problem(StandardForm):
         user_oracle = _oracle(model, objective, functional, model_options)
         self.user_oracle = user_oracle
         self.layout: Layout = user_oracle.layout
-        self.x0 = None if x0 is None else self.layout.flatten(x0, "x0")
+        self.x0 = None if x0 is None else check_finite(self.layout.flatten(x0, "x0"), "x0")
         if bounds is not None:
             sets.insert(0, (box_from_bounds(bounds, self.layout), bounds))
         #: For each member of `set` the name and the objects that the user wrote it as.
