@@ -660,6 +660,7 @@ def _sorted_constraints(
     """
     from constrained_actmax.constraints.between import Between
     from constrained_actmax.constraints.function import Function
+    from constrained_actmax.objectives.base import Objective
 
     sets: list[tuple[ConvexSet, Any]] = []
     functional: list[Between] = []
@@ -685,6 +686,12 @@ def _sorted_constraints(
                 sets.append((converted, one))
                 continue
             function = Function.from_scipy(one)
+            if function is None and isinstance(one, Objective):
+                raise SpecificationError(
+                    f"constraints: {one} alone is an objective, which comes before the constraints "
+                    f"(model, objective, constraints); a limit on it is a comparison, such as "
+                    f"{one} <= 1."
+                )
             if function is None:
                 raise SpecificationError(
                     f"constraints: expected convex sets, comparisons on objectives or SciPy's "
