@@ -22,10 +22,7 @@ IMAGES = (2, 7, 9, 16, 19, 22, 31, 32)
 #: Settings and, of the module, the number of restorations of a path.
 ARMS = {
     "both": (cax.AugmentedLagrangian(), augmented_lagrangian.RESTORATIONS),
-    "no contraction": (
-        cax.AugmentedLagrangian(beginnings=1),
-        augmented_lagrangian.RESTORATIONS,
-    ),
+    "no contraction": (cax.AugmentedLagrangian(beginnings=1), augmented_lagrangian.RESTORATIONS),
     "no restoration": (cax.AugmentedLagrangian(), 0),
 }
 
@@ -33,7 +30,7 @@ ARMS = {
 def main() -> None:
     """Measure, print, and write the page where asked."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, help="folder of the IDX files; else Keras fetches them")
+    parser.add_argument("--data", type=Path, help="folder of IDX files; else Keras fetches them")
     parser.add_argument("--write", action="store_true")
     chosen = parser.parse_args()
     oracle = cax.Oracle(cax.examples.load_model(), labels=list(cax.examples.CLASS_NAMES))
