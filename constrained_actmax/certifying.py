@@ -76,8 +76,8 @@ def certify(
     -----
     Linear bounds of the network's outputs over boxes [1]_, and best-first branch and bound over the
     input, or a linear program over the set (HiGHS; Clarabel where it is curved) whose multipliers
-    give the bound [2]_. The claim holds for the network with its own constants in float64, on the allowed set
-    enlarged by the tolerances. It is "rigorous" where rounding errors are bounded too.
+    give the bound [2]_. The claim holds for the network with its own constants in float64, on the
+    allowed set enlarged by the tolerances. It is "rigorous" where rounding errors are bounded too.
 
     References
     ----------
