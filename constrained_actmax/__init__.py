@@ -61,7 +61,10 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "SquaredDistance",
         "TotalVariation",
     ),
-    "constraints": ("Between", "Function"),
+    "constraints": ("Between", "Function", "Near"),
+    "features": ("Feature", "Features"),
+    "table": ("Table",),
+    "alternatives": ("alternatives",),
     "sets": (
         "AffineSubspace",
         "BandLimited",

@@ -31,11 +31,13 @@ RANKS = [
         "report",
         "result",
         "storage",
+        "table",
         "examples",
     },
     {"constraints", "objectives", "oracles", "structure"},
     {"kernels"},
     {"sets"},
+    {"features"},
     {
         "callbacks",
         "conformance",
@@ -54,6 +56,7 @@ RANKS = [
     {"baselines", "certificates", "solvers"},
     {"measuring"},
     {
+        "alternatives",
         "certifying",
         "checking",
         "cli",
