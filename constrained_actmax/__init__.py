@@ -28,6 +28,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "certificate": ("Certificate",),
     "certifying": ("certify",),
     "checking": ("Check", "check"),
+    "diversity": ("alternatives",),
     "feasibility": ("find_feasible",),
     "maximization": ("maximize", "minimize"),
     "solving": ("solve",),
@@ -64,7 +65,6 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "constraints": ("Between", "Function", "Near"),
     "features": ("Feature", "Features"),
     "table": ("Table",),
-    "alternatives": ("alternatives",),
     "sets": (
         "AffineSubspace",
         "BandLimited",

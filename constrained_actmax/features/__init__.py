@@ -1,4 +1,4 @@
-"""Tables as users describe them: columns with ranges, categories and prices."""
+"""Tables as users describe them: columns with ranges, categories and costs."""
 
 from constrained_actmax.features.feature import Feature
 from constrained_actmax.features.features import Features

@@ -1,4 +1,4 @@
-"""A table's columns as constraints, prices and decoded answers."""
+"""A table's columns as constraints, costs and decoded answers."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ class Features(Quoted):
         return Metric(weights, tuple(dropped))
 
     @cached_property
-    def priced(self) -> Metric:
+    def cost_metric(self) -> Metric:
         """The distance in the costs of the features."""
         return self.metric({name: float(one.cost or 0) for name, one in self.features.items()})
 
@@ -223,7 +223,7 @@ class Features(Quoted):
         SpecificationError
             If it is not one row.
         """
-        return Change(self.priced, self.point(person), self.table.on)
+        return Change(self.cost_metric, self.point(person), self.table.on)
 
     def near(self, radius: float) -> Between:
         """Return the constraint that a row of the table is within a distance; see `Near`.
@@ -235,7 +235,7 @@ class Features(Quoted):
         """
         if self.data is None:
             raise SpecificationError("Features.near: make them of a table, frame=.")
-        return NearestRow(self.data, self.priced, self.table.on) <= radius
+        return NearestRow(self.data, self.cost_metric, self.table.on) <= radius
 
     def point(self, person: Any) -> Vector:
         """Return the entries (n,) of one person, given as a row of the table or as entries."""
@@ -322,7 +322,7 @@ class Features(Quoted):
         """
         if self.data is None:
             raise SpecificationError("Features.nearest: make them of a table, frame=.")
-        distances = self.priced.distances(self.point(person), self.data)
+        distances = self.cost_metric.distances(self.point(person), self.data)
         row = int(np.argmin(distances))
         return NearestSeen(row, float(distances[row]))
 

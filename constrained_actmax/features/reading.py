@@ -186,7 +186,7 @@ def _filled(
 
 
 def _number(column: NumberColumn, values: Any) -> Feature:
-    """Return the range of a numeric column, and the price of a unit."""
+    """Return the range of a numeric column, and the cost of a unit."""
     if values is None:
         return Feature(kind="number", cost=1.0 / abs(column.spread))
     numbers = np.asarray(values, dtype=np.float64)

@@ -200,7 +200,7 @@ COSTS = {"age": 0.5, "job": 3.0, "income": 0.1, "plan": 7.0, "visits": 1.0}
 
 
 @pytest.mark.parametrize("made", ["frame", "dropped"])
-def test_the_distance_prices_a_change_of_category_once(made: str) -> None:
+def test_the_distance_counts_a_change_of_category_once(made: str) -> None:
     features = MADE[made]({name: cax.Feature(cost=cost) for name, cost in COSTS.items()})
     oracle = cax.Oracle(line(features), features.distance(FRAME.iloc[3]), precision="float64")
     values = oracle.evaluate(features.transform(FRAME))[0][:, 0]

@@ -72,11 +72,10 @@ def alternatives(
     Examples
     --------
     >>> import constrained_actmax as cax
-    >>> model = cax.examples.load_model()
-    >>> problem = cax.Problem(model, cax.Logit("Sneaker"), [cax.Box(0, 1), cax.L2Ball(4.0)])
-    >>> found = cax.alternatives(problem, 2, min_distance=1.0, seed=0)
-    >>> bool(cax.sets.L2Ball(0.99, center=found[0].x).violation(found[1].x) > 0)
-    True
+    >>> model = cax.Oracle(lambda x: 2 * x[:, :1] + x[:, 1:], cax.Output(0), input_shape=(2,))
+    >>> problem = cax.Problem(model, constraints=[cax.Box(0, 3), cax.Integers()])
+    >>> [one.x.tolist() for one in cax.alternatives(problem, 2, min_distance=1.5, seed=0)]
+    [[3.0, 3.0], [3.0, 1.0]]
     """
     require_problem("alternatives", problem)
     _check_integer("count", count)
