@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -173,6 +174,17 @@ class Recording(Task):
         limit = self.budget.seconds
         return None if limit is None else max(0.0, limit - self.seconds)
 
+    @contextmanager
+    def keeping(self, share: float) -> Iterator[None]:
+        """Keep a share of the seconds left for what comes after."""
+        whole, left = self.budget, self.seconds_left
+        if whole.seconds is not None and left is not None:
+            self.budget = replace(whole, seconds=whole.seconds - share * left)
+        try:
+            yield
+        finally:
+            self.budget = whole
+
     @property
     @override
     def remaining(self) -> int | None:
@@ -217,29 +229,6 @@ class Recording(Task):
         found = self._evaluate(x, starts)
         self._check_target()
         return found
-
-    @property
-    @override
-    def overlaps(self) -> bool:
-        return self.problem.overlaps
-
-    @override
-    def begin(self, x: Rows, starts: Sequence[int] | Indices) -> Callable[[], Evaluation]:
-        self._check_limits(len(x))
-        x = self._within_bounds(x)
-        problem, missing = self.problem, self.padded_rows - len(x)
-        before = problem.oracle.calls
-        padding = np.broadcast_to(x[-1], (missing, x.shape[1]))
-        finish = problem.begin(np.concatenate([x, padding]))
-        self.rows += len(x)
-        self.calls += problem.oracle.calls - before
-
-        def finished() -> Evaluation:
-            found = self._measured(x, finish().first(len(x)), starts)
-            self._check_target()
-            return found
-
-        return finished
 
     def _check_target(self) -> None:
         if self._reached:

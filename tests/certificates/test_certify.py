@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from sample_models import dense
 
 import constrained_actmax as cax
+from constrained_actmax.certificates.branching import Search, certificate_of
+from constrained_actmax.solvers import branch_and_bound
 
 
 def problem(*sets: Any, activation: str = "tanh") -> cax.Problem:
@@ -137,3 +140,38 @@ def test_heads_are_bounded_by_their_logits(objective: Any, kind: str) -> None:
     assert found.dual_bound >= asked.user_oracle.values(x)[:, 0].max() - 1e-9
     loose = cax.certify(asked, method="linear-bounds")
     assert loose.dual_bound >= found.best_value
+
+
+def test_proven_means_that_the_returned_input_is_the_proven_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = problem()
+    # As float32 could differ from float64: a small share of the range, and more than that.
+    for share, status in [(1e-4, cax.Status.PROVEN), (1e-2, cax.Status.STALLED)]:
+
+        def better(search: Search, share: float = share) -> cax.Certificate:
+            found = certificate_of(search)
+            return replace(found, best_value=found.best_value + share * asked.scales.range)
+
+        monkeypatch.setattr(branch_and_bound, "certificate_of", better)
+        result = cax.solve(asked, method="branch-and-bound", progress=False)
+        assert result.feasible
+        assert result.status is status
+
+
+def test_auto_proves_the_optimum_of_few_inputs_with_what_its_search_leaves() -> None:
+    asked = problem(activation="relu")
+    whole = cax.certify(asked)
+    for budget in (None, cax.Budget(evaluations=1000), cax.Budget(seconds=30.0)):
+        result = cax.solve(asked, seed=0, budget=budget, progress=False)
+        assert result.status is cax.Status.PROVEN
+        assert result.certificate is not None
+        assert result.certificate.dual_bound == pytest.approx(whole.best_value, abs=whole.gap)
+        assert result.nfev <= 1000
+    # Where the boxes do not suffice the search's own word stays, beside the bound.
+    short = {"prove": cax.BranchAndBound(max_boxes=1)}
+    result = cax.solve(asked, seed=0, options=short, progress=False)
+    assert result.status is cax.Status.CONVERGED
+    assert result.certificate is not None
+    assert result.certificate.dual_bound >= whole.best_value - whole.gap
+    assert result.certificate.best_value == pytest.approx(result.value, rel=1e-5)
