@@ -13,11 +13,12 @@ from constrained_actmax.errors import RefusedError, SpecificationError, suggest
 from constrained_actmax.problem import Problem
 from constrained_actmax.quoting import quoted
 from constrained_actmax.result import Budget, Result
+from constrained_actmax.solvers.branch_and_bound import MOST_INPUTS
 from constrained_actmax.solving import solve
 
 METHODS = ("auto", "branch-and-bound", "linear-bounds")
-#: Inputs up to which halving boxes pays, and boxes after which it ends where no budget is given.
-MOST_INPUTS, DEFAULT_BOXES = 10, 20_000
+#: Boxes after which it ends where no budget is given.
+DEFAULT_BOXES = 20_000
 
 
 def certify(
@@ -47,8 +48,8 @@ def certify(
         Seconds, and evaluations of points tried. Without one, branch and bound ends after 20,000
         boxes.
     method : {"auto", "branch-and-bound", "linear-bounds"}
-        "auto" halves boxes where at most ten inputs are free, and takes the linear bound of the
-        whole set otherwise.
+        "auto" halves boxes where at most ten inputs are free (a choice of one category counts as
+        one), discrete ones first, and takes the linear bound of the whole set otherwise.
     seed : int, optional
         Of the points tried besides; 0 by default.
     callback : callable, optional
@@ -63,8 +64,8 @@ def certify(
     Raises
     ------
     RefusedError
-        If the model has no structure that can be bounded, or the set is unbounded or not convex;
-        it says which operation or entry.
+        If the model has no structure that can be bounded, or the set is unbounded, or neither
+        convex nor discrete; it says which operation or entry.
     BoundError
         If a feasible input exceeds the bound: a fault of the library.
 
@@ -102,13 +103,12 @@ def certify(
     for name, value in (("rtol", rtol), ("atol", atol)):
         if not (np.isfinite(value) and value >= 0.0):
             raise SpecificationError(f"certify: {name} must be a number >= 0, got {quoted(value)}.")
-    if not problem.set.convex:
+    if not (problem.set.convex or problem.set.discrete):
         raise RefusedError(
-            f"certify bounds convex sets, and {problem.set} is not convex; hold the discrete "
-            "inputs with Fixed, or let method='relax-and-round' evaluate all their combinations."
+            f"certify bounds convex and discrete sets, and {problem.set} is neither; hold its "
+            "entries with Fixed."
         )
-    lower, upper = problem.set.bounding_box()
-    few = np.count_nonzero(upper > lower) <= MOST_INPUTS
+    few = problem.set.free_inputs <= MOST_INPUTS
     branches = method == "branch-and-bound" or (method == "auto" and few)
     limit = budget or Budget()
     search = Search(
@@ -120,7 +120,7 @@ def certify(
         evaluations=limit.evaluations,
     )
     points = [] if result is None else [result.flat]
-    if result is None and (problem.constraints or not branches):
+    if result is None and (problem.constraints or not branches or not problem.set.convex):
         points.append(solve(problem, seed=seed or 0, budget=budget, progress=False).flat)
     try:
         search.begin(np.array(points).reshape(-1, problem.size))

@@ -22,6 +22,9 @@ from constrained_actmax.tasks.recording import Recording
 from constrained_actmax.tasks.scaled import Scaled
 from constrained_actmax.tasks.task import Stopped, Task
 
+#: Inputs up to which halving boxes pays; a choice of one category counts as one.
+MOST_INPUTS = 10
+
 
 @dataclass(frozen=True, kw_only=True)
 class BranchAndBound(Solver):
@@ -58,8 +61,8 @@ class BranchAndBound(Solver):
             return f"{self.name} needs the problem itself; use method='auto'."
         if not problem.differentiable:
             return needs_gradients(self.name)
-        if not problem.set.convex:
-            return f"{self.name} needs a convex set; use method='pgd'."
+        if not (problem.set.convex or problem.set.discrete):
+            return f"{self.name} needs a convex set or discrete ones; use method='pgd'."
         oracle = problem.user_oracle
         if not isinstance(oracle, Oracle):
             return f"{self.name} needs a Keras or TensorFlow model; use method='auto'."
@@ -82,6 +85,14 @@ class BranchAndBound(Solver):
 
     @override
     def _run_recorded(self, run: Recording, x0: Rows, starts: Indices) -> None:
+        run.evaluate(x0, starts)
+        status, best = self.search(run, x0, starts)
+        detail = "" if status is Status.PROVEN else str(run.certificate)
+        for place, start in enumerate(starts.tolist()):
+            run.end(start, x0[place] if best is None else best, status, detail)
+
+    def search(self, run: Recording, x0: Rows, starts: Indices) -> tuple[Status, Vector | None]:
+        """Return how the search from rows ends, and its best point; set the run's certificate."""
         own = run.problem
         problem = _written(own)
         left = None if run.remaining is None else max(0, run.remaining - 2 * len(starts))
@@ -102,7 +113,6 @@ class BranchAndBound(Solver):
             for place, start in enumerate(starts.tolist()):
                 run.iterate(start, y, float(found.f[place]), found.violation_of(place))
 
-        run.evaluate(x0, starts)
         status = Status.BUDGET
         try:
             search.begin(own.original(x0))
@@ -120,6 +130,8 @@ class BranchAndBound(Solver):
         finally:
             run.certificate = certificate_of(search)
         try:
+            if run.remaining is not None:
+                run.charge(search.state.evaluations)
             tell()
         except Stopped as stopped:
             if stopped.status is not Status.BUDGET:
@@ -127,10 +139,7 @@ class BranchAndBound(Solver):
         best = search.state.x
         if run.certificate.infeasible:
             status = Status.INFEASIBLE
-        detail = "" if status is Status.PROVEN else str(run.certificate)
-        for place, start in enumerate(starts.tolist()):
-            point = x0[place] if best is None else own.point(best)
-            run.end(start, point, status, detail)
+        return status, None if best is None else own.point(best)
 
 
 def _written(problem: Problem) -> Problem:
