@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -69,11 +68,6 @@ class LeastSlack(Problem):
     @override
     def evaluate(self, x: Rows, *, differences: bool = False) -> Evaluation:
         return self._of_slack(self.inner.evaluate(x, differences=differences))
-
-    @override
-    def begin(self, x: Rows) -> Callable[[], Evaluation]:
-        finish = self.inner.begin(x)
-        return lambda: self._of_slack(finish())
 
     @override
     def network(self) -> Network:

@@ -45,7 +45,7 @@ class Options(TypedDict, total=False):
     feature_names: Any
     input_shape: Any
     precision: Any
-    xla: bool | Literal["auto"]
+    xla: bool
     custom_objects: Mapping[str, Any] | None
     safe_mode: bool
     signature: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from numbers import Real
@@ -437,17 +437,6 @@ class Problem(StandardForm):
             jacobian = np.concatenate([jacobian, *(one[1] for one in extra)], axis=1)
         return _evaluation(values, jacobian)
 
-    @property
-    def overlaps(self) -> bool:
-        """Whether `begin` comes back before the model has computed."""
-        oracle = self.oracle
-        return oracle.overlaps and oracle.differentiable and not self._functions
-
-    def begin(self, x: Rows) -> Callable[[], Evaluation]:
-        """Begin `evaluate` and return a function that waits for its result; where it `overlaps`."""
-        finish = self.oracle.begin(x)
-        return lambda: _evaluation(*finish())
-
     def hessian_product(
         self, x: Vector, v: Vector, weights: Vector, reach: float | None = None
     ) -> Vector:
@@ -671,6 +660,7 @@ def _sorted_constraints(
     """
     from constrained_actmax.constraints.between import Between
     from constrained_actmax.constraints.function import Function
+    from constrained_actmax.objectives.base import Objective
 
     sets: list[tuple[ConvexSet, Any]] = []
     functional: list[Between] = []
@@ -696,6 +686,12 @@ def _sorted_constraints(
                 sets.append((converted, one))
                 continue
             function = Function.from_scipy(one)
+            if function is None and isinstance(one, Objective):
+                raise SpecificationError(
+                    f"constraints: {one} alone is an objective, which comes before the constraints "
+                    f"(model, objective, constraints); a limit on it is a comparison, such as "
+                    f"{one} <= 1."
+                )
             if function is None:
                 raise SpecificationError(
                     f"constraints: expected convex sets, comparisons on objectives or SciPy's "

@@ -19,7 +19,7 @@ from constrained_actmax.errors import SpecificationError
 from constrained_actmax.json_form import from_json, to_json
 from constrained_actmax.layout import Layout, Structure, Vector
 from constrained_actmax.quoting import Quoted, quoted
-from constrained_actmax.storage import digest, read_second, reading, write_pair
+from constrained_actmax.storage import digest, folder_for, read_second, reading, write_pair
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -535,8 +535,7 @@ class Result:
         Path
             The folder.
         """
-        place = Path(folder)
-        place.mkdir(parents=True, exist_ok=True)
+        place = folder_for("save", folder)
         data: dict[str, Any] = {
             "format": FORMAT,
             "layout": self.layout.to_dict(),

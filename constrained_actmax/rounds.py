@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
@@ -19,16 +18,11 @@ Answers: TypeAlias = dict[int, Any]
 class Rounds:
     """A server, which is the caller, and one greenlet for each live job, all in one thread.
 
-    Every live job asks for one thing and waits. When all that fit into one answer have asked, the
-    server computes the answers together and lets the jobs go on, each until it asks again, in the
-    order of their keys. A greenlet is a stack that a thread can leave and come back to: the jobs
-    are ordinary functions, stopped wherever they ask. Threads would do the same with dearer
-    switches and the caches of another core; and no job waits for another, so none can hang or stay
-    behind.
-
-    Where there are more jobs than one answer has room for, they take turns: while the answers of
-    some are computed elsewhere, others go on. Who is asked with whom, and in which order, follows
-    from the jobs alone, never from time.
+    Every live job asks for one thing and waits. When all have asked, the server computes the
+    answers together and lets the jobs go on, each until it asks again, in the order of their keys.
+    A greenlet is a stack that a thread can leave and come back to: the jobs are ordinary functions,
+    stopped wherever they ask. Threads would do the same with dearer switches and the caches of
+    another core; and no job waits for another, so none can hang or stay behind.
 
     A job that ends is replaced by the next one. An exception in the server, Ctrl-C among them, ends
     all jobs before it is raised: each gets `dismissal` as its answer until it ends.
@@ -36,9 +30,8 @@ class Rounds:
     Parameters
     ----------
     answer : callable
-        Takes a dict of requests by key, ascending, and returns a dict of answers to all; or begins
-        to compute them and returns a function that waits for them. An answer that is an exception
-        is raised in the job.
+        Takes a dict of requests by key, ascending, and returns a dict of answers to all. An answer
+        that is an exception is raised in the job.
     seats : int
         How many jobs are live at a time.
     dismissal : callable
@@ -46,23 +39,19 @@ class Rounds:
     expired : callable, optional
         Asked before a job goes on; what it returns in the place of None is raised in the job. A
         job may work long between two requests.
-    room : int, optional
-        How many requests are answered together; by default those of all seats.
     """
 
     def __init__(
         self,
-        answer: Callable[[dict[int, Any]], Answers | Callable[[], Answers]],
+        answer: Callable[[dict[int, Any]], Answers],
         seats: int,
         dismissal: Callable[[], BaseException],
         expired: Callable[[], BaseException | None] = lambda: None,
-        room: int | None = None,
     ) -> None:
         self._answer = answer
         self._seats = max(1, seats)
         self._dismissal = dismissal
         self._expired = expired
-        self._room = max(1, min(self._seats, room or self._seats))
         self._live: dict[int, Any] = {}  # where each job goes on: it may have rounds of its own
         self._asked: dict[int, Any] = {}
         self._ended: list[tuple[int, BaseException | None]] = []
@@ -84,35 +73,19 @@ class Rounds:
         """
         queue = iter(jobs)
         following = next(queue, None)
-        begun: deque[Answers | Callable[[], Answers]] = deque()
         try:
             while following is not None or self._live:
-                while (
-                    following is not None
-                    and len(self._live) < self._seats
-                    and len(self._asked) < self._room
-                ):
+                while following is not None and len(self._live) < self._seats:
                     self._start(*following)
                     self._see_off(done)
                     following = next(queue, None)
-                # Whoever has room beside all others waits for them; the others take turns, and
-                # the next are in line before the answers of the last are taken.
-                if self._asked and (not begun or len(self._live) > self._room):
-                    asked, self._asked = dict(sorted(self._asked.items())), {}
-                    begun.append(self._answer(asked))
-                    if following is not None and len(self._live) < self._seats:
-                        continue
-                if not begun:
-                    continue
-                first = begun.popleft()
-                answers = first() if callable(first) else first
-                del first
+                asked, self._asked = dict(sorted(self._asked.items())), {}
+                answers = self._answer(asked) if asked else {}
                 for key in sorted(answers):
                     word = self._expired()
                     self._live[key].switch(answers[key] if word is None else word)
                 self._see_off(done)
         except BaseException:
-            begun.clear()  # waits for what is being computed
             self._dismiss()
             raise
 

@@ -6,7 +6,6 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
-os.environ.setdefault("CONSTRAINED_ACTMAX_CACHE", "")  # tests measure for themselves
 
 import shutil
 from collections.abc import Iterator

@@ -63,6 +63,7 @@ RANKS = [
         "solving",
         "sweeps",
         "__init__",
+        "__main__",
     },  # __init__: the public face
 ]
 RANK = {part: rank for rank, parts in enumerate(RANKS) for part in parts}

@@ -278,14 +278,15 @@ class Search:
             most = min(most, (self._most - self.state.evaluations) // POINTS)
         while self._heap and len(taken) < most and -self._heap[0].key[0] > self.goal:
             taken.append(heapq.heappop(self._heap))
+        waiting = taken
         try:
             if taken:
                 self._bound(taken)
-        except KeyboardInterrupt:  # what was not bounded still waits; a box twice does no harm
-            self._heap = [*self._heap, *taken]
-            heapq.heapify(self._heap)
-            raise
+            waiting = []
         finally:
+            # What was not bounded waits again, whatever ended it; a box twice does no harm.
+            self._heap = [*self._heap, *waiting]
+            heapq.heapify(self._heap)
             self._tell()
         return self.state
 

@@ -39,8 +39,6 @@ class BaseOracle(ABC):
         Whether derivatives are to be had.
     batches : bool
         Whether several rows cost one call; padding to a fixed shape is worth while only then.
-    overlaps : bool
-        Whether `begin` comes back before the model has computed.
     rows, calls : int
         Counted since construction.
     """
@@ -51,7 +49,6 @@ class BaseOracle(ABC):
     smooth: bool | None = None
     differentiable: bool = True
     batches: bool = True
-    overlaps: bool = False
 
     def __init__(self) -> None:
         self.rows = 0
@@ -81,14 +78,6 @@ class BaseOracle(ABC):
         self.rows += len(x)
         values, jacobian = self._evaluate(x)
         return values, jacobian
-
-    def begin(self, x: Rows) -> Callable[[], tuple[Rows, np.ndarray]]:
-        """Begin `evaluate` and return a function that waits for its result, to be called once.
-
-        Where `overlaps` is true, the model computes while the caller goes on.
-        """
-        found = self.evaluate(x)
-        return lambda: found
 
     def values(self, x: Rows) -> Rows:
         """Return values (B, K) alone."""

@@ -1,20 +1,15 @@
-"""Compiled functions of one structure: values, Jacobian, products; with XLA where it pays."""
+"""Compiled functions of one structure: values, Jacobian, products; with XLA where asked for."""
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable, Sequence
-from functools import cache
-from typing import Any, cast
-
-import numpy as np
+from typing import Any
 
 from constrained_actmax.errors import ModelError, reason_of
 from constrained_actmax.objectives.base import Score
 from constrained_actmax.objectives.norm import GUARD
 from constrained_actmax.objectives.signature import Tensor
-from constrained_actmax.oracles.choices import fingerprint, recall, remember
+from constrained_actmax.oracles.executor import executed
 from constrained_actmax.oracles.graph import (
     has_kinks,
     has_steps,
@@ -23,18 +18,9 @@ from constrained_actmax.oracles.graph import (
 )
 from constrained_actmax.oracles.precision import tolerance_of
 from constrained_actmax.oracles.source import Source
+from constrained_actmax.oracles.xla import disagreement
 
 UNROLLED = 16  # functions whose backward passes stand one after the other in the graph
-XLA_LARGEST_GRAPH = 400  # operations; beyond, compiling takes longer than it can win
-XLA_LARGEST_BATCH = 64
-XLA_MOST_FUNCTIONS = 4  # each adds a backward pass to what has to be compiled
-XLA_LONGEST_CALL = 0.005  # seconds: beyond, arithmetic and not overhead takes the time
-XLA_ADVANTAGE = 0.8  # XLA is taken where it needs less than this share of the time
-XLA_REPEATS = 9
-XLA_COMPARED = 8  # rows at least, of two kinds, at which XLA's numbers are compared
-XLA_SPREAD = 0.05  # of the noise on the first kind, relative to an entry and absolute
-XLA_SEED = 20260
-XLA_ODD_ROWS = 0.25  # share of rows that rounding may put on the other side of a kink
 
 
 class Compiled:
@@ -60,7 +46,7 @@ class Compiled:
         self._names = list(names)
         self._concrete: dict[tuple[str, bool], Any] = {}
         self._callers: dict[tuple[str, bool], Callable[..., Any]] = {}
-        self._agreed: dict[tuple[str, int], float] = {}
+        self._agreed: dict[tuple[str, int], bool] = {}
         self._smooth: bool | None = None
         self._steps: bool | None = None
         self.second_order: bool | None = None
@@ -193,20 +179,10 @@ class Compiled:
         return concrete
 
     def caller(self, kind: str, xla: bool = False) -> Callable[..., Any]:
-        """Return a function of tensors that runs one kind with the least work around it.
-
-        A concrete function binds its arguments to names and types at every call and looks for
-        tapes that watch, which takes 100 of 220 microseconds for a small model; our tensors are
-        right already and nothing watches them, so they go straight to TensorFlow's executor.
-        """
+        """Return a function of tensors that runs one kind with the least work around it."""
         found = self._callers.get((kind, xla))
         if found is None:
-            concrete = self.concrete(kind, xla)
-            try:
-                found = _straight(concrete)
-            except (AttributeError, ImportError):  # not a promise of TensorFlow's
-                found = cast("Callable[..., Any]", concrete)
-            found = self._caller_of(found)
+            found = self._caller_of(executed(self.concrete(kind, xla)))
             self._callers[kind, xla] = found
         return found
 
@@ -246,87 +222,22 @@ class Compiled:
 
     # -- XLA -------------------------------------------------------------------------------------
 
-    def takes_xla(self, kind: str, setting: bool | str, arguments: Sequence[Any]) -> bool:
-        """Return whether XLA serves calls of this batch size; measured once for a model and size.
-
-        XLA replaces many small kernels by one, which pays where overhead takes the time; its
-        convolutions are slower than oneDNN's on larger batches. Wherever the choice comes from, its
-        numbers are compared with TensorFlow's once for each function and batch size.
+    def takes_xla(self, kind: str, arguments: Sequence[Any]) -> bool:
+        """Return whether XLA can compile calls of this batch size; compared once for each size.
 
         Raises
         ------
         ModelError
-            If XLA was asked for and computes other numbers; "auto" goes on without it.
+            If XLA computes other numbers than TensorFlow.
         """
-        if setting is False or kind not in ("jacobian", "product"):
+        if kind not in ("jacobian", "product"):
             return False
-        if setting == "auto" and self.functions > XLA_MOST_FUNCTIONS:
-            return False
-        batch = int(arguments[0].shape[0])
-        choices = self.source.xla_choices
-        key = (bool(setting is True), batch, self.source.layout.size)
-        if key not in choices:
-            if setting is True:
-                choices[key] = self._compiles(kind, arguments)
-            else:
-                choices[key] = self._chosen(kind, batch, arguments)
-        return choices[key] and self._agrees(kind, setting, arguments)
-
-    def _chosen(self, kind: str, batch: int, arguments: Sequence[Any]) -> bool:
-        """Return the measured choice, from an earlier process where there was one.
-
-        A measurement that comes out differently would change the last bits of every result.
-        """
-        name = fingerprint(self.concrete(kind).graph, batch)
-        known = recall(name)
-        if known is None:
-            known = self._measured(kind, batch, arguments)
-            remember(name, known)
-        return known and self._compiles(kind, arguments)
-
-    def _agrees(self, kind: str, setting: bool | str, arguments: Sequence[Any]) -> bool:
-        """Return whether XLA gives the numbers that TensorFlow gives without it."""
-        batch = int(arguments[0].shape[0])
-        if (kind, batch) not in self._agreed:
-            able = self._compiles(kind, arguments)
-            self._agreed[kind, batch] = self._disagreement(kind, arguments) if able else np.nan
-        difference = self._agreed[kind, batch]
-        if setting is True and difference > 0.0:
-            raise ModelError(
-                f"{self.source.name}: xla=True, but for {self._names[0]} XLA computes other values "
-                f"or derivatives than TensorFlow (relative difference {difference:.2g}); leave "
-                "xla= out."
-            )
-        return difference == 0.0
-
-    def _disagreement(self, kind: str, arguments: Sequence[Any]) -> float:
-        """Return the largest relative difference of XLA's values and derivatives; 0 if only noise.
-
-        Compared at the rows of this call, shaken because subgradients may differ where entries are
-        tied, and at draws from the unit cube; each function relative to its largest size over all
-        rows. Half of the digits have to agree, but where few rows differ by less than their size,
-        rounding has put them on the other side of a kink.
-        """
-        import tensorflow as tf
-
-        x = arguments[0].numpy()
-        rng = np.random.default_rng(XLA_SEED)
-        plain, fast = self.concrete(kind), self.concrete(kind, xla=True)
-        found: list[list[list[np.ndarray]]] = [[], []]
-        for _ in range(-(-XLA_COMPARED // (2 * max(1, len(x))))):
-            noise = XLA_SPREAD * rng.standard_normal((2, *x.shape))
-            for rows in (x * (1.0 + noise[0]) + noise[1], rng.uniform(size=x.shape)):
-                given = [tf.constant(rows), *arguments[1:]]
-                for function, kept in zip((plain, fast), found, strict=True):
-                    kept.append([np.array(one) for one in function(*given)])
-        epsilon, largest = self.source.epsilon, 0.0
-        ours, theirs = ([np.concatenate(part) for part in zip(*one, strict=True)] for one in found)
-        for expected, given_by_xla in zip(ours, theirs, strict=True):
-            relative = _relative(expected, given_by_xla, kind == "product", epsilon)
-            odd = relative > tolerance_of(self.source.precision)
-            if odd.mean() > XLA_ODD_ROWS or (relative > 1.0).any():
-                largest = max(largest, float(relative.max()))
-        return largest
+        key = kind, int(arguments[0].shape[0])
+        if key not in self._agreed:
+            self._agreed[key] = self._compiles(kind, arguments)
+            if self._agreed[key]:
+                self._compare(kind, arguments)
+        return self._agreed[key]
 
     def _compiles(self, kind: str, arguments: Sequence[Any]) -> bool:
         import tensorflow as tf
@@ -338,116 +249,27 @@ class Compiled:
             return False
         return True
 
-    def _measured(self, kind: str, batch: int, arguments: Sequence[Any]) -> bool:
-        if batch > XLA_LARGEST_BATCH or self.source.operation_count > XLA_LARGEST_GRAPH:
-            return False
-        plain = self.concrete(kind)
-        plain(*arguments)
-        if min(_seconds(plain, arguments) for _ in range(3)) > XLA_LONGEST_CALL:
-            return False
-        if not self._compiles(kind, arguments):
-            return False
-        fast = self.concrete(kind, xla=True)
-        fast(*arguments)
-        pairs = [
-            (_seconds(fast, arguments), _seconds(plain, arguments)) for _ in range(XLA_REPEATS)
-        ]
-        took, plainly = (statistics.median(times) for times in zip(*pairs, strict=True))
-        return bool(took < XLA_ADVANTAGE * plainly)
-
-
-def _relative(ours: np.ndarray, theirs: np.ndarray, total: bool, least: float) -> np.ndarray:
-    """Return the relative difference of each row, the largest of its functions, inf for NaN."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        same = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
-        difference = np.where(same, 0.0, theirs - ours)
-        size = np.where(np.isfinite(ours), ours, 0.0)
-        if ours.ndim == 3 or (total and ours.ndim == 2):
-            difference, size = (np.linalg.norm(one, axis=-1) for one in (difference, size))
-        relative = np.abs(difference) / np.maximum(np.max(np.abs(size), axis=0), least)
-    rows = np.where(np.isnan(relative), np.inf, relative).reshape(len(ours), -1)
-    worst: np.ndarray = rows.max(axis=1, initial=0.0)
-    return worst
-
-
-def _straight(concrete: Any) -> Callable[..., Any]:
-    """Return a call of a concrete function by TensorFlow's executor alone."""
-    from tensorflow.python.eager import context, execute
-
-    inner, captured = concrete._inference_function, concrete.captured_inputs
-    name, outputs = inner.name.decode(), len(inner.function_type.flat_outputs)
-    eager = context.context()
-    options = eager.function_call_options.as_attrs()
-    attributes = tuple(item for pair in options.items() for item in pair)
-
-    def call(*arguments: Tensor) -> Any:
-        try:
-            return execute.execute(name, outputs, [*arguments, *captured], attributes, eager)
-        except Exception:  # the long way says it in the words of the model's code
-            return concrete._call_flat(list(arguments), captured)
-
-    return call
-
-
-@cache
-def can_begin() -> bool:
-    """Return whether this TensorFlow has executors to begin calls with, which it never promised."""
-    try:
-        from tensorflow.python.eager import context, executor
-    except ImportError:
-        return False
-    return hasattr(context, "executor_scope") and hasattr(executor, "new_executor")
-
-
-class Line:
-    """Calls that TensorFlow computes one after the other while Python goes on.
-
-    They run in a thread of TensorFlow's own, which needs no lock of Python's to go from one call
-    to the next. What waits for a call holds the line: with the last of them it is gone, its thread
-    too, after the calls in it.
-    """
-
-    def __init__(self) -> None:
-        from tensorflow.python.eager import executor
-
-        self._executor = executor.new_executor(enable_async=True)
-
-    def __del__(self) -> None:
-        try:
-            self._executor.wait()
-        except Exception:  # of a call that nobody waits for any more
-            self._executor.clear_error()
-
-    def begin(
-        self, function: Callable[..., Any], arguments: Sequence[Any]
-    ) -> Callable[[], list[Any]]:
-        """Put a call in line and return a function that waits for its results."""
-        from tensorflow.python.eager import context
-
-        with context.executor_scope(self._executor):
-            results = function(*arguments)
-
-        def wait() -> list[Any]:
-            try:
-                return [result.numpy() for result in results]
-            except Exception:  # the same call at once says it in the words of the model's code
-                self._executor.clear_error()
-                return [result.numpy() for result in function(*arguments)]
-
-        return wait
+    def _compare(self, kind: str, arguments: Sequence[Any]) -> None:
+        difference = disagreement(
+            self.concrete(kind),
+            self.concrete(kind, xla=True),
+            arguments,
+            tolerance=tolerance_of(self.source.precision),
+            least=self.source.epsilon,
+            totals=kind == "product",
+        )
+        if difference > 0.0:
+            raise ModelError(
+                f"{self.source.name}: xla=True, but for {self._names[0]} XLA computes other values "
+                f"or derivatives than TensorFlow (relative difference {difference:.2g}); leave "
+                "xla= out."
+            )
 
 
 def _joined(columns: Sequence[Tensor]) -> Tensor:
     import tensorflow as tf
 
     return columns[0] if len(columns) == 1 else tf.concat(columns, axis=1)
-
-
-def _seconds(function: Any, arguments: Sequence[Any]) -> float:
-    start = time.perf_counter()
-    result = function(*arguments)
-    result[0].numpy()
-    return time.perf_counter() - start
 
 
 def _without_derivative(x: Tensor, end: Tensor) -> Any:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.layout import Rows, Vector
-from constrained_actmax.oracles.base import BaseOracle, WrappedOracle
+from constrained_actmax.oracles.base import WrappedOracle
 
 
 class Negated(WrappedOracle):
@@ -20,21 +18,9 @@ class Negated(WrappedOracle):
         The one to turn round.
     """
 
-    def __init__(self, oracle: BaseOracle) -> None:
-        super().__init__(oracle)
-        self.overlaps = oracle.overlaps
-
     @override
     def _evaluate(self, x: Rows) -> tuple[Rows, np.ndarray]:
         return _turned(*super()._evaluate(x))
-
-    @override
-    def begin(self, x: Rows) -> Callable[[], tuple[Rows, np.ndarray]]:
-        before = self.inner.calls
-        finish = self.inner.begin(x)
-        self.rows += len(x)
-        self.calls += self.inner.calls - before
-        return lambda: _turned(*finish())
 
     @override
     def _values(self, x: Rows) -> Rows:

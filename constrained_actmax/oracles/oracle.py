@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import weakref
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from typing_extensions import override
@@ -21,7 +20,7 @@ from constrained_actmax.objectives.base import Objective, Score
 from constrained_actmax.objectives.bounded import Bounded
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.black_box import BlackBoxOracle
-from constrained_actmax.oracles.compiled import Compiled, Line, can_begin
+from constrained_actmax.oracles.compiled import Compiled
 from constrained_actmax.oracles.kept import source_of
 from constrained_actmax.oracles.precision import rounds_products
 from constrained_actmax.oracles.source import Source, chunks
@@ -64,10 +63,10 @@ class Oracle(BaseOracle):
     precision : {"float32", "float64"}, optional
         Work on a copy of the model in this precision, compared with the model layer by layer. By
         default the model's own.
-    xla : {"auto", True, False}, default "auto"
-        Whether XLA compiles the function. "auto" measures it once for a model and batch size. Its
-        numbers are compared with TensorFlow's first: where they differ, "auto" leaves it out and
-        True raises ModelError.
+    xla : bool, default False
+        Whether XLA compiles the function where it can. Its numbers are compared with TensorFlow's
+        first: where they differ, this raises ModelError. Compiling takes seconds, and pays in
+        thousands of calls of one row.
     custom_objects : dict, optional
         Keras's own, for loading.
     safe_mode : bool, default True
@@ -143,13 +142,13 @@ class Oracle(BaseOracle):
         feature_names: Any = None,
         input_shape: Any = None,
         precision: Any = None,
-        xla: bool | Literal["auto"] = "auto",
+        xla: bool = False,
         custom_objects: Mapping[str, Any] | None = None,
         safe_mode: bool = True,
         signature: str = "serving_default",
     ) -> None:
-        if xla not in (True, False, "auto"):
-            raise SpecificationError(f"xla: must be True, False or 'auto', got {quoted(xla)}.")
+        if not isinstance(xla, bool):
+            raise SpecificationError(f"xla: must be True or False, got {quoted(xla)}.")
         _objectives(objective)
         source = source_of(
             model,
@@ -180,7 +179,7 @@ class Oracle(BaseOracle):
             if value is not None
         }
 
-    def _set_up(self, source: Source, objective: Any, xla: bool | Literal["auto"]) -> None:
+    def _set_up(self, source: Source, objective: Any, xla: bool) -> None:
         BaseOracle.__init__(self)
         self.source = source
         self.layout: Layout = source.layout
@@ -198,7 +197,6 @@ class Oracle(BaseOracle):
         self._arguments: list[Any] | None = None
         self._compiled: Compiled | None = None
         self._ready: dict[tuple[str, int], Any] = {}
-        self._line: weakref.ref[Line] | None = None
         self._structure: NetworkStructure | None = None
 
     def with_objectives(self, objective: Objective | Sequence[Objective]) -> Oracle:
@@ -429,35 +427,6 @@ class Oracle(BaseOracle):
         values, jacobian = self._call("jacobian", x)
         return values, jacobian
 
-    @property
-    def overlaps(self) -> bool:  # type: ignore[override]
-        """Whether TensorFlow computes what `begin` began while Python goes on."""
-        own = type(self)
-        plain = own.evaluate is BaseOracle.evaluate and own._evaluate is Oracle._evaluate
-        return plain and self.source.rows is None and can_begin()
-
-    @override
-    def begin(self, x: Rows) -> Callable[[], tuple[Rows, np.ndarray]]:
-        import tensorflow as tf
-
-        if not self.overlaps:
-            return super().begin(x)
-        x = self._checked(x)
-        function, _ = self._callable("jacobian", [x])
-        self.rows += len(x)
-        self.calls += 1
-        line = None if self._line is None else self._line()
-        if line is None:
-            line = Line()
-            self._line = weakref.ref(line)
-        wait = line.begin(function, [tf.constant(x), *self._parameters()])
-
-        def finish() -> tuple[Rows, np.ndarray]:
-            values, jacobian = wait()
-            return values, jacobian
-
-        return finish
-
     @override
     def _values(self, x: Rows) -> Rows:
         (values,) = self._call("values", x)
@@ -550,7 +519,7 @@ class Oracle(BaseOracle):
             compiled = self._functions()
             compiled.concrete(kind)
             arguments = [*(tf.constant(array) for array in arrays), *self._parameters()]
-            xla = compiled.takes_xla(kind, self.xla, arguments)
+            xla = self.xla and compiled.takes_xla(kind, arguments)
             found = compiled.caller(kind, xla), xla
             self._ready[key] = found
         return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -65,9 +64,6 @@ from constrained_actmax.oracles.precision import (
 from constrained_actmax.oracles.recording import Records
 from constrained_actmax.oracles.scaling import Scaling
 from constrained_actmax.oracles.state import Updates, without_writes
-
-#: XLA's measured advantage for each model, structure and batch size; shared by all its oracles.
-XLA_CHOICES: weakref.WeakKeyDictionary[Any, dict[Any, bool]] = weakref.WeakKeyDictionary()
 
 
 class Trace(Tensors):
@@ -210,7 +206,7 @@ class Source(Signature):
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         precision = checked_precision(precision)
         shapes = checked_shapes(input_shape)
-        self.network, key, self.original = _network(
+        self.network, self.original = _network(
             model,
             None if preprocess is not None else shapes,
             precision,
@@ -218,8 +214,6 @@ class Source(Signature):
             safe_mode,
             signature,
         )
-        #: Whether XLA serves calls: found out once for a model, which may be gone after reading.
-        self.xla_choices = XLA_CHOICES.setdefault(key, {})
         self.name = self.network.name
         self.layout = self._layout(feature_names, shapes)
         self.preprocess = _aligned(preprocess, self.layout)
@@ -573,11 +567,6 @@ class Source(Signature):
             has_kinks(operations) for operations in self._head_operations.values()
         )
 
-    @property
-    def operation_count(self) -> int:
-        """Number of operations between input and outputs."""
-        return len({op for ops in self._head_operations.values() for op in ops})
-
     def _inner_precision(self) -> str:
         """Return the coarsest floating-point type between input and outputs."""
         found = {
@@ -662,11 +651,8 @@ def _network(
     custom_objects: Mapping[str, Any] | None,
     safe_mode: bool,
     signature: str,
-) -> tuple[Network, Any, KerasNetwork | None]:
-    """Return the network of whatever the user gave, with two more.
-
-    The object that choices are cached for, and the user's own model where the network is a copy.
-    """
+) -> tuple[Network, KerasNetwork | None]:
+    """Return the network of what the user gave, and the user's own where that is a copy."""
     foresee_backend()
     import keras
     import tensorflow as tf
@@ -676,7 +662,7 @@ def _network(
         if is_saved_model(path):
             _refuse_precision(precision, path.name)
             concrete = load_signature(path, signature)
-            return GraphNetwork(concrete, path.name), concrete, None
+            return GraphNetwork(concrete, path.name), None
         needs_tensorflow_backend()
         loaded = load_keras(path, custom_objects, safe_mode)
         if shapes is None:
@@ -695,7 +681,7 @@ def _network(
         )
     if isinstance(model, tf.types.experimental.ConcreteFunction):
         _refuse_precision(precision, "a concrete function")
-    return function_network(model, shapes, precision), model, None
+    return function_network(model, shapes, precision), None
 
 
 def _keras_network(
@@ -705,12 +691,12 @@ def _keras_network(
     custom_objects: Mapping[str, Any] | None,
     *,
     owned: bool,
-) -> tuple[Network, Any, KerasNetwork | None]:
+) -> tuple[Network, KerasNetwork | None]:
     network = KerasNetwork(model, shapes, owned=owned)
     if precision is None or set(network.dtypes) == {precision}:
-        return network, model, None
+        return network, None
     twin = copy_in_precision(model, precision, custom_objects)
-    return KerasNetwork(twin, shapes, owned=True), twin, network
+    return KerasNetwork(twin, shapes, owned=True), network
 
 
 def _refuse_precision(precision: str | None, name: str) -> None:

@@ -28,9 +28,6 @@ from constrained_actmax.tasks.task import Stopped, Task
 #: A step this many diameters long lands where the set ends along the gradient.
 BEYOND = 1e3
 TINY = float(np.finfo(np.float64).tiny)
-#: Starts side by side from which on two halves take turns, one computed by the model while the
-#: other's solvers work.
-FEWEST_IN_HALVES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,13 +176,7 @@ class RowSolver(Solver):
     def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
         if len(x0) > 1 and self.side_by_side:
             most = min(self.most_at_once(task.problem), len(x0))
-            if task.overlaps and most >= FEWEST_IN_HALVES:
-                task.carry((most + 1) // 2)
-                seats = min(most, 2 * task.padded_rows)
-                room = (seats + 1) // 2
-            else:
-                seats = room = min(most, task.padded_rows)
-            LockStep(self._run_row, task, seats, room).solve(x0, starts)
+            LockStep(self._run_row, task, min(most, task.padded_rows)).solve(x0, starts)
             return
         for place, (start, point) in enumerate(zip(starts.tolist(), x0, strict=True)):
             task.share(len(x0) - place)

@@ -111,19 +111,15 @@ class LockStep:
     task : Task
         Of the whole call.
     seats : int
-        How many starts are live at a time.
-    room : int
-        How many are evaluated in one model call. Where the task `overlaps` and more are live, the
-        model computes some while the solvers of the others work.
+        How many starts are live at a time, and are evaluated in one model call.
     """
 
-    def __init__(self, runner: RowRunner, task: Task, seats: int, room: int) -> None:
+    def __init__(self, runner: RowRunner, task: Task, seats: int) -> None:
         self._runner = runner
         self._task = task
-        self._overlaps = room < seats and task.overlaps
         self._live: dict[int, OneStart] = {}
         self._rounds = Rounds(
-            self._answer, seats, lambda: Stopped(Status.INTERRUPTED), self._out_of_time, room
+            self._answer, seats, lambda: Stopped(Status.INTERRUPTED), self._out_of_time
         )
 
     def _out_of_time(self) -> BaseException | None:
@@ -149,8 +145,8 @@ class LockStep:
         if error is not None:
             raise error
 
-    def _answer(self, requests: dict[int, Request]) -> Answers | Callable[[], Answers]:
-        """Answer one request of each start, evaluations in one batch; or begin to."""
+    def _answer(self, requests: dict[int, Request]) -> Answers:
+        """Answer one request of each start, evaluations in one batch."""
         answers: Answers = {}
         asked: dict[int, Rows] = {}
         for start, request in requests.items():
@@ -167,20 +163,14 @@ class LockStep:
             return answers
         points = np.concatenate(list(asked.values()))
         starts = [start for start, rows in asked.items() for _ in rows]
-
-        def taken(found: Evaluation) -> Answers:
-            first = 0
-            for start, rows in asked.items():
-                answers[start] = found.rows(first, first + len(rows))
-                first += len(rows)
-            return answers
-
         try:
-            if self._overlaps and len(points) <= self._task.padded_rows:
-                finish = self._task.begin(points, starts)
-                return lambda: taken(finish())
-            return taken(self._task.evaluate(points, starts))
+            found = self._task.evaluate(points, starts)
         except Stopped as reason:
             if reason.ends_all:
                 raise
             return answers | {start: Stopped(reason.status, reason.detail) for start in asked}
+        first = 0
+        for start, rows in asked.items():
+            answers[start] = found.rows(first, first + len(rows))
+            first += len(rows)
+        return answers

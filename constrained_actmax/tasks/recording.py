@@ -209,29 +209,6 @@ class Recording(Task):
         self._check_target()
         return found
 
-    @property
-    @override
-    def overlaps(self) -> bool:
-        return self.problem.overlaps
-
-    @override
-    def begin(self, x: Rows, starts: Sequence[int] | Indices) -> Callable[[], Evaluation]:
-        self._check_limits(len(x))
-        x = self._within_bounds(x)
-        problem, missing = self.problem, self.padded_rows - len(x)
-        before = problem.oracle.calls
-        padding = np.broadcast_to(x[-1], (missing, x.shape[1]))
-        finish = problem.begin(np.concatenate([x, padding]))
-        self.rows += len(x)
-        self.calls += problem.oracle.calls - before
-
-        def finished() -> Evaluation:
-            found = self._measured(x, finish().first(len(x)), starts)
-            self._check_target()
-            return found
-
-        return finished
-
     def _check_target(self) -> None:
         if self._reached:
             raise Stopped(Status.TARGET)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from typing_extensions import override
@@ -53,16 +53,6 @@ class Reserved(Wrapper):
     def evaluate(self, x: Rows, starts: Sequence[int] | Indices) -> Evaluation:
         self._check(len(x))
         return self.inner.evaluate(x, starts)
-
-    @property
-    @override
-    def overlaps(self) -> bool:
-        return self.inner.overlaps
-
-    @override
-    def begin(self, x: Rows, starts: Sequence[int] | Indices) -> Callable[[], Evaluation]:
-        self._check(len(x))
-        return self.inner.begin(x, starts)
 
     @override
     def hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -135,11 +134,6 @@ class Scaled(Problem):
     @override
     def evaluate(self, x: Rows, *, differences: bool = False) -> Evaluation:
         return self.evaluation(self.inner.evaluate(self.original(x), differences=differences))
-
-    @override
-    def begin(self, x: Rows) -> Callable[[], Evaluation]:
-        finish = self.inner.begin(self.original(x))
-        return lambda: self.evaluation(finish())
 
     @override
     def network(self) -> Network:

@@ -182,16 +182,6 @@ class Task(ABC):
             If the budget does not cover these rows.
         """
 
-    @property
-    def overlaps(self) -> bool:
-        """Whether `begin` comes back before the model has computed."""
-        return False
-
-    def begin(self, x: Rows, starts: Sequence[int] | Indices) -> Callable[[], Evaluation]:
-        """Begin `evaluate` and return a function that waits for its result, to be called once."""
-        found = self.evaluate(x, starts)
-        return lambda: found
-
     @abstractmethod
     def hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
         """Return the product with v of the Hessian of f and c, weighted, at one point.

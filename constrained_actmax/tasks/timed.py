@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from typing_extensions import override
@@ -77,11 +77,6 @@ class Timed(Reserved):
     def evaluate(self, x: Rows, starts: Sequence[int] | Indices) -> Evaluation:
         self._rows += len(x)
         return super().evaluate(x, starts)
-
-    @override
-    def begin(self, x: Rows, starts: Sequence[int] | Indices) -> Callable[[], Evaluation]:
-        self._rows += len(x)
-        return super().begin(x, starts)
 
 
 def planned(run: Task) -> Task:

@@ -203,3 +203,17 @@ def test_a_wrong_bound_is_a_fault_and_not_a_result() -> None:
     search.state.best_value += 10.0 * search.range  # as a bound that is too small would look
     with pytest.raises(cax.BoundError, match="the bound is wrong"):
         search.step()
+
+
+def test_a_failure_inside_reaches_the_user_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = cax.Problem(dense([2, 6]), cax.Output(0), [cax.Box(-1, 1)])
+    calls, bound = itertools.count(), LinearBounds.bound
+
+    def fails(self: LinearBounds, *args: Any, **options: Any) -> Any:
+        if next(calls) == 3:
+            raise MemoryError("no room for the rows")
+        return bound(self, *args, **options)
+
+    monkeypatch.setattr(LinearBounds, "bound", fails)
+    with pytest.raises(MemoryError, match="no room"):
+        cax.certify(problem, rtol=0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from sample_models import dense
 
 import constrained_actmax as cax
+from constrained_actmax.certificates.branching import Search, certificate_of
+from constrained_actmax.solvers import branch_and_bound
 
 
 def problem(*sets: Any, activation: str = "tanh") -> cax.Problem:
@@ -137,3 +140,20 @@ def test_heads_are_bounded_by_their_logits(objective: Any, kind: str) -> None:
     assert found.dual_bound >= asked.user_oracle.values(x)[:, 0].max() - 1e-9
     loose = cax.certify(asked, method="linear-bounds")
     assert loose.dual_bound >= found.best_value
+
+
+def test_proven_means_that_the_returned_input_is_the_proven_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = problem()
+    # As float32 could differ from float64: a small share of the range, and more than that.
+    for share, status in [(1e-4, cax.Status.PROVEN), (1e-2, cax.Status.STALLED)]:
+
+        def better(search: Search, share: float = share) -> cax.Certificate:
+            found = certificate_of(search)
+            return replace(found, best_value=found.best_value + share * asked.scales.range)
+
+        monkeypatch.setattr(branch_and_bound, "certificate_of", better)
+        result = cax.solve(asked, method="branch-and-bound", progress=False)
+        assert result.feasible
+        assert result.status is status

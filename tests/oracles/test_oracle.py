@@ -38,7 +38,6 @@ from constrained_actmax import (
 from constrained_actmax.conformance import check_oracle
 from constrained_actmax.errors import ModelError, NonFiniteError, SpecificationError
 from constrained_actmax.oracles import evaluate_together
-from constrained_actmax.oracles.compiled import Line
 
 L = keras.layers
 
@@ -454,21 +453,18 @@ def test_mixed_precision_warns() -> None:
     assert double.epsilon == np.finfo(float).eps
 
 
-def test_xla_is_measured_once_and_can_be_overruled() -> None:
+def test_xla_is_used_where_it_is_asked_for() -> None:
     model = dense(dtype="float32")
-    oracle = Oracle(model, Logit(1))
-    oracle.prepare(1)
-    traces = oracle.traces
-    again = oracle.with_objectives(Logit(2))
-    again.evaluate(np.zeros((1, 6)))
-    assert oracle.traces == traces
     x = points("dense", 6)
-    forced, plain = (Oracle(model, Logit(1), xla=choice) for choice in (True, False))
+    forced, plain = Oracle(model, Logit(1), xla=True), Oracle(model, Logit(1))
     np.testing.assert_allclose(forced.evaluate(x)[1], plain.evaluate(x)[1], rtol=1e-4)
     assert forced.describe()["xla_batches"] == [2]
     assert plain.describe()["xla_batches"] == []
-    with pytest.raises(SpecificationError, match="xla"):
-        Oracle(model, Logit(1), xla="yes")
+    traces = forced.traces
+    forced.with_objectives(Logit(2)).evaluate(x)
+    assert forced.traces == traces
+    with pytest.raises(SpecificationError, match="xla: must be True or False, got 'auto'"):
+        Oracle(model, Logit(1), xla="auto")  # type: ignore[arg-type]
 
 
 def test_description() -> None:
@@ -476,34 +472,3 @@ def test_description() -> None:
     assert about["model"] == "dense_model"
     assert about["precision"] == "float64"
     assert about["versions"]["tensorflow"] == tf.__version__
-
-
-def test_what_was_begun_gives_the_same_bits_and_is_counted_once() -> None:
-    oracle = Oracle(convolutional("float32"), Logit(1))
-    x = np.random.default_rng(0).random((8, oracle.size))
-    values, jacobian = oracle.evaluate(x)
-    assert oracle.overlaps
-    first, second = oracle.begin(x), oracle.begin(x[::-1].copy())
-    assert (oracle.rows, oracle.calls) == (24, 3)
-    begun_values, begun_jacobian = second()
-    np.testing.assert_array_equal(begun_values[::-1], values)
-    np.testing.assert_array_equal(begun_jacobian[::-1], jacobian)
-    np.testing.assert_array_equal(first()[1], jacobian)
-
-
-def test_an_error_in_a_call_that_was_begun_concerns_no_later_call() -> None:
-    def halved(x: np.ndarray) -> np.ndarray:
-        if x[0] < 0:
-            raise ArithmeticError("below zero")
-        return x / 2
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.float64)])
-    def function(x: Any) -> Any:
-        return tf.numpy_function(halved, [x], [tf.float64])
-
-    line, concrete = Line(), function.get_concrete_function()
-    bad = line.begin(concrete, [tf.constant([-1.0], tf.float64)])
-    with pytest.raises(Exception, match="below zero"):
-        bad()
-    good = line.begin(concrete, [tf.constant([1.0], tf.float64)])
-    np.testing.assert_array_equal(good()[0], [0.5])

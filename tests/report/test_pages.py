@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -29,14 +28,6 @@ class Outline(HTMLParser):
         named = dict(attrs)
         self.addresses += [named[key] or "" for key in ("src", "srcset", "href") if key in named]
         self.wordless += tag == "img" and not named.get("alt")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_choice_of_compiler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the measured choice of XLA between the models of this module, as users have it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CONSTRAINED_ACTMAX_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(scope="module")

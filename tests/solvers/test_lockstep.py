@@ -83,31 +83,11 @@ def test_the_network_gives_the_same_bits_at_the_same_padded_shape(method: str) -
         assert ours[:shorter] == alone.history.value[:shorter]
 
 
-@pytest.mark.parametrize("method", ["L-BFGS-B", "SLSQP", "TNC"])
-def test_halves_that_take_turns_give_the_same_bits_at_the_same_padded_shape(method: str) -> None:
-    model = sample_models.convolutional("float32")
-    problem = cax.Problem(model, cax.Logit(1), [cax.Box(0, 1)])
-    assert problem.overlaps
-    starts = problem.set.sample(np.random.default_rng(0), 11)
-    limit = {"maxfun": 9} if method == "TNC" else {"maxiter": 6}
-    solver = named(method).with_options(limit)
-    runs = [Recording(problem, 11, padded_rows=8) for _ in range(2)]
-    ends, again = [solver.solve(run, starts) for run in runs]
-    rows = np.array(runs[0].history.rows)
-    assert runs[0].calls > rows[-1] / 8  # in halves of 6 and 5
-    assert runs[0].history.start == runs[1].history.start
-    assert runs[0].history.rows == runs[1].history.rows
-    for row, point in enumerate(starts):
-        alone = solver.solve(Recording(problem, 1, padded_rows=8), point[None])[0]
-        np.testing.assert_array_equal(ends[row].x, alone.x)
-        np.testing.assert_array_equal(ends[row].x, again[row].x)
-        assert ends[row].iterations == alone.iterations
-
-
 @pytest.mark.parametrize("ending", ["budget", "callback", "Ctrl-C", "exception", "model"])
-def test_halves_that_take_turns_end_cleanly(ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whatever_ends_the_call_leaves_no_start_behind(
+    ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     problem = cax.Problem(cax.examples.load_model(), cax.Logit(7), [cax.Box(0, 1)])
-    assert problem.overlaps
     seen: list[int] = []
 
     def callback(one: cax.Intermediate) -> bool:
@@ -139,9 +119,9 @@ def test_halves_that_take_turns_end_cleanly(ending: str, monkeypatch: pytest.Mon
             asked.append(1)
             if len(asked) > 4:
                 raise ArithmeticError("the model is gone")
-            return ready["jacobian", 8][0](*arguments)
+            return ready["jacobian", 16][0](*arguments)
 
-        monkeypatch.setitem(oracle._ready, ("jacobian", 8), (failing, False))  # type: ignore[attr-defined]
+        monkeypatch.setitem(oracle._ready, ("jacobian", 16), (failing, False))  # type: ignore[attr-defined]
         with pytest.raises(ArithmeticError, match="the model is gone"):
             cax.solve(problem, **settings)
     else:
@@ -153,27 +133,6 @@ def test_halves_that_take_turns_end_cleanly(ending: str, monkeypatch: pytest.Mon
     gc.collect()  # pytest's own record of the exception holds frames
     if native.exists():
         assert len(list(native.iterdir())) <= before
-
-
-def test_jobs_that_find_no_room_together_take_turns() -> None:
-    log: list[str] = []
-    said: list[str] = []
-
-    def answer(asked: dict[int, Any]) -> Any:
-        said.append("begin " + "".join(map(str, asked)))
-
-        def wait() -> dict[int, Any]:
-            said.append("take " + "".join(map(str, asked)))
-            return dict.fromkeys(asked, 4 if 0 in asked else 6)
-
-        return wait
-
-    Rounds(answer, 4, RuntimeError, room=2).run(adding(range(5), log), lambda _, error: None)
-    assert said == [
-        *("begin 01", "begin 23", "take 01", "begin 01", "take 23", "begin 23", "take 01"),
-        *("begin 01", "take 23", "begin 4", "take 01", "take 4", "begin 4", "take 4"),
-    ]
-    assert log == ["2 12", "3 12", "0 12", "1 12", "4 12"]
 
 
 def test_one_model_call_a_round() -> None:

@@ -149,7 +149,7 @@ def test_one_start_in_lock_step(name: str) -> None:
         check_task(task, points, problem=problem, start=start)
         seen.append(start)
 
-    LockStep(work, whole, 1, 1).solve(points[:1], np.array([0]))
+    LockStep(work, whole, 1).solve(points[:1], np.array([0]))
     assert seen == [0]
     assert whole.ended[0].detail == "first"
 
