@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from constrained_actmax.certificate import Certificate
-from constrained_actmax.certificates.allowed import ACCURATE, Allowed
+from constrained_actmax.certificates.allowed import ACCURATE, EPSILON, Allowed
 from constrained_actmax.certificates.choices import Choices
 from constrained_actmax.certificates.linear_bounds import Bounded, Intervals, LinearBounds, Side
 from constrained_actmax.draws import drawn
@@ -35,6 +35,7 @@ FIRST_STEP, LONGER, SHORTER = 0.2, 1.5, 0.5  # of an ascent, in units of the box
 SMALLEST_WIDTH = 1e-13  # of an entry, relative to the root's, that is still halved
 #: A value may exceed a bound by the rounding of its own evaluation and by the tolerance of C.
 FAULT = 1e-9
+SOLVERS_SET = "the set's largest value of a linear function is a solver's"
 
 
 @dataclass(eq=False)
@@ -129,7 +130,11 @@ class Search:
         self.bounds = LinearBounds(self.structure, self.part, self.allowed, self.expired)
         self.sign = 1.0 if problem.sense == "maximize" else -1.0
         self.state = Progress()
-        self._rows, self._limits = self._combinations()
+        #: What linear bounds say of the whole, once the first box is bounded.
+        self.root: Bounded | None = None
+        #: Which program has shown the bound, if one has.
+        self.shown = ""
+        self.rows, self.limits = self._combinations()
         self._finished = -np.inf  # the largest bound of boxes that were dropped
         self._number = itertools.count()
         self._heap: list[_Box] = []
@@ -153,13 +158,18 @@ class Search:
     def begin(self, points: Rows) -> None:
         """Try points of C (B, n), and draws where a projection is cheap; ascend from them."""
         draws = DRAWS if self._most is None else min(DRAWS, self._most // DRAWS)
-        cheap = self.problem.set.accuracy <= EXACT and self.choices is None
-        if draws and (cheap or not len(points)):
+        cheap = self.problem.set.accuracy <= EXACT or not len(points)
+        if draws and cheap and self.choices is None:
             points = np.concatenate([points, drawn(self.problem, draws, self._seed)])
         if not len(points) or not self._affords(2 * len(points) + POINTS):
             return
         self.try_points(points)
         self.climb(points)
+
+    @property
+    def method(self) -> str:
+        """What has shown the bound, in words."""
+        return self.shown or ("linear bounds" if self.state.nodes <= 1 else "branch and bound")
 
     # -- the question ------------------------------------------------------------------------------
 
@@ -192,6 +202,13 @@ class Search:
     def expired(self) -> bool:
         """Whether the time is over."""
         return self.seconds is not None and time.perf_counter() - self.began >= self.seconds
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the time is over; None where it never is."""
+        if self.seconds is None:
+            return None
+        return max(0.0, self.seconds - (time.perf_counter() - self.began))
 
     # -- points ------------------------------------------------------------------------------------
 
@@ -231,7 +248,7 @@ class Search:
             return
         project = self.problem.set.project
         steps = np.full(len(x), FIRST_STEP)
-        row = self._rows[:1]
+        row = self.rows[:1]
         g = self._gradient(x, row)
         for _ in range(ASCENT):
             if self.expired() or not self._affords(len(x) + POINTS):
@@ -268,8 +285,9 @@ class Search:
 
     @property
     def done(self) -> bool:
-        """Whether every box is finished."""
-        return not self._heap or -self._heap[0].key[0] <= self.goal
+        """Whether every box is finished, or the bound of the whole is good enough."""
+        waiting = -self._heap[0].key[0] if self._heap else -np.inf
+        return min(waiting, self.state.dual_bound) <= self.goal
 
     def step(self, most: int = MOST_BOXES) -> Progress:
         """Bound the best boxes that wait, at most so many, and halve them."""
@@ -291,18 +309,29 @@ class Search:
         return self.state
 
     def _tell(self) -> None:
-        state = self.state
         waiting = -self._heap[0].key[0] if self._heap else -np.inf
-        bound = max(waiting, self._finished)
+        self.tighten(max(waiting, self._finished))
+
+    def tighten(self, bound: float) -> bool:
+        """Take a bound of the whole; return whether it is better than what was known.
+
+        Raises
+        ------
+        BoundError
+            If a feasible point is better.
+        """
+        state = self.state
         if bound < state.best_value - FAULT * (self.range + abs(state.best_value)):
             raise BoundError(
                 f"certify: {self.problem.objective_text} was bounded by {self.sign * bound:.9g}, "
                 f"and a feasible input has {self.sign * state.best_value:.9g}: the bound is wrong; "
                 "please report it with the model."
             )
-        state.dual_bound = min(state.dual_bound, max(bound, state.best_value))
+        before = state.dual_bound
+        state.dual_bound = min(before, max(bound, state.best_value))
         state.open = len(self._heap)
         state.seconds = time.perf_counter() - self.began
+        return state.dual_bound < before
 
     def _bound(self, boxes: list[_Box]) -> None:
         lower = np.array([box.lower for box in boxes])
@@ -320,22 +349,20 @@ class Search:
         self.state.nodes += len(boxes)
         sides = [box.sides for box in boxes]
         found = self.bounds.bound(
-            lower, upper, self._rows, around, sides=sides if any(sides) else (), cutoff=self.goal
+            lower, upper, self.rows, around, sides=sides if any(sides) else (), cutoff=self.goal
         )
+        self.root = self.root or found
         whole = np.array([not some for some in sides])  # on both sides of every kink
         bound = np.minimum(known, found.upper[:, 0])
-        if len(self._limits):
+        if len(self.limits):
             bound = np.fmin(bound, self._with_limits(found, lower, upper))
         if self.choices is not None:  # a box of one point, and that not in C
             single = np.all(lower == upper, axis=1)
             single &= self.problem.set.relative_violation(lower) > self.problem.set.tolerance
             bound = np.where(single, -np.inf, bound)
         if not self.allowed.complete and self.state.nodes == 1:
-            by_set = self._over_set(found)
-            if by_set[0] < bound[0]:
-                bound = by_set
-                self.doubts.append("the set's largest value of a linear function is a solver's")
-        least, most, reached = self.bounds.slopes(found.intervals, self._rows[0], len(boxes))
+            bound = self._over_set(found.slopes[:, 0], found.offsets[:, 0], bound)
+        least, most, reached = self.bounds.slopes(found.intervals, self.rows[0], len(boxes))
         middle = 0.5 * (lower + upper)
         steep = np.maximum(np.abs(least), np.abs(most))
         by_slopes = self._mean_value(middle, upper - lower, steep)
@@ -410,14 +437,14 @@ class Search:
         quick = self.bounds.bound(
             lower,
             upper,
-            self._rows,
+            self.rows,
             self.bounds.within(found, rows, lower, upper),
             sides=chosen if any(chosen) else (),
             refine=False,
         )
         bound = np.minimum(bound, quick.upper[:, 0])
-        if len(self._limits):
-            broken = (quick.upper[:, 1:] < self._limits).any(axis=1)
+        if len(self.limits):
+            broken = (quick.upper[:, 1:] < self.limits).any(axis=1)
             bound = np.where(broken, -np.inf, bound)
         going = bound > self.goal
         self._finished = max(self._finished, float(bound[~going].max(initial=-np.inf)))
@@ -478,9 +505,9 @@ class Search:
     def _with_limits(self, found: Bounded, lower: Rows, upper: Rows) -> Vector:
         """Return the bound with the bounds on outputs, -inf where one of them must break."""
         reach = found.upper[:, 1:]
-        broken = (reach < self._limits).any(axis=1)
+        broken = (reach < self.limits).any(axis=1)
         matrix = np.concatenate([-found.slopes[:, 1:], found.matrix], axis=1)
-        most = np.concatenate([found.offsets[:, 1:] - self._limits, found.most], axis=1)
+        most = np.concatenate([found.offsets[:, 1:] - self.limits, found.most], axis=1)
         top, _ = self.allowed.maximum(
             found.slopes[:, 0],
             lower,
@@ -492,16 +519,28 @@ class Search:
         )
         return np.where(broken, -np.inf, top + found.offsets[:, 0])
 
-    def _over_set(self, found: Bounded) -> Vector:
-        """Return the bound of the linear function over all of C, by its own maximiser."""
-        g = found.slopes[:, 0]
-        x = np.array(self.problem.set.hull.linear_maximizer(g))
+    def largest(self, slopes: Vector, offset: float) -> float:
+        """Return an upper bound of a linear function (n,) over C."""
+        allowed, g = self.allowed, slopes[np.newaxis]
+        box = allowed.lower[np.newaxis], allowed.upper[np.newaxis]
+        top, _ = allowed.maximum(g, *box, effort=ACCURATE, cutoff=np.array([-np.inf]))
+        total = top + offset + 2.0 * EPSILON * (np.abs(top) + abs(offset))
+        if not allowed.complete:
+            total = self._over_set(g, np.array([offset]), total)
+        return float(total[0])
+
+    def _over_set(self, g: Rows, offsets: Vector, bound: Vector) -> Vector:
+        """Return the smaller of bounds (1,) and those over all of C by its own maximiser."""
+        hull = self.problem.set.hull
+        x = np.array(hull.linear_maximizer(g))
         reach = np.abs(g) @ np.maximum(np.abs(self.allowed.lower), np.abs(self.allowed.upper))
-        top = np.einsum("bn,bn->b", g, x) + found.offsets[:, 0]
-        return np.asarray(top + self.problem.set.hull.accuracy * reach)
+        top = np.einsum("bn,bn->b", g, x) + offsets + hull.accuracy * reach
+        if top[0] < bound[0] and SOLVERS_SET not in self.doubts:
+            self.doubts.append(SOLVERS_SET)
+        return np.asarray(np.minimum(top, bound))
 
     def _mean_value(self, middle: Rows, width: Rows, steep: Rows) -> Vector:
-        top = self.bounds.point_bound(middle, self._rows[0])
+        top = self.bounds.point_bound(middle, self.rows[0])
         rise = 0.5 * np.einsum("bn,bn->b", steep, width)
         return np.asarray((top + rise) + 1e-14 * (np.abs(top) + rise))
 
@@ -541,7 +580,7 @@ def certificate_of(search: Search) -> Certificate:
         infeasible=infeasible,
         rigour="numerical" if doubts else "rigorous",
         doubts=doubts,
-        method="linear bounds" if state.nodes <= 1 else "branch and bound",
+        method=search.method,
         nodes=state.nodes,
         seconds=time.perf_counter() - search.began,
         difference=search.structure.difference,

@@ -547,6 +547,13 @@ class LinearBounds:
 
     # -- backward --------------------------------------------------------------------------------
 
+    def above(self, rows: Rows, relaxed: Sequence[AnyLines]) -> tuple[Rows, Vector]:
+        """Return slopes (m, n) and offsets (m,) of linear functions above combinations of outputs.
+
+        Over the box, the first of a batch, on which the lines hold.
+        """
+        return self._carried(len(self.parts) - 1, rows, np.zeros(len(rows), dtype=int), relaxed)
+
     def _carried(
         self,
         k: int,
