@@ -689,7 +689,7 @@ def _sorted_constraints(
             if function is None and isinstance(one, Objective):
                 raise SpecificationError(
                     f"constraints: {one} alone is an objective, which comes before the constraints "
-                    f"(model, objective, constraints); a limit on it is a comparison, such as "
+                    f"(model, objective, constraints); a bound on it is a comparison, such as "
                     f"{one} <= 1."
                 )
             if function is None:

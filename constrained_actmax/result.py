@@ -385,16 +385,16 @@ class Result:
             f"  method        {self.method}" + (f" (auto: {self.reason})" if self.reason else ""),
         ]
         for place, one in enumerate(self.constraints):
-            excess, tolerance, multiplier = one.violation, one.tolerance, one.multiplier
+            violation, tolerance, multiplier = one.violation, one.tolerance, one.multiplier
             slope = ""
             if isinstance(multiplier, float) and abs(multiplier) > 0:
                 slope = f", multiplier {multiplier:+.4g} (change of the value per unit)"
             label = "constraints " if place == 0 else "            "
-            state = "satisfied" if excess == 0 else f"violated by {excess:.3g}"
-            if excess and self.feasible:
+            state = "satisfied" if violation == 0 else f"violated by {violation:.3g}"
+            if violation and self.feasible:
                 allowed = "" if tolerance is None else f" {tolerance:.2g}"
-                state = f"satisfied within its tolerance{allowed} (violation {excess:.1g})"
-            elif excess and tolerance is not None:
+                state = f"satisfied within its tolerance{allowed} (violation {violation:.1g})"
+            elif violation and tolerance is not None:
                 state += f" (tolerance {tolerance:.2g})"
             lines.append(f"  {label}  {one}: {state}{slope}")
         lines.append(

@@ -326,7 +326,7 @@ def _constraint(table: Mapping[str, Any], values: _Values) -> Any:
     arguments = dict(table)
     if "output" in arguments:
         objective = _objective(_table(arguments.pop("output"), "output"), values)
-        _check_keys(arguments, ("lower", "upper", "equal"), "a limit on an output")
+        _check_keys(arguments, ("lower", "upper", "equal"), "a bound on an output")
         if not arguments or ("equal" in arguments and len(arguments) > 1):
             raise SpecificationError("give lower, upper or both; or equal alone.")
         low = arguments.get("lower", arguments.get("equal"))

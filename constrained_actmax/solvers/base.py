@@ -134,7 +134,7 @@ class Solver(ABC):
             One for each row.
         """
         run.keeps_bounds = self.keeps_bounds
-        status, detail = Status.SOLVER_ERROR, "The solver left this start without a word."
+        status, detail = Status.SOLVER_ERROR, "The solver returned without a status."
         with _blas().limit(limits=1, user_api="blas"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what SciPy warns of becomes a status
             try:

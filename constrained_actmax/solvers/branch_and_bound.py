@@ -22,9 +22,6 @@ from constrained_actmax.tasks.recording import Recording
 from constrained_actmax.tasks.scaled import Scaled
 from constrained_actmax.tasks.task import Stopped, Task
 
-#: Inputs up to which halving boxes pays; a choice of one category counts as one.
-MOST_INPUTS = 10
-
 
 @dataclass(frozen=True, kw_only=True)
 class BranchAndBound(Solver):
@@ -86,18 +83,36 @@ class BranchAndBound(Solver):
     @override
     def _run_recorded(self, run: Recording, x0: Rows, starts: Indices) -> None:
         run.evaluate(x0, starts)
-        status, best = self.search(run, x0, starts)
+        search = self.branch(run, x0, starts)
+        status = Status.PROVEN if search.done else Status.BUDGET
+        if certificate_of(search).infeasible:
+            status = Status.INFEASIBLE
         detail = "" if status is Status.PROVEN else str(run.certificate)
-        for place, start in enumerate(starts.tolist()):
-            run.end(start, x0[place] if best is None else best, status, detail)
+        for start, point in zip(starts.tolist(), run.best_points(x0, starts), strict=True):
+            run.end(start, point, status, detail)
 
-    def search(self, run: Recording, x0: Rows, starts: Indices) -> tuple[Status, Vector | None]:
-        """Return how the search from rows ends, and its best point; set the run's certificate."""
+    def branch(self, run: Recording, x0: Rows, starts: Indices, *, draws: bool = True) -> Search:
+        """Return the search from some points, with the run's certificate; it may give better ones.
+
+        Parameters
+        ----------
+        run : Recording
+            Limits, and where better points are evaluated, for all these starts.
+        x0 : numpy.ndarray, shape (B, n)
+            Points of C.
+        starts : numpy.ndarray of int, shape (B,)
+            Their starts.
+        draws : bool
+            Whether to begin with random points and ascents; not where a search gave the points.
+        """
         own = run.problem
-        problem = _written(own)
         left = None if run.remaining is None else max(0, run.remaining - 2 * len(starts))
         search = Search(
-            problem, rtol=self.rtol, atol=self.atol, seconds=run.seconds_left, evaluations=left
+            _written(own),
+            rtol=self.rtol,
+            atol=self.atol,
+            seconds=run.seconds_left,
+            evaluations=left,
         )
         told = -np.inf
 
@@ -113,14 +128,14 @@ class BranchAndBound(Solver):
             for place, start in enumerate(starts.tolist()):
                 run.iterate(start, y, float(found.f[place]), found.violation_of(place))
 
-        status = Status.BUDGET
         try:
-            search.begin(own.original(x0))
+            if draws:
+                search.begin(own.original(x0))
+            else:
+                search.try_points(own.original(x0))
+                told = search.state.best_value
             size = 1
-            while True:
-                if search.done:
-                    status = Status.PROVEN
-                    break
+            while not search.done:
                 if search.expired() or search.spent or search.state.nodes >= self.max_boxes:
                     break
                 search.step(min(size, self.max_boxes - search.state.nodes))
@@ -136,10 +151,7 @@ class BranchAndBound(Solver):
         except Stopped as stopped:
             if stopped.status is not Status.BUDGET:
                 raise
-        best = search.state.x
-        if run.certificate.infeasible:
-            status = Status.INFEASIBLE
-        return status, None if best is None else own.point(best)
+        return search
 
 
 def _written(problem: Problem) -> Problem:

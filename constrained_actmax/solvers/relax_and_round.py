@@ -10,6 +10,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from typing_extensions import override
 
+from constrained_actmax.certificates.branching import MOST_INPUTS
 from constrained_actmax.draws import drawn
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.result import NO_BETTER_NEIGHBOUR, Status
@@ -17,7 +18,7 @@ from constrained_actmax.solvers.active_signature import ActiveSignature
 from constrained_actmax.solvers.annealed import Annealed
 from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
 from constrained_actmax.solvers.base import Solver
-from constrained_actmax.solvers.branch_and_bound import MOST_INPUTS, BranchAndBound
+from constrained_actmax.solvers.branch_and_bound import BranchAndBound
 from constrained_actmax.solvers.cobyqa import COBYQA
 from constrained_actmax.solvers.l_bfgs_b import LBFGSB
 from constrained_actmax.solvers.search_and_finish import SearchAndFinish, pays
@@ -155,13 +156,13 @@ class RelaxAndRound(Solver):
         proof = BranchAndBound(max_boxes=self.most_boxes)
         if run.set.free_inputs <= MOST_INPUTS and proof.refusal(run.problem) is None:
             run.share(2)
-            status, best = proof.search(run, run.best_points(x0, starts), starts)
-            if status is not Status.BUDGET:
-                for place, start in enumerate(starts.tolist()):
+            search = proof.branch(run, run.best_points(x0, starts), starts, draws=False)
+            if search.done:
+                status = Status.PROVEN if search.state.x is not None else Status.INFEASIBLE
+                for place, (start, one) in enumerate(searches.items()):
                     run.share(len(starts) - place)
                     with _ended_by_limits(run, start, x0[place]):
-                        point = x0[place] if best is None else searches[start].finished(best)
-                        run.end(start, point, status)
+                        run.end(start, one.finished(x0[place]), status)
                 return
         self._search(run, x0, starts, searches)
 
@@ -294,9 +295,10 @@ class NeighbourhoodSearch:
         self.first = [found[0]]
         self.first = [self.improved(one) for one in found[: self.settings.descents]]
 
-    def finished(self, x: Vector) -> Vector:
-        """Return a point of C with its continuous inputs optimised."""
-        return self.improved(self.evaluated(x[np.newaxis])[0], again=True).x
+    def finished(self, x0: Vector) -> Vector:
+        """Return the best point so far with its continuous inputs optimised."""
+        best = self.run_.best_or(self.start, x0)
+        return self.improved(self.evaluated(best[np.newaxis])[0], again=True).x
 
     def go_on(self, x0: Vector) -> None:
         """Search from the best of these, and say how it ended."""
