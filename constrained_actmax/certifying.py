@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 
 from constrained_actmax.certificate import Certificate
-from constrained_actmax.certificates.branching import MOST_BOXES, Search, certificate_of
+from constrained_actmax.certificates.branching import (
+    MOST_BOXES,
+    MOST_INPUTS,
+    Search,
+    certificate_of,
+)
 from constrained_actmax.certificates.programs import cases_of, linear_programs
 from constrained_actmax.errors import RefusedError, SpecificationError, suggest
 from constrained_actmax.problem import Problem
@@ -17,8 +22,7 @@ from constrained_actmax.result import Budget, Result
 from constrained_actmax.solving import solve
 
 METHODS = ("auto", "branch-and-bound", "linear-bounds", "linear-program")
-#: Inputs up to which halving boxes pays, and boxes after which it ends where no budget is given.
-MOST_INPUTS, DEFAULT_BOXES = 10, 20_000
+DEFAULT_BOXES = 20_000  # after which it ends where no budget is given
 SEARCH_SHARE = 0.2  # of a budget, which the search for an input takes where none is given
 
 

@@ -24,6 +24,7 @@ from constrained_actmax.structure import Pieces, Structure
 Array = npt.NDArray[Any]
 
 MOST_BOXES = 256  # of one batch
+MOST_INPUTS = 10  # that are free, up to which halving boxes pays
 MOST_KINKS = 12  # units that bend in a box that is branched by them and no longer by inputs
 EXACT = 1e-8  # accuracy of a projection in closed form, and cheap
 DRAWS = 32  # points at which the search begins, besides those that are given
