@@ -326,8 +326,13 @@ class Problem(StandardForm):
 
     def unprobed(self) -> Problem:
         """Return the same problem with scales from its set alone, without an evaluation."""
+        return self.in_scales(measured_scales(self, probing=False))
+
+    def in_scales(self, scales: Scales) -> Problem:
+        """Return the same problem with other scales."""
         other = self.asking(self.user_oracle)
-        other.scales = measured_scales(self, probing=False)
+        other.__dict__.pop("range", None)
+        other.scales = scales
         return other
 
     @cached_property

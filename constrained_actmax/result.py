@@ -178,7 +178,7 @@ class Optimality(Quoted):
     r"""First-order optimality of a point, whichever method returned it.
 
     With the problem's scales: w the sizes of the entries, s the largest, G the typical slope of
-    the objective over its set, F its range (`Scales`).
+    the objective over its set, F its range (`Scales`), as they are at the answer.
 
     Parameters
     ----------

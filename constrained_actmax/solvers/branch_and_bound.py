@@ -58,8 +58,8 @@ class BranchAndBound(Solver):
             return f"{self.name} needs the problem itself; use method='auto'."
         if not problem.differentiable:
             return needs_gradients(self.name)
-        if not problem.set.convex:
-            return f"{self.name} needs a convex set; use method='pgd'."
+        if not (problem.set.convex or problem.set.discrete):
+            return f"{self.name} needs a convex set or discrete ones; use method='pgd'."
         oracle = problem.user_oracle
         if not isinstance(oracle, Oracle):
             return f"{self.name} needs a Keras or TensorFlow model; use method='auto'."
@@ -145,6 +145,8 @@ class BranchAndBound(Solver):
         finally:
             run.certificate = certificate_of(search)
         try:
+            if run.remaining is not None:
+                run.charge(search.state.evaluations)
             tell()
         except Stopped as stopped:
             if stopped.status is not Status.BUDGET:
