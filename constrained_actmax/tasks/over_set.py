@@ -102,7 +102,8 @@ class Over(Wrapper):
     @override
     def iterate(self, start: int, x: Vector, f: float, violation: float | None = None) -> bool:
         self.iterations[start] += 1
-        return self.inner.iterate(int(self.whose[start]), x, f)
+        off = float(self.inner.set.relative_violation(x))
+        return self.inner.iterate(int(self.whose[start]), x, f, max(off, violation or 0.0))
 
     @override
     def end(self, start: int, x: Vector, status: Status, detail: str = "") -> None:

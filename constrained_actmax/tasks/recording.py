@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -163,6 +164,17 @@ class Recording(Task):
     def seconds_left(self) -> float | None:
         limit = self.budget.seconds
         return None if limit is None else max(0.0, limit - self.seconds)
+
+    @contextmanager
+    def keeping(self, share: float) -> Iterator[None]:
+        """Keep a share of the seconds left for what comes after."""
+        whole, left = self.budget, self.seconds_left
+        if whole.seconds is not None and left is not None:
+            self.budget = replace(whole, seconds=whole.seconds - share * left)
+        try:
+            yield
+        finally:
+            self.budget = whole
 
     @property
     @override

@@ -157,3 +157,21 @@ def test_proven_means_that_the_returned_input_is_the_proven_one(
         result = cax.solve(asked, method="branch-and-bound", progress=False)
         assert result.feasible
         assert result.status is status
+
+
+def test_auto_proves_the_optimum_of_few_inputs_with_what_its_search_leaves() -> None:
+    asked = problem(activation="relu")
+    whole = cax.certify(asked)
+    for budget in (None, cax.Budget(evaluations=1000), cax.Budget(seconds=30.0)):
+        result = cax.solve(asked, seed=0, budget=budget, progress=False)
+        assert result.status is cax.Status.PROVEN
+        assert result.certificate is not None
+        assert result.certificate.dual_bound == pytest.approx(whole.best_value, abs=whole.gap)
+        assert result.nfev <= 1000
+    # Where the boxes do not suffice the search's own word stays, beside the bound.
+    short = {"prove": cax.BranchAndBound(max_boxes=1)}
+    result = cax.solve(asked, seed=0, options=short, progress=False)
+    assert result.status is cax.Status.CONVERGED
+    assert result.certificate is not None
+    assert result.certificate.dual_bound >= whole.best_value - whole.gap
+    assert result.certificate.best_value == pytest.approx(result.value, rel=1e-5)
