@@ -93,6 +93,23 @@ def residuals(problem: StandardForm, y: Vector, found: Evaluation, row: int = 0)
     return Residuals(stationarity, violation, complementarity, mu, slope, y)
 
 
+def optimal(problem: StandardForm, y: Vector, found: Evaluation, tolerance: float) -> bool:
+    """Return whether a point of a problem in its own units is feasible and a KKT point.
+
+    Parameters
+    ----------
+    problem, y, found
+        See `residuals`; the first row is asked.
+    tolerance : float
+        Of the stationarity; complementarity may be as large as a violation too.
+    """
+    if not found.finite[0] or not problem.feasible(y[np.newaxis], found.c)[0]:
+        return False
+    kkt = residuals(problem, y, found)
+    slack = max(problem.feasibility_tolerance, tolerance)
+    return kkt.stationarity <= tolerance and kkt.complementarity <= slack
+
+
 def on_bounds(problem: StandardForm, y: Vector) -> Vector:
     """Return the point with the entries that are a rounding off a bound on it.
 
