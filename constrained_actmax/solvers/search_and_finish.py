@@ -10,7 +10,8 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax import kinks
-from constrained_actmax.certificates.branching import MOST_INPUTS, certificate_of
+from constrained_actmax.certificates.branching import MOST_INPUTS, certificate_of, structure_of
+from constrained_actmax.certificates.linear_bounds import work_of
 from constrained_actmax.layout import Indices, Rows
 from constrained_actmax.optimality import residuals
 from constrained_actmax.result import Status, Termination
@@ -38,6 +39,9 @@ MOST_PASSES = 5000
 #: seeds that docs/benchmarks/certificates does not report, 9 are proven, with 0.2 s of one core
 #: more in the median and 1.1 s at most; twice as many boxes prove no other.
 MOST_BOXES = 1000
+#: Multiplications of all boxes, about a second of one core: a network of 6 x 50 units has all
+#: boxes, one of 2 x 256 has 143, of 3 x 512 six; one that would have none is left alone.
+MOST_WORK = 5e9
 #: Evaluations that a first box takes: the best point, two of the box, two to return.
 FEWEST_LEFT = 5
 
@@ -106,13 +110,17 @@ class SearchAndFinish(Solver):
         if not (few and pays(problem)) or self.prove.refusal(problem) is not None:
             self._run(task, x0, starts)
             return
-        if task.remaining is None and task.seconds_left is not None:
-            self._prove_and_search(task, x0, starts)
+        boxes = int(MOST_WORK / max(1.0, work_of(structure_of(problem))))
+        prove = replace(self.prove, max_boxes=max(1, min(self.prove.max_boxes, boxes)))
+        if not boxes:
+            self._run(task, x0, starts)
+        elif task.remaining is None and task.seconds_left is not None:
+            self._prove_and_search(prove, task, x0, starts)
         else:
             self._run(task, x0, starts)
-            self._prove(task, starts)
+            self._prove(prove, task, starts)
 
-    def _prove(self, task: Recording, starts: Indices) -> None:
+    def _prove(self, prove: BranchAndBound, task: Recording, starts: Indices) -> None:
         """Prove the best start's point optimal, or go on from a better one that shows."""
         known = {start: task.best(start) for start in starts.tolist()}
         start, point = min(known.items(), key=lambda one: np.inf if one[1] is None else one[1].f)
@@ -120,7 +128,7 @@ class SearchAndFinish(Solver):
             return
         before = task.ended.pop(start)
         row = np.array([start])
-        search = self.prove.branch(task, point.x[np.newaxis], row, draws=False)
+        search = prove.branch(task, point.x[np.newaxis], row, draws=False)
         best = task.best(start) or point
         if search.done:
             task.end(start, best.x, Status.PROVEN)
@@ -130,11 +138,13 @@ class SearchAndFinish(Solver):
         else:
             task.ended[start] = before
 
-    def _prove_and_search(self, task: Recording, x0: Rows, starts: Indices) -> None:
+    def _prove_and_search(
+        self, prove: BranchAndBound, task: Recording, x0: Rows, starts: Indices
+    ) -> None:
         """Search only where the proof fails, which else would wait until the time is over."""
         task.evaluate(x0, starts)
         with task.keeping(1.0 - KEPT_SHARE):
-            search = self.prove.branch(task, x0, starts)
+            search = prove.branch(task, x0, starts)
         best = task.best_points(x0, starts)
         if search.done:
             for start, point in zip(starts.tolist(), best, strict=True):
