@@ -57,13 +57,20 @@ class Reserved(Limited):
 
     def __init__(self, inner: Task, kept: int) -> None:
         super().__init__(inner, inner.problem)
-        self._kept = kept
+        self._kept = self._left_by_start = kept
 
     @property
     @override
     def remaining(self) -> int | None:
         left = self.inner.remaining
-        return None if left is None else max(0, left - self._kept)
+        return None if left is None else max(0, left - self._left_by_start)
+
+    @override
+    def share(self, starts_left: int) -> int | None:
+        left = self.inner.remaining
+        if left is not None and left > self._kept:
+            self._left_by_start = left - max(1, (left - self._kept) // max(1, starts_left))
+        return self.remaining
 
     @override
     def _spend(self, rows: float) -> None:
