@@ -43,7 +43,7 @@ class Certificate:
     doubts : tuple of str
         Why it is "numerical".
     method : str
-        "linear bounds" or "branch and bound".
+        "linear bounds", "branch and bound" or "linear program": what has shown the bound.
     nodes : int
         Boxes that were bounded.
     seconds : float

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from constrained_actmax.certificate import Certificate
-from constrained_actmax.certificates.branching import MOST_BOXES, Search, certificate_of
+from constrained_actmax.certificates.branching import (
+    MOST_BOXES,
+    MOST_INPUTS,
+    Search,
+    certificate_of,
+)
+from constrained_actmax.certificates.programs import cases_of, linear_programs
 from constrained_actmax.errors import RefusedError, SpecificationError, suggest
 from constrained_actmax.problem import Problem
 from constrained_actmax.quoting import quoted
 from constrained_actmax.result import Budget, Result
+from constrained_actmax.solvers.relax_and_round import RelaxAndRound
 from constrained_actmax.solving import solve
 
-METHODS = ("auto", "branch-and-bound", "linear-bounds")
-#: Inputs up to which halving boxes pays, and boxes after which it ends where no budget is given.
-MOST_INPUTS, DEFAULT_BOXES = 10, 20_000
+METHODS = ("auto", "branch-and-bound", "linear-bounds", "linear-program")
+DEFAULT_BOXES = 20_000  # after which it ends where no budget is given
+SEARCH_SHARE = 0.2  # of a budget, which the search for an input takes where none is given
+#: That search on discrete inputs: it leaves the proof out.
+DISCRETE_SEARCH = RelaxAndRound(most_boxes=1, kicks=1)
 
 
 def certify(
@@ -44,11 +53,13 @@ def certify(
         The bound is proven tight where the gap is at most ``atol + rtol * range``, with the range
         of the objective over the set (`Problem.scales`).
     budget : Budget, optional
-        Seconds, and evaluations of points tried. Without one, branch and bound ends after 20,000
+        Seconds, and evaluations of points tried; a fifth is for finding an input, where no result
+        is given and it is needed. Without one, branch and bound ends after 20,000
         boxes.
-    method : {"auto", "branch-and-bound", "linear-bounds"}
-        "auto" halves boxes where at most ten inputs are free, and takes the linear bound of the
-        whole set otherwise.
+    method : {"auto", "branch-and-bound", "linear-bounds", "linear-program"}
+        "auto" halves boxes where at most ten inputs are free (a choice of one category counts as
+        one), discrete ones first. Otherwise it takes the linear bound of the whole set, and then
+        the linear program of the network's relaxation, until the gap is as asked.
     seed : int, optional
         Of the points tried besides; 0 by default.
     callback : callable, optional
@@ -63,21 +74,24 @@ def certify(
     Raises
     ------
     RefusedError
-        If the model has no structure that can be bounded, or the set is unbounded or not convex;
-        it says which operation or entry.
+        If the model has no structure that can be bounded, or the set is unbounded, or neither
+        convex nor discrete; it says which operation or entry.
     BoundError
         If a feasible input exceeds the bound: a fault of the library.
 
     Notes
     -----
     Linear bounds of the network's outputs over boxes [1]_, and best-first branch and bound over the
-    input. The claim holds for the network with its own constants in float64, on the allowed set
-    enlarged by the tolerances. It is "rigorous" where rounding errors are bounded too.
+    input, or a linear program over the set (HiGHS; Clarabel where it is curved) whose multipliers
+    give the bound [2]_. The claim holds for the network with its own constants in float64, on the
+    allowed set enlarged by the tolerances. It is "rigorous" where rounding errors are bounded too.
 
     References
     ----------
     .. [1] Zhang, Weng, Chen, Hsieh and Daniel (2018), Efficient neural network robustness
        certification with general activation functions, NeurIPS.
+    .. [2] Neumaier and Shcherbina (2004), Safe bounds in linear and mixed-integer linear
+       programming, Mathematical Programming 99.
 
     Examples
     --------
@@ -102,13 +116,12 @@ def certify(
     for name, value in (("rtol", rtol), ("atol", atol)):
         if not (np.isfinite(value) and value >= 0.0):
             raise SpecificationError(f"certify: {name} must be a number >= 0, got {quoted(value)}.")
-    if not problem.set.convex:
+    if not (problem.set.convex or problem.set.discrete):
         raise RefusedError(
-            f"certify bounds convex sets, and {problem.set} is not convex; hold the discrete "
-            "inputs with Fixed, or let method='relax-and-round' evaluate all their combinations."
+            f"certify bounds convex and discrete sets, and {problem.set} is neither; hold its "
+            "entries with Fixed."
         )
-    lower, upper = problem.set.bounding_box()
-    few = np.count_nonzero(upper > lower) <= MOST_INPUTS
+    few = problem.set.free_inputs <= MOST_INPUTS
     branches = method == "branch-and-bound" or (method == "auto" and few)
     limit = budget or Budget()
     search = Search(
@@ -121,26 +134,55 @@ def certify(
     )
     points = [] if result is None else [result.flat]
     if result is None and (problem.constraints or not branches):
-        points.append(solve(problem, seed=seed or 0, budget=budget, progress=False).flat)
+        share = None if budget is None else _share(budget)
+        how = "auto" if problem.set.convex else DISCRETE_SEARCH
+        found = solve(problem, method=how, seed=seed or 0, budget=share, progress=False)
+        points.append(found.flat)
     try:
         search.begin(np.array(points).reshape(-1, problem.size))
-        size = 1
-        while not search.done and not search.expired():
-            state = search.step(size)
-            if callback is not None:
-                try:
-                    if callback(certificate_of(search)) is True:
-                        break
-                except StopIteration:
-                    break
-            if not branches or (budget is None and state.nodes >= DEFAULT_BOXES):
+        for _ in _steps(search, "branch-and-bound" if branches else method, budget is None):
+            if callback is not None and _ends(callback, certificate_of(search)):
                 break
-            if search.spent:
+            if search.done or search.expired():
                 break
-            size = min(MOST_BOXES, 2 * size)
     except KeyboardInterrupt:
         pass
-    found = certificate_of(search)
+    certificate = certificate_of(search)
     if result is not None:
-        object.__setattr__(result, "certificate", found)
-    return found
+        object.__setattr__(result, "certificate", certificate)
+    return certificate
+
+
+def _steps(search: Search, method: str, limited: bool) -> Iterator[None]:
+    """Improve the bound step by step: by boxes, or by one relaxation after the other."""
+    size = 1
+    while not search.done and not search.expired():
+        state = search.step(size)
+        yield
+        if method != "branch-and-bound" or search.spent:
+            break
+        if limited and state.nodes >= DEFAULT_BOXES:
+            break
+        size = min(MOST_BOXES, 2 * size)
+    if method in ("auto", "linear-program"):
+        cases = cases_of(search)
+        if all(case.refusal is None for case in cases):
+            linear_programs(search, cases)
+            yield
+
+
+def _ends(callback: Callable[[Certificate], Any], certificate: Certificate) -> bool:
+    try:
+        return callback(certificate) is True
+    except StopIteration:
+        return True
+
+
+def _share(budget: Budget) -> Budget:
+    """Return what a search for an input may take of a budget."""
+    return Budget(
+        evaluations=None
+        if budget.evaluations is None
+        else max(1, int(SEARCH_SHARE * budget.evaluations)),
+        seconds=None if budget.seconds is None else SEARCH_SHARE * budget.seconds,
+    )

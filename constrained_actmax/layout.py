@@ -193,7 +193,8 @@ def real(value: Any, who: str, expected: str = "numbers") -> npt.NDArray[np.floa
         raise SpecificationError(
             f"{who}: expected {expected}, got complex ones ({kind}); give their real parts."
         )
-    raise SpecificationError(f"{who}: expected {expected}, got {kind}.")
+    by_name = "; numbers by name are a pandas.Series" if isinstance(value, Mapping) else ""
+    raise SpecificationError(f"{who}: expected {expected}, got {kind}{by_name}.")
 
 
 def number(value: Any, who: str) -> float:

@@ -52,6 +52,24 @@ def reading(who: str, place: Path, what: str, way_out: str) -> Iterator[None]:
         ) from error
 
 
+def folder_for(who: str, place: str | Path) -> Path:
+    """Return a folder to write into, made where it is missing.
+
+    Raises
+    ------
+    SpecificationError
+        If there cannot be one.
+    """
+    try:
+        Path(place).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SpecificationError(
+            f"{who}: {str(place)!r} cannot be a folder ({error.strerror or first_line(error)}); "
+            "name one that can be made and written."
+        ) from error
+    return Path(place)
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of an error, with its type, for a message."""
     lines = str(error).strip().splitlines()

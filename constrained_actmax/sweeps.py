@@ -33,6 +33,7 @@ from constrained_actmax.rounds import Ask, Rounds
 from constrained_actmax.solvers.base import RowSolver, Solver
 from constrained_actmax.solvers.selection import select
 from constrained_actmax.solving import check_target, solve
+from constrained_actmax.storage import folder_for
 from constrained_actmax.tasks.recording import padded
 from constrained_actmax.tasks.task import Stopped
 
@@ -206,9 +207,8 @@ def sweep(
     entries: dict[int, Entry] = {}
     with tempfile.TemporaryDirectory() as scratch:
         tasks = _tasks(listed, settings, callback)
-        place = None if folder is None else Path(folder)
+        place = None if folder is None else folder_for("folder", folder)
         if place is not None:
-            place.mkdir(parents=True, exist_ok=True)
             for index, task in enumerate(tasks):
                 stored = _stored(place, task)
                 if stored is not None:

@@ -31,11 +31,13 @@ RANKS = [
         "report",
         "result",
         "storage",
+        "table",
         "examples",
     },
     {"constraints", "objectives", "oracles", "structure"},
     {"kernels"},
     {"sets"},
+    {"features"},
     {
         "callbacks",
         "conformance",
@@ -58,11 +60,13 @@ RANKS = [
         "checking",
         "cli",
         "comparison",
+        "diversity",
         "feasibility",
         "maximization",
         "solving",
         "sweeps",
         "__init__",
+        "__main__",
     },  # __init__: the public face
 ]
 RANK = {part: rank for rank, parts in enumerate(RANKS) for part in parts}

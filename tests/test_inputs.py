@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +13,7 @@ import cvxpy as cp
 import numpy as np
 import pandas as pd
 import pytest
+import sample_models
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,7 +59,7 @@ def test_a_value_may_be_an_array_of_one_number(form: Any) -> None:
     found = cax.maximize(bowl(form), bounds=(0.5, 1))
     assert found.x.tolist() == wanted.x.tolist() == [0.5] * 3
     assert found.value == pytest.approx(-0.75)
-    black = cax.Oracle(lambda x: form(-float(x @ x)), differentiable=False, input_shape=3)
+    black = cax.BlackBoxOracle(lambda x: form(-float(x @ x)), 3)
     assert cax.maximize(black, bounds=(0.5, 1)).value == pytest.approx(-0.75)
 
 
@@ -186,3 +189,24 @@ def test_the_saved_form_of_a_layout_is_the_one_in_files() -> None:
  ]
 }"""
     )
+
+
+def test_what_is_in_the_wrong_place_or_by_the_wrong_name_is_told_the_way_out() -> None:
+    model = sample_models.dense()
+    swapped = r"Output\(0\) alone is an objective, which comes before the constraints"
+    with pytest.raises(SpecificationError, match=swapped):
+        cax.maximize(model, cax.Box(0, 1), cax.Output(0))  # type: ignore[arg-type]
+    with pytest.raises(SpecificationError, match=r"'yield' is a name.*give labels="):
+        cax.maximize(model, cax.Output("yield"), cax.Box(0, 1))
+    with pytest.raises(SpecificationError, match=r"got dict; numbers by name are a pandas\.Series"):
+        cax.Box({"a": 0.0}, {"a": 1.0})  # type: ignore[arg-type]
+
+
+def test_the_package_runs_as_a_module() -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "constrained_actmax", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert cax.__version__ in told.stdout

@@ -153,3 +153,16 @@ def test_a_model_file_of_bytes_ends_with_status_two(
     path = tmp_path / name
     path.write_bytes(start + bytes(range(60)))
     assert _run(["check", str(path), "--output", "0"]) == BAD_INPUT
+
+
+def test_a_place_that_cannot_be_a_folder_is_named(tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    result = solved(1.0)
+    for place in (taken, taken / "below"):
+        with pytest.raises(SpecificationError, match="save: .*taken.* cannot be a folder"):
+            result.save(place)
+    problem = cax.Problem(cax.FunctionOracle(lambda x: (x[0], np.ones(1)), 1), bounds=(0, 1))
+    with pytest.raises(SpecificationError, match="compare: .*taken.* cannot be a folder"):
+        cax.compare([problem], ["pgd"], folder=taken)
+    assert taken.read_text() == "a file"

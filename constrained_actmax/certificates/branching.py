@@ -12,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from constrained_actmax.certificate import Certificate
-from constrained_actmax.certificates.allowed import ACCURATE, Allowed
+from constrained_actmax.certificates.allowed import ACCURATE, EPSILON, Allowed
+from constrained_actmax.certificates.choices import Choices
 from constrained_actmax.certificates.linear_bounds import Bounded, Intervals, LinearBounds, Side
 from constrained_actmax.draws import drawn
 from constrained_actmax.errors import BoundError, RefusedError
+from constrained_actmax.kernels.intersection import IntersectionKernel
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.oracles.oracle import Oracle
 from constrained_actmax.problem import Problem
@@ -24,6 +26,7 @@ from constrained_actmax.structure import Pieces, Structure
 Array = npt.NDArray[Any]
 
 MOST_BOXES = 256  # of one batch
+MOST_INPUTS = 10  # that are free, up to which halving boxes pays
 MOST_KINKS = 12  # units that bend in a box that is branched by them and no longer by inputs
 EXACT = 1e-8  # accuracy of a projection in closed form, and cheap
 DRAWS = 32  # points at which the search begins, besides those that are given
@@ -33,6 +36,7 @@ FIRST_STEP, LONGER, SHORTER = 0.2, 1.5, 0.5  # of an ascent, in units of the box
 SMALLEST_WIDTH = 1e-13  # of an entry, relative to the root's, that is still halved
 #: A value may exceed a bound by the rounding of its own evaluation and by the tolerance of C.
 FAULT = 1e-9
+SOLVERS_SET = "the set's largest value of a linear function is a solver's"
 
 
 @dataclass(eq=False)
@@ -81,7 +85,8 @@ class Search:
     the mean value form :math:`f(m) + \max_x \nabla f([x])^\top (x - m)`, and by its parent; it
     is dropped where its bound is no better than the best point, or a bound on an output must break.
     An input that nothing couples and whose derivative keeps one sign in the box goes to its end.
-    The others are halved where the width contributes most to the gap of the relaxations. Halves
+    The others are halved where the width contributes most to the gap of the relaxations, discrete
+    ones first; boxes are bounded over the convex hull of C. Halves
     are bounded twice: first with the pre-activations' intervals that the linear functions of the
     whole give on them, at a hundredth of the work, which drops about half of them. Points tried are
     those that the bounds name, the centres, and local ascents from the best.
@@ -126,29 +131,46 @@ class Search:
         self.bounds = LinearBounds(self.structure, self.part, self.allowed, self.expired)
         self.sign = 1.0 if problem.sense == "maximize" else -1.0
         self.state = Progress()
-        self._rows, self._limits = self._combinations()
+        #: What linear bounds say of the whole, once the first box is bounded.
+        self.root: Bounded | None = None
+        #: Which program has shown the bound, if one has.
+        self.shown = ""
+        self.rows, self.limits = self._combinations()
         self._finished = -np.inf  # the largest bound of boxes that were dropped
         self._number = itertools.count()
         self._heap: list[_Box] = []
         self._climbed = -np.inf
         #: Why a bound is no proof besides those of the linear bounds.
         self.doubts: list[str] = []
+        #: The discrete inputs, where there are any.
+        self.choices: Choices | None = None
+        if not problem.set.convex:
+            assert isinstance(problem.set, IntersectionKernel)
+            self.choices = Choices(problem.set)
         self._free = self._uncoupled()
         self._curved = not all(isinstance(one, Pieces) for one in self.structure.nonlinearities)
         self.most_kinks = MOST_KINKS
         self._widths = self.allowed.upper - self.allowed.lower
-        root = _Box((-np.inf, next(self._number)), self.allowed.lower, self.allowed.upper)
-        heapq.heappush(self._heap, root)
+        lower, upper = self.allowed.lower, self.allowed.upper
+        if self.choices is not None:
+            lower, upper = self.choices.union.tightened((lower, upper))
+        heapq.heappush(self._heap, _Box((-np.inf, next(self._number)), lower, upper))
 
     def begin(self, points: Rows) -> None:
         """Try points of C (B, n), and draws where a projection is cheap; ascend from them."""
         draws = DRAWS if self._most is None else min(DRAWS, self._most // DRAWS)
-        if draws and (not len(points) or self.problem.set.accuracy <= EXACT):
+        cheap = self.problem.set.accuracy <= EXACT or not len(points)
+        if draws and cheap and self.choices is None:
             points = np.concatenate([points, drawn(self.problem, draws, self._seed)])
         if not len(points) or not self._affords(2 * len(points) + POINTS):
             return
         self.try_points(points)
         self.climb(points)
+
+    @property
+    def method(self) -> str:
+        """What has shown the bound, in words."""
+        return self.shown or ("linear bounds" if self.state.nodes <= 1 else "branch and bound")
 
     # -- the question ------------------------------------------------------------------------------
 
@@ -176,11 +198,18 @@ class Search:
         free &= ~(self.allowed.matrix != 0.0).any(axis=0)
         for _, weights, _ in (*self.allowed.l1, *self.allowed.squares):
             free &= weights == 0.0
-        return free
+        return free if self.choices is None else free & ~self.choices.coupled
 
     def expired(self) -> bool:
         """Whether the time is over."""
         return self.seconds is not None and time.perf_counter() - self.began >= self.seconds
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the time is over; None where it never is."""
+        if self.seconds is None:
+            return None
+        return max(0.0, self.seconds - (time.perf_counter() - self.began))
 
     # -- points ------------------------------------------------------------------------------------
 
@@ -203,6 +232,8 @@ class Search:
 
     def try_points(self, x: Rows) -> Vector:
         """Evaluate points of C and keep the best; return their values, -inf where not feasible."""
+        if not len(x):
+            return np.empty(0)
         f, feasible = self.measure(x)
         f = np.where(feasible, f, -np.inf)
         best = int(f.argmax())
@@ -218,15 +249,18 @@ class Search:
             return
         project = self.problem.set.project
         steps = np.full(len(x), FIRST_STEP)
-        row = self._rows[:1]
+        row = self.rows[:1]
         g = self._gradient(x, row)
         for _ in range(ASCENT):
             if self.expired() or not self._affords(len(x) + POINTS):
                 break  # a first box is bounded in any case
             way = g * self._widths
+            if self.choices is not None:
+                way *= self.choices.free(x)
             length = np.linalg.norm(way, axis=1, keepdims=True)
             way = way / np.where(length > 0.0, length, 1.0) * self._widths
-            trial = project(x + steps[:, np.newaxis] * way)
+            trial = x + steps[:, np.newaxis] * way
+            trial = project(trial) if self.choices is None else self.choices.held(trial, x)
             found, feasible = self.measure(trial)
             better = feasible & (found > f)
             x = np.where(better[:, np.newaxis], trial, x)
@@ -252,8 +286,9 @@ class Search:
 
     @property
     def done(self) -> bool:
-        """Whether every box is finished."""
-        return not self._heap or -self._heap[0].key[0] <= self.goal
+        """Whether every box is finished, or the bound of the whole is good enough."""
+        waiting = -self._heap[0].key[0] if self._heap else -np.inf
+        return min(waiting, self.state.dual_bound) <= self.goal
 
     def step(self, most: int = MOST_BOXES) -> Progress:
         """Bound the best boxes that wait, at most so many, and halve them."""
@@ -275,18 +310,29 @@ class Search:
         return self.state
 
     def _tell(self) -> None:
-        state = self.state
         waiting = -self._heap[0].key[0] if self._heap else -np.inf
-        bound = max(waiting, self._finished)
+        self.tighten(max(waiting, self._finished))
+
+    def tighten(self, bound: float) -> bool:
+        """Take a bound of the whole; return whether it is better than what was known.
+
+        Raises
+        ------
+        BoundError
+            If a feasible point is better.
+        """
+        state = self.state
         if bound < state.best_value - FAULT * (self.range + abs(state.best_value)):
             raise BoundError(
                 f"certify: {self.problem.objective_text} was bounded by {self.sign * bound:.9g}, "
                 f"and a feasible input has {self.sign * state.best_value:.9g}: the bound is wrong; "
                 "please report it with the model."
             )
-        state.dual_bound = min(state.dual_bound, max(bound, state.best_value))
+        before = state.dual_bound
+        state.dual_bound = min(before, max(bound, state.best_value))
         state.open = len(self._heap)
         state.seconds = time.perf_counter() - self.began
+        return state.dual_bound < before
 
     def _bound(self, boxes: list[_Box]) -> None:
         lower = np.array([box.lower for box in boxes])
@@ -304,25 +350,30 @@ class Search:
         self.state.nodes += len(boxes)
         sides = [box.sides for box in boxes]
         found = self.bounds.bound(
-            lower, upper, self._rows, around, sides=sides if any(sides) else (), cutoff=self.goal
+            lower, upper, self.rows, around, sides=sides if any(sides) else (), cutoff=self.goal
         )
+        self.root = self.root or found
         whole = np.array([not some for some in sides])  # on both sides of every kink
         bound = np.minimum(known, found.upper[:, 0])
-        if len(self._limits):
+        if len(self.limits):
             bound = np.fmin(bound, self._with_limits(found, lower, upper))
+        if self.choices is not None:  # a box of one point, and that not in C
+            single = np.all(lower == upper, axis=1)
+            single &= self.problem.set.relative_violation(lower) > self.problem.set.tolerance
+            bound = np.where(single, -np.inf, bound)
         if not self.allowed.complete and self.state.nodes == 1:
-            by_set = self._over_set(found)
-            if by_set[0] < bound[0]:
-                bound = by_set
-                self.doubts.append("the set's largest value of a linear function is a solver's")
-        least, most, reached = self.bounds.slopes(found.intervals, self._rows[0], len(boxes))
+            bound = self._over_set(found.slopes[:, 0], found.offsets[:, 0], bound)
+        least, most, reached = self.bounds.slopes(found.intervals, self.rows[0], len(boxes))
         middle = 0.5 * (lower + upper)
         steep = np.maximum(np.abs(least), np.abs(most))
         by_slopes = self._mean_value(middle, upper - lower, steep)
         bound = np.where(whole, np.fmin(bound, by_slopes), bound)
-        project = self.problem.set.project
         named = np.concatenate([found.points[:, 0], middle])
-        self.try_points(project(named))
+        if self.choices is None:
+            self.try_points(self.problem.set.project(named))
+        else:
+            both = np.concatenate([lower, lower]), np.concatenate([upper, upper])
+            self.try_points(self.choices.projected(named, *both))
         if self.state.best_value > self._climbed + self.slack and self._affords(2):
             assert self.state.x is not None
             self.climb(self.state.x[np.newaxis])
@@ -341,6 +392,12 @@ class Search:
             score = np.where(flat[:, np.newaxis], np.where(wide, other, -1.0), score)
         moved = np.any(width < before[1] - before[0], axis=1).tolist()
         kinks = self._kinks(found, reached)
+        if self.choices is not None:
+            for row in np.flatnonzero(going).tolist():
+                first = self.choices.open(lower[row], upper[row])
+                if first.any():  # the widest where no other tells more
+                    most = np.maximum(score[row], SMALLEST_WIDTH * width[row])
+                    score[row], kinks[row] = np.where(first, most, -1.0), None
         split = going & np.any(score > 0.0, axis=1)
         for row in np.flatnonzero(going).tolist():
             side = kinks[row]
@@ -373,24 +430,22 @@ class Search:
         sides: list[tuple[Side, ...]],
     ) -> None:
         """Halve parts (R, n) of boxes `rows`, bound the halves quickly, keep what is not done."""
-        each = np.arange(len(rows))
-        middle = 0.5 * (lower[each, entry] + upper[each, entry])
-        first, second = upper.copy(), lower.copy()
-        first[each, entry] = second[each, entry] = middle
-        lower, upper = np.concatenate([lower, second]), np.concatenate([first, upper])
-        rows = np.tile(rows, 2)
+        lower, upper, places = self._divided(lower, upper, entry)
+        if not len(places):
+            return
+        rows, bound = rows[places], bound[places]
         chosen = [sides[row] for row in rows.tolist()]
         quick = self.bounds.bound(
             lower,
             upper,
-            self._rows,
+            self.rows,
             self.bounds.within(found, rows, lower, upper),
             sides=chosen if any(chosen) else (),
             refine=False,
         )
-        bound = np.minimum(np.tile(bound, 2), quick.upper[:, 0])
-        if len(self._limits):
-            broken = (quick.upper[:, 1:] < self._limits).any(axis=1)
+        bound = np.minimum(bound, quick.upper[:, 0])
+        if len(self.limits):
+            broken = (quick.upper[:, 1:] < self.limits).any(axis=1)
             bound = np.where(broken, -np.inf, bound)
         going = bound > self.goal
         self._finished = max(self._finished, float(bound[~going].max(initial=-np.inf)))
@@ -398,6 +453,28 @@ class Search:
             key = -float(bound[place]), next(self._number)
             box = _Box(key, lower[place], upper[place], quick.intervals, place, chosen[place])
             heapq.heappush(self._heap, box)
+
+    def _divided(self, lower: Rows, upper: Rows, entry: Indices) -> tuple[Rows, Rows, Indices]:
+        """Return boxes (R, n) divided at one entry each, and of which box each is a part."""
+        each = np.arange(len(entry))
+        middle = 0.5 * (lower[each, entry] + upper[each, entry])
+        first, second = upper.copy(), lower.copy()
+        first[each, entry] = second[each, entry] = middle
+        if self.choices is None:
+            lower, upper = np.concatenate([lower, second]), np.concatenate([first, upper])
+            return lower, upper, np.tile(each, 2)
+        parts: list[tuple[Vector, Vector]] = []
+        places: list[int] = []
+        for row, at in enumerate(entry.tolist()):
+            box = lower[row], upper[row]
+            halves = [(box[0], first[row]), (second[row], box[1])]
+            some = self.choices.parts(at, *box) if self.choices.open(*box)[at] else halves
+            parts += some
+            places += [row] * len(some)
+        low, high, kept = self.choices.tightened(
+            np.array([part[0] for part in parts]), np.array([part[1] for part in parts])
+        )
+        return low[kept], high[kept], np.array(places)[kept]
 
     def _kinks(self, found: Bounded, reached: list[Rows]) -> list[Side | None]:
         """Return for each box where few units bend the kink to branch on, None for the others.
@@ -429,9 +506,9 @@ class Search:
     def _with_limits(self, found: Bounded, lower: Rows, upper: Rows) -> Vector:
         """Return the bound with the bounds on outputs, -inf where one of them must break."""
         reach = found.upper[:, 1:]
-        broken = (reach < self._limits).any(axis=1)
+        broken = (reach < self.limits).any(axis=1)
         matrix = np.concatenate([-found.slopes[:, 1:], found.matrix], axis=1)
-        most = np.concatenate([found.offsets[:, 1:] - self._limits, found.most], axis=1)
+        most = np.concatenate([found.offsets[:, 1:] - self.limits, found.most], axis=1)
         top, _ = self.allowed.maximum(
             found.slopes[:, 0],
             lower,
@@ -443,16 +520,28 @@ class Search:
         )
         return np.where(broken, -np.inf, top + found.offsets[:, 0])
 
-    def _over_set(self, found: Bounded) -> Vector:
-        """Return the bound of the linear function over all of C, by its own maximiser."""
-        g = found.slopes[:, 0]
-        x = np.array(self.problem.set.linear_maximizer(g))
+    def largest(self, slopes: Vector, offset: float) -> float:
+        """Return an upper bound of a linear function (n,) over C."""
+        allowed, g = self.allowed, slopes[np.newaxis]
+        box = allowed.lower[np.newaxis], allowed.upper[np.newaxis]
+        top, _ = allowed.maximum(g, *box, effort=ACCURATE, cutoff=np.array([-np.inf]))
+        total = top + offset + 2.0 * EPSILON * (np.abs(top) + abs(offset))
+        if not allowed.complete:
+            total = self._over_set(g, np.array([offset]), total)
+        return float(total[0])
+
+    def _over_set(self, g: Rows, offsets: Vector, bound: Vector) -> Vector:
+        """Return the smaller of bounds (1,) and those over all of C by its own maximiser."""
+        hull = self.problem.set.hull
+        x = np.array(hull.linear_maximizer(g))
         reach = np.abs(g) @ np.maximum(np.abs(self.allowed.lower), np.abs(self.allowed.upper))
-        top = np.einsum("bn,bn->b", g, x) + found.offsets[:, 0]
-        return np.asarray(top + self.problem.set.accuracy * reach)
+        top = np.einsum("bn,bn->b", g, x) + offsets + hull.accuracy * reach
+        if top[0] < bound[0] and SOLVERS_SET not in self.doubts:
+            self.doubts.append(SOLVERS_SET)
+        return np.asarray(np.minimum(top, bound))
 
     def _mean_value(self, middle: Rows, width: Rows, steep: Rows) -> Vector:
-        top = self.bounds.point_bound(middle, self._rows[0])
+        top = self.bounds.point_bound(middle, self.rows[0])
         rise = 0.5 * np.einsum("bn,bn->b", steep, width)
         return np.asarray((top + rise) + 1e-14 * (np.abs(top) + rise))
 
@@ -492,7 +581,7 @@ def certificate_of(search: Search) -> Certificate:
         infeasible=infeasible,
         rigour="numerical" if doubts else "rigorous",
         doubts=doubts,
-        method="linear bounds" if state.nodes <= 1 else "branch and bound",
+        method=search.method,
         nodes=state.nodes,
         seconds=time.perf_counter() - search.began,
         difference=search.structure.difference,

@@ -141,6 +141,22 @@ class Matrices:
         return pulled, weighted(rows, self.intercept)
 
 
+def work_of(structure: Structure) -> float:
+    """Return the multiplications that the linear bounds of a box take, if every unit bends.
+
+    Two rows of every pre-activation go back through all parts before it, counted as dense.
+    """
+    before = total = 0.0
+    for part in structure.parts:
+        units = [
+            structure.size if p == INPUT else structure.nonlinearities[p].units
+            for p in part.predecessors
+        ]
+        before += float(part.size) * sum(units)
+        total += 2.0 * part.size * before
+    return total
+
+
 def _product(rows: Rows, matrix: Array) -> Rows:
     """Return rows @ matrix, in pieces of one thread each."""
     most = ONE_THREAD // max(matrix.size, 1)
@@ -546,6 +562,13 @@ class LinearBounds:
         return total
 
     # -- backward --------------------------------------------------------------------------------
+
+    def above(self, rows: Rows, relaxed: Sequence[AnyLines]) -> tuple[Rows, Vector]:
+        """Return slopes (m, n) and offsets (m,) of linear functions above combinations of outputs.
+
+        Over the box, the first of a batch, on which the lines hold.
+        """
+        return self._carried(len(self.parts) - 1, rows, np.zeros(len(rows), dtype=int), relaxed)
 
     def _carried(
         self,

@@ -21,7 +21,7 @@ from constrained_actmax.errors import SpecificationError, suggest
 from constrained_actmax.json_form import from_json, to_json
 from constrained_actmax.layout import Rows, Vector
 from constrained_actmax.result import Budget
-from constrained_actmax.storage import digest, read_second, reading, write_pair
+from constrained_actmax.storage import digest, folder_for, read_second, reading, write_pair
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -471,9 +471,8 @@ class Comparison:
 
         Over an older comparison: until the last file has its name the folder holds the older one.
         """
-        place = Path(folder)
-        runs = place / "runs"
-        runs.mkdir(parents=True, exist_ok=True)
+        place = folder_for("save", folder)
+        runs = folder_for("save", place / "runs")
         names = [one.name for one in self.trials]
         for name, one in zip(names, self.trials, strict=True):
             one.save(runs, name)
@@ -601,7 +600,7 @@ def save_head(
     trials: Sequence[str],
 ) -> None:
     """Write ``comparison.json``, which names the trials in order, and ``problems.npz``."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = folder_for("compare", folder)
     arrays = {
         f"{place}_{name}": array
         for place, one in enumerate(problems)

@@ -61,6 +61,12 @@ class RowProgram(ABC):
 
     def __init__(self) -> None:
         self.programs, self.iterations = 0, 0
+        self._seconds: float | None = None
+        self._unfinished = False
+
+    def finish(self, seconds: float | None) -> None:
+        """End each program after so many seconds, and give multipliers of unfinished ones too."""
+        self._seconds, self._unfinished = seconds, True
 
     @abstractmethod
     def extend(self, A: Rows, low: Vector, high: Vector) -> None:
@@ -221,12 +227,14 @@ class LinearProgram(RowProgram):
             for row in range(n):
                 highs.changeRowBounds(first + row, float(low[row]), float(high[row]))
         highs.changeColsCost(cost.size, self._columns, cost)
+        if self._seconds is not None:
+            highs.setOptionValue("time_limit", self._seconds)
         highs.run()
         self.programs += 1
         self.iterations += max(0, int(highs.getInfo().simplex_iteration_count))
-        if not optimal(highs):
-            return None
         found = highs.getSolution()
+        if not (optimal(highs) or (self._unfinished and found.value_valid and found.dual_valid)):
+            return None
         y = np.asarray(found.col_value)
         x = y if lift is None else np.append(lift.offset + lift.matrix @ y[:own], y[own:])
         return Minimum(x, np.asarray(found.row_dual)[self._fixed :])
@@ -293,15 +301,18 @@ class ConicProgram(RowProgram):
         problem = cp.Problem(cp.Minimize(g @ x), constraints)
         self.programs += 1
         for tolerance in CONIC_TOLERANCES:
-            names = ("tol_gap_abs", "tol_gap_rel", "tol_feas")
+            options = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), tolerance)
+            if self._seconds is not None:
+                options["time_limit"] = self._seconds
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # an inaccurate solution is judged by its point
-                    problem.solve(solver=cp.CLARABEL, **dict.fromkeys(names, tolerance))
+                    problem.solve(solver=cp.CLARABEL, **options)
             except cp.error.SolverError:
                 continue
             self.iterations += int(problem.solver_stats.num_iters or 0)
-            if problem.status in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
+            solved = problem.status in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE)
+            if solved or (self._unfinished and problem.status == cp.USER_LIMIT):
                 break
         else:
             return None
