@@ -8,19 +8,26 @@ from typing import Any
 import numpy as np
 
 from constrained_actmax.certificate import Certificate
-from constrained_actmax.certificates.branching import MOST_BOXES, Search, certificate_of
+from constrained_actmax.certificates.branching import (
+    MOST_BOXES,
+    MOST_INPUTS,
+    Search,
+    certificate_of,
+)
 from constrained_actmax.certificates.mixed_integer import mixed_integer_programs
 from constrained_actmax.certificates.programs import cases_of, linear_programs
 from constrained_actmax.errors import RefusedError, SpecificationError, suggest
 from constrained_actmax.problem import Problem
 from constrained_actmax.quoting import quoted
 from constrained_actmax.result import Budget, Result
+from constrained_actmax.solvers.relax_and_round import RelaxAndRound
 from constrained_actmax.solving import solve
 
 METHODS = ("auto", "branch-and-bound", "linear-bounds", "linear-program", "mixed-integer")
-#: Inputs up to which halving boxes pays, and boxes after which it ends where no budget is given.
-MOST_INPUTS, DEFAULT_BOXES = 10, 20_000
+DEFAULT_BOXES = 20_000  # after which it ends where no budget is given
 SEARCH_SHARE = 0.2  # of a budget, which the search for an input takes where none is given
+#: That search on discrete inputs: it leaves the proof out.
+DISCRETE_SEARCH = RelaxAndRound(most_boxes=1, kicks=1)
 
 
 def certify(
@@ -51,9 +58,10 @@ def certify(
         is given and it is needed. Without one, branch and bound ends after 20,000
         boxes.
     method : {"auto", "branch-and-bound", "linear-bounds", "linear-program", "mixed-integer"}
-        "auto" halves boxes where at most ten inputs are free. Otherwise it takes the linear bound
-        of the whole set, then the linear program of the network's relaxation, and then the
-        mixed-integer one, until the gap is as asked or the budget is spent. The others end earlier.
+        "auto" halves boxes where at most ten inputs are free (a choice of one category counts as
+        one), discrete ones first. Otherwise it takes the linear bound of the whole set, then the
+        linear program of the network's relaxation, and then the mixed-integer one, until the gap is
+        as asked or the budget is spent. The others end earlier.
     seed : int, optional
         Of the points tried besides; 0 by default.
     callback : callable, optional
@@ -68,8 +76,8 @@ def certify(
     Raises
     ------
     RefusedError
-        If the model has no structure that can be bounded, or the set is unbounded or not convex;
-        it says which operation or entry.
+        If the model has no structure that can be bounded, or the set is unbounded, or neither
+        convex nor discrete; it says which operation or entry.
     BoundError
         If a feasible input exceeds the bound: a fault of the library.
 
@@ -111,13 +119,12 @@ def certify(
     for name, value in (("rtol", rtol), ("atol", atol)):
         if not (np.isfinite(value) and value >= 0.0):
             raise SpecificationError(f"certify: {name} must be a number >= 0, got {quoted(value)}.")
-    if not problem.set.convex:
+    if not (problem.set.convex or problem.set.discrete):
         raise RefusedError(
-            f"certify bounds convex sets, and {problem.set} is not convex; hold the discrete "
-            "inputs with Fixed, or let method='relax-and-round' evaluate all their combinations."
+            f"certify bounds convex and discrete sets, and {problem.set} is neither; hold its "
+            "entries with Fixed."
         )
-    lower, upper = problem.set.bounding_box()
-    few = np.count_nonzero(upper > lower) <= MOST_INPUTS
+    few = problem.set.free_inputs <= MOST_INPUTS
     branches = method == "branch-and-bound" or (method == "auto" and few)
     limit = budget or Budget()
     search = Search(
@@ -131,7 +138,9 @@ def certify(
     points = [] if result is None else [result.flat]
     if result is None and (problem.constraints or not branches):
         share = None if budget is None else _share(budget)
-        points.append(solve(problem, seed=seed or 0, budget=share, progress=False).flat)
+        how = "auto" if problem.set.convex else DISCRETE_SEARCH
+        found = solve(problem, method=how, seed=seed or 0, budget=share, progress=False)
+        points.append(found.flat)
     try:
         search.begin(np.array(points).reshape(-1, problem.size))
         for _ in _steps(search, "branch-and-bound" if branches else method, budget is None):
@@ -141,10 +150,10 @@ def certify(
                 break
     except KeyboardInterrupt:
         pass
-    found = certificate_of(search)
+    certificate = certificate_of(search)
     if result is not None:
-        object.__setattr__(result, "certificate", found)
-    return found
+        object.__setattr__(result, "certificate", certificate)
+    return certificate
 
 
 def _steps(search: Search, method: str, limited: bool) -> Iterator[None]:

@@ -59,7 +59,7 @@ def test_a_value_may_be_an_array_of_one_number(form: Any) -> None:
     found = cax.maximize(bowl(form), bounds=(0.5, 1))
     assert found.x.tolist() == wanted.x.tolist() == [0.5] * 3
     assert found.value == pytest.approx(-0.75)
-    black = cax.Oracle(lambda x: form(-float(x @ x)), differentiable=False, input_shape=3)
+    black = cax.BlackBoxOracle(lambda x: form(-float(x @ x)), 3)
     assert cax.maximize(black, bounds=(0.5, 1)).value == pytest.approx(-0.75)
 
 

@@ -33,7 +33,7 @@ def model_in(kind: str, folder: Path) -> Any:
     if kind == "function":
         return cax.FunctionOracle(bowl, 6)
     if kind == "black box":
-        return cax.Oracle(distance, differentiable=False, input_shape=6)
+        return cax.BlackBoxOracle(distance, 6)
     if kind == "tensorflow":
         return cax.Oracle(squares, -cax.Output(1), input_shape=6, xla=False)
     model = sample_models.dense()

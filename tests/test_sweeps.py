@@ -116,9 +116,7 @@ def test_solvers_that_hold_a_lock_take_their_turns(method: str) -> None:
     targets = [0.25, -0.5]
     problems = [
         cax.Problem(
-            cax.Oracle(
-                lambda x, t=t: -float(((x - t) ** 2).sum()), differentiable=False, input_shape=2
-            ),
+            cax.BlackBoxOracle(lambda x, t=t: -float(((x - t) ** 2).sum()), 2),
             constraints=cax.Box(-1, 1),
         )
         for t in targets

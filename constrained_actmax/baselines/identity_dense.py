@@ -49,7 +49,7 @@ class IdentityDense(TrainingBaseline):
     """
 
     name: ClassVar[str] = "identity-dense"
-    limits: ClassVar[str] = "keeps no constraint; no stopping rule; n rows a step, or one of ones"
+    limits: ClassVar[str] = "keeps no constraint; no stopping rule; n evaluations a step, or one"
 
     data: Literal["auto", "identity", "ones"] = "auto"
 

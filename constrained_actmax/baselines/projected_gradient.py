@@ -40,7 +40,7 @@ class ProjectedGradient(StepBaseline):
     """
 
     name: ClassVar[str] = "projected-gradient"
-    limits: ClassVar[str] = "ignores constraints on outputs; no stopping rule; a length to tune"
+    limits: ClassVar[str] = "ignores constraints on outputs; no stopping rule; a step size to tune"
     returns_best: ClassVar[bool] = True
 
     length: float = 0.3

@@ -142,7 +142,7 @@ class AttackBaseline(RivalBaseline):
         assert isinstance(ball, Ball)
         steps = affordable(run, self.steps)
         if not steps:
-            return x0, Status.BUDGET, "The budget has no row left."
+            return x0, Status.BUDGET, "The budget has no evaluation left."
         oracle = run.problem.user_oracle
         assert isinstance(oracle, Oracle)
         shape = (1, *run.problem.layout.inputs[0].shape)

@@ -103,7 +103,7 @@ class TfKerasVis(RivalBaseline):
         assert isinstance(network, KerasNetwork)
         steps = affordable(run, self.steps)
         if not steps:
-            return x0, Status.BUDGET, "The budget has no row left."
+            return x0, Status.BUDGET, "The budget has no evaluation left."
         shape = problem.layout.inputs[0].shape
         image = len(shape) == 3 and min(shape[:2]) > 1
         lower, upper = problem.set.bounds()

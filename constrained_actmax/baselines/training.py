@@ -89,7 +89,7 @@ class TrainingBaseline(Baseline):
         rows = len(plan.data)
         epochs = affordable(run, self.epochs, rows)
         if not epochs:
-            return x0, Status.BUDGET, f"One step takes {rows} rows; the budget has fewer."
+            return x0, Status.BUDGET, f"One step takes {rows} evaluations; the budget has fewer."
         model = _extended(plan, aim)
         model.compile(
             optimizer=getattr(keras.optimizers, self.optimizer)(self.rate),

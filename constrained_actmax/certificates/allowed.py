@@ -74,7 +74,7 @@ class Allowed:
         RefusedError
             If it has no finite bounds.
         """
-        whole = problem.set
+        whole = problem.set.hull
         assert isinstance(whole, IntersectionKernel)
         lower, upper = whole.bounding_box()
         open_ = np.flatnonzero(~(np.isfinite(lower) & np.isfinite(upper)))
@@ -83,7 +83,7 @@ class Allowed:
                 f"certify: {problem.layout.describe(int(open_[0]))} has no finite bounds in "
                 f"{whole.describe()}; add a Box."
             )
-        n, tolerance = whole.size, whole.tolerance
+        n, tolerance = whole.size, max(whole.tolerance, problem.set.tolerance)
         wider = tolerance * np.where(upper > lower, upper - lower, np.abs(upper))
         rows: list[Array] = []
         limits: list[float] = []

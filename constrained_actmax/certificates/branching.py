@@ -13,9 +13,11 @@ import numpy.typing as npt
 
 from constrained_actmax.certificate import Certificate
 from constrained_actmax.certificates.allowed import ACCURATE, EPSILON, Allowed
+from constrained_actmax.certificates.choices import Choices
 from constrained_actmax.certificates.linear_bounds import Bounded, Intervals, LinearBounds, Side
 from constrained_actmax.draws import drawn
 from constrained_actmax.errors import BoundError, RefusedError
+from constrained_actmax.kernels.intersection import IntersectionKernel
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.oracles.oracle import Oracle
 from constrained_actmax.problem import Problem
@@ -24,6 +26,7 @@ from constrained_actmax.structure import Pieces, Structure
 Array = npt.NDArray[Any]
 
 MOST_BOXES = 256  # of one batch
+MOST_INPUTS = 10  # that are free, up to which halving boxes pays
 MOST_KINKS = 12  # units that bend in a box that is branched by them and no longer by inputs
 EXACT = 1e-8  # accuracy of a projection in closed form, and cheap
 DRAWS = 32  # points at which the search begins, besides those that are given
@@ -83,7 +86,8 @@ class Search:
     the mean value form :math:`f(m) + \max_x \nabla f([x])^\top (x - m)`, and by its parent; it
     is dropped where its bound is no better than the best point, or a bound on an output must break.
     An input that nothing couples and whose derivative keeps one sign in the box goes to its end.
-    The others are halved where the width contributes most to the gap of the relaxations. Halves
+    The others are halved where the width contributes most to the gap of the relaxations, discrete
+    ones first; boxes are bounded over the convex hull of C. Halves
     are bounded twice: first with the pre-activations' intervals that the linear functions of the
     whole give on them, at a hundredth of the work, which drops about half of them. Points tried are
     those that the bounds name, the centres, and local ascents from the best.
@@ -139,17 +143,25 @@ class Search:
         self._climbed = -np.inf
         #: Why a bound is no proof besides those of the linear bounds.
         self.doubts: list[str] = []
+        #: The discrete inputs, where there are any.
+        self.choices: Choices | None = None
+        if not problem.set.convex:
+            assert isinstance(problem.set, IntersectionKernel)
+            self.choices = Choices(problem.set)
         self._free = self._uncoupled()
         self._curved = not all(isinstance(one, Pieces) for one in self.structure.nonlinearities)
         self.most_kinks = MOST_KINKS
         self._widths = self.allowed.upper - self.allowed.lower
-        root = _Box((-np.inf, next(self._number)), self.allowed.lower, self.allowed.upper)
-        heapq.heappush(self._heap, root)
+        lower, upper = self.allowed.lower, self.allowed.upper
+        if self.choices is not None:
+            lower, upper = self.choices.union.tightened((lower, upper))
+        heapq.heappush(self._heap, _Box((-np.inf, next(self._number)), lower, upper))
 
     def begin(self, points: Rows) -> None:
         """Try points of C (B, n), and draws where a projection is cheap; ascend from them."""
         draws = DRAWS if self._most is None else min(DRAWS, self._most // DRAWS)
-        if draws and (not len(points) or self.problem.set.accuracy <= EXACT):
+        cheap = self.problem.set.accuracy <= EXACT or not len(points)
+        if draws and cheap and self.choices is None:
             points = np.concatenate([points, drawn(self.problem, draws, self._seed)])
         if not len(points) or not self._affords(2 * len(points) + POINTS):
             return
@@ -187,7 +199,7 @@ class Search:
         free &= ~(self.allowed.matrix != 0.0).any(axis=0)
         for _, weights, _ in (*self.allowed.l1, *self.allowed.squares):
             free &= weights == 0.0
-        return free
+        return free if self.choices is None else free & ~self.choices.coupled
 
     def expired(self) -> bool:
         """Whether the time is over."""
@@ -221,6 +233,8 @@ class Search:
 
     def try_points(self, x: Rows) -> Vector:
         """Evaluate points of C and keep the best; return their values, -inf where not feasible."""
+        if not len(x):
+            return np.empty(0)
         f, feasible = self.measure(x)
         f = np.where(feasible, f, -np.inf)
         best = int(f.argmax())
@@ -242,9 +256,12 @@ class Search:
             if self.expired() or not self._affords(len(x) + POINTS):
                 break  # a first box is bounded in any case
             way = g * self._widths
+            if self.choices is not None:
+                way *= self.choices.free(x)
             length = np.linalg.norm(way, axis=1, keepdims=True)
             way = way / np.where(length > 0.0, length, 1.0) * self._widths
-            trial = project(x + steps[:, np.newaxis] * way)
+            trial = x + steps[:, np.newaxis] * way
+            trial = project(trial) if self.choices is None else self.choices.held(trial, x)
             found, feasible = self.measure(trial)
             better = feasible & (found > f)
             x = np.where(better[:, np.newaxis], trial, x)
@@ -346,6 +363,10 @@ class Search:
         bound = np.minimum(known, found.upper[:, 0])
         if len(self.limits):
             bound = np.fmin(bound, self._with_limits(found, lower, upper))
+        if self.choices is not None:  # a box of one point, and that not in C
+            single = np.all(lower == upper, axis=1)
+            single &= self.problem.set.relative_violation(lower) > self.problem.set.tolerance
+            bound = np.where(single, -np.inf, bound)
         if not self.allowed.complete and self.state.nodes == 1:
             bound = self._over_set(found.slopes[:, 0], found.offsets[:, 0], bound)
         least, most, reached = self.bounds.slopes(found.intervals, self.rows[0], len(boxes))
@@ -353,9 +374,12 @@ class Search:
         steep = np.maximum(np.abs(least), np.abs(most))
         by_slopes = self._mean_value(middle, upper - lower, steep)
         bound = np.where(whole, np.fmin(bound, by_slopes), bound)
-        project = self.problem.set.project
         named = np.concatenate([found.points[:, 0], middle])
-        self.try_points(project(named))
+        if self.choices is None:
+            self.try_points(self.problem.set.project(named))
+        else:
+            both = np.concatenate([lower, lower]), np.concatenate([upper, upper])
+            self.try_points(self.choices.projected(named, *both))
         if self.state.best_value > self._climbed + self.slack and self._affords(2):
             assert self.state.x is not None
             self.climb(self.state.x[np.newaxis])
@@ -374,6 +398,12 @@ class Search:
             score = np.where(flat[:, np.newaxis], np.where(wide, other, -1.0), score)
         moved = np.any(width < before[1] - before[0], axis=1).tolist()
         kinks = self._kinks(found, reached)
+        if self.choices is not None:
+            for row in np.flatnonzero(going).tolist():
+                first = self.choices.open(lower[row], upper[row])
+                if first.any():  # the widest where no other tells more
+                    most = np.maximum(score[row], SMALLEST_WIDTH * width[row])
+                    score[row], kinks[row] = np.where(first, most, -1.0), None
         split = going & np.any(score > 0.0, axis=1)
         for row in np.flatnonzero(going).tolist():
             side = kinks[row]
@@ -406,12 +436,10 @@ class Search:
         sides: list[tuple[Side, ...]],
     ) -> None:
         """Halve parts (R, n) of boxes `rows`, bound the halves quickly, keep what is not done."""
-        each = np.arange(len(rows))
-        middle = 0.5 * (lower[each, entry] + upper[each, entry])
-        first, second = upper.copy(), lower.copy()
-        first[each, entry] = second[each, entry] = middle
-        lower, upper = np.concatenate([lower, second]), np.concatenate([first, upper])
-        rows = np.tile(rows, 2)
+        lower, upper, places = self._divided(lower, upper, entry)
+        if not len(places):
+            return
+        rows, bound = rows[places], bound[places]
         chosen = [sides[row] for row in rows.tolist()]
         quick = self.bounds.bound(
             lower,
@@ -421,7 +449,7 @@ class Search:
             sides=chosen if any(chosen) else (),
             refine=False,
         )
-        bound = np.minimum(np.tile(bound, 2), quick.upper[:, 0])
+        bound = np.minimum(bound, quick.upper[:, 0])
         if len(self.limits):
             broken = (quick.upper[:, 1:] < self.limits).any(axis=1)
             bound = np.where(broken, -np.inf, bound)
@@ -431,6 +459,28 @@ class Search:
             key = -float(bound[place]), next(self._number)
             box = _Box(key, lower[place], upper[place], quick.intervals, place, chosen[place])
             heapq.heappush(self._heap, box)
+
+    def _divided(self, lower: Rows, upper: Rows, entry: Indices) -> tuple[Rows, Rows, Indices]:
+        """Return boxes (R, n) divided at one entry each, and of which box each is a part."""
+        each = np.arange(len(entry))
+        middle = 0.5 * (lower[each, entry] + upper[each, entry])
+        first, second = upper.copy(), lower.copy()
+        first[each, entry] = second[each, entry] = middle
+        if self.choices is None:
+            lower, upper = np.concatenate([lower, second]), np.concatenate([first, upper])
+            return lower, upper, np.tile(each, 2)
+        parts: list[tuple[Vector, Vector]] = []
+        places: list[int] = []
+        for row, at in enumerate(entry.tolist()):
+            box = lower[row], upper[row]
+            halves = [(box[0], first[row]), (second[row], box[1])]
+            some = self.choices.parts(at, *box) if self.choices.open(*box)[at] else halves
+            parts += some
+            places += [row] * len(some)
+        low, high, kept = self.choices.tightened(
+            np.array([part[0] for part in parts]), np.array([part[1] for part in parts])
+        )
+        return low[kept], high[kept], np.array(places)[kept]
 
     def _kinks(self, found: Bounded, reached: list[Rows]) -> list[Side | None]:
         """Return for each box where few units bend the kink to branch on, None for the others.
@@ -488,9 +538,10 @@ class Search:
 
     def _over_set(self, g: Rows, offsets: Vector, bound: Vector) -> Vector:
         """Return the smaller of bounds (1,) and those over all of C by its own maximiser."""
-        x = np.array(self.problem.set.linear_maximizer(g))
+        hull = self.problem.set.hull
+        x = np.array(hull.linear_maximizer(g))
         reach = np.abs(g) @ np.maximum(np.abs(self.allowed.lower), np.abs(self.allowed.upper))
-        top = np.einsum("bn,bn->b", g, x) + offsets + self.problem.set.accuracy * reach
+        top = np.einsum("bn,bn->b", g, x) + offsets + hull.accuracy * reach
         if top[0] < bound[0] and SOLVERS_SET not in self.doubts:
             self.doubts.append(SOLVERS_SET)
         return np.asarray(np.minimum(top, bound))

@@ -73,6 +73,7 @@ class MixedIntegerProgram:
 
     def __init__(self, search: Search, case: Relaxation, seconds: float | None) -> None:
         self._search, self._case, self._seconds = search, case, seconds
+        self._hull = search.problem.set.hull
         #: For each nonlinearity the units that have a binary, and the kink of each.
         self.kinks = [self._needed(k) for k in range(len(case.bent))]
         self._program, self._curved = self._over_set()
@@ -85,7 +86,7 @@ class MixedIntegerProgram:
 
     def _over_set(self) -> tuple[LinearProgram, bool]:
         """Return a linear program over C, or over the rows that are known of a curved one."""
-        found: RowProgram = row_program(self._search.problem.set, self._search.problem.size)
+        found: RowProgram = row_program(self._hull, self._search.problem.size)
         if isinstance(found, LinearProgram):
             return found, False
         allowed = self._search.allowed
@@ -96,21 +97,21 @@ class MixedIntegerProgram:
 
     def _cut(self) -> None:
         r"""Cut off what lies outside: :math:`(x - p)^\top (y - p) \le 0` for the projection p."""
-        case, project = self._case, self._search.problem.set.project
-        n, accuracy = case.size, self._search.problem.set.accuracy
+        case, hull = self._case, self._hull
+        n, margin = case.size, hull.accuracy + hull.tolerance
         for _ in range(CUTS):
             found = self._program.minimum(self._g, case.lower, case.upper)
             if found is None:
                 return
             x = found.x[:n]
-            p = project(x[np.newaxis])[0]
+            p = hull.project(x[np.newaxis])[0]
             away = x - p
             size = np.abs(p).max(initial=1.0)
             if np.abs(away).max(initial=0.0) <= OUTSIDE * size:
                 return
             away = away / np.linalg.norm(away)
             row = np.append(away, np.zeros(len(case.most)))
-            end = away @ p + (accuracy + self._search.problem.set.tolerance) * size
+            end = away @ p + margin * size
             self._program.extend(row[np.newaxis], np.array([-np.inf]), np.array([end]))
 
     def _needed(self, k: int) -> tuple[Indices, Indices]:

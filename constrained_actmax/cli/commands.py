@@ -44,7 +44,7 @@ QUESTION = (
     click.option("--channel", metavar="LAYER:INDEX", help="The mean of a layer's channel."),
     click.option("--bounds", type=float, nargs=2, metavar="LOW HIGH", help="On every entry."),
     click.option("--l1", type=float, metavar="R", help="Sum of absolute changes at most R."),
-    click.option("--l2", type=float, metavar="R", help="Euclidean length of the change at most R."),
+    click.option("--l2", type=float, metavar="R", help="Euclidean norm of the change at most R."),
     click.option("--linf", type=float, metavar="R", help="Each entry changes by at most R."),
     click.option(
         "--near", metavar="FILE", help="Picture or .npy: where changes count from and the search "
@@ -258,7 +258,7 @@ def _specification(flags: Flags) -> Specification:
         for flag in QUESTION_FLAGS:
             if flags.get(flag) not in (None, False):
                 name = "class" if flag == "target" else flag.replace("_", "-")
-                raise SpecificationError(f"--{name}: {model} says the question; change it there.")
+                raise SpecificationError(f"--{name}: {model} states the problem; change it there.")
         return Specification.read(Path(model), resize=flags["resize"])
     table: dict[str, Any] = {"path": model}
     labels = flags["labels"]

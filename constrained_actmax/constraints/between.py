@@ -131,7 +131,7 @@ class Between:
         low = "lower" if np.all(np.isneginf(self.lower)) else _text(self.lower)
         high = "upper" if np.all(np.isposinf(self.upper)) else _text(self.upper)
         raise SpecificationError(
-            f"{self}: a constraint has no truth value; for limits on both sides write "
+            f"{self}: a constraint has no truth value; for bounds on both sides write "
             f"Between({low}, {self.objective}, {high})."
         )
 
@@ -154,7 +154,7 @@ class Between:
 
     def _chained(self, other: Any) -> NoReturn:
         raise SpecificationError(
-            f"{self}: a constraint cannot be compared again; for limits on both sides write "
+            f"{self}: a constraint cannot be compared again; for bounds on both sides write "
             f"Between(lower, {self.objective}, upper)."
         )
 

@@ -126,16 +126,35 @@ class CardinalityKernel(DiscreteKernel):
 
     @override
     def branches(self, p: Vector, lower: Vector, upper: Vector) -> list[Bounds]:
-        # Of any k + 1 changes one has to go.
-        forced = self._forced(lower, upper)
-        changed = np.flatnonzero(self._changed_groups(p[np.newaxis])[0] & ~forced)
-        found = []
-        for group in changed[: self.count - int(forced.sum()) + 1].tolist():
+        changed = self._changed_groups(p[np.newaxis])[0] & ~self._forced(lower, upper)
+        return self._without_one(np.flatnonzero(changed), lower, upper)
+
+    def _without_one(self, groups: Indices, lower: Vector, upper: Vector) -> list[Bounds]:
+        """Return boxes that hold all of the set in a box: of any k + 1 changes one has to go."""
+        left, found = -int(self.excess_in(lower, upper)), []
+        for group in groups[: left + 1].tolist():
             at = self._entries(group)
             low, high = lower.copy(), upper.copy()
             low[at] = high[at] = self.center[at]
             found.append((low, high))
         return found
+
+    def _undecided(self, lower: Vector, upper: Vector) -> Indices:
+        """Return the changes that a box leaves open, where these are too many."""
+        may = self._summed((lower < upper)[np.newaxis].astype(np.float64))[0] > 0.0
+        groups = np.flatnonzero(may & ~self._forced(lower, upper))
+        return groups if groups.size > -self.excess_in(lower, upper) else groups[:0]
+
+    @override
+    def open(self, lower: Vector, upper: Vector) -> np.ndarray:
+        found = np.zeros(self.size, dtype=bool)
+        for group in self._undecided(lower, upper).tolist():
+            found[self._entries(group)] = True
+        return found & (lower < upper)
+
+    @override
+    def parts(self, entry: int, lower: Vector, upper: Vector) -> list[Bounds]:
+        return self._without_one(self._undecided(lower, upper), lower, upper)
 
     @override
     def neighbours(self, x: Vector, lower: Vector, upper: Vector) -> Rows:

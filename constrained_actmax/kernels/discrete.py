@@ -55,6 +55,18 @@ class DiscreteKernel(Kernel):
         """Return boxes without p that hold all of the set within a box; p is not in the set."""
 
     @abstractmethod
+    def parts(self, entry: int, lower: Vector, upper: Vector) -> list[Bounds]:
+        """Return smaller boxes that hold all of the set within a box, divided at an open entry."""
+
+    def open(self, lower: Vector, upper: Vector) -> np.ndarray:
+        """Return at which entries (n,) a tightened box leaves a choice."""
+        return np.asarray(lower < upper)
+
+    def joined(self, lower: Vector, upper: Vector) -> int:
+        """Return how many of the entries that a box leaves open follow from others."""
+        return 0
+
+    @abstractmethod
     def neighbours(self, x: Vector, lower: Vector, upper: Vector) -> Rows:
         """Return points (B, n) of a box that are one step or one swap away from a point."""
 

@@ -36,7 +36,7 @@ class EllipsoidKernel(BallKernel):
     variances: Vector
     axes: Rows | None = None
 
-    violation_norm = "excess of the Mahalanobis distance"
+    violation_norm = "Mahalanobis distance minus the radius"
 
     @property
     @override

@@ -33,8 +33,8 @@ class GroupBallKernel(BallKernel):
 
     groups: Indices
 
-    violation_norm = "excess of the sum of the groups' changes"
-    projection_method = "L1 projection of the groups' lengths, exact, O(n)"
+    violation_norm = "sum of the groups' changes minus the radius"
+    projection_method = "L1 projection of the groups' norms, exact, O(n)"
 
     @cached_property
     def _summing(self) -> sp.csr_array:

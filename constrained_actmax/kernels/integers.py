@@ -58,12 +58,19 @@ class IntegersKernel(DiscreteKernel):
     def branches(self, p: Vector, lower: Vector, upper: Vector) -> list[Bounds]:
         turns = p / self.step
         entry = int(np.argmax(np.abs(turns - np.round(turns))))
+        return self._cut(entry, p[entry], lower, upper)
+
+    def _cut(self, entry: int, value: float, lower: Vector, upper: Vector) -> list[Bounds]:
         step, box = self.step[entry], (lower, upper)
-        below = float(np.floor(turns[entry]))
+        below = float(np.floor(value / step))
         return [
             with_entry(box, entry, high=below * step),
             with_entry(box, entry, low=(below + 1.0) * step),
         ]
+
+    @override
+    def parts(self, entry: int, lower: Vector, upper: Vector) -> list[Bounds]:
+        return self._cut(entry, 0.5 * (lower[entry] + upper[entry]), lower, upper)
 
     @override
     def neighbours(self, x: Vector, lower: Vector, upper: Vector) -> Rows:

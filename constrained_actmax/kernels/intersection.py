@@ -129,6 +129,21 @@ class IntersectionKernel(Kernel):
         """Whether a discrete member chooses values, and not only which entries change."""
         return any(not isinstance(one, CardinalityKernel) for one, _ in self.union.discrete)
 
+    @property
+    def discrete_entries(self) -> np.ndarray:
+        """Which entries (n,) a set that is not convex speaks of."""
+        found = np.full(self.size, not self.union.known)
+        for _, at in self.union.discrete:
+            found[at] = True
+        return found
+
+    @property
+    def free_inputs(self) -> int:
+        """The number of entries that are not fixed; a choice of one category counts as one."""
+        lower, upper = self._bounding_box
+        joined = sum(one.joined(lower[at], upper[at]) for one, at in self.union.discrete)
+        return int(np.count_nonzero(lower < upper)) - joined
+
     def piece(self, x: Vector) -> tuple[Vector, Vector]:
         """Return the box round a point in which its discrete choices are held."""
         return self.union.piece(x, self._box)

@@ -62,7 +62,7 @@ class Kernel(Quoted, ABC):
     @property
     def violation_norm(self) -> str:
         """How `violation` measures, in words."""
-        return "largest excess of one entry"
+        return "largest violation of one entry"
 
     @property
     def convex(self) -> bool:

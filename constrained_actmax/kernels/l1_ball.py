@@ -33,7 +33,7 @@ class L1BallKernel(BallKernel):
 
     weights: Vector
 
-    violation_norm = "excess of the weighted sum of changes"
+    violation_norm = "weighted sum of changes minus the radius"
     projection_method = "root of the dual, exact, O(n) a pass"
 
     @override

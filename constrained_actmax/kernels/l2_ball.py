@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class L2BallKernel(BallKernel):
     r"""Euclidean ball, :math:`\{x : \|x - c\|_2 \le r\}`."""
 
-    violation_norm = "excess of the Euclidean distance"
+    violation_norm = "Euclidean distance minus the radius"
 
     @override
     def norm(self, x: Rows) -> Vector:

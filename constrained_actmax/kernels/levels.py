@@ -71,14 +71,21 @@ class LevelsKernel(DiscreteKernel):
     def branches(self, p: Vector, lower: Vector, upper: Vector) -> list[Bounds]:
         gap = np.min(np.abs(self.levels - p), axis=0)
         entry = int(np.argmax(gap))
+        return self._cut(entry, p[entry], lower, upper)
+
+    def _cut(self, entry: int, value: float, lower: Vector, upper: Vector) -> list[Bounds]:
         levels, box = self.levels[:, entry], (lower, upper)
-        place = int(np.searchsorted(levels, p[entry]))
+        place = int(np.searchsorted(levels, value, side="right"))
         found = []
         if place > 0:
             found.append(with_entry(box, entry, high=levels[place - 1]))
         if place < len(levels):
             found.append(with_entry(box, entry, low=levels[place]))
         return found
+
+    @override
+    def parts(self, entry: int, lower: Vector, upper: Vector) -> list[Bounds]:
+        return self._cut(entry, 0.5 * (lower[entry] + upper[entry]), lower, upper)
 
     @override
     def neighbours(self, x: Vector, lower: Vector, upper: Vector) -> Rows:

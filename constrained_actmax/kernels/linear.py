@@ -44,7 +44,7 @@ class LinearKernel(Kernel):
     lower: Vector
     upper: Vector
 
-    violation_norm = "largest excess of one row"
+    violation_norm = "largest violation of one row"
 
     @property
     @override

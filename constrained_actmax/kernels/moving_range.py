@@ -32,7 +32,7 @@ class MovingRangeKernel(Kernel):
     step: float
     matrix: sp.csr_array
 
-    violation_norm = "largest excess of one step"
+    violation_norm = "largest violation of one step"
     closed = False
 
     @property

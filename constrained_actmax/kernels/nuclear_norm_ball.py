@@ -33,7 +33,7 @@ class NuclearNormBallKernel(BallKernel):
 
     shape: tuple[int, ...]
 
-    violation_norm = "excess of the sum of singular values"
+    violation_norm = "sum of singular values minus the radius"
     projection_method = "singular values, exact, O(h w min(h, w))"
 
     def _matrices(self, x: Rows) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -113,12 +113,21 @@ class OneHotKernel(DiscreteKernel):
             np.argmax([np.max(self.distances(p[np.newaxis])[0, at]) for at in self._members])
         )
         at = self._members[group]
-        entry = at[int(np.argmax(p[at] / self.height[at]))]
+        return self.parts(int(at[int(np.argmax(p[at] / self.height[at]))]), lower, upper)
+
+    @override
+    def parts(self, entry: int, lower: Vector, upper: Vector) -> list[Bounds]:
+        at = np.flatnonzero(self.groups == self.groups[entry])
         one, rest = (lower.copy(), upper.copy()), (lower.copy(), upper.copy())
         one[0][at], one[1][at] = 0.0, 0.0
         one[0][entry] = one[1][entry] = self.height[entry]
         rest[1][entry] = 0.0
         return [one, rest]
+
+    @override
+    def joined(self, lower: Vector, upper: Vector) -> int:
+        open_ = [int(np.count_nonzero(lower[at] < upper[at])) for at in self._members]
+        return sum(max(0, count - 1) for count in open_)
 
     @override
     def neighbours(self, x: Vector, lower: Vector, upper: Vector) -> Rows:

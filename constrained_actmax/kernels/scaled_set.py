@@ -63,6 +63,11 @@ class ScaledSet(Kernel):
         """Whether a discrete member chooses values; see `IntersectionKernel.chooses_values`."""
         return self.inner.chooses_values
 
+    @property
+    def free_inputs(self) -> int:
+        """Entries that are not fixed; see `IntersectionKernel.free_inputs`."""
+        return self.inner.free_inputs
+
     def piece(self, y: Vector) -> tuple[Vector, Vector]:
         """Return the box round a point in which its discrete choices are held."""
         lower, upper = self.inner.piece(self.unit * y)

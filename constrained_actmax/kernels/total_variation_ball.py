@@ -56,7 +56,7 @@ class TotalVariationBallKernel(BallKernel):
     axes: tuple[int, ...]
     length: str
 
-    violation_norm = "excess of the total variation"
+    violation_norm = "total variation minus the radius"
     projection_method = "feasible; to 1e-4 by Clarabel, some 20 ms at 28 x 28, or ADMM if larger"
 
     @property

@@ -106,8 +106,8 @@ class Head:
         """Return the number of a label."""
         if self.labels is None:
             raise SpecificationError(
-                f"{who}: {label!r} is a name, but head {self.name!r} has none; give labels=, one for "
-                "each entry, or the entry's number."
+                f"{who}: {label!r} is a name, but head {self.name!r} has none; give labels=, one "
+                "for each entry, or the entry's number."
             )
         if label not in self.labels:
             raise SpecificationError(f"{who}: no label {label!r}. {suggest(label, self.labels)}")

@@ -21,9 +21,9 @@ from constrained_actmax.quoting import quoted
 class BlackBoxOracle(BaseOracle):
     """A callable of one input that gives one number or several, and no derivatives.
 
-    ``Oracle(function, differentiable=False, input_shape=...)`` makes one. Solvers get values alone;
-    where derivatives are needed to judge a point, a problem takes differences of second order
-    within its bounds, at 2n + 1 calls. `evaluate` knows no bounds and takes central ones.
+    Solvers get values alone; where derivatives are needed to judge a point, a problem takes
+    differences of second order within its bounds, at 2n + 1 calls. `evaluate` knows no bounds and
+    takes central ones.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class BlackBoxOracle(BaseOracle):
         them: the outputs.
     shape : int or tuple of int
         Shape of the input.
-    objectives : sequence of Objective, default ()
+    objectives : Objective or sequence of Objective, default ()
         Which outputs are asked for: `Output` by position or label, and sums of such. By default
         the first.
     labels : sequence of str, optional
@@ -54,7 +54,7 @@ class BlackBoxOracle(BaseOracle):
         self,
         function: Callable[[Any], Any],
         shape: int | tuple[int, ...],
-        objectives: Sequence[Objective] = (),
+        objectives: Objective | Sequence[Objective] = (),
         *,
         labels: Sequence[str] | None = None,
         name: str | None = None,
@@ -72,7 +72,7 @@ class BlackBoxOracle(BaseOracle):
         self.layout = Layout.of_array(tuple(int(length) for length in lengths))
         self.labels = None if labels is None else tuple(labels)
         self.name = name or str(getattr(function, "__name__", "function"))
-        self._ask(objectives)
+        self._ask((objectives,) if isinstance(objectives, Objective) else objectives)
 
     def _ask(self, objectives: Sequence[Objective]) -> None:
         self.objectives: tuple[Objective, ...] = tuple(objectives)

@@ -87,7 +87,7 @@ class Compiled:
                 + (f" of layer {layer!r}" if layer else "")
                 + " has no derivative in TensorFlow; put a differentiable one in its place (such "
                 'as Resizing(interpolation="bilinear")), or search by values alone with '
-                "Oracle(function, input_shape=..., differentiable=False)."
+                "BlackBoxOracle(function, shape)."
             ) from error
         if gradient is None:
             stop = _without_derivative(x, column)

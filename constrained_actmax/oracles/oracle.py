@@ -19,7 +19,6 @@ from constrained_actmax.layout import Layout, Rows, Structure, Vector, flat
 from constrained_actmax.objectives.base import Objective, Score
 from constrained_actmax.objectives.bounded import Bounded
 from constrained_actmax.oracles.base import BaseOracle
-from constrained_actmax.oracles.black_box import BlackBoxOracle
 from constrained_actmax.oracles.compiled import Compiled
 from constrained_actmax.oracles.kept import source_of
 from constrained_actmax.oracles.precision import rounds_products
@@ -73,9 +72,6 @@ class Oracle(BaseOracle):
         Keras's own: whether code in a file is refused.
     signature : str, default "serving_default"
         Which signature of a SavedModel.
-    differentiable : bool, default True
-        False for a plain callable of one NumPy input (with `input_shape`) that gives one number or
-        several and no gradients; what is made is a `BlackBoxOracle`, and COBYQA solves it.
 
     Attributes
     ----------
@@ -108,35 +104,11 @@ class Oracle(BaseOracle):
     ... )  # doctest: +SKIP
     """
 
-    def __new__(  # noqa: D102
-        cls,
-        model: Any,
-        objective: Objective | Sequence[Objective] | None = None,
-        *,
-        differentiable: bool = True,
-        input_shape: Any = None,
-        labels: Any = None,
-        **options: Any,
-    ) -> Any:
-        if differentiable:
-            return super().__new__(cls)
-        if options:
-            raise SpecificationError(
-                f"Oracle: {next(iter(options))}= speaks of a TensorFlow model; a function without "
-                "gradients takes input_shape= and labels=."
-            )
-        if input_shape is None:
-            raise SpecificationError(
-                "Oracle: a function without gradients needs input_shape=, such as 5 or (2, 3)."
-            )
-        return BlackBoxOracle(model, input_shape, _objectives(objective), labels=labels)
-
     def __init__(
         self,
         model: Any,
         objective: Objective | Sequence[Objective] | None = None,
         *,
-        differentiable: bool = True,
         preprocess: Any = None,
         labels: Any = None,
         feature_names: Any = None,

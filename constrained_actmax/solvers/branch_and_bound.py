@@ -58,8 +58,8 @@ class BranchAndBound(Solver):
             return f"{self.name} needs the problem itself; use method='auto'."
         if not problem.differentiable:
             return needs_gradients(self.name)
-        if not problem.set.convex:
-            return f"{self.name} needs a convex set; use method='pgd'."
+        if not (problem.set.convex or problem.set.discrete):
+            return f"{self.name} needs a convex set or discrete ones; use method='pgd'."
         oracle = problem.user_oracle
         if not isinstance(oracle, Oracle):
             return f"{self.name} needs a Keras or TensorFlow model; use method='auto'."
@@ -82,11 +82,37 @@ class BranchAndBound(Solver):
 
     @override
     def _run_recorded(self, run: Recording, x0: Rows, starts: Indices) -> None:
+        run.evaluate(x0, starts)
+        search = self.branch(run, x0, starts)
+        status = Status.PROVEN if search.done else Status.BUDGET
+        if certificate_of(search).infeasible:
+            status = Status.INFEASIBLE
+        detail = "" if status is Status.PROVEN else str(run.certificate)
+        for start, point in zip(starts.tolist(), run.best_points(x0, starts), strict=True):
+            run.end(start, point, status, detail)
+
+    def branch(self, run: Recording, x0: Rows, starts: Indices, *, draws: bool = True) -> Search:
+        """Return the search from some points, with the run's certificate; it may give better ones.
+
+        Parameters
+        ----------
+        run : Recording
+            Limits, and where better points are evaluated, for all these starts.
+        x0 : numpy.ndarray, shape (B, n)
+            Points of C.
+        starts : numpy.ndarray of int, shape (B,)
+            Their starts.
+        draws : bool
+            Whether to begin with random points and ascents; not where a search gave the points.
+        """
         own = run.problem
-        problem = _written(own)
         left = None if run.remaining is None else max(0, run.remaining - 2 * len(starts))
         search = Search(
-            problem, rtol=self.rtol, atol=self.atol, seconds=run.seconds_left, evaluations=left
+            _written(own),
+            rtol=self.rtol,
+            atol=self.atol,
+            seconds=run.seconds_left,
+            evaluations=left,
         )
         told = -np.inf
 
@@ -102,15 +128,14 @@ class BranchAndBound(Solver):
             for place, start in enumerate(starts.tolist()):
                 run.iterate(start, y, float(found.f[place]), found.violation_of(place))
 
-        run.evaluate(x0, starts)
-        status = Status.BUDGET
         try:
-            search.begin(own.original(x0))
+            if draws:
+                search.begin(own.original(x0))
+            else:
+                search.try_points(own.original(x0))
+                told = search.state.best_value
             size = 1
-            while True:
-                if search.done:
-                    status = Status.PROVEN
-                    break
+            while not search.done:
                 if search.expired() or search.spent or search.state.nodes >= self.max_boxes:
                     break
                 search.step(min(size, self.max_boxes - search.state.nodes))
@@ -120,17 +145,13 @@ class BranchAndBound(Solver):
         finally:
             run.certificate = certificate_of(search)
         try:
+            if run.remaining is not None:
+                run.charge(search.state.evaluations)
             tell()
         except Stopped as stopped:
             if stopped.status is not Status.BUDGET:
                 raise
-        best = search.state.x
-        if run.certificate.infeasible:
-            status = Status.INFEASIBLE
-        detail = "" if status is Status.PROVEN else str(run.certificate)
-        for place, start in enumerate(starts.tolist()):
-            point = x0[place] if best is None else own.point(best)
-            run.end(start, point, status, detail)
+        return search
 
 
 def _written(problem: Problem) -> Problem:

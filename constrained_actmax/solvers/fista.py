@@ -63,7 +63,7 @@ class FISTA(StepwiseSolver):
 
     @override
     def _steps(self, task: Task, start: int, x: Vector, first: Sample) -> Steps:
-        project = task.projector(start)
+        measure, project = task.projector(), task.projector(accurate=not task.nonsmooth)
         lower, upper = task.problem.set.bounds()
         epsilon = task.epsilon
         tolerance = task.tolerance if self.gradient_tolerance is None else self.gradient_tolerance
@@ -71,10 +71,10 @@ class FISTA(StepwiseSolver):
         y, f_y, g_y = x, f, g
         x_before, t_before, t = x, 0.0, 1.0
         reference, weight = f, 1.0
-        lipschitz = max(float(np.max(np.abs(project(x - g, "residual") - x), initial=0.0)), 1e-12)
+        lipschitz = max(float(np.max(np.abs(measure(x - g) - x), initial=0.0)), 1e-12)
         best, since = f, 0
         for _ in range(self.max_iterations):
-            if np.max(np.abs(project(x - g, "residual") - x), initial=0.0) <= tolerance:
+            if np.max(np.abs(measure(x - g) - x), initial=0.0) <= tolerance:
                 task.end(start, x, Status.CONVERGED)
                 return
             slack = ROUNDING_SLACK * epsilon * max(1.0, abs(f))

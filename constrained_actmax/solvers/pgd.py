@@ -15,6 +15,7 @@ from constrained_actmax.solvers.base import TINY, Solver, end_hopeless, reach
 from constrained_actmax.solvers.spg import needs_only_a_set
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.extended import MOST_TRIALS
+from constrained_actmax.tasks.projector import Projector
 from constrained_actmax.tasks.task import Task
 
 # Constants of Croce and Hein (2020), section 3 and appendix A.
@@ -107,24 +108,26 @@ class PGD(Solver):
         best_before, passed = f, 0
         trials = np.zeros(count, dtype=int)  # not finite, one after the other
         squares = np.einsum("bn,bn->b", g, g)
+        project, blend = task.projector(accurate=False), task.projector(accurate=False)
+        measure = task.projector()
         for iteration in range(total):
             rows = np.flatnonzero(live)
             if not rows.size:
                 return
             # a slice copies nothing
             at: slice | Indices = slice(None) if rows.size == count else rows
-            whose, old = starts[at], x[at]
+            old = x[at]
             norm = np.maximum(np.sqrt(squares[at]), TINY)
             work = g[at] / norm[:, None]  # first: length / norm may overflow
             work *= length[at, None]
-            moved = task.project(np.subtract(old, work, out=work), whose, "length")
+            moved = project(np.subtract(old, work, out=work), rows.tolist())
             if self.schedule == "halved" and iteration > 0:
                 # x + m (moved - x) + (1 - m) (x - previous)
                 moved *= self.momentum
                 moved += np.multiply(old, 2.0 - 2.0 * self.momentum, out=work)
                 moved -= np.multiply(previous[at], 1.0 - self.momentum, out=work)
-                moved = task.project(moved, whose, "momentum")
-            found = task.evaluate(moved, whose)
+                moved = blend(moved, rows.tolist())
+            found = task.evaluate(moved, starts[at])
             improved[at] += found.finite & (found.f < f[at])
             previous, x = x, _with(x, at, moved)
             f, g = _with(f, at, found.f), _with(g, at, found.gradient)
@@ -167,7 +170,7 @@ class PGD(Solver):
                 squares = np.einsum("bn,bn->b", g, g)
                 reduced, best_before = stuck, best_f
                 improved[:] = 0
-                self._end_converged(task, best_x, best_g, live, starts)
+                self._end_converged(task, measure, best_x, best_g, live, starts)
         status = (
             Status.BUDGET if total < (self.iterations or np.inf) and limited else Status.STALLED
         )
@@ -186,11 +189,12 @@ class PGD(Solver):
         return reach(task.problem, x, g, live)
 
     @staticmethod
-    def _end_converged(task: Task, x: Rows, g: Rows, live: np.ndarray, starts: Indices) -> None:
+    def _end_converged(
+        task: Task, measure: Projector, x: Rows, g: Rows, live: np.ndarray, starts: Indices
+    ) -> None:
         rows = np.flatnonzero(live)
         if rows.size:
-            back = task.project(x[rows] - g[rows], starts[rows], "residual")
-            residual = np.max(np.abs(back - x[rows]), axis=1)
+            residual = np.max(np.abs(measure(x[rows] - g[rows], rows.tolist()) - x[rows]), axis=1)
             for row in rows[residual <= task.tolerance]:
                 task.end(int(starts[row]), x[row], Status.CONVERGED)
                 live[row] = False

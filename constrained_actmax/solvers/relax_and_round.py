@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 from typing_extensions import override
 
+from constrained_actmax.certificates.branching import MOST_INPUTS
 from constrained_actmax.draws import drawn
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.result import NO_BETTER_NEIGHBOUR, Status
+from constrained_actmax.solvers.active_signature import ActiveSignature
 from constrained_actmax.solvers.annealed import Annealed
 from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
 from constrained_actmax.solvers.base import Solver
+from constrained_actmax.solvers.branch_and_bound import BranchAndBound
 from constrained_actmax.solvers.cobyqa import COBYQA
 from constrained_actmax.solvers.l_bfgs_b import LBFGSB
+from constrained_actmax.solvers.search_and_finish import SearchAndFinish, pays
 from constrained_actmax.solvers.slsqp import SLSQP
 from constrained_actmax.solvers.spg import SPG
 from constrained_actmax.standard_form import OverSet, StandardForm
 from constrained_actmax.tasks.over_set import Over
-from constrained_actmax.tasks.recording import MOST_ROWS
+from constrained_actmax.tasks.recording import MOST_ROWS, Recording
 from constrained_actmax.tasks.task import Stopped, Task
 
 #: Share of a budget that the relaxation takes, and evaluations of each of its points without one.
-RELAXED_SHARE, RELAXED = 0.3, 300
+RELAXED_SHARE, RELAXED = 0.3, 100
 #: Tolerance of a rounding: near is enough.
 ROUGHLY = 1.0
 #: Roundings of a relaxed point that are drawn round it, beside the nearest one.
@@ -68,13 +74,18 @@ class RelaxAndRound(Solver):
     r"""Relaxation over the hull, roundings, and a search through their neighbours.
 
     1. A local method minimises over the convex hull of C, from the start and from draws [1]_.
-    2. Its points are rounded: the nearest point of C, and those nearest to draws round them.
-    3. From the best few, neighbours are evaluated side by side: one step of a count or level, one
+    2. Its points are rounded: the nearest point of C, and those nearest to draws round them. The
+       continuous inputs of the best few are optimised again with the discrete inputs held, once for
+       each choice of these.
+    3. Where the network's structure can be bounded and there are few inputs, branch and bound goes
+       on from there, discrete inputs first (`BranchAndBound`). If it ends within its gap, the best
+       point is proven to be the optimum, and this is all.
+    4. From the best few, neighbours are evaluated side by side: one step of a count or level, one
        swap in a group, one change more or less. Where continuous inputs are left, the best few
        neighbours are optimised again with the discrete inputs held. The best neighbour is
        next, until none is better; then pairs of moves are tried, the most promising by the
        differences that the single moves made.
-    4. The search goes on from random moves away from the best point, and from draws [2]_.
+    5. The search goes on from random moves away from the best point, and from draws [2]_.
 
     Feasibility comes before value: a point that violates bounds on functions less is better. It
     ends where no neighbour is better, which is no proof: the neighbourhood is small. Every point
@@ -94,7 +105,8 @@ class RelaxAndRound(Solver):
         Evaluations of each of these.
     most_neighbours : int, default 256
         Neighbours, or pairs, that a round evaluates; of more those with the steepest slopes.
-
+    most_boxes : int, default 10000
+        Boxes of the branch and bound.
     most_combinations : int, default 4096
         Where all inputs are discrete and have no more combinations in C than this, all of them are
         evaluated instead, and the best is proven to be the optimum.
@@ -116,6 +128,7 @@ class RelaxAndRound(Solver):
     reoptimised: int = 4
     held_evaluations: int = 60
     most_neighbours: int = 256
+    most_boxes: int = 10_000
     most_combinations: int = 4096
 
     @override
@@ -132,17 +145,48 @@ class RelaxAndRound(Solver):
 
     @override
     def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
+        if not self._enumerated(run, x0, starts):
+            self._search(run, x0, starts, self._begun(run, x0, starts))
+
+    @override
+    def _run_recorded(self, run: Recording, x0: Rows, starts: Indices) -> None:
         if self._enumerated(run, x0, starts):
             return
+        searches = self._begun(run, x0, starts)
+        proof = BranchAndBound(max_boxes=self.most_boxes)
+        if run.set.free_inputs <= MOST_INPUTS and proof.refusal(run.problem) is None:
+            run.share(2)
+            search = proof.branch(run, run.best_points(x0, starts), starts, draws=False)
+            if search.done:
+                status = Status.PROVEN if search.state.x is not None else Status.INFEASIBLE
+                for place, (start, one) in enumerate(searches.items()):
+                    run.share(len(starts) - place)
+                    with _ended_by_limits(run, start, x0[place]):
+                        run.end(start, one.finished(x0[place]), status)
+                return
+        self._search(run, x0, starts, searches)
+
+    def _begun(self, run: Task, x0: Rows, starts: Indices) -> dict[int, NeighbourhoodSearch]:
+        """Return a search for each start, begun from the rounded relaxation."""
         relaxed = self._relaxed(run, x0, starts)
-        for place, (start, point) in enumerate(zip(starts.tolist(), x0, strict=True)):
-            run.share(len(starts) - place)
+        searches = {start: NeighbourhoodSearch(self, run, start) for start in starts.tolist()}
+        for place, one in enumerate(searches.values()):
+            run.share(2 * len(starts) - place)
             try:
-                NeighbourhoodSearch(self, run, start).run(point, relaxed[place])
-            except Stopped as reason:
-                if reason.status is Status.INTERRUPTED:
+                one.begin(x0[place], relaxed[place])
+            except Stopped as reason:  # where no share is left, the rest of the search ends too
+                if reason.ends_all:
                     raise
-                run.end(start, run.best_or(start, point), reason.status, reason.detail)
+        return searches
+
+    @staticmethod
+    def _search(
+        run: Task, x0: Rows, starts: Indices, searches: dict[int, NeighbourhoodSearch]
+    ) -> None:
+        for place, (start, one) in enumerate(searches.items()):
+            run.share(len(starts) - place)
+            with _ended_by_limits(run, start, x0[place]):
+                one.go_on(x0[place])
 
     def _enumerated(self, run: Task, x0: Rows, starts: Indices) -> bool:
         """Evaluate all points of C where these are few, and end all starts at the best."""
@@ -188,8 +232,26 @@ class RelaxAndRound(Solver):
         return np.array(ends).reshape(points.shape)
 
 
-def local_method(form: StandardForm) -> Solver:
-    """Return a method for the relaxation, or for the continuous inputs with the others held."""
+@contextmanager
+def _ended_by_limits(run: Task, start: int, x0: Vector) -> Iterator[None]:
+    """End a start where a limit stops it; what ends all is raised."""
+    try:
+        yield
+    except Stopped as reason:
+        if reason.ends_all:
+            raise
+        run.end(start, run.best_or(start, x0), reason.status, reason.detail)
+
+
+def local_method(form: StandardForm, *, feasible: bool = False) -> Solver:
+    """Return a method for the relaxation, or for the continuous inputs with the others held.
+
+    From feasible points of networks with kinks linear programs go to a local optimum at once.
+    """
+    if pays(form):
+        if feasible:
+            return ActiveSignature()
+        return SearchAndFinish(search=AugmentedLagrangian() if form.constraints else Annealed())
     if not form.differentiable:
         return COBYQA()
     if form.constraints:
@@ -220,16 +282,29 @@ class NeighbourhoodSearch:
         self.problem = run.problem
         self.rng = np.random.default_rng((DRAWS, start))
         self._known: dict[bytes, Candidate] = {}
+        #: The best point of each choice of the discrete inputs whose others have been optimised.
+        self._held: dict[bytes, Candidate] = {}
+        #: Where the search begins.
+        self.first: list[Candidate] = []
         #: Whether a round left out neighbours.
         self.cut = False
 
-    def run(self, x0: Vector, relaxed: Rows) -> None:
-        """Search from a point of C and from relaxed ones, and say how it ended."""
+    def begin(self, x0: Vector, relaxed: Rows) -> None:
+        """Round relaxed points, and optimise the continuous inputs of the best few."""
         found = self.evaluated(self._roundings(x0, relaxed))
-        best = self.improved(found[0])
-        for one in found[1 : self.settings.descents]:
+        self.first = [found[0]]
+        self.first = [self.improved(one) for one in found[: self.settings.descents]]
+
+    def finished(self, x0: Vector) -> Vector:
+        """Return the best point so far with its continuous inputs optimised."""
+        best = self.run_.best_or(self.start, x0)
+        return self.improved(self.evaluated(best[np.newaxis])[0], again=True).x
+
+    def go_on(self, x0: Vector) -> None:
+        """Search from the best of these, and say how it ended."""
+        best = min(self.first or self.evaluated(x0[np.newaxis]), key=_rank)
+        for one in self.first:
             best = min(best, self.descended(one), key=_rank)
-        best = self.descended(best)
         kicks = 0
         while kicks < self.settings.kicks:
             kicks += 1
@@ -321,26 +396,42 @@ class NeighbourhoodSearch:
                 if not pairs or not pairs[0].rank < here.rank:
                     return here
                 here = pairs[0]
-            self.run_.iterate(self.start, here.x, here.f)
+            self.run_.iterate(self.start, here.x, here.f, here.violation)
 
     def tried(self, here: Candidate, moved: Rows) -> list[Candidate]:
         """Return what moves lead to, the best few with their continuous entries optimised."""
         admitted = self._admitted(moved)
-        found = self.evaluated(admitted) if len(admitted) else []
-        if not found or not self._free(found[0].x):
-            return found
+        keys = [self._choice(row) for row in admitted]
+        known = {key: self._held[key] for key in keys if key in self._held}
+        new = admitted[[key not in known for key in keys]]
+        found = self.evaluated(new) if len(new) else []
         few = self.settings.reoptimised
-        return sorted([*map(self.improved, found[:few]), *found[few:]], key=_rank)
+        found = [*known.values(), *map(self.improved, found[:few]), *found[few:]]
+        return sorted(found, key=_rank)
 
-    def improved(self, here: Candidate) -> Candidate:
-        """Return a point with its continuous entries optimised, the discrete ones held."""
+    def _choice(self, x: Vector) -> bytes:
+        """Return what tells the discrete choices of points of C apart."""
+        return np.concatenate(self.problem.set.piece(x)).tobytes()
+
+    def improved(self, here: Candidate, *, again: bool = False) -> Candidate:
+        """Return a point with its continuous entries optimised, the discrete ones held.
+
+        Once for each choice of these, from the first point that has it, unless asked again.
+        """
+        key = self._choice(here.x)
+        if again or key not in self._held:
+            self._held[key] = here  # also where a limit stops it
+            self._held[key] = self._optimised(here)
+        return min(here, self._held[key], key=_rank)
+
+    def _optimised(self, here: Candidate) -> Candidate:
         if not self._free(here.x):
             return here
         part = self.problem.set.part_at(here.x)
         if part is None:
             return here
         over = Over(self.run_, part, np.array([self.start]), self.settings.held_evaluations)
-        method = local_method(over.problem)
+        method = local_method(over.problem, feasible=here.violation == 0.0)
         if method.refusal(over.problem) is not None:
             return here
         self.run_.carry(1)

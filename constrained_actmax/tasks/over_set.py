@@ -13,6 +13,7 @@ from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.result import Status, Termination
 from constrained_actmax.standard_form import FeasibleSet, OverSet
 from constrained_actmax.tasks.incumbents import Incumbents
+from constrained_actmax.tasks.projector import Projector
 from constrained_actmax.tasks.task import Incumbent, Stopped, Task, Wrapper
 
 
@@ -91,9 +92,8 @@ class Over(Wrapper):
         return found
 
     @override
-    def project(self, x: Rows, starts: Sequence[int] | Indices, purpose: str = "step") -> Rows:
-        projected: Rows = self.problem.set.project(x)
-        return projected
+    def projector(self, *, accurate: bool = True) -> Projector:
+        return Projector(self.set)
 
     @override
     def best(self, start: int) -> Incumbent | None:
@@ -102,7 +102,8 @@ class Over(Wrapper):
     @override
     def iterate(self, start: int, x: Vector, f: float, violation: float | None = None) -> bool:
         self.iterations[start] += 1
-        return self.inner.iterate(int(self.whose[start]), x, f)
+        off = float(self.inner.set.relative_violation(x))
+        return self.inner.iterate(int(self.whose[start]), x, f, max(off, violation or 0.0))
 
     @override
     def end(self, start: int, x: Vector, status: Status, detail: str = "") -> None:

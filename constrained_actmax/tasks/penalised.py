@@ -15,6 +15,8 @@ from constrained_actmax.standard_form import DerivedForm, StandardForm
 from constrained_actmax.tasks.task import Incumbent, Task, Wrapper
 
 LARGEST_MULTIPLIER = 1e20
+#: Largest rho, and what it is multiplied by at a time.
+LARGEST_PENALTY, PENALTY_GROWTH = 1e12, 10.0
 #: Iterates of a path that are remembered, to report the one that the inner solver accepts.
 REMEMBERED = 4
 
@@ -146,10 +148,6 @@ class Penalised(Wrapper):
             "augmented-lagrangian: its function has no second derivative where a bound becomes "
             "active; the inner method must use gradients alone."
         )
-
-    @override
-    def project(self, x: Rows, starts: Sequence[int] | Indices, purpose: str = "step") -> Rows:
-        return self.inner.project(x, self.whose[np.asarray(starts)], purpose)
 
     @override
     def best(self, start: int) -> Incumbent | None:

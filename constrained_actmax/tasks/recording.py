@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +17,9 @@ from constrained_actmax.layout import Indices, Rows, Structure, Vector
 from constrained_actmax.problem import Problem
 from constrained_actmax.quoting import Quoted
 from constrained_actmax.result import Budget, History, Status, Termination
-from constrained_actmax.tasks.incumbents import EXACT, Incumbents
+from constrained_actmax.scales import Scales, at_answer
+from constrained_actmax.tasks.incumbents import Incumbents
+from constrained_actmax.tasks.projector import Projector
 from constrained_actmax.tasks.task import Incumbent, Stopped, Task
 
 #: Growth of max |x| beyond the start's scale that is called divergence.
@@ -31,9 +34,9 @@ LARGEST_BATCH = 2**21
 MOST_ROWS = 64
 #: Accuracy that is asked of iterative projections.
 INEXACT = 1e-4
-#: Variables up to which steps of smooth problems, and tests of convergence, take the accurate
-#: projection, the price of a true word (docs/benchmarks/inexact_projections).
-ACCURATE_STEPS = ACCURATE_TESTS = 2000
+#: Variables up to which an accurate projection is had where it is asked for, the price of a true
+#: word (docs/benchmarks/inexact_projections).
+ACCURATE = 2000
 
 
 def padded(starts: int, n: int) -> int:
@@ -132,11 +135,7 @@ class Recording(Task):
         self.padded_rows = padded_rows or padded(starts, problem.size)
         self._shape_is_given = padded_rows is not None
         self.notes: list[str] = []
-        self._incumbents = Incumbents(problem, starts)
-        self._returned: dict[int, tuple[Vector, Evaluation]] = {}
         self.iterations = np.zeros(starts, dtype=int)
-        self.ended: dict[int, Termination] = {}
-        self._warm: dict[tuple[int, str], object] = {}
         self._began = time.perf_counter()
         self._reserved = 2 * starts if reserve else 0
         self._limit = self._affordable(self.budget.evaluations)
@@ -148,6 +147,17 @@ class Recording(Task):
         #: The target as the number that is minimised; and whether a start has come there.
         self._goal = -np.inf if target is None else problem.sign * target
         self._reached = False
+        self.ask(problem)
+
+    def ask(self, problem: Problem) -> None:
+        """Begin with a problem, or go on with the same one in other scales, as nothing was found.
+
+        Counts, limits and history stay.
+        """
+        self.problem = problem
+        self._incumbents = Incumbents(problem, self.starts)
+        self._returned: dict[int, tuple[Vector, Evaluation]] = {}
+        self.ended: dict[int, Termination] = {}
         self._lower, self._upper = problem.set.bounds()
         self._set_tolerance = problem.set.tolerance
 
@@ -163,6 +173,17 @@ class Recording(Task):
     def seconds_left(self) -> float | None:
         limit = self.budget.seconds
         return None if limit is None else max(0.0, limit - self.seconds)
+
+    @contextmanager
+    def keeping(self, share: float) -> Iterator[None]:
+        """Keep a share of the seconds left for what comes after."""
+        whole, left = self.budget, self.seconds_left
+        if whole.seconds is not None and left is not None:
+            self.budget = replace(whole, seconds=whole.seconds - share * left)
+        try:
+            yield
+        finally:
+            self.budget = whole
 
     @property
     @override
@@ -278,6 +299,15 @@ class Recording(Task):
         self.rows += oracle.rows - rows
         return found
 
+    def scales_at(self, asked: Problem, x: Vector, found: Evaluation) -> Scales | None:
+        """Return the scales at an answer, as `at_answer` does; its probes count as evaluations."""
+        oracle = asked.user_oracle
+        calls, rows = oracle.calls, oracle.rows
+        scales = at_answer(asked, x, found, self.remaining)
+        self.calls += oracle.calls - calls
+        self.rows += oracle.rows - rows
+        return scales
+
     @override
     def hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
         if self.remaining is not None and self.remaining < 1:
@@ -334,22 +364,9 @@ class Recording(Task):
         return inside, self._evaluate(inside[np.newaxis], [start])
 
     @override
-    def project(self, x: Rows, starts: Sequence[int] | Indices, purpose: str = "step") -> Rows:
-        feasible = self.problem.set
-        size, smooth = self.problem.size, self.problem.smooth is not False
-        accurate = (purpose == "residual" and size <= ACCURATE_TESTS) or (
-            purpose == "step" and smooth and size <= ACCURATE_STEPS
-        )
-        if feasible.accuracy <= EXACT or accurate:
-            exact: Rows = feasible.project(x)
-            return exact
-        projected = np.empty_like(x)
-        for row, start in enumerate(starts):
-            key = int(start), purpose
-            projected[row], self._warm[key] = feasible.project_inexact(
-                x[row], min(INEXACT, self.tolerance), self._warm.get(key)
-            )
-        return projected
+    def projector(self, *, accurate: bool = True) -> Projector:
+        exact = accurate and self.problem.size <= ACCURATE
+        return Projector(self.problem.set, None if exact else min(INEXACT, self.tolerance))
 
     def end_runaway(self, start: int, x0: Vector) -> None:
         """Call a start unbounded that its method left far away, if f falls on along its way.

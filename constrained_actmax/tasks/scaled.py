@@ -68,7 +68,9 @@ class Scaled(Problem):
         assert isinstance(whole, IntersectionKernel)
         columns, size = scales.columns, scales.set
         if not whole.convex:  # whole numbers stay whole: a power of two rounds nothing
-            columns, size = powers_of_two(columns), float(powers_of_two(np.array(size)))
+            exact = whole.discrete_entries
+            columns = np.where(exact, powers_of_two(columns), columns)
+            size = float(powers_of_two(np.array(size)))
         if np.all(columns == 1.0):
             return columns, whole
         couplings = [one.scaled(columns) for one in whole.members if not one.is_box]

@@ -4,9 +4,11 @@ Surrogates of smooth formulas, trained here, 2 to 8 inputs in [-1, 1]: the gap a
 seconds, relative to the range over 1,000 draws. Networks of 5 inputs and 6 x 50 ReLU units, trained
 and of random weights, with properties "no input exceeds v": v is the best known value and a share
 of the range above or below it. Each is proven, refuted or open. Beside them HiGHS on the
-mixed-integer program of the whole network, with bounds from intervals.
+mixed-integer program of the whole network, with bounds from intervals. All limits are of the
+process's own CPU seconds, so that other work on the machine changes little.
 
-Each model is one line of the file that `--cache` names; those that are there are not run again.
+Each run is one line of the file that `--cache` names; those that are there are not run again, and
+`--finished` writes the page of them alone.
 """
 
 from __future__ import annotations
@@ -15,14 +17,14 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import highspy
 import keras
 import numpy as np
-import scipy.optimize
 import scipy.sparse as sp
 
 import constrained_actmax as cax
@@ -39,6 +41,12 @@ SURROGATES = [
 ]
 SHARES = (-0.05, -0.02, -0.005, 0.005, 0.02, 0.05)
 NETWORKS, PROPERTY_SECONDS = 10, 60.0
+UNTOUCHED = 100  # the first of the seeds that nothing was chosen by
+KINDS = {
+    "trained": "trained on the formulas above",
+    "random": "of random weights, which no formula smooths",
+}
+FEASIBLE = 2  # HiGHS's status of a point
 
 
 def formula(x: np.ndarray, seed: int) -> np.ndarray:
@@ -83,7 +91,7 @@ def random_network(seed: int) -> Any:
     return keras.Sequential([keras.Input((5,)), *layers, keras.layers.Dense(1)])
 
 
-def highs(model: Any, seconds: float) -> tuple[float, float]:
+def highs(model: Any, seconds: float) -> dict[str, Any]:
     """Return bound and value of the mixed-integer program with big-M from intervals."""
     weights = [np.asarray(one, dtype=np.float64) for one in model.get_weights()]
     pairs = list(zip(weights[::2], weights[1::2], strict=True))
@@ -112,19 +120,37 @@ def highs(model: Any, seconds: float) -> tuple[float, float]:
             least += [b[j], -np.inf, -np.inf]
             most += [np.inf, b[j] - min(zl[j], 0.0), 0.0]
         low, high, before, start = np.maximum(zl, 0), np.maximum(zu, 0), h, start + 2 * k
-    cost = np.zeros(total)
-    cost[before] = -pairs[-1][0][:, 0]
-    found = scipy.optimize.milp(
-        cost,
-        integrality=integrality,
-        bounds=scipy.optimize.Bounds(lower, upper),
-        constraints=scipy.optimize.LinearConstraint(sp.vstack(rows).tocsr(), least, most),
-        options={"time_limit": seconds},
-    )
-    offset = float(pairs[-1][1][0])
-    bound = np.inf if found.mip_dual_bound is None else offset - float(found.mip_dual_bound)
-    value = -np.inf if found.x is None else offset - float(found.fun)
-    return bound, value
+    matrix = sp.vstack(rows).tocsr()
+    program = highspy.HighsLp()
+    program.num_row_, program.num_col_ = matrix.shape
+    program.col_cost_ = np.zeros(total)
+    program.col_cost_[before] = -pairs[-1][0][:, 0]
+    program.col_lower_, program.col_upper_ = lower, upper
+    program.row_lower_, program.row_upper_ = np.array(least), np.array(most)
+    program.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    program.a_matrix_.start_ = matrix.indptr
+    program.a_matrix_.index_ = matrix.indices
+    program.a_matrix_.value_ = matrix.data
+    kinds = highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger
+    program.integrality_ = [kinds[int(one)] for one in integrality]
+    solver = highspy.Highs()
+    solver.setOptionValue("output_flag", False)
+    solver.setOptionValue("threads", 1)
+    solver.passModel(program)
+    began = time.process_time()
+
+    def stop(event: Any) -> None:
+        event.data_in.user_interrupt = time.process_time() - began >= seconds
+
+    solver.cbMipInterrupt += stop
+    solver.run()
+    found, offset = solver.getInfo(), float(pairs[-1][1][0])
+    known = found.primal_solution_status == FEASIBLE
+    return {
+        "bound": offset - float(found.mip_dual_bound),
+        "value": offset - float(found.objective_function_value) if known else -np.inf,
+        "seconds": time.process_time() - began,
+    }
 
 
 class Cache:
@@ -136,118 +162,161 @@ class Cache:
         self._known = dict(json.loads(line) for line in lines)
         self.loads: list[float] = []
 
-    def __call__(self, name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Return what is known under a name, measured where it is new."""
-        if name not in self._known:
-            found = {**measure(), "load": os.getloadavg()[0]}
-            self._known[name] = found
-            print(name, found, flush=True)
-            if self._path is not None:
-                with self._path.open("a") as file:
-                    file.write(json.dumps([name, found]) + "\n")
-        found = self._known[name]
-        self.loads.append(found["load"])
+    def __getitem__(self, name: str) -> dict[str, Any] | None:
+        found = self._known.get(name)
+        if found is not None:
+            self.loads.append(found["load"])
         return found
+
+    def __call__(self, name: str, measure: Callable[[], dict[str, Any]]) -> None:
+        """Measure what is not known yet."""
+        if name in self._known:
+            return
+        found = {**measure(), "load": os.getloadavg()[0]}
+        self._known[name] = found
+        print(name, found, flush=True)
+        if self._path is not None:
+            with self._path.open("a") as file:
+                file.write(json.dumps([name, found]) + "\n")
+
+
+def certified(
+    problem: cax.Problem, seconds: float, settled: Callable[[cax.Certificate], bool], **options: Any
+) -> tuple[cax.Certificate, float]:
+    """Return what certify knows after so many seconds of the process, and the seconds it took."""
+    began = time.process_time()
+    found = cax.certify(
+        problem,
+        budget=cax.Budget(seconds=1e6),
+        callback=lambda one: settled(one) or time.process_time() - began >= seconds,
+        **options,
+    )
+    return found, time.process_time() - began
 
 
 def one_surrogate(
     n: int, layers: int, units: int, activation: str, seconds: float, asked: float, seed: int
 ) -> dict[str, Any]:
-    """Return what certify and HiGHS reach on one surrogate."""
+    """Return what certify reaches on one surrogate."""
     model = surrogate(n, layers, units, activation, seed)
     problem = cax.Problem(model, cax.Output(0), [cax.Box(-1, 1)])
     width = spread(problem)
     problem.user_oracle.structure()
-    began = time.process_time()
-    found = cax.certify(problem, rtol=0.0, atol=asked * width, budget=cax.Budget(seconds=seconds))
-    spent = time.process_time() - began
-    plain = None
-    if activation == "relu":
-        bound, value = highs(model, seconds)
-        plain = bool((bound - value) / width <= asked)
-    return {"gap": found.gap / width, "seconds": spent, "nodes": found.nodes, "highs": plain}
+    found, spent = certified(problem, seconds, lambda one: one.proven, rtol=0.0, atol=asked * width)
+    return {"gap": found.gap / width, "seconds": spent, "nodes": found.nodes, "range": width}
 
 
-def surrogates(seeds: range, cache: Cache) -> list[str]:
-    """Return the rows of a table of surrogates."""
-    lines = []
-    for given in SURROGATES:
-        n, layers, units, activation, seconds, asked = given
-        found = [
-            cache(f"surrogate {given} {seed}", partial(one_surrogate, *given, seed))
-            for seed in seeds
-        ]
-        within = sum(one["gap"] <= asked for one in found)
-        plain = [one["highs"] for one in found]
-        beside = "-" if plain[0] is None else f"{sum(plain)} of {len(plain)}"
-        lines.append(
-            f"| {n} | {layers} x {units} {activation} | {asked:g} in {seconds:g} s | "
-            f"{within} of {len(found)} | {max(one['gap'] for one in found):.1e} | "
-            f"{np.median([one['seconds'] for one in found]):.1f} s | "
-            f"{int(np.median([one['nodes'] for one in found]))} | {beside} |"
-        )
-    return lines
+def network(kind: str, seed: int) -> Any:
+    """Return 5 inputs and 6 x 50 units."""
+    return random_network(seed) if kind == "random" else surrogate(5, 6, 50, "relu", seed)
 
 
 def one_network(kind: str, seed: int, limit: float) -> dict[str, Any]:
-    """Return what certify and HiGHS decide of the properties of one network."""
-    model = random_network(seed) if kind == "random" else surrogate(5, 6, 50, "relu", seed)
-    problem = cax.Problem(model, cax.Output(0), [cax.Box(-1, 1)])
-    budget = cax.Budget(evaluations=5000)
-    best = cax.solve(problem, starts=16, seed=seed, budget=budget, progress=False)
+    """Return what certify decides of the properties of one network."""
+    problem = cax.Problem(network(kind, seed), cax.Output(0), [cax.Box(-1, 1)])
+    best = cax.solve(
+        problem, starts=16, seed=seed, budget=cax.Budget(evaluations=5000), progress=False
+    )
     width = spread(problem)
-    bound, value = highs(model, limit)
-    verdicts, nodes, spent, plain = [], [], [], []
+    verdicts, nodes, spent = [], [], []
     for share in SHARES:
-        level, began = best.value + share * width, time.process_time()
+        level = best.value + share * width
 
-        def settled(
-            certificate: cax.Certificate, level: float = level, began: float = began
-        ) -> bool:
-            decided = certificate.best_value > level or certificate.dual_bound <= level
-            return decided or time.process_time() - began >= limit
+        def settled(found: cax.Certificate, level: float = level) -> bool:
+            return found.best_value > level or found.dual_bound <= level
 
-        endless = cax.Budget(seconds=1e6)
-        found = cax.certify(problem, budget=endless, callback=settled)
-        spent.append(time.process_time() - began)
+        found, seconds = certified(problem, limit, settled)
+        spent.append(seconds)
         nodes.append(found.nodes)
         proven = found.dual_bound <= level
         verdicts.append("proven" if proven else "refuted" if found.best_value > level else "open")
-        plain.append(bool(bound <= level or value > level))
-    return {"verdicts": verdicts, "nodes": nodes, "seconds": spent, "highs": plain}
+    return {
+        "verdicts": verdicts,
+        "nodes": nodes,
+        "seconds": spent,
+        "levels": [best.value + share * width for share in SHARES],
+    }
 
 
-def properties(kind: str, seeds: range, limit: float, cache: Cache) -> list[str]:
-    """Return the rows of a table of properties."""
-    found = [
-        cache(f"{kind} {seed} {limit:g}", partial(one_network, kind, seed, limit)) for seed in seeds
-    ]
-    lines = []
-    for place, share in enumerate(SHARES):
+def jobs(given: argparse.Namespace) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
+    """Yield the runs, one seed of every kind after the other."""
+    for round_ in range(max(given.seeds, given.networks)):
+        for first in (0, UNTOUCHED):
+            seed = first + round_
+            for one in SURROGATES if round_ < given.seeds else []:
+                if given.run != "programs":
+                    yield f"surrogate {one} {seed}", partial(one_surrogate, *one, seed)
+                if given.run != "certify" and one[3] == "relu":
+                    yield (
+                        f"program {one} {seed}",
+                        partial(
+                            lambda one, seed: highs(surrogate(*one[:4], seed), one[4]), one, seed
+                        ),
+                    )
+        for kind in KINDS if round_ < given.networks else []:
+            name, limit = f"{kind} {round_} {given.seconds:g}", given.seconds
+            if given.run != "programs":
+                yield name, partial(one_network, kind, round_, limit)
+            if given.run != "certify":
+                yield (
+                    f"program {name}",
+                    partial(
+                        lambda kind, seed, limit: highs(network(kind, seed), limit),
+                        kind,
+                        round_,
+                        limit,
+                    ),
+                )
+
+
+def surrogates(seeds: range, cache: Cache) -> Iterator[str]:
+    """Yield the rows of a table of surrogates."""
+    for given in SURROGATES:
+        n, layers, units, activation, seconds, asked = given
+        runs = [(cache[f"surrogate {given} {k}"], cache[f"program {given} {k}"]) for k in seeds]
+        found = [one for one, _ in runs if one is not None]
+        if not found:
+            continue
+        plain = [
+            (other["bound"] - other["value"]) / one["range"] <= asked
+            for one, other in runs
+            if one is not None and other is not None
+        ]
+        within = sum(one["gap"] <= asked for one in found)
+        yield (
+            f"| {n} | {layers} x {units} {activation} | {asked:g} in {seconds:g} s | "
+            f"{within} of {len(found)} | {max(one['gap'] for one in found):.1e} | "
+            f"{np.median([one['seconds'] for one in found]):.1f} s | "
+            f"{int(np.median([one['nodes'] for one in found]))} | "
+            f"{f'{sum(plain)} of {len(plain)}' if plain else '-'} |"
+        )
+
+
+def properties(kind: str, given: argparse.Namespace, cache: Cache) -> Iterator[str]:
+    """Yield the rows of a table of properties."""
+    names = [f"{kind} {seed} {given.seconds:g}" for seed in range(given.networks)]
+    runs = [(cache[name], cache[f"program {name}"]) for name in names]
+    found = [one for one, _ in runs if one is not None]
+    for place, share in enumerate(SHARES if found else ()):
         verdicts = [one["verdicts"][place] for one in found]
         counts = [verdicts.count(verdict) for verdict in ("proven", "refuted", "open")]
-        lines.append(
+        plain = [
+            not other["value"] <= one["levels"][place] < other["bound"]
+            for one, other in runs
+            if one is not None and other is not None
+        ]
+        yield (
             f"| {100 * share:+g} % | {counts[0]} | {counts[1]} | {counts[2]} | "
             f"{np.median([one['seconds'][place] for one in found]):.1f} s | "
             f"{int(np.median([one['nodes'][place] for one in found]))} | "
-            f"{sum(one['highs'][place] for one in found)} |"
+            f"{f'{sum(plain)} of {len(plain)}' if plain else '-'} |"
         )
-    return lines
 
 
-def main() -> None:
-    """Measure, and write the page where asked."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--write", action="store_true")
-    parser.add_argument("--cache", type=Path)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--networks", type=int, default=NETWORKS)
-    parser.add_argument("--random", type=int, default=NETWORKS)
-    parser.add_argument("--seconds", type=float, default=PROPERTY_SECONDS)
-    given = parser.parse_args()
-    cache = Cache(given.cache)
+def page(given: argparse.Namespace, cache: Cache) -> str:
+    """Return the page of what is known."""
     tables = []
-    for name, first in (("The seeds it was written with", 0), ("Untouched seeds", 100)):
+    for name, first in (("The seeds it was written with", 0), ("Untouched seeds", UNTOUCHED)):
         tables += ["", f"## {name}", ""]
         tables += ["| inputs | network | asked | reached | largest gap | seconds | boxes | HiGHS |"]
         tables += ["|---|---|---|---|---|---|---|---|"]
@@ -256,33 +325,48 @@ def main() -> None:
         "",
         "## Properties of networks of 5 inputs and 6 x 50 units",
         "",
-        "No input exceeds the best known value and a share of the range,",
-        f"{given.seconds:g} s of the process for each property. HiGHS: how many of them it decides "
-        "in as long by the clock.",
+        "No input exceeds the best known value and a share of the range. A property is open where",
+        f"{given.seconds:g} s are over first. HiGHS: how many it decides in as long.",
     ]
-    for kind, name, count in (
-        ("trained", "trained on the formulas above", given.networks),
-        ("random", "of random weights, which no formula smooths", given.random),
-    ):
-        tables += ["", f"### Networks {name}: {count}", ""]
+    for kind, name in KINDS.items():
+        tables += ["", f"### Networks {name}", ""]
         tables += ["| level | proven | refuted | open | seconds | boxes | HiGHS |"]
         tables += ["|---|---|---|---|---|---|---|"]
-        tables += properties(kind, range(count), given.seconds, cache)
+        tables += properties(kind, given, cache)
     loads = f"between {min(cache.loads):.0f} and {max(cache.loads):.0f}"
-    text = [
-        "# Bounds that are proven",
-        "",
-        "Written by `docs/benchmarks/certificates.py`, on a machine of two cores with a load",
-        f"{loads}. Limits of surrogates and of HiGHS are by the clock, times are the process's.",
-        "Surrogates of smooth formulas over [-1, 1]: how many reach the gap (relative to the range",
-        "over 1,000 draws) in the time, the largest gap, medians, and HiGHS's plain mixed-integer",
-        "program with bounds from intervals in the same time. By the clock both had a part of a",
-        "core.",
-        *tables,
-        "",
-    ]
+    return "\n".join(
+        [
+            "# Bounds that are proven",
+            "",
+            "Written by `docs/benchmarks/certificates.py`, on a machine of two cores with a load",
+            f"{loads}. Seconds are the process's own CPU seconds, and so are all limits; the",
+            "counts of boxes do not depend on the machine. HiGHS is its plain mixed-integer",
+            "program of the whole network, with bounds from intervals, for as long.",
+            "",
+            "Surrogates of smooth formulas over [-1, 1]: how many reach the gap (relative to the",
+            "range over 1,000 draws) in the time, the largest gap, and medians.",
+            *tables,
+            "",
+        ]
+    )
+
+
+def main() -> None:
+    """Measure, and write the page where asked."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--finished", action="store_true", help="of finished runs alone")
+    parser.add_argument("--run", choices=["all", "certify", "programs"], default="all")
+    parser.add_argument("--cache", type=Path)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--networks", type=int, default=NETWORKS)
+    parser.add_argument("--seconds", type=float, default=PROPERTY_SECONDS)
+    given = parser.parse_args()
+    cache = Cache(given.cache)
+    for name, measure in () if given.finished else jobs(given):
+        cache(name, measure)
     if given.write:
-        (HERE / "certificates.md").write_text("\n".join(text), encoding="utf-8")
+        (HERE / "certificates.md").write_text(page(given, cache), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -136,7 +136,7 @@ def test_nothing_feasible_ends_with_one(tmp_path: Path, capsys: pytest.CaptureFi
         (["maximize", "example", "--class", "1", "--neuron", "a:1"], "exactly one of --class"),
         (["maximize", "none.keras", "--class", "1"], "none.keras: no such model"),
         (["maximize", "none.toml"], "none.toml: cannot be read"),
-        (["maximize", "none.toml", "--class", "1"], "--class: none.toml says the question"),
+        (["maximize", "none.toml", "--class", "1"], "--class: none.toml states the problem"),
         (["maximize", "example", "--class", "Sneakers"], "'Sneaker'"),
         (["maximize", "example", "--class", "10", "--bounds", "0", "1"], "10"),
         (["maximize", "example", "--class", "1"], "add a bounded"),

@@ -1,7 +1,8 @@
-"""Pages use the field's terms: what optimization calls a multiplier, a violation, a bound."""
+"""Pages and messages use the field's terms, such as multiplier, violation, bound."""
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+PACKAGE = ROOT / "constrained_actmax"
 PAGES = sorted(
     page
     for page in [ROOT / "README.md", *DOCS.rglob("*.md")]
@@ -33,20 +35,58 @@ MEANT = {
     "docs/tutorials/counterfactuals.md": ("price", "prices"),
     "docs/tutorials/design-under-limits.md": ("height",),
     "docs/index.md": ("height",),
+    "constrained_actmax/plotting/images.py": ("height",),
+    "constrained_actmax/report/page.py": ("height",),
+    "constrained_actmax/result.py": ("height",),
+    "constrained_actmax/solvers/augmented_lagrangian.py": ("beginnings",),  # an option's name
 }
+
+
+def wrong_words(name: str, number: int, text: str) -> list[str]:
+    """Return what a line says that it should not."""
+    meant = MEANT.get(name, ())
+    return [
+        f"{name}:{number}: {found.group()!r}; write {instead}"
+        for pattern, instead in INSTEAD.items()
+        for found in re.finditer(rf"\b(?:{pattern})\b", text, re.IGNORECASE)
+        if found.group().lower() not in meant
+    ]
+
+
+def messages(module: Path) -> list[tuple[int, str]]:
+    """Return the sentences of a module, without docstrings, each with its line."""
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    documentation = {
+        id(statement.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        for statement in node.body
+        if isinstance(statement, ast.Expr)
+    }
+    return [
+        (node.lineno, node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and " " in node.value
+        and id(node) not in documentation
+    ]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_uses_the_fields_terms(page: Path) -> None:
     name = page.relative_to(ROOT).as_posix()
-    meant = set(MEANT.get(name, ()))
+    lines = enumerate(page.read_text(encoding="utf-8").splitlines(), 1)
+    wrong = [one for number, line in lines for one in wrong_words(name, number, line)]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_messages_use_the_fields_terms() -> None:
     wrong = []
-    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
-        for pattern, instead in INSTEAD.items():
-            for found in re.finditer(rf"\b(?:{pattern})\b", line, re.IGNORECASE):
-                word = found.group().lower()
-                if word not in meant:
-                    wrong.append(f"{name}:{number}: {found.group()!r}; write {instead}")
+    for module in sorted(PACKAGE.rglob("*.py")):
+        name = module.relative_to(ROOT).as_posix()
+        for number, text in messages(module):
+            wrong += wrong_words(name, number, text)
     assert not wrong, "\n".join(wrong)
 
 

@@ -296,10 +296,3 @@ def test_the_order_of_group_labels_changes_nothing(groups: list[int]) -> None:
     assert set(x) <= {-1.0, 0.0, 1.0}
     changed = x != center
     assert len(set(np.array(groups)[changed])) <= 1
-
-
-def test_a_certificate_of_whole_numbers_is_refused() -> None:
-    oracle = cax.Oracle(lambda x: x, input_shape=(2,))
-    problem = cax.Problem(oracle, cax.Output(0), [Box(-1, 1), Integers()])
-    with pytest.raises(cax.RefusedError, match="certify bounds convex sets"):
-        cax.certify(problem)

@@ -312,7 +312,10 @@ def test_total_variation_with_fixed_entries_and_open_bounds() -> None:
         ([Box(0.5, 1), L1Ball(2)], r"Box\(0.5, 1\) by 0.2778.*L1Ball\(2\) by 2.5"),
         ([Box(0, 1), L2Ball(1, center=2)], r"L2Ball\(1, center=2\) by 2 "),
         ([Box(0, 1), Fixed([3], 4.0)], r"Fixed\(mask of 1, 4\) and Box\(0, 1\): at x\[3\].*give 3"),
-        ([Box(0, 1), L2Ball(9), Linear(np.ones(9), upper=-2)], r"by 2 \(largest excess of one row"),
+        (
+            [Box(0, 1), L2Ball(9), Linear(np.ones(9), upper=-2)],
+            r"by 2 \(largest violation of one",
+        ),
         ([Box(0, 1), Simplex(12.0)], r"Simplex\(12\) by 3"),
         ([L2Ball(1), L2Ball(1, center=5)], r"L2Ball\(1\) by 13.*L2Ball\(1, center=5\) by 13"),
         ([Box(0, 1), CvxpySet(lambda x: cp.sum(x) >= 10)], r"CvxpySet\(function\) by 1 "),

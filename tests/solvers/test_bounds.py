@@ -56,7 +56,7 @@ def questions(draw: st.DrawFn, derivatives: bool = True) -> cax.Problem:
         smooth = draw(st.sampled_from([True, False, None]))
         oracle = cax.FunctionOracle(distance, n, smooth=smooth)
     else:
-        oracle = cax.Oracle(lambda x: distance(x)[0], differentiable=False, input_shape=n)
+        oracle = cax.BlackBoxOracle(lambda x: distance(x)[0], n)
     sense: Any = draw(st.sampled_from(["minimize", "maximize"]))
     if not np.isfinite(upper).all():
         sense = "minimize"
@@ -136,7 +136,7 @@ def test_a_black_box_is_judged_inside_its_bounds() -> None:
             raise ValueError(f"not defined at {x}")
         return float(x[0] + np.sqrt(x[1]))
 
-    oracle = cax.Oracle(function, differentiable=False, input_shape=2)
+    oracle = cax.BlackBoxOracle(function, 2)
     result = cax.maximize(oracle, None, cax.Box(0, 1), x0=[0.2, 0.7])
     assert result.success
     np.testing.assert_allclose(result.x, 1.0)

@@ -19,7 +19,7 @@ def plant(x: np.ndarray) -> list[float]:
 
 
 def question(**options: object) -> cax.Problem:
-    oracle = cax.Oracle(plant, differentiable=False, input_shape=2, labels=["power", "stress"])
+    oracle = cax.BlackBoxOracle(plant, 2, labels=["power", "stress"])
     return cax.Problem(
         oracle,
         cax.Output("power"),
@@ -52,7 +52,7 @@ def test_each_value_costs_one_call_and_the_judgement_2n_plus_1() -> None:
         calls.append(x.copy())
         return -float((x - 0.3) @ (x - 0.3))
 
-    oracle = cax.Oracle(counted, differentiable=False, input_shape=3)
+    oracle = cax.BlackBoxOracle(counted, 3)
     result = cax.maximize(oracle, constraints=[cax.Box(0, 1)], x0=np.zeros(3))
     np.testing.assert_allclose(result.x, 0.3, atol=1e-6)
     probes = result.settings["scales"]["evaluations"]
@@ -74,7 +74,7 @@ def test_the_best_point_outlives_a_function_that_turns_nan_for_good(
         seen.append((not constrained or stress <= 4, power))
         return [power, stress]
 
-    oracle = cax.Oracle(failing, differentiable=False, input_shape=2, labels=["power", "stress"])
+    oracle = cax.BlackBoxOracle(failing, 2, labels=["power", "stress"])
     limits = [cax.Output("stress") <= 4] if constrained else []
     constraints = [cax.Box(0, 10), *limits]
     result = cax.maximize(oracle, cax.Output("power"), constraints, x0=[0.5, 0.5])
@@ -92,7 +92,7 @@ def test_a_constraint_is_called_once_for_each_evaluation(kind: str) -> None:
         calls.append(1)
         return 1.0 - float(x @ x)
 
-    oracle = cax.Oracle(lambda x: float(x.sum()), differentiable=False, input_shape=5)
+    oracle = cax.BlackBoxOracle(lambda x: float(x.sum()), 5)
     limit = {"type": kind, "fun": on_sphere}
     result = cax.maximize(oracle, constraints=[cax.Box(-2, 2), limit], x0=np.full(5, 0.2))
     assert result.value == pytest.approx(np.sqrt(5), abs=1e-5)
@@ -118,7 +118,7 @@ def test_methods_that_need_gradients_refuse_and_name_it() -> None:
 
 
 def test_refuses_many_variables() -> None:
-    oracle = cax.Oracle(lambda x: float(x.sum()), differentiable=False, input_shape=60)
+    oracle = cax.BlackBoxOracle(lambda x: float(x.sum()), 60)
     with pytest.raises(RefusedError, match="at most 30 variables, and this problem has 60;"):
         cax.maximize(oracle, constraints=[cax.Box(0, 1)])
 
@@ -126,25 +126,18 @@ def test_refuses_many_variables() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: cax.Oracle(plant, differentiable=False), "needs input_shape="),
-        (lambda: cax.Oracle(plant, differentiable=False, input_shape=-1), "integers >= 0"),
-        (lambda: cax.Oracle(3, differentiable=False, input_shape=2), "is a function, got int"),
+        (lambda: cax.BlackBoxOracle(plant, -1), "integers >= 0"),
+        (lambda: cax.BlackBoxOracle(3, 2), "is a function, got int"),
         (
-            lambda: cax.Oracle(plant, differentiable=False, input_shape=2, xla=True),
-            "xla= speaks of a TensorFlow model",
-        ),
-        (
-            lambda: cax.Oracle(plant, cax.Logit(1), differentiable=False, input_shape=2),
+            lambda: cax.BlackBoxOracle(plant, 2, cax.Logit(1)),
             "ask for Output",
         ),
         (
-            lambda: cax.Oracle(plant, cax.Output("mass"), differentiable=False, input_shape=2),
+            lambda: cax.BlackBoxOracle(plant, 2, cax.Output("mass")),
             "no output has this label",
         ),
         (
-            lambda: cax.Oracle(plant, cax.Output(7), differentiable=False, input_shape=2).values(
-                np.ones((1, 2))
-            ),
+            lambda: cax.BlackBoxOracle(plant, 2, cax.Output(7)).values(np.ones((1, 2))),
             "gives 2 outputs, there is no output 7",
         ),
     ],

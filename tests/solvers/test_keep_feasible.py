@@ -120,7 +120,7 @@ def test_a_start_that_breaks_what_is_kept_is_named() -> None:
 
 
 def test_no_method_keeps_a_function_without_gradients() -> None:
-    oracle = cax.Oracle(lambda x: float(x.sum()), differentiable=False, input_shape=2)
+    oracle = cax.BlackBoxOracle(lambda x: float(x.sum()), 2)
     with pytest.raises(RefusedError, match="leave keep_feasible out"):
         cax.maximize(oracle, None, disc(True), x0=[0.0, 0.0])
 

@@ -1,0 +1,58 @@
+"""Strategies of the augmented Lagrangian: `python docs/benchmarks/strategies.py --write`.
+
+The augmented Lagrangian on the questions of [output limits](output_limits.md), without a budget:
+as it is, with one path from each starting point (no contraction of a dilated set), and without
+restoration from local minima of the violation. A value is a dash where no point is feasible.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from unittest import mock
+
+from output_limits import problem_of, pullovers, shown
+
+import constrained_actmax as cax
+from constrained_actmax.solvers import augmented_lagrangian
+
+HERE = Path(__file__).resolve().parent
+#: The images of output_limits.md.
+IMAGES = (2, 7, 9, 16, 19, 22, 31, 32)
+#: Settings and, of the module, the number of restorations of a path.
+ARMS = {
+    "both": (cax.AugmentedLagrangian(), augmented_lagrangian.RESTORATIONS),
+    "no contraction": (cax.AugmentedLagrangian(beginnings=1), augmented_lagrangian.RESTORATIONS),
+    "no restoration": (cax.AugmentedLagrangian(), 0),
+}
+
+
+def main() -> None:
+    """Measure, print, and write the page where asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, help="folder of IDX files; else Keras fetches them")
+    parser.add_argument("--write", action="store_true")
+    chosen = parser.parse_args()
+    oracle = cax.Oracle(cax.examples.load_model(), labels=list(cax.examples.CLASS_NAMES))
+    images = list(pullovers(chosen.data))
+    lines = [
+        "| image | " + " | ".join(f"{arm} | evaluations" for arm in ARMS) + " |",
+        "|---|" + "---|" * (2 * len(ARMS)),
+    ]
+    for number in IMAGES:
+        cells = []
+        for method, restorations in ARMS.values():
+            with mock.patch.object(augmented_lagrangian, "RESTORATIONS", restorations):
+                result = cax.solve(problem_of(oracle, images[number]), method=method)
+            value = result.value if result.feasible else float("nan")
+            cells.append(f"{shown(value, '.4f')} | {result.nfev}")
+        lines.append(f"| {number} | " + " | ".join(cells) + " |")
+        print(lines[-1], flush=True)
+    if chosen.write:
+        head = ["# Strategies of the augmented Lagrangian", "", *(__doc__ or "").split("\n")[2:-1]]
+        text = "\n".join([*head, "", *lines, ""])
+        (HERE / "strategies.md").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
