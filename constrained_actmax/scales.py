@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +35,14 @@ ROUGHLY = 1.0
 #: Where a function's slopes at the starting point are below this share of its size, nearer probes
 #: are asked, as long as the slopes there fall by more than those of a quadratic would: so many,
 #: within these shares of the sizes of entries, and by this factor from each to the next.
-GENTLE, NEAR_PROBES, NEARER = 1e-3, 8, 10.0 ** -np.arange(1, 8)
+GENTLE, NEAR_PROBES, NEARER = 1e-3, 8, (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
 STEEPER = 10.0**-1.5
+#: At an answer, so many of these shares are asked: what is a thousandth of the set away is near.
+NEAR_ANSWER = 3
+#: Evaluations that all scales of a problem take at most.
+MOST_PROBES = 2 * PROBES + NEAR_PROBES * len(NEARER)
+#: An entry that lies this much beyond its size at the end of a run has another size there.
+OUTGROWN = 10.0
 #: Coarsest precision of functions whose numbers may be told apart so far below their size.
 DOUBLE = 1e-12
 #: Accuracy of a projection that costs as little as a closed form.
@@ -49,7 +56,7 @@ class Scales(Quoted):
     Tolerances are pure numbers against these, so that an answer does not depend on the units that
     the question is asked in. They follow from the set and from evaluations at seeded points of it
     (probes), never from a starting point alone; of functions that grow without measure away from
-    the starting point, from probes near it.
+    the starting point, from probes near it. An answer is judged by the scales there (`at_answer`).
 
     Attributes
     ----------
@@ -143,11 +150,8 @@ def measured_scales(problem: Problem, *, probing: bool = True) -> Scales:
     sizes, nearer = _nearer_sizes(problem, found, widths, np.append(slope, constraints))
     if sizes[0] < slope:
         slope = spread = float(sizes[0])
-    written = tuple(
-        sizes[1:][one.rows] if one.objective is None else size
-        for one, size in zip(problem.imposed, written, strict=True)
-    )
     constraints = sizes[1:]
+    written = _as_written(problem, constraints, written)
     dependent, more = _dependent(problem, found.jacobian[finite], widths, size)
     scales = Scales(
         columns,
@@ -173,8 +177,80 @@ def measured_scales(problem: Problem, *, probing: bool = True) -> Scales:
     return replace(scales, best=(points[row].copy(), found.row(row)))
 
 
+def at_answer(problem: Problem, x: Vector, found: Evaluation, most: int | None) -> Scales | None:
+    """Return the scales of a problem as they are where a run ended; None where they are the same.
+
+    Where the starting point and the probes lie in steeper parts of the set, or a set without bounds
+    got its size from a starting point near zero, far too much passes for optimal. So an answer is
+    judged as if the run had begun there: slopes and what constraints can change are never larger
+    than before, sizes of entries never smaller.
+
+    Parameters
+    ----------
+    problem : Problem
+        In the user's units.
+    x, found : numpy.ndarray, shape (n,), and Evaluation
+        The answer, and what the functions are there.
+    most : int or None
+        Evaluations that probes may take at most; what they do not pay stays as it was.
+    """
+    scales = problem.scales
+    if not _precise(problem) or not scales.finite or not found.finite[0]:
+        return None
+    there = problem.asking(problem.user_oracle)
+    there.x0 = x
+    widths, unsized = problem.column_sizes
+    lower, upper = problem.set.bounding_box()
+    open_ = ~np.isfinite(upper - lower) & (not problem.set.bounded)
+    outgrown = open_ & (np.abs(x) > OUTGROWN * scales.columns)
+    if outgrown.any() and (most is None or most >= MOST_PROBES):
+        grown = widths.copy()
+        for size in np.unique(widths[outgrown]):  # equal at the start: one size is known of them
+            alike = open_ & (widths == size)
+            grown[alike] = np.abs(x[alike]).max()
+        there.column_sizes = grown, unsized
+        sizes = measured_scales(there)
+        constraints = sizes.constraints
+    else:
+        before = np.append(scales.slope, scales.constraints)
+        shares = NEARER[: NEAR_ANSWER if most is None else min(NEAR_ANSWER, most // NEAR_PROBES)]
+        nearer, _ = _nearer_sizes(there, found, widths, before, shares)
+        if not (nearer < before).any():
+            return None
+        sizes, constraints = scales, nearer[1:]
+        if nearer[0] < scales.slope:
+            sizes = replace(scales, slope=float(nearer[0]), range=float(nearer[0]))
+    constraints = np.minimum(scales.constraints, constraints)
+    return replace(
+        scales,
+        columns=sizes.columns,
+        set=sizes.set,
+        slope=sizes.slope,
+        range=sizes.range,
+        constraints=constraints,
+        written=_as_written(problem, constraints, scales.written),
+    )
+
+
+def _precise(problem: Problem) -> bool:
+    """Whether numbers far below a function's size can be told apart."""
+    return problem.oracle.differentiable and problem.oracle.epsilon <= DOUBLE
+
+
+def _as_written(problem: Problem, sizes: Vector, written: tuple[Vector, ...]) -> tuple[Vector, ...]:
+    """Return the sizes of c of constraints that are imposed as written; those given, of others."""
+    return tuple(
+        sizes[one.rows] if one.objective is None else size
+        for one, size in zip(problem.imposed, written, strict=True)
+    )
+
+
 def _nearer_sizes(
-    problem: Problem, found: Evaluation, columns: Vector, sizes: Vector
+    problem: Problem,
+    found: Evaluation,
+    columns: Vector,
+    sizes: Vector,
+    shares: Sequence[float] = NEARER,
 ) -> tuple[Vector, int]:
     r"""Return the sizes of f's slope and of c (1 + m,) without what functions do far away alone.
 
@@ -195,6 +271,8 @@ def _nearer_sizes(
         Sizes of the entries, 0 where they are fixed.
     sizes : numpy.ndarray, shape (1 + m,)
         By the probes.
+    shares : sequence of float
+        How near the nearer probes are, in turn.
 
     Returns
     -------
@@ -203,15 +281,14 @@ def _nearer_sizes(
     evaluations : int
         Further probes.
     """
-    precise = problem.oracle.differentiable and problem.oracle.epsilon <= DOUBLE
-    if problem.x0 is None or not precise or not len(found.f) or not found.finite[0]:
+    if problem.x0 is None or not _precise(problem) or not len(found.f) or not found.finite[0]:
         return sizes, 0
     going = _first_order(found.row(0), columns) < GENTLE * sizes
     c = found.c[0]
     lacking = np.append(np.abs(found.f[0]), np.abs(c - np.clip(c, problem.lower, problem.upper)))
     ways = np.random.default_rng(SEED).uniform(-1.0, 1.0, (NEAR_PROBES, problem.size))
     evaluations = 0
-    for share in NEARER:
+    for share in shares:
         if not going.any():
             break
         near = _evaluated(problem, problem.set.project(problem.x0 + share * columns * ways))

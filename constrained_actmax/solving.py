@@ -12,10 +12,11 @@ from constrained_actmax.callbacks import Callback, listener
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Structure
 from constrained_actmax.measuring import measured_result, of_steps, stationarity_tolerance
+from constrained_actmax.optimality import optimal
 from constrained_actmax.problem import Problem, require_problem
 from constrained_actmax.progress import Line
 from constrained_actmax.quoting import quoted
-from constrained_actmax.result import Budget, Result, Status
+from constrained_actmax.result import Budget, Result, Status, Termination
 from constrained_actmax.scales import probed
 from constrained_actmax.solvers.across_steps import solve_across_steps
 from constrained_actmax.solvers.base import Solver
@@ -23,6 +24,11 @@ from constrained_actmax.solvers.selection import select
 from constrained_actmax.starting_points import Starts, checked_seed, starting_points
 from constrained_actmax.tasks.extended import drawn_where_finite
 from constrained_actmax.tasks.recording import Recording
+
+#: How a start ends that may be called optimal, by its method or by the library's measures.
+CLAIMS = (Status.CONVERGED, Status.STALLED, Status.BUDGET)
+#: How often a run goes on where its answer is optimal in its own scales and not in those there.
+MOST_RESCALINGS = 5
 
 
 def solve(
@@ -97,7 +103,43 @@ def solve(
                 ended = solve_across_steps(run, solver, own.point(points))
             else:
                 ended = solver.solve(run, own.point(points))
+                problem, ended = _until_optimal_there(problem, run, solver, ended)
     return measured_result(problem, run, solver, reason, points, ended, used_seed)
+
+
+def _until_optimal_there(
+    asked: Problem, run: Recording, solver: Solver, ended: list[Termination]
+) -> tuple[Problem, list[Termination]]:
+    """Let a run go on until its answer is optimal in the scales that the functions have there.
+
+    Returns
+    -------
+    problem : Problem
+        With those scales.
+    ended : list of Termination
+        How each start ended last.
+    """
+    problem = asked
+    for _ in range(MOST_RESCALINGS):
+        feasible = [(point.f, start) for start in range(len(ended)) if (point := run.best(start))]
+        best = min(feasible, default=(np.inf, 0))[1]
+        if not feasible or ended[best].status not in CLAIMS or not problem.set.convex:
+            break
+        y, found = run.returned(best, ended[best].x)
+        if not optimal(run.problem, y, found, run.tolerance):
+            break
+        x, found = run.problem.original(y), run.problem.unscaled(found)
+        scales = run.scales_at(asked, x, found)
+        problem = asked if scales is None else asked.in_scales(scales)
+        own = problem.scaled
+        good = optimal(own, own.point(x), own.evaluation(found), run.tolerance)
+        if good or run.remaining == 0 or run.out_of_time:
+            break
+        points = run.problem.original(np.array([one.x for one in ended]))
+        points[best] = x
+        run.ask(own)
+        ended = solver.solve(run, own.point(points))
+    return problem, ended
 
 
 def check_target(target: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from cutest_problems import Small, optimality
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -506,3 +507,54 @@ def test_a_fixed_entry_has_no_part_in_the_scales(unit: float, fixed: str) -> Non
     result = cax.solve(problem, seed=0)
     assert result.success
     assert result.value == pytest.approx(0.75, abs=1e-5)
+
+
+@given(
+    width=st.floats(2.0, 40.0),
+    at=st.tuples(st.floats(-0.9, 0.9), st.floats(-0.9, 0.9)),
+    corner=st.tuples(st.sampled_from([-1.0, 1.0]), st.sampled_from([-1.0, 1.0])),
+    method=st.sampled_from(["auto", "SLSQP", "augmented-lagrangian"]),
+)
+@settings(max_examples=10, deadline=None)
+def test_a_steep_start_makes_no_answer_optimal(
+    width: float, at: tuple[float, float], corner: tuple[float, float], method: str
+) -> None:
+    # cosh falls from e^40 at a corner of the box to 1 at its only stationary point.
+    def bowl(x: np.ndarray) -> tuple[float, np.ndarray]:
+        return float(np.cosh(x - at).sum()), np.sinh(x - at)
+
+    result = cax.minimize(
+        cax.FunctionOracle(bowl, 2),
+        bounds=[(-width, width)] * 2,
+        x0=width * np.array(corner),
+        method=method,
+    )
+    assert result.success
+    np.testing.assert_allclose(result.x, at, atol=1e-3)
+
+
+@pytest.mark.parametrize("method", ["auto", "SLSQP"])
+@pytest.mark.parametrize("x0", [1e-3, 1.0, 300.0])
+def test_the_size_of_a_start_makes_no_answer_optimal(x0: float, method: str) -> None:
+    # HS64 (Hock and Schittkowski 1981) from other starts too: no bounds above, and slopes of 1e5
+    # near the start where those at the solution are 10.
+    costs, sizes = np.array([5.0, 20.0, 10.0]), np.array([5e4, 7.2e4, 1.44e5])
+    shares = np.array([4.0, 32.0, 120.0])
+    small = Small(
+        "HS64",
+        6299.842428,
+        [x0] * 3,
+        lambda x: (costs * x + sizes / x).sum(),
+        lambda x: [1 - (shares / x).sum()],
+        lower=1e-5,
+    )
+    bound = cax.Function(small.c, 0.0, None, jacobian=small.jacobian)
+    oracle = cax.FunctionOracle(small.f, 3)
+    allowed = [cax.Box(1e-5, np.inf), bound]
+    result = cax.minimize(oracle, None, allowed, x0=small.start, method=method)
+    assert result.success
+    assert result.value == pytest.approx(small.best, rel=1e-6)
+    assert optimality(small, result.x)[0] <= 1e-4
+    again = cax.minimize(oracle, None, allowed, x0=result.x, method=method)
+    assert again.success
+    np.testing.assert_allclose(again.x, result.x, rtol=1e-3)

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError, suggest
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.optimality import residuals
+from constrained_actmax.optimality import optimal
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
 from constrained_actmax.solvers.base import Solver
@@ -128,8 +128,4 @@ class Chain(Solver):
         if ended.status is Status.UNBOUNDED and far:
             return False
         found = run.evaluate(ended.x[np.newaxis], [start])
-        if not found.finite[0] or not problem.feasible(ended.x[np.newaxis], found.c)[0]:
-            return True
-        kkt = residuals(problem, ended.x, found)
-        slack = max(problem.feasibility_tolerance, run.tolerance)
-        return kkt.stationarity > run.tolerance or kkt.complementarity > slack
+        return not optimal(problem, ended.x, found, run.tolerance)

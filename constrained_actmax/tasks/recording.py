@@ -17,6 +17,7 @@ from constrained_actmax.layout import Indices, Rows, Structure, Vector
 from constrained_actmax.problem import Problem
 from constrained_actmax.quoting import Quoted
 from constrained_actmax.result import Budget, History, Status, Termination
+from constrained_actmax.scales import Scales, at_answer
 from constrained_actmax.tasks.incumbents import EXACT, Incumbents
 from constrained_actmax.tasks.task import Incumbent, Stopped, Task
 
@@ -133,11 +134,7 @@ class Recording(Task):
         self.padded_rows = padded_rows or padded(starts, problem.size)
         self._shape_is_given = padded_rows is not None
         self.notes: list[str] = []
-        self._incumbents = Incumbents(problem, starts)
-        self._returned: dict[int, tuple[Vector, Evaluation]] = {}
         self.iterations = np.zeros(starts, dtype=int)
-        self.ended: dict[int, Termination] = {}
-        self._warm: dict[tuple[int, str], object] = {}
         self._began = time.perf_counter()
         self._reserved = 2 * starts if reserve else 0
         self._limit = self._affordable(self.budget.evaluations)
@@ -149,6 +146,18 @@ class Recording(Task):
         #: The target as the number that is minimised; and whether a start has come there.
         self._goal = -np.inf if target is None else problem.sign * target
         self._reached = False
+        self.ask(problem)
+
+    def ask(self, problem: Problem) -> None:
+        """Begin with a problem, or go on with the same one in other scales, as nothing was found.
+
+        Counts, limits and history stay.
+        """
+        self.problem = problem
+        self._incumbents = Incumbents(problem, self.starts)
+        self._returned: dict[int, tuple[Vector, Evaluation]] = {}
+        self.ended: dict[int, Termination] = {}
+        self._warm: dict[tuple[int, str], object] = {}
         self._lower, self._upper = problem.set.bounds()
         self._set_tolerance = problem.set.tolerance
 
@@ -289,6 +298,15 @@ class Recording(Task):
         self.calls += oracle.calls - calls
         self.rows += oracle.rows - rows
         return found
+
+    def scales_at(self, asked: Problem, x: Vector, found: Evaluation) -> Scales | None:
+        """Return the scales at an answer, as `at_answer` does; its probes count as evaluations."""
+        oracle = asked.user_oracle
+        calls, rows = oracle.calls, oracle.rows
+        scales = at_answer(asked, x, found, self.remaining)
+        self.calls += oracle.calls - calls
+        self.rows += oracle.rows - rows
+        return scales
 
     @override
     def hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:

@@ -79,6 +79,6 @@ class Timed(Reserved):
         return super().evaluate(x, starts)
 
 
-def planned(run: Task) -> Task:
+def planned(task: Task) -> Task:
     """Return a task that can be planned by evaluations: `Timed` under a limit of seconds alone."""
-    return Timed(run) if run.remaining is None and run.seconds_left is not None else run
+    return Timed(task) if task.remaining is None and task.seconds_left is not None else task
