@@ -97,7 +97,7 @@ def _best(
 ) -> tuple[Rows, Evaluation, bool]:
     """Return of each start the best of its point and its candidates (B, L, n)."""
     problem, count = task.problem, candidates.shape[1]
-    rows = task.project(candidates.reshape(-1, x.shape[1]), np.repeat(starts, count))
+    rows = task.projector(accurate=not task.nonsmooth)(candidates.reshape(-1, x.shape[1]))
     asked = task.evaluate(rows, np.repeat(starts, count))
     whole = Evaluation.concatenated([found, asked])
     points = np.concatenate([x, rows])

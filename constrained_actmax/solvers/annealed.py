@@ -19,7 +19,7 @@ from constrained_actmax.solvers.base import TINY, Solver, reach
 from constrained_actmax.solvers.spg import needs_only_a_set
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.extended import MOST_TRIALS
-from constrained_actmax.tasks.incumbents import EXACT
+from constrained_actmax.tasks.projector import Projector
 from constrained_actmax.tasks.recording import MOST_ROWS
 from constrained_actmax.tasks.task import Task
 from constrained_actmax.tasks.timed import planned
@@ -50,11 +50,13 @@ class Search:
     starts : numpy.ndarray, shape (B,)
         The start that each works for.
     number : numpy.ndarray, shape (B,)
-        Which of its start's candidates it is; 0 is the start itself.
+        Which candidate of the first rung it is.
     live : numpy.ndarray of bool, shape (B,)
         Whether it goes on.
     goal : float
         Residual of its best point at which it stops.
+    project, measure : Projector
+        For steps, and for residuals.
     """
 
     x: Rows
@@ -64,6 +66,8 @@ class Search:
     number: Indices
     live: np.ndarray
     goal: float
+    project: Projector
+    measure: Projector
 
     def __post_init__(self) -> None:
         self.best_x, self.best_f, self.best_g = self.x.copy(), self.f.copy(), self.g.copy()
@@ -83,6 +87,8 @@ class Search:
             self.number[rows],
             np.isfinite(self.best_f[rows]) & (self.residual[rows] > self.goal),
             self.goal,
+            self.project,
+            self.measure,
         )
         chosen.first_f = self.first_f[rows]
         chosen.residual = self.residual[rows]
@@ -296,9 +302,11 @@ class Annealed(Solver):
             np.where(finite, f, np.inf).ravel(),
             g.reshape(-1, n),
             np.repeat(starts, candidates),
-            np.tile(np.arange(candidates), count),
+            np.arange(count * candidates),
             usable.ravel(),
             task.tolerance,
+            task.projector(accurate=False),
+            task.projector(),
         )
 
     @staticmethod
@@ -340,7 +348,7 @@ class Annealed(Solver):
             step_ = g / norm[:, np.newaxis]  # first: length / norm may overflow
             step_ *= share * length[at, np.newaxis]
             np.subtract(search.x[at], step_, out=step_)
-            moved = self._project(task, step_, search, rows, "step")
+            moved = search.project(step_, search.number[rows].tolist())
             found = task.evaluate(moved, whose)
             search.x[at], search.f[at], search.g[at] = moved, found.f, found.gradient
             if not found.finite.all():
@@ -358,7 +366,7 @@ class Annealed(Solver):
             if flat.any():
                 self._back_to_best(search, rows[flat & search.live[at]])
             if step % tests == tests - 1 or step == steps - 1:
-                self._measure(task, search)
+                self._measure(search)
         return False
 
     def _turn_back(
@@ -386,26 +394,14 @@ class Annealed(Solver):
         search.x[rows], search.f[rows] = search.best_x[rows], search.best_f[rows]
         search.g[rows] = search.best_g[rows]
 
-    def _measure(self, task: Task, search: Search) -> None:
+    @staticmethod
+    def _measure(search: Search) -> None:
         rows = np.flatnonzero(search.live)
         if rows.size:
             x = search.best_x[rows]
-            back = self._project(task, x - search.best_g[rows], search, rows, "residual")
+            back = search.measure(x - search.best_g[rows], search.number[rows].tolist())
             search.residual[rows] = np.max(np.abs(back - x), axis=1)
             search.live[rows[search.residual[rows] <= search.goal]] = False
-
-    @staticmethod
-    def _project(task: Task, y: Rows, search: Search, rows: Indices, purpose: str) -> Rows:
-        """Project on behalf of candidates; an iterative projection is warm-started by its own."""
-        if task.problem.set.accuracy <= EXACT:
-            return task.project(y, search.starts[rows])
-        projected = np.empty_like(y)
-        for place, row in enumerate(rows.tolist()):
-            one = slice(place, place + 1)
-            projected[one] = task.project(
-                y[one], search.starts[row : row + 1], f"{purpose} {search.number[row]}"
-            )
-        return projected
 
 
 def _share_of_time(task: Task, window: Window) -> float:

@@ -46,7 +46,7 @@ def contracted(task: Task, x: Rows, starts: Indices, steps: int = STEPS) -> Rows
     numpy.ndarray, shape (B, n)
         Points of C; the start itself where the model gives a number that is not finite.
     """
-    feasible = task.problem.set
+    feasible, project = task.problem.set, task.projector(accurate=False)
     lower, upper = feasible.bounds()
     found, y = task.evaluate(x, starts), x
     sound = found.finite.copy()
@@ -56,7 +56,7 @@ def contracted(task: Task, x: Rows, starts: Indices, steps: int = STEPS) -> Rows
         g = np.where(sound[:, np.newaxis], found.gradient, 0.0)
         norm = np.maximum(np.linalg.norm(g, axis=1), TINY)[:, np.newaxis]
         target = x + (y - length * (g / norm) - x) / scale
-        inside = task.project(target, starts, "length")
+        inside = project(target)
         y = inside if scale == 1.0 else np.clip(x + scale * (inside - x), lower, upper)
         if step < steps - 1:
             found = task.evaluate(y, starts)
