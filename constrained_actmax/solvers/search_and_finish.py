@@ -13,6 +13,7 @@ from constrained_actmax import kinks
 from constrained_actmax.certificates.branching import MOST_INPUTS, certificate_of, structure_of
 from constrained_actmax.certificates.linear_bounds import work_of
 from constrained_actmax.layout import Indices, Rows
+from constrained_actmax.optimality import residuals
 from constrained_actmax.result import Status, Termination
 from constrained_actmax.solvers.active_signature import ActiveSignature
 from constrained_actmax.solvers.annealed import Annealed
@@ -204,6 +205,12 @@ class SearchAndFinish(Solver):
                 del task.ended[start]
 
     def _finish(self, task: Task, starts: Indices) -> None:
+        if not self.search.stays_inside:
+            try:
+                _bring_inside(task, starts)
+            except Stopped as reason:
+                if reason.ends_all:
+                    raise
         best = [task.best(start) for start in starts.tolist()]
         values = np.array([np.inf if one is None else one.f for one in best])
         for place in np.argsort(values, kind="stable").tolist():
@@ -218,6 +225,22 @@ class SearchAndFinish(Solver):
                 if reason.ends_all:
                     raise
                 return
+
+
+def _bring_inside(task: Task, starts: Indices) -> None:
+    """Evaluate the last points of starts in C, and open those that are not stationary there.
+
+    Methods whose points leave C converge by tests of their own, to points that are off C.
+    """
+    for start in starts.tolist():
+        ended = task.ended[start]
+        if ended.status not in (*OPEN, Status.CONVERGED):
+            continue
+        x = task.problem.set.project(ended.x)
+        found = task.evaluate(x[np.newaxis], [start])
+        kkt = residuals(task.problem, x, found)
+        if not max(kkt.stationarity, kkt.complementarity) <= task.tolerance:
+            task.ended[start] = replace(ended, status=Status.STALLED)
 
 
 def _end_at_best(task: Task, x0: Rows, starts: Indices, reason: Stopped) -> None:

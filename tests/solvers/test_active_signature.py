@@ -361,3 +361,21 @@ def test_free_directions_without_gain_are_not_unbounded(method: str) -> None:
     )
     assert result.status is not Status.UNBOUNDED
     assert result.value >= -0.6 - 1e-6
+
+
+def test_a_last_stage_follows_methods_whose_points_leave_the_set() -> None:
+    oracle = cax.Oracle(dense(rounded(random_weights((8, 20, 20, 3), 41))))
+    sets = [cax.Box(0, 1), cax.L1Ball(2.0), cax.Output(1) <= -0.1]
+    problem = cax.Problem(oracle, cax.Output(0), sets)
+    # SLSQP converges by a test of its own, where the residual is above the tolerance.
+    found = cax.solve(problem, method=cax.SearchAndFinish(search=cax.SLSQP()), starts=2, seed=0)
+    for start in found.starts:
+        assert start.feasible
+        assert start.status is Status.CONVERGED
+        assert start.detail.startswith("A local optimum")
+    # One start after the other: each gets its share (COBYQA reports some evaluations alone).
+    inner = cax.SearchAndFinish(search=cax.COBYQA())
+    budget = cax.Budget(evaluations=200)
+    shared = cax.solve(problem, method=inner, starts=2, seed=0, budget=budget)
+    assert shared.nfev <= 200
+    assert min(shared.history.start.count(start) for start in (0, 1)) >= 10
