@@ -127,5 +127,5 @@ class Chain(Solver):
         far = float(np.max(np.abs(ended.x), initial=0.0)) > FAR * scale
         if ended.status is Status.UNBOUNDED and far:
             return False
-        found = run.evaluate(ended.x[np.newaxis], [start])
+        found = run.revisit(ended.x, start)
         return not optimal(problem, ended.x, found, run.tolerance)
