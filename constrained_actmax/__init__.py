@@ -28,6 +28,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "certificate": ("Certificate",),
     "certifying": ("certify",),
     "checking": ("Check", "check"),
+    "diversity": ("alternatives",),
     "feasibility": ("find_feasible",),
     "maximization": ("maximize", "minimize"),
     "solving": ("solve",),
@@ -61,7 +62,9 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "SquaredDistance",
         "TotalVariation",
     ),
-    "constraints": ("Between", "Function"),
+    "constraints": ("Between", "Function", "Near"),
+    "features": ("Feature", "Features"),
+    "table": ("Table",),
     "sets": (
         "AffineSubspace",
         "BandLimited",

@@ -45,13 +45,16 @@ class Direction:
     way : numpy.ndarray, shape (n,)
         Along which it falls by that.
     gradient : numpy.ndarray, shape (n,), or None
-        Of the Lagrangian with the kinks' multipliers, :math:`\nabla f - \sum_k \lambda_k a_k`,
-        where one linear program decided.
+        Of the Lagrangian with the kinks' multipliers, :math:`\nabla f + \mu^T \nabla c - \sum_k
+        \lambda_k a_k`, where one linear program decided.
+    outer : numpy.ndarray, shape (m,), or None
+        The multipliers μ of c of the same program, > 0 at an upper bound.
     """
 
     slope: float
     way: Vector
     gradient: Vector | None = None
+    outer: Vector | None = None
 
 
 class Kinks:
@@ -473,8 +476,11 @@ class Region:
             slope = -float(g @ np.append(d, p))
             broken = np.abs(p - bent) > EXACT * (1.0 + most)
             if slope <= EXACT or not broken.any():
-                gradient = None if binaries else slopes[0] - found.multipliers[: len(tight)] @ a
-                return Direction(max(0.0, slope), d, gradient)
+                if binaries:
+                    return Direction(max(0.0, slope), d)
+                of_kinks, of_c = np.split(found.multipliers, [len(tight)])
+                gradient = slopes[0] - of_kinks @ a - of_c @ slopes[1:]
+                return Direction(max(0.0, slope), d, gradient, -of_c)
             new = np.flatnonzero(broken & ~held)
             here = np.flatnonzero((broken & ~held)[which])
             more = len(new) + len(here)

@@ -172,7 +172,9 @@ def measured_result(
         starts=[one for one, _ in measured],
         history=run.history,
         seed=seed,
-        notes=run.notes,
+        notes=[*run.notes, *problem.remarks(chosen.x)],
+        tables=tuple(one.table for one in problem.features),
+        x0=problem.x0,
         layout=problem.layout,
         bounds=problem.set.bounds(),
         settings={

@@ -156,10 +156,14 @@ def measure(
     across = _across_kinks(own, kkt)
     if across is not None:
         kkt = replace(kkt, stationarity=across.slope / own.range)
-        if across.gradient is not None and not problem.constraints:
-            # Rates are those of the Lagrangian in which kinks have multipliers too.
-            kkt = replace(kkt, slope=across.gradient)
+        if across.gradient is not None and across.outer is not None:
+            # Multipliers are those of the Lagrangian in which kinks have multipliers too.
+            own_c = own.evaluation(here).c[0]
+            mu = np.where(np.logical_or(*_at_bounds(own, own_c)), across.outer, 0.0)
+            complementarity = _complementarity(own, own_c, mu) / own.range
+            kkt = replace(kkt, mu=mu, slope=across.gradient, complementarity=complementarity)
             gradient = across.gradient * own.objective_unit / own.units
+            jacobian = np.zeros_like(jacobian)
     sizes = own.objective_unit / problem.scales.constraints
     mu = kkt.mu * sizes
     known: dict[int, Numbers] = {}
@@ -286,14 +290,7 @@ def multipliers(
     if not m:
         return mu
     problem = round_a_point(problem, x)
-    if active_tolerance is None:
-        active_tolerance = KINKED_TOLERANCE if problem.smooth is False else ACTIVE_TOLERANCE
-    # Where more is allowed, a bound is active within that.
-    slack = np.maximum(
-        active_tolerance, problem.feasibility_tolerance * np.maximum(1.0, problem.imposed_sizes)
-    )
-    at_upper = c >= problem.upper - slack
-    at_lower = c <= problem.lower + slack
+    at_lower, at_upper = _at_bounds(problem, c, active_tolerance)
     lengths = np.linalg.norm(jacobian, axis=1)
     active = np.flatnonzero((at_upper | at_lower) & (lengths > 0))
     if not active.size:
@@ -303,6 +300,19 @@ def multipliers(
     high = np.where(at_upper[active], np.inf, 0.0)
     mu[active] = _dual_ascent(problem, x, gradient, rows, low, high) / lengths[active]
     return mu
+
+
+def _at_bounds(
+    problem: StandardForm, c: Vector, tolerance: float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which lower and which upper bounds on c are active."""
+    if tolerance is None:
+        tolerance = KINKED_TOLERANCE if problem.smooth is False else ACTIVE_TOLERANCE
+    # Where more is allowed, a bound is active within that.
+    slack = np.maximum(
+        tolerance, problem.feasibility_tolerance * np.maximum(1.0, problem.imposed_sizes)
+    )
+    return c <= problem.lower + slack, c >= problem.upper - slack
 
 
 def _dual_ascent(

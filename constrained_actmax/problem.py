@@ -30,6 +30,7 @@ from constrained_actmax.standard_form import Bounds, FeasibleSet, Network, Stand
 
 if TYPE_CHECKING:
     from constrained_actmax.constraints.between import Between
+    from constrained_actmax.features.features import Features
     from constrained_actmax.objectives.base import Objective
     from constrained_actmax.sets.distance import Distance
     from constrained_actmax.tasks.l1_split import SplitForm
@@ -159,8 +160,8 @@ class Problem(StandardForm):
     objective : Objective, optional
         What of the network should be large; not needed where `model` is an oracle that has one.
     constraints : sequence, optional
-        Convex sets, comparisons on objectives, SciPy's ``Bounds``, ``LinearConstraint``,
-        ``NonlinearConstraint`` and constraint dicts; one needs no list.
+        Convex sets, `Features`, comparisons on objectives, SciPy's ``Bounds``,
+        ``LinearConstraint``, ``NonlinearConstraint`` and constraint dicts; one needs no list.
     sense : {"maximize", "minimize"}
         Which way `solve` takes the objective.
     bounds : scipy.optimize.Bounds, (low, high), iterable of n pairs, or (lower, upper), optional
@@ -225,15 +226,19 @@ class Problem(StandardForm):
         from constrained_actmax.oracles.oracle import Oracle
         from constrained_actmax.sets.conversion import keeps_feasible
 
-        sets, functional, origins = _sorted_constraints(constraints)
+        sets, tables, functional, origins = _sorted_constraints(constraints)
         #: Whether every iterate has to lie in C: SciPy's `keep_feasible` of linear constraints.
         self.keeps_set = any(
             keeps_feasible(one) for one in _listed(constraints) if not isinstance(one, ConvexSet)
         )
-        user_oracle = _oracle(model, objective, functional, model_options)
+        #: Tables whose columns are inputs, as the user wrote them.
+        self.features = tables
+        user_oracle = _oracle(model, objective, functional, _named(model, model_options, tables))
         self.user_oracle = user_oracle
         self.layout: Layout = user_oracle.layout
         self.x0 = None if x0 is None else self.layout.flatten(x0, "x0")
+        for one in tables:
+            sets.extend((part, one) for part in one.bound(self.layout, self.x0))
         if bounds is not None:
             sets.insert(0, (box_from_bounds(bounds, self.layout), bounds))
         #: For each member of `set` the name and the objects that the user wrote it as.
@@ -518,6 +523,15 @@ class Problem(StandardForm):
                 kept[one.rows] = one.kept
         return kept
 
+    def remarks(self, x: Vector) -> list[str]:
+        """Return what the rows of tables say of an answer (n,)."""
+        inputs, places = self.layout.inputs, self.layout.slices
+        return [
+            words
+            for one in self.features
+            for words in one.remarks(x[places[one.table.on or inputs[0].name]])
+        ]
+
     def asking(self, oracle: BaseOracle) -> Problem:
         """Return the same problem with another oracle of the same functions."""
         other = copy.copy(self)
@@ -653,26 +667,32 @@ def _listed(constraints: Any) -> Sequence[Any]:
 
 def _sorted_constraints(
     constraints: Any,
-) -> tuple[list[tuple[ConvexSet, Any]], list[Between], list[Any]]:
-    """Split what the user wrote into convex sets and functional constraints.
+) -> tuple[list[tuple[ConvexSet, Any]], list[Features], list[Between], list[Any]]:
+    """Split what the user wrote into convex sets, tables and functional constraints.
 
     Returns
     -------
     sets : list of (ConvexSet, object)
         Each with what it was written as.
+    tables : list of Features
+        Which mean sets on the model's inputs.
     functional, origins : list
         Comparisons and Functions, and what each was written as.
     """
     from constrained_actmax.constraints.between import Between
     from constrained_actmax.constraints.function import Function
+    from constrained_actmax.features.features import Features
     from constrained_actmax.objectives.base import Objective
 
     sets: list[tuple[ConvexSet, Any]] = []
+    tables: list[Features] = []
     functional: list[Between] = []
     origins: list[Any] = []
     for one in _listed(constraints):
         if isinstance(one, ConvexSet):
             sets.append((one, one))
+        elif isinstance(one, Features):
+            tables.append(one)
         elif isinstance(one, Between):
             functional.append(one)
             origins.append(one)
@@ -704,7 +724,17 @@ def _sorted_constraints(
                 )
             functional.append(function)
             origins.append(one)
-    return sets, functional, origins
+    return sets, tables, functional, origins
+
+
+def _named(model: Any, options: Mapping[str, Any], tables: Sequence[Features]) -> Mapping[str, Any]:
+    """Return a model's options with the names of a table's entries, where none are said."""
+    if isinstance(model, BaseOracle) or options.get("feature_names") is not None:
+        return options
+    names: dict[str | None, Any] = {one.table.on: one.table.names for one in tables}
+    if not names:
+        return options
+    return {**options, "feature_names": names.get(None, names)}
 
 
 def _oracle(

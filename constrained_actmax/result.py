@@ -17,9 +17,10 @@ from constrained_actmax.certificate import Certificate
 from constrained_actmax.constraint_records import ConstraintRecord, Constraints, Multipliers
 from constrained_actmax.errors import SpecificationError, suggest
 from constrained_actmax.json_form import from_json, to_json
-from constrained_actmax.layout import Layout, Structure, Vector
+from constrained_actmax.layout import Layout, Structure, Vector, is_table
 from constrained_actmax.quoting import Quoted, quoted
 from constrained_actmax.storage import digest, folder_for, read_second, reading, write_pair
+from constrained_actmax.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -312,6 +313,10 @@ class Result:
         The solver's settings and the model's description; versions of what computed it.
     certificate : Certificate or None
         What no allowed input exceeds, where `certify` or the method has shown it.
+    tables : tuple of Table
+        The columns of `Features` among the constraints, in which `to_frame` answers.
+    x0 : numpy.ndarray or None
+        The flat point that the problem was given.
     """
 
     x: Structure
@@ -340,6 +345,8 @@ class Result:
     settings: dict[str, Any]
     versions: dict[str, str]
     certificate: Certificate | None = None
+    tables: tuple[Table, ...] = ()
+    x0: Vector | None = None
 
     @property
     def constraints(self) -> Constraints:
@@ -451,36 +458,48 @@ class Result:
         )
 
     def to_frame(self, before: Structure | None = None) -> pd.DataFrame:
-        """Return the entries that changed, one a row: before, after, and the difference.
+        """Return what changed, one a row: before, after, and the difference.
 
         Parameters
         ----------
         before : array_like or structure of them, optional
-            The input to compare with, in the model's structure; by default where the start that
-            gave this answer began.
+            The input to compare with, in the model's structure, or for `Features` a row of the
+            table; by default `x0`, and without one where the start that gave this answer began.
 
         Returns
         -------
         pandas.DataFrame
-            Columns ``before``, ``after``, ``change``; rows named by feature where the model has one
-            input with `feature_names`, else by input and index, such as ``image[3, 4]``.
+            Columns ``before``, ``after``, ``change``. With `Features` the table's own columns that
+            changed, in their units and categories, and ``unit`` where one is known. Else entries,
+            named by feature where the model has one input with `feature_names`, and by input and
+            index otherwise, such as ``image[3, 4]``.
         """
         import pandas as pd
 
         after = self.flat
-        if before is None:
+        changes: list[dict[str, Any]] = []
+        whole = self.tables[0].on is None if self.tables else False
+        if before is None and self.x0 is not None:
+            origin = self.x0
+        elif before is None:
             own = [one for one in self.starts if np.array_equal(one.x, after)]
             origin = (own or self.starts)[0].x0
+        elif whole and (is_table(before) or isinstance(before, Mapping)):
+            origin = self.tables[0].encode(before)[0]
         else:
             origin = self.layout.flatten(before, "before")
-        changed = np.flatnonzero(origin != after)
-        names = [self.layout.label(place) for place in changed.tolist()]
-        columns = {
-            "before": origin[changed],
-            "after": after[changed],
-            "change": after[changed] - origin[changed],
-        }
-        return pd.DataFrame(columns, index=pd.Index(names, dtype=object, name="entry"))
+        left = origin != after
+        for table in self.tables:
+            where = self.layout.slices[table.on or self.layout.inputs[0].name]
+            changes.extend(table.changes(origin[where], after[where]))
+            left[where] = False
+        for place in np.flatnonzero(left).tolist():
+            change = {"before": origin[place], "after": after[place]}
+            change |= {"entry": self.layout.label(place), "change": after[place] - origin[place]}
+            changes.append(change)
+        units = ["unit"] if any(one.get("unit") for one in changes) else []
+        frame = pd.DataFrame(changes, columns=["entry", "before", "after", "change", *units])
+        return frame.set_index("entry")
 
     def plot(self) -> np.ndarray:
         """Draw the input: grey, colour, a line, or labelled bars; one panel for each input.
@@ -563,9 +582,13 @@ class Result:
         }
         if self.certificate is not None:
             data["certificate"] = self.certificate.to_dict()
+        if self.tables:
+            data["tables"] = [one.to_dict() for one in self.tables]
         for name in _PLAIN:
             data[name] = getattr(self, name)
         arrays = {"x": self.flat, "lower": self.bounds[0], "upper": self.bounds[1]}
+        if self.x0 is not None:
+            arrays["x0"] = self.x0
         arrays["starts_x0"] = np.stack([one.x0 for one in self.starts])
         arrays["starts_x"] = np.stack([one.x for one in self.starts])
         for place_, part in enumerate(_parts(self.batch)):
@@ -690,6 +713,8 @@ def _loaded(place: Path) -> Result:
         layout=layout,
         bounds=(arrays["lower"], arrays["upper"]),
         certificate=None if certified is None else Certificate.from_dict(certified),
+        tables=tuple(Table.from_dict(one) for one in data.get("tables", ())),
+        x0=arrays.get("x0"),
         **plain,
     )
 

@@ -141,6 +141,22 @@ class Matrices:
         return pulled, weighted(rows, self.intercept)
 
 
+def work_of(structure: Structure) -> float:
+    """Return the multiplications that the linear bounds of a box take, if every unit bends.
+
+    Two rows of every pre-activation go back through all parts before it, counted as dense.
+    """
+    before = total = 0.0
+    for part in structure.parts:
+        units = [
+            structure.size if p == INPUT else structure.nonlinearities[p].units
+            for p in part.predecessors
+        ]
+        before += float(part.size) * sum(units)
+        total += 2.0 * part.size * before
+    return total
+
+
 def _product(rows: Rows, matrix: Array) -> Rows:
     """Return rows @ matrix, in pieces of one thread each."""
     most = ONE_THREAD // max(matrix.size, 1)

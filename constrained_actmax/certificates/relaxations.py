@@ -97,10 +97,11 @@ def _piece_slopes(step: Pieces, lower: Rows, upper: Rows) -> tuple[Rows, Rows]:
 
 
 def _inner(step: Curve, lower: Rows, upper: Rows) -> tuple[Rows, Rows]:
-    """Return the interval of c z, outward."""
+    """Return the interval of c z, outward, where φ is defined."""
     a, b = step.inner * lower, step.inner * upper
     wider = EPSILON * np.maximum(np.abs(a), np.abs(b))
-    return np.minimum(a, b) - wider, np.maximum(a, b) + wider
+    low, high, shape = np.minimum(a, b) - wider, np.maximum(a, b) + wider, _shape(step)
+    return np.maximum(low, shape.beginning), np.maximum(high, shape.first_end)
 
 
 def _shape(step: Curve) -> Shape:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 import constrained_actmax as cax
 from constrained_actmax import sets
@@ -61,6 +62,8 @@ OBJECTIVES = (
 )
 #: Parameters of objectives that take a tuple, where TOML has only lists.
 POSITIONS = ("target", "index")
+#: The objective that `Features.distance` is.
+CHANGE = "Change"
 #: Sets that need a function or are no set of their own.
 NOT_IN_A_FILE = ("ConvexSet", "CvxpySet", "HeuristicSet")
 
@@ -153,8 +156,6 @@ class Specification:
                 raise SpecificationError(f"it says goal = {self.goal!r}; run that command.")
             oracle = self._oracle()
             values = _Values(self, oracle.layout)
-            with _said_in(self._place("objective")):
-                objective = _objective(self.objective, values)
             constraints = []
             for place, table in enumerate(self.constraints):
                 with _said_in(self._place(f"constraints[{place}]")):
@@ -164,7 +165,12 @@ class Specification:
             x0 = arguments.pop("x0", None)
             if x0 is not None:
                 with _said_in(self._place("solve.x0")):
-                    x0 = values.structure(x0)
+                    x0 = _start(x0, constraints, values)
+            with _said_in(self._place("objective")):
+                if self.objective.get("type") == CHANGE:
+                    objective = _change(self.objective, constraints, x0)
+                else:
+                    objective = _objective(self.objective, values)
             if "budget" in arguments:
                 with _said_in(self._place("solve.budget")):
                     arguments["budget"] = _call(cax.Budget, arguments["budget"])
@@ -333,13 +339,53 @@ def _constraint(table: Mapping[str, Any], values: _Values) -> Any:
         high = arguments.get("upper", arguments.get("equal"))
         return cax.Between(low, objective, high)
     name = arguments.pop("type", None)
-    known = set_names()
+    if name == "Features":
+        return _features(arguments, values)
+    known = [*set_names(), "Features"]
     if name not in known:
         raise SpecificationError(f"type: no set {name!r}. {suggest(name, known)}")
     for key, value in arguments.items():
         if isinstance(value, Mapping):
             arguments[key] = values.array(value, arguments.get("on"))
     return _call(getattr(cax, name), arguments)
+
+
+def _features(arguments: Mapping[str, Any], values: _Values) -> cax.Features:
+    """Return the features of a table in a CSV file, and what is said of its columns."""
+    _check_keys(arguments, ("frame", "columns", "on"), "Features")
+    if not isinstance(arguments.get("frame"), str):
+        raise SpecificationError("Features: frame must name a CSV file of the table's rows.")
+    place = values.specification.path(arguments["frame"])
+    try:
+        frame = pd.read_csv(place)
+    except (OSError, ValueError) as error:
+        raise SpecificationError(f"{place}: no table ({first_line(error)}).") from None
+    said = {
+        name: _call(cax.Feature, one)
+        for name, one in _table(arguments.get("columns", {}), "columns").items()
+    }
+    return cax.Features.from_frame(frame, said, on=arguments.get("on"))
+
+
+def _start(x0: Any, constraints: Sequence[Any], values: _Values) -> Any:
+    """Return a point, or the entries of a table's row that is said by column."""
+    for one in constraints:
+        if (
+            isinstance(one, cax.Features)
+            and isinstance(x0, Mapping)
+            and set(x0) & set(one.features)
+        ):
+            return one.transform(x0)[0]
+    return values.structure(x0)
+
+
+def _change(table: Mapping[str, Any], constraints: Sequence[Any], x0: Any) -> Any:
+    """Return what it costs to change the person that a table's row says."""
+    _check_keys(table, ("type",), CHANGE)
+    features = [one for one in constraints if isinstance(one, cax.Features)]
+    if not features or x0 is None:
+        raise SpecificationError(f"{CHANGE}: give constraints of type Features, and solve.x0.")
+    return features[0].distance(x0)
 
 
 def set_names() -> list[str]:

@@ -2,5 +2,6 @@
 
 from constrained_actmax.constraints.between import Between
 from constrained_actmax.constraints.function import Function
+from constrained_actmax.constraints.near import Near
 
-__all__ = ["Between", "Function"]
+__all__ = ["Between", "Function", "Near"]

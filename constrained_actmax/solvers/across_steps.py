@@ -24,7 +24,7 @@ ROUNDS = 3
 DRAWS = 60013
 
 
-def solve_across_steps(run: Recording, solver: Solver, x0: Rows) -> list[Termination]:
+def solve_across_steps(task: Recording, solver: Solver, x0: Rows) -> list[Termination]:
     """Minimise from each row by a solver and, along stepped inputs, by values.
 
     A gradient says nothing about an input that is rounded, compared or looked up. So before the
@@ -35,7 +35,7 @@ def solve_across_steps(run: Recording, solver: Solver, x0: Rows) -> list[Termina
 
     Parameters
     ----------
-    run : Recording
+    task : Recording
         Evaluations, limits and records of this call.
     solver : Solver
         For the other inputs.
@@ -48,57 +48,57 @@ def solve_across_steps(run: Recording, solver: Solver, x0: Rows) -> list[Termina
         One for each row.
     """
     starts = np.arange(len(x0))
-    x, _ = _searched(run, x0, starts)
+    x, _ = _searched(task, x0, starts)
     for last in (False,) * (ROUNDS - 1) + (True,):
-        ended = solver.solve(run, x)
+        ended = solver.solve(task, x)
         if any(one.status in (Status.INTERRUPTED, Status.TARGET) for one in ended):
             return ended
-        x, gained = _searched(run, run.best_points(x, starts), starts)
+        x, gained = _searched(task, task.best_points(x, starts), starts)
         if last or not gained:
             return ended
-        run.ended.clear()
+        task.ended.clear()
     return ended
 
 
-def _searched(run: Task, x: Rows, starts: Indices) -> tuple[Rows, bool]:
+def _searched(task: Task, x: Rows, starts: Indices) -> tuple[Rows, bool]:
     """Return the best points (B, n) along stepped inputs, and whether one gained."""
-    problem = run.problem
+    problem = task.problem
     lower, upper = problem.set.bounding_box()
     columns = np.flatnonzero(problem.stepped & np.isfinite(lower) & np.isfinite(upper))
     most = MOST_EVALUATIONS
-    if run.remaining is not None:
-        most = min(most, int(SHARE * run.remaining) // len(x))
+    if task.remaining is not None:
+        most = min(most, int(SHARE * task.remaining) // len(x))
     levels = min(LEVELS, most // (1 + columns.size)) if columns.size else 0
     if levels < 2:
         return x, False
-    run.carry(len(x) * levels)
+    task.carry(len(x) * levels)
     gained = False
     try:
-        found = run.evaluate(x, starts)
+        found = task.evaluate(x, starts)
         together = np.repeat(x[:, np.newaxis], levels, axis=1)
         for row, start in enumerate(starts.tolist()):
             draws = drawn(problem, levels, (DRAWS, start))
             together[row][:, columns] = draws[:, columns]
             together[row][::2] = draws[::2]  # the others may have to make room
-        x, found, gained = _best(run, x, found, together, starts)
+        x, found, gained = _best(task, x, found, together, starts)
         for column in columns.tolist():
             candidates = np.repeat(x[:, np.newaxis], levels, axis=1)
             candidates[:, :, column] = np.linspace(lower[column], upper[column], levels)
-            x, found, better = _best(run, x, found, candidates, starts)
+            x, found, better = _best(task, x, found, candidates, starts)
             gained |= better
     except Stopped:  # the solver meets the same limit, and names it
         pass
-    run.carry(len(x))
+    task.carry(len(x))
     return x, gained
 
 
 def _best(
-    run: Task, x: Rows, found: Evaluation, candidates: np.ndarray, starts: Indices
+    task: Task, x: Rows, found: Evaluation, candidates: np.ndarray, starts: Indices
 ) -> tuple[Rows, Evaluation, bool]:
     """Return of each start the best of its point and its candidates (B, L, n)."""
-    problem, count = run.problem, candidates.shape[1]
-    rows = run.project(candidates.reshape(-1, x.shape[1]), np.repeat(starts, count))
-    asked = run.evaluate(rows, np.repeat(starts, count))
+    problem, count = task.problem, candidates.shape[1]
+    rows = task.projector(accurate=not task.nonsmooth)(candidates.reshape(-1, x.shape[1]))
+    asked = task.evaluate(rows, np.repeat(starts, count))
     whole = Evaluation.concatenated([found, asked])
     points = np.concatenate([x, rows])
     excess = problem.violation(points, whole.c)

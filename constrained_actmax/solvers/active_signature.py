@@ -85,8 +85,8 @@ class ActiveSignature(RowSolver):
         return f"{self.name}: {reason}; use method={way}."
 
     @override
-    def _run_row(self, run: Task, start: int, x0: Vector) -> None:
-        walk = _Walk(run, start, x0, self)
+    def _run_row(self, task: Task, start: int, x0: Vector) -> None:
+        walk = _Walk(task, start, x0, self)
         try:
             walk.go()
         except Stopped as reason:
@@ -98,10 +98,10 @@ class ActiveSignature(RowSolver):
 class _Walk:
     """One start: the point, its region, the rows of the program and the regions that were seen."""
 
-    def __init__(self, run: Task, start: int, x0: Vector, most: ActiveSignature) -> None:
-        self.run, self.start, self.most, self.passes = run, start, most, 0
-        self.began = run.seconds
-        self.problem: StandardForm = run.problem
+    def __init__(self, task: Task, start: int, x0: Vector, most: ActiveSignature) -> None:
+        self.task, self.start, self.most, self.passes = task, start, most, 0
+        self.began = task.seconds
+        self.problem: StandardForm = task.problem
         self.kinks = Kinks(self.problem, self.count)
         self.y, self.values = x0, np.full(1 + self.problem.constraints, np.inf)
         self.program: RowProgram = row_program(self.problem.set, self.problem.size)
@@ -146,7 +146,7 @@ class _Walk:
             following: Region | None
             if not self.exact:
                 following = self.go_to(self.kinks.region(self.y, beyond), region)
-                goal = self.run.tolerance * self.problem.range * min(1.0, self.radius)
+                goal = self.task.tolerance * self.problem.range * min(1.0, self.radius)
                 if self.predicted <= goal:
                     tight = following.tight(self.y, self.nearness)
                     following = self.by_direction(following, tight)
@@ -163,10 +163,10 @@ class _Walk:
         self.passes += rows
         if self.passes > self.most.passes:
             raise Stopped(Status.STALLED, f"{self.most.passes:,} passes were not enough.")
-        left = self.run.remaining
+        left = self.task.remaining
         if left is not None and rows + 1 > left:
             raise Stopped(Status.BUDGET)
-        self.run.count(rows)
+        self.task.count(rows)
 
     @property
     def nearness(self) -> float:
@@ -188,7 +188,7 @@ class _Walk:
             if self.program.programs >= self.most.programs:
                 self.end(Status.STALLED, f"{self.most.programs} programs were not enough.")
                 return None
-            if self.run.out_of_time:
+            if self.task.out_of_time:
                 raise Stopped(Status.BUDGET)
             g = np.append(slopes[0], self.outputs[0] * self.sizes)
             found = self.program.minimum(g, lower, upper)
@@ -224,7 +224,7 @@ class _Walk:
             self.program.limit(self.furthest / self.sizes)
         if np.abs(x).max(initial=0.0) >= 0.5 * FAR and not self.problem.set.bounded:
             if self.predicted >= GROWS * FAR * np.abs(slopes[0]).max(initial=0.0):
-                self.run.end(self.start, self.y, Status.UNBOUNDED)
+                self.task.end(self.start, self.y, Status.UNBOUNDED)
             else:
                 self.end(Status.STALLED, "The region's best points reach without end.")
             return None
@@ -370,7 +370,7 @@ class _Walk:
         if found is None:
             self.end(Status.STALLED, f"Degenerate, not decided: {len(tight)} kinks meet here.")
             return None
-        if found.slope <= (PAYS if self.exact else self.run.tolerance * self.problem.range):
+        if found.slope <= (PAYS if self.exact else self.task.tolerance * self.problem.range):
             self.end(Status.CONVERGED, self.claim)
             return None
         beyond = region.along(self.y, tight, found.way)
@@ -413,19 +413,19 @@ class _Walk:
         return LOCAL_OPTIMUM if self.exact else FIRST_ORDER
 
     def report(self, y: Vector) -> None:
-        if not self.run.iterate(self.start, y, float(self.values[0]), self.violation(y)):
+        if not self.task.iterate(self.start, y, float(self.values[0]), self.violation(y)):
             raise Stopped(Status.UNBOUNDED)
 
     def violation(self, y: Vector) -> float:
         return max(float(self.problem.set.relative_violation(y)), self.excess(self.values))
 
     def end(self, status: Status, detail: str) -> None:
-        found = self.run.evaluate(self.y[np.newaxis], [self.start])
+        found = self.task.evaluate(self.y[np.newaxis], [self.start])
         if not found.finite[0]:
-            detail = self.run.name_non_finite(self.y, found, 0)
-            self.run.end(self.start, self.y, Status.NON_FINITE, detail)
+            detail = self.task.name_non_finite(self.y, found, 0)
+            self.task.end(self.start, self.y, Status.NON_FINITE, detail)
             return
         program = self.program
-        seconds = self.run.seconds - self.began
+        seconds = self.task.seconds - self.began
         work = f"{program.programs} programs, {program.iterations} iterations, {seconds:.1f} s"
-        self.run.end(self.start, self.y, status, f"{detail} ({work}.)")
+        self.task.end(self.start, self.y, status, f"{detail} ({work}.)")

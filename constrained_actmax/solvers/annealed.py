@@ -19,7 +19,7 @@ from constrained_actmax.solvers.base import TINY, Solver, reach
 from constrained_actmax.solvers.spg import needs_only_a_set
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.extended import MOST_TRIALS
-from constrained_actmax.tasks.incumbents import EXACT
+from constrained_actmax.tasks.projector import Projector
 from constrained_actmax.tasks.recording import MOST_ROWS
 from constrained_actmax.tasks.task import Task
 from constrained_actmax.tasks.timed import planned
@@ -50,11 +50,13 @@ class Search:
     starts : numpy.ndarray, shape (B,)
         The start that each works for.
     number : numpy.ndarray, shape (B,)
-        Which of its start's candidates it is; 0 is the start itself.
+        Which candidate of the first rung it is.
     live : numpy.ndarray of bool, shape (B,)
         Whether it goes on.
     goal : float
         Residual of its best point at which it stops.
+    project, measure : Projector
+        For steps, and for residuals.
     """
 
     x: Rows
@@ -64,6 +66,8 @@ class Search:
     number: Indices
     live: np.ndarray
     goal: float
+    project: Projector
+    measure: Projector
 
     def __post_init__(self) -> None:
         self.best_x, self.best_f, self.best_g = self.x.copy(), self.f.copy(), self.g.copy()
@@ -83,6 +87,8 @@ class Search:
             self.number[rows],
             np.isfinite(self.best_f[rows]) & (self.residual[rows] > self.goal),
             self.goal,
+            self.project,
+            self.measure,
         )
         chosen.first_f = self.first_f[rows]
         chosen.residual = self.residual[rows]
@@ -180,15 +186,15 @@ class Annealed(Solver):
         return [*found, (count, left)]
 
     @override
-    def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
-        self.run_cycles(run, x0, starts)
+    def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
+        self.run_cycles(task, x0, starts)
 
-    def run_cycles(self, run: Task, x0: Rows, starts: Indices, cycle: int = 0) -> int:
+    def run_cycles(self, task: Task, x0: Rows, starts: Indices, cycle: int = 0) -> int:
         """Search until the budget is used up, each cycle from other draws and the best points.
 
         Parameters
         ----------
-        run, x0, starts
+        task, x0, starts
             See `Solver._run`.
         cycle : int, default 0
             Of the first search.
@@ -198,25 +204,25 @@ class Annealed(Solver):
         int
             The next cycle.
         """
-        run = planned(run)
-        remaining = run.remaining
+        task = planned(task)
+        remaining = task.remaining
         share = self.rows if remaining is None else max(1, remaining // len(x0))
-        found, timed = self.search(run, x0, starts, share, cycle)
+        found, timed = self.search(task, x0, starts, share, cycle)
         cycle += 1
         # What is left, of candidates that converged or of a limit of seconds, buys other draws.
         while not timed:
-            going = np.array([one not in run.ended for one in starts.tolist()], dtype=bool)
-            x0, starts = run.best_points(x0[going], starts[going]), starts[going]
-            share = (run.remaining or 0) // max(1, len(starts))
+            going = np.array([one not in task.ended for one in starts.tolist()], dtype=bool)
+            x0, starts = task.best_points(x0[going], starts[going]), starts[going]
+            share = (task.remaining or 0) // max(1, len(starts))
             if not starts.size or share < SMALLEST_SHARE:
                 break
-            found, timed = self.search(run, x0, starts, share, cycle)
+            found, timed = self.search(task, x0, starts, share, cycle)
             cycle += 1
-        self._end(run, found, timed)
+        self._end(task, found, timed)
         return cycle
 
     def search(
-        self, run: Task, x0: Rows, starts: Indices, share: int, cycle: int = 0
+        self, task: Task, x0: Rows, starts: Indices, share: int, cycle: int = 0
     ) -> tuple[Search, bool]:
         """Spend so many evaluations of each start; each cycle has draws of its own.
 
@@ -228,42 +234,42 @@ class Annealed(Solver):
             Whether the limit of seconds ended it.
         """
         count = len(x0)
-        began, left = run.seconds, run.seconds_left
-        run.carry(count)
-        first = run.evaluate(x0, starts)
+        began, left = task.seconds, task.seconds_left
+        task.carry(count)
+        first = task.evaluate(x0, starts)
         rungs = self.rungs(share)
-        if left is not None and rungs[0][0] * (run.seconds - began) > TIME_FOR_DRAWS * left:
+        if left is not None and rungs[0][0] * (task.seconds - began) > TIME_FOR_DRAWS * left:
             rungs = self.rungs(share, 1)
-        run.carry(count * rungs[0][0])
-        search = self._begin(run, x0, first, starts, rungs[0][0], cycle)
-        length = reach(run.problem, search.x, search.g, search.live)
+        task.carry(count * rungs[0][0])
+        search = self._begin(task, x0, first, starts, rungs[0][0], cycle)
+        length = reach(task.problem, search.x, search.g, search.live)
         timed, over = False, 0.0
         for place, (candidates, rows) in enumerate(rungs):
             if place:
                 search, length = self._leaders(search, length, count, candidates)
-                run.carry(count * candidates)
+                task.carry(count * candidates)
             steps = rows // candidates - (place == 0)
             window = None
             if left is not None:
                 window = began + left * over, began + left * (over + rows / share)
-            timed |= self._descend(run, search, length, steps, window)
+            timed |= self._descend(task, search, length, steps, window)
             over += rows / share
         return search, timed
 
     @staticmethod
-    def _end(run: Task, search: Search, timed: bool) -> None:
+    def _end(task: Task, search: Search, timed: bool) -> None:
         """Say how each start ended: by its best candidate, and by its best point's residual."""
-        status = Status.BUDGET if timed or run.remaining is not None else Status.STALLED
+        status = Status.BUDGET if timed or task.remaining is not None else Status.STALLED
         for row in np.argsort(search.best_f, kind="stable").tolist():
             start = int(search.starts[row])
-            if search.residual[row] <= run.tolerance:
-                run.end(start, search.best_x[row], Status.CONVERGED)
+            if search.residual[row] <= task.tolerance:
+                task.end(start, search.best_x[row], Status.CONVERGED)
             elif np.isfinite(search.best_f[row]):
-                run.end(start, search.best_x[row], status, "The schedule of steps ended.")
+                task.end(start, search.best_x[row], status, "The schedule of steps ended.")
 
     def _begin(
         self,
-        run: Task,
+        task: Task,
         x0: Rows,
         first: Evaluation,
         starts: Indices,
@@ -278,27 +284,29 @@ class Annealed(Solver):
         if candidates > 1:
             for row, start in enumerate(starts.tolist()):
                 seed = DRAWS + cycle, start
-                x[row, 1:] = drawn(run.problem, candidates - 1, seed, varied=True)
+                x[row, 1:] = drawn(task.problem, candidates - 1, seed, varied=True)
             points = x[:, 1:].reshape(-1, n)
-            found = run.evaluate(points, np.repeat(starts, candidates - 1))
+            found = task.evaluate(points, np.repeat(starts, candidates - 1))
             f[:, 1:] = found.f.reshape(count, -1)
             g[:, 1:] = found.gradient.reshape(count, -1, n)
             finite[:, 1:] = found.finite.reshape(count, -1)
         usable = finite & g.any(axis=2)
         for row in np.flatnonzero(~usable.any(axis=1)).tolist():
             if finite[row, 0]:
-                run.end(int(starts[row]), x0[row], Status.ZERO_GRADIENT)
+                task.end(int(starts[row]), x0[row], Status.ZERO_GRADIENT)
             else:
-                detail = run.name_non_finite(x0[row], first, row)
-                run.end(int(starts[row]), x0[row], Status.NON_FINITE, detail)
+                detail = task.name_non_finite(x0[row], first, row)
+                task.end(int(starts[row]), x0[row], Status.NON_FINITE, detail)
         return Search(
             x.reshape(-1, n),
             np.where(finite, f, np.inf).ravel(),
             g.reshape(-1, n),
             np.repeat(starts, candidates),
-            np.tile(np.arange(candidates), count),
+            np.arange(count * candidates),
             usable.ravel(),
-            run.tolerance,
+            task.tolerance,
+            task.projector(accurate=False),
+            task.projector(),
         )
 
     @staticmethod
@@ -312,7 +320,7 @@ class Annealed(Solver):
         return search.kept(rows), length[rows]
 
     def _descend(
-        self, run: Task, search: Search, length: Vector, steps: int, window: Window
+        self, task: Task, search: Search, length: Vector, steps: int, window: Window
     ) -> bool:
         """Take steps whose length falls to zero, within a window of the run's seconds.
 
@@ -323,7 +331,7 @@ class Annealed(Solver):
         """
         tests, turns = max(1, steps // TESTS), [*TURNS]
         for step in range(steps):
-            done = max(step / steps, _share_of_time(run, window))
+            done = max(step / steps, _share_of_time(task, window))
             rows = np.flatnonzero(search.live)
             if not rows.size or done >= 1.0:
                 return bool(rows.size)
@@ -340,11 +348,11 @@ class Annealed(Solver):
             step_ = g / norm[:, np.newaxis]  # first: length / norm may overflow
             step_ *= share * length[at, np.newaxis]
             np.subtract(search.x[at], step_, out=step_)
-            moved = self._project(run, step_, search, rows, "step")
-            found = run.evaluate(moved, whose)
+            moved = search.project(step_, search.number[rows].tolist())
+            found = task.evaluate(moved, whose)
             search.x[at], search.f[at], search.g[at] = moved, found.f, found.gradient
             if not found.finite.all():
-                self._turn_back(run, search, length, rows, found)
+                self._turn_back(task, search, length, rows, found)
             else:
                 search.trials[at] = 0
             better = found.finite & (found.f < search.best_f[at])
@@ -352,17 +360,17 @@ class Annealed(Solver):
                 which = rows[better]
                 search.best_x[which], search.best_g[which] = moved[better], found.gradient[better]
                 search.best_f[which] = found.f[better]
-            search.live[at] &= run.iterate_rows(whose, moved, found)
+            search.live[at] &= task.iterate_rows(whose, moved, found)
             # A plateau inside the set: go on from the best point with the next, shorter step.
             flat = ~found.gradient.any(axis=1)
             if flat.any():
                 self._back_to_best(search, rows[flat & search.live[at]])
             if step % tests == tests - 1 or step == steps - 1:
-                self._measure(run, search)
+                self._measure(search)
         return False
 
     def _turn_back(
-        self, run: Task, search: Search, length: Vector, rows: Indices, found: Evaluation
+        self, task: Task, search: Search, length: Vector, rows: Indices, found: Evaluation
     ) -> None:
         """Send candidates whose trial is not finite back to their best points, with half the step.
 
@@ -376,8 +384,8 @@ class Annealed(Solver):
             start = int(search.starts[row])
             search.live[row] = False
             if not search.live[search.starts == start].any():
-                detail = run.name_non_finite(search.x[row], found, place)
-                run.end(start, search.best_x[row], Status.NON_FINITE, detail)
+                detail = task.name_non_finite(search.x[row], found, place)
+                task.end(start, search.best_x[row], Status.NON_FINITE, detail)
         self._back_to_best(search, back)
 
     @staticmethod
@@ -386,31 +394,19 @@ class Annealed(Solver):
         search.x[rows], search.f[rows] = search.best_x[rows], search.best_f[rows]
         search.g[rows] = search.best_g[rows]
 
-    def _measure(self, run: Task, search: Search) -> None:
+    @staticmethod
+    def _measure(search: Search) -> None:
         rows = np.flatnonzero(search.live)
         if rows.size:
             x = search.best_x[rows]
-            back = self._project(run, x - search.best_g[rows], search, rows, "residual")
+            back = search.measure(x - search.best_g[rows], search.number[rows].tolist())
             search.residual[rows] = np.max(np.abs(back - x), axis=1)
             search.live[rows[search.residual[rows] <= search.goal]] = False
 
-    @staticmethod
-    def _project(run: Task, y: Rows, search: Search, rows: Indices, purpose: str) -> Rows:
-        """Project on behalf of candidates; an iterative projection is warm-started by its own."""
-        if run.problem.set.accuracy <= EXACT:
-            return run.project(y, search.starts[rows])
-        projected = np.empty_like(y)
-        for place, row in enumerate(rows.tolist()):
-            one = slice(place, place + 1)
-            projected[one] = run.project(
-                y[one], search.starts[row : row + 1], f"{purpose} {search.number[row]}"
-            )
-        return projected
 
-
-def _share_of_time(run: Task, window: Window) -> float:
+def _share_of_time(task: Task, window: Window) -> float:
     """Return which share of a window of the run's seconds is over; 0 without one."""
     if window is None:
         return 0.0
     begin, end = window
-    return (run.seconds - begin) / (end - begin) if end > begin else 1.0
+    return (task.seconds - begin) / (end - begin) if end > begin else 1.0

@@ -97,9 +97,9 @@ class Solver(ABC):
         start's end by ``task.end``; may be left by `Stopped` at any evaluation.
         """
 
-    def _run_recorded(self, run: Recording, x0: Rows, starts: Indices) -> None:
+    def _run_recorded(self, task: Recording, x0: Rows, starts: Indices) -> None:
         """Minimise from each row; for methods that need the model itself, and not a task alone."""
-        self._run(run, x0, starts)
+        self._run(task, x0, starts)
 
     def with_options(self, options: Mapping[str, Any]) -> Self:
         """Return the same solver with some settings changed.
@@ -112,12 +112,12 @@ class Solver(ABC):
         known = [one.name for one in fields(self)]
         return replace(self, **own_options(options, known, self.name))
 
-    def solve(self, run: Recording, x0: Rows) -> list[Termination]:
+    def solve(self, task: Recording, x0: Rows) -> list[Termination]:
         """Minimise from each row; a limit reached in the middle becomes a status.
 
         Parameters
         ----------
-        run : Recording
+        task : Recording
             Evaluations, limits and records of this call.
         x0 : numpy.ndarray, shape (B, n)
             Starts, feasible for C.
@@ -127,25 +127,25 @@ class Solver(ABC):
         list of Termination
             One for each row.
         """
-        run.keeps_bounds = self.keeps_bounds
+        task.keeps_bounds = self.keeps_bounds
         status, detail = Status.SOLVER_ERROR, "The solver returned without a status."
         with _blas().limit(limits=1, user_api="blas"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what SciPy warns of becomes a status
             try:
                 starts = np.arange(len(x0))
-                if np.equal(*run.set.bounds()).all():
-                    end_fixed(run, x0, starts)
+                if np.equal(*task.set.bounds()).all():
+                    end_fixed(task, x0, starts)
                 else:
-                    self._run_recorded(run, x0, starts)
+                    self._run_recorded(task, x0, starts)
             except Stopped as reason:
                 status, detail = reason.status, reason.detail
             except KeyboardInterrupt:
                 status, detail = Status.INTERRUPTED, "Ctrl-C."
         for start, point in enumerate(x0):
-            run.end(start, run.best_or(start, point), status, detail)
-            if run.problem.differentiable:
-                run.end_runaway(start, point)
-        return [run.ended[start] for start in range(len(x0))]
+            task.end(start, task.best_or(start, point), status, detail)
+            if task.problem.differentiable:
+                task.end_runaway(start, point)
+        return [task.ended[start] for start in range(len(x0))]
 
     def __str__(self) -> str:
         return self.name

@@ -19,7 +19,7 @@ def can_contract(feasible: FeasibleSet) -> bool:
     return bool(np.isfinite(feasible.diameter)) and not feasible.only_box
 
 
-def contracted(run: Task, x: Rows, starts: Indices, steps: int = STEPS) -> Rows:
+def contracted(task: Task, x: Rows, starts: Indices, steps: int = STEPS) -> Rows:
     r"""Take steps of full length over a dilated set while it contracts to C.
 
     .. math:: x \leftarrow P_B(P_{C_s}(x - \eta\, g / \|g\|_2)), \qquad
@@ -32,7 +32,7 @@ def contracted(run: Task, x: Rows, starts: Indices, steps: int = STEPS) -> Rows:
 
     Parameters
     ----------
-    run : Task
+    task : Task
         Evaluates, also outside C but always within B.
     x : numpy.ndarray, shape (B, n)
         Starts, in C.
@@ -46,19 +46,19 @@ def contracted(run: Task, x: Rows, starts: Indices, steps: int = STEPS) -> Rows:
     numpy.ndarray, shape (B, n)
         Points of C; the start itself where the model gives a number that is not finite.
     """
-    feasible = run.problem.set
+    feasible, project = task.problem.set, task.projector(accurate=False)
     lower, upper = feasible.bounds()
-    found, y = run.evaluate(x, starts), x
+    found, y = task.evaluate(x, starts), x
     sound = found.finite.copy()
-    length = reach(run.problem, x, found.gradient, sound)[:, np.newaxis]
+    length = reach(task.problem, x, found.gradient, sound)[:, np.newaxis]
     for step in range(steps):
         scale = 1.0 + DILATION * (1.0 - (step + 1) / steps)
         g = np.where(sound[:, np.newaxis], found.gradient, 0.0)
         norm = np.maximum(np.linalg.norm(g, axis=1), TINY)[:, np.newaxis]
         target = x + (y - length * (g / norm) - x) / scale
-        inside = run.project(target, starts, "length")
+        inside = project(target)
         y = inside if scale == 1.0 else np.clip(x + scale * (inside - x), lower, upper)
         if step < steps - 1:
-            found = run.evaluate(y, starts)
+            found = task.evaluate(y, starts)
             sound &= found.finite
     return np.where(sound[:, np.newaxis], y, x)

@@ -57,19 +57,19 @@ class ConvergeAndSearch(Solver):
         return self.local.refusal(problem) or self.search.refusal(problem)
 
     @override
-    def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
-        run = planned(run)
-        self.local._run(run, x0, starts)
+    def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
+        task = planned(task)
+        self.local._run(task, x0, starts)
         going = np.array(
-            [run.ended[one].status not in HOPELESS for one in starts.tolist()], dtype=bool
+            [task.ended[one].status not in HOPELESS for one in starts.tolist()], dtype=bool
         )
         x0, starts = x0[going], starts[going]
         cycle = 0
-        while starts.size and (run.remaining or 0) // len(starts) >= SMALLEST_SHARE:
-            left = (run.remaining or 0) // len(starts)
-            searching = Timed(run, (1.0 - SEARCH_SHARE) * (run.seconds_left or 0.0))
+        while starts.size and (task.remaining or 0) // len(starts) >= SMALLEST_SHARE:
+            left = (task.remaining or 0) // len(starts)
+            searching = Timed(task, (1.0 - SEARCH_SHARE) * (task.seconds_left or 0.0))
             self.search.search(searching, x0, starts, int(SEARCH_SHARE * left), cycle)
-            x0 = run.best_points(x0, starts)
-            with run.tightened(PRECISION):
-                self.local._run(run, x0, starts)
-            x0, cycle = run.best_points(x0, starts), cycle + 1
+            x0 = task.best_points(x0, starts)
+            with task.tightened(PRECISION):
+                self.local._run(task, x0, starts)
+            x0, cycle = task.best_points(x0, starts), cycle + 1

@@ -15,7 +15,7 @@ from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.base import Solver, needs_gradients
 from constrained_actmax.standard_form import StandardForm
-from constrained_actmax.tasks.incumbents import EXACT
+from constrained_actmax.tasks.projector import EXACT
 from constrained_actmax.tasks.task import Task
 
 #: Candidates that step side by side, and draws of one batch, of which the best follow. Of 4 to 32

@@ -123,40 +123,40 @@ class NearestPoint(Solver):
         return self.fallback.refusal(problem)
 
     @override
-    def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
+    def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
         cycle = 0
         while True:
-            left = run.remaining
+            left = task.remaining
             share = self.evaluations if left is None else left // len(x0)
             if cycle and (left is None or share < PER_CANDIDATE):
                 break
-            self._race(run, x0, starts, share, cycle)
+            self._race(task, x0, starts, share, cycle)
             cycle += 1
-            going = np.array([run.best(start) is not None for start in starts.tolist()])
+            going = np.array([task.best(start) is not None for start in starts.tolist()])
             if not going.any():
                 break
         for start, x in zip(starts.tolist(), x0, strict=True):
-            best = run.best(start)
+            best = task.best(start)
             if best is None:
-                self.fallback._run(run, x[np.newaxis], np.array([start]))
+                self.fallback._run(task, x[np.newaxis], np.array([start]))
             else:
-                self._end(run, start, best.x)
+                self._end(task, start, best.x)
 
     @staticmethod
-    def _end(run: Task, start: int, x: Vector) -> None:
+    def _end(task: Task, start: int, x: Vector) -> None:
         """Say how a start ended, by the library's own measures at its best point."""
-        problem = run.problem
-        if run.remaining == 0:
-            run.end(start, x, Status.BUDGET)
+        problem = task.problem
+        if task.remaining == 0:
+            task.end(start, x, Status.BUDGET)
             return
-        kkt = residuals(problem, x, run.evaluate(x[np.newaxis], [start]))
-        optimal = kkt.stationarity <= run.tolerance
+        kkt = residuals(problem, x, task.evaluate(x[np.newaxis], [start]))
+        optimal = kkt.stationarity <= task.tolerance
         optimal &= kkt.complementarity <= problem.feasibility_tolerance
-        run.end(start, x, Status.CONVERGED if optimal else Status.STALLED)
+        task.end(start, x, Status.CONVERGED if optimal else Status.STALLED)
 
-    def _race(self, run: Task, x0: Rows, starts: Indices, share: int, cycle: int) -> None:
+    def _race(self, task: Task, x0: Rows, starts: Indices, share: int, cycle: int) -> None:
         """Lead the starting points and draws towards c, the nearer ones farther."""
-        problem, count = run.problem, len(x0)
+        problem, count = task.problem, len(x0)
         distance = problem.distance
         assert distance is not None
         each = max(1, min(share // PER_CANDIDATE, MOST_CANDIDATES, MOST_ROWS // count))
@@ -167,8 +167,8 @@ class NearestPoint(Solver):
             fresh = drawn(problem, each, (DRAWS + cycle, start), varied=True)
             points.append(np.concatenate([np.reshape(known, (-1, x.size)), fresh])[:each])
         rows, whose = np.concatenate(points), np.repeat(starts, each)
-        run.carry(len(rows))
-        found = run.evaluate(rows, whose)
+        task.carry(len(rows))
+        found = task.evaluate(rows, whose)
         excess, slope = _largest(problem, found)
         away = distance(rows)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -176,7 +176,7 @@ class NearestPoint(Solver):
         near = np.where(found.finite & np.isfinite(near), near, np.inf).reshape(count, each)
         first = np.outer(near.min(axis=1), np.geomspace(*WIDER, each))
         for place, start in enumerate(starts.tolist()):
-            best = run.best(start)
+            best = task.best(start)
             if best is not None and cycle:
                 nearest = float(distance(best.x[np.newaxis])[0])
                 first[place] = nearest * np.geomspace(*AGAIN, each)
@@ -184,17 +184,17 @@ class NearestPoint(Solver):
         radius = np.maximum(np.minimum(first, farthest[:, np.newaxis]).ravel(), TINY)
         high = np.full(len(rows), np.inf)
         candidates = _Candidates(whose, rows, radius, np.zeros(len(rows)), high)
-        self._descend(run, distance, candidates, *FIRST)
+        self._descend(task, distance, candidates, *FIRST)
         promise = np.minimum(candidates.high, candidates.radius).reshape(count, each)
         going = np.argsort(promise, axis=1, kind="stable")[:, : max(1, round(GOING_ON * each))]
         chosen = (each * np.arange(count)[:, np.newaxis] + going).ravel()
-        self._descend(run, distance, candidates.kept(chosen), *SECOND)
+        self._descend(task, distance, candidates.kept(chosen), *SECOND)
 
     def _descend(
-        self, run: Task, distance: Distance, candidates: _Candidates, steps: int, balls: int
+        self, task: Task, distance: Distance, candidates: _Candidates, steps: int, balls: int
     ) -> None:
         """Lower the violation in one ball after the other, whose radii Newton's method sets."""
-        problem = run.problem
+        problem = task.problem
         for _ in range(balls):
             with np.errstate(invalid="ignore"):
                 open_ = candidates.high - candidates.low > CLOSE * candidates.high
@@ -210,7 +210,7 @@ class NearestPoint(Solver):
             if not within:
                 continue
             live = np.array(list(within))
-            values, slopes = _least(run, candidates, within, steps)
+            values, slopes = _least(task, candidates, within, steps)
             for row, value, slope in zip(live.tolist(), values.tolist(), slopes, strict=True):
                 x, t = candidates.x[row], float(candidates.radius[row])
                 if value <= 0.0:
@@ -253,7 +253,7 @@ def _between(candidates: _Candidates, row: int, target: float) -> float:
 
 
 def _least(
-    run: Task, candidates: _Candidates, within: dict[int, FeasibleSet], steps: int
+    task: Task, candidates: _Candidates, within: dict[int, FeasibleSet], steps: int
 ) -> tuple[Vector, Rows]:
     """Lower the violation of each row over its set; put x to its best point.
 
@@ -264,7 +264,7 @@ def _least(
     slopes : numpy.ndarray, shape (len(within), n)
         Its gradient there.
     """
-    problem = run.problem
+    problem = task.problem
     anchor = _anchor(problem)
     rows = np.array(list(within))
     sets = list(within.values())
@@ -274,7 +274,7 @@ def _least(
     best, length = x.copy(), np.zeros(len(rows))
     lowest: dict[int, tuple[float, Vector, Evaluation]] = {}
     for step in range(steps):
-        found = run.evaluate(x, starts)
+        found = task.evaluate(x, starts)
         excess, slope = _largest(problem, found)
         better = found.finite & (excess < values)
         values[better], slopes[better], best[better] = excess[better], slope[better], x[better]
@@ -293,7 +293,7 @@ def _least(
                 length[row] = float(np.linalg.norm(end - anchor))
             x[row] = one.project(x[row] - share * length[row] * way[row])
     for row, (_, point, found) in lowest.items():
-        run.iterate(int(starts[row]), point, float(found.f[0]), found.violation_of(0))
+        task.iterate(int(starts[row]), point, float(found.f[0]), found.violation_of(0))
     candidates.x[rows] = best
     return values, slopes
 

@@ -15,6 +15,7 @@ from constrained_actmax.solvers.base import TINY, Solver, end_hopeless, reach
 from constrained_actmax.solvers.spg import needs_only_a_set
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.extended import MOST_TRIALS
+from constrained_actmax.tasks.projector import Projector
 from constrained_actmax.tasks.task import Task
 
 # Constants of Croce and Hein (2020), section 3 and appendix A.
@@ -93,6 +94,7 @@ class PGD(Solver):
         count = len(x0)
         limited = task.remaining is not None
         total = self._iterations(task, count)
+        # One loop of more than 60 lines: all of it works on the same arrays of rows, as in [1].
         # Arrays of rows are replaced and never written to, so several names may share one.
         x = previous = best_x = x0
         found = task.evaluate(x, starts)
@@ -107,45 +109,36 @@ class PGD(Solver):
         best_before, passed = f, 0
         trials = np.zeros(count, dtype=int)  # not finite, one after the other
         squares = np.einsum("bn,bn->b", g, g)
+        project, blend = task.projector(accurate=False), task.projector(accurate=False)
+        measure = task.projector()
         for iteration in range(total):
             rows = np.flatnonzero(live)
             if not rows.size:
                 return
             # a slice copies nothing
             at: slice | Indices = slice(None) if rows.size == count else rows
-            whose, old = starts[at], x[at]
             norm = np.maximum(np.sqrt(squares[at]), TINY)
-            work = g[at] / norm[:, None]  # first: length / norm may overflow
-            work *= length[at, None]
-            moved = task.project(np.subtract(old, work, out=work), whose, "length")
+            step = g[at] / norm[:, None]  # first: length / norm may overflow
+            step *= length[at, None]
+            moved = project(np.subtract(x[at], step, out=step), rows.tolist())
             if self.schedule == "halved" and iteration > 0:
-                # x + m (moved - x) + (1 - m) (x - previous)
-                moved *= self.momentum
-                moved += np.multiply(old, 2.0 - 2.0 * self.momentum, out=work)
-                moved -= np.multiply(previous[at], 1.0 - self.momentum, out=work)
-                moved = task.project(moved, whose, "momentum")
-            found = task.evaluate(moved, whose)
+                moved = blend(self._with_momentum(moved, x[at], previous[at]), rows.tolist())
+            found = task.evaluate(moved, starts[at])
             improved[at] += found.finite & (found.f < f[at])
             previous, x = x, _with(x, at, moved)
             f, g = _with(f, at, found.f), _with(g, at, found.gradient)
             squares = np.einsum("bn,bn->b", g, g)
             trials[at] = np.where(found.finite, 0, trials[at] + 1)
             for place in np.flatnonzero(trials[at] > MOST_TRIALS).tolist():
-                lost = int(rows[place])
                 detail = task.name_non_finite(moved[place], found, place)
+                lost = int(rows[place])
                 task.end(int(starts[lost]), best_x[lost], Status.NON_FINITE, detail)
                 live[lost] = False
             broken = live & (trials > 0)
             better = live & ~broken & (f < best_f)
             best_x, best_f = _chosen(better, x, best_x), _chosen(better, f, best_f)
             best_g = _chosen(better, g, best_g)
-            for place, (row, value) in enumerate(zip(rows.tolist(), f[at].tolist(), strict=True)):
-                if (
-                    live[row]
-                    and not broken[row]
-                    and not task.iterate(int(starts[row]), x[row], value, found.violation_of(place))
-                ):
-                    live[row] = False
+            live[at] &= task.iterate_rows(starts[at], moved, found)
             flat = live & (broken | (squares == 0.0))
             if flat.any():
                 # A plateau inside the set, or no number: a shorter step from the best point.
@@ -167,12 +160,19 @@ class PGD(Solver):
                 squares = np.einsum("bn,bn->b", g, g)
                 reduced, best_before = stuck, best_f
                 improved[:] = 0
-                self._end_converged(task, best_x, best_g, live, starts)
+                self._end_converged(task, measure, best_x, best_g, live, starts)
         status = (
             Status.BUDGET if total < (self.iterations or np.inf) and limited else Status.STALLED
         )
         for row in np.flatnonzero(live).tolist():
             task.end(int(starts[row]), best_x[row], status, f"Schedule of {total} steps ended.")
+
+    def _with_momentum(self, moved: Rows, x: Rows, previous: Rows) -> Rows:
+        """Return x + m (moved - x) + (1 - m) (x - previous)."""
+        moved = self.momentum * moved
+        moved += (2.0 - 2.0 * self.momentum) * x
+        moved -= (1.0 - self.momentum) * previous
+        return moved
 
     def _iterations(self, task: Task, count: int) -> int:
         if task.remaining is None:
@@ -186,11 +186,12 @@ class PGD(Solver):
         return reach(task.problem, x, g, live)
 
     @staticmethod
-    def _end_converged(task: Task, x: Rows, g: Rows, live: np.ndarray, starts: Indices) -> None:
+    def _end_converged(
+        task: Task, measure: Projector, x: Rows, g: Rows, live: np.ndarray, starts: Indices
+    ) -> None:
         rows = np.flatnonzero(live)
         if rows.size:
-            back = task.project(x[rows] - g[rows], starts[rows], "residual")
-            residual = np.max(np.abs(back - x[rows]), axis=1)
+            residual = np.max(np.abs(measure(x[rows] - g[rows], rows.tolist()) - x[rows]), axis=1)
             for row in rows[residual <= task.tolerance]:
                 task.end(int(starts[row]), x[row], Status.CONVERGED)
                 live[row] = False

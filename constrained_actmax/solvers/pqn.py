@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,9 +16,11 @@ from constrained_actmax.solvers.spg import (
     STEP_RANGE,
     SUFFICIENT_DECREASE,
     needs_only_a_set,
+    shorter,
 )
 from constrained_actmax.solvers.stepwise import Sample, Steps, StepwiseSolver
 from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks.projector import Projector
 from constrained_actmax.tasks.task import Task
 
 #: A pair with s'y below this share of y'y is skipped: Schmidt et al. (2009), section 4.
@@ -109,14 +110,14 @@ class PQN(StepwiseSolver):
 
     @override
     def _steps(self, task: Task, start: int, x: Vector, first: Sample) -> Steps:
-        project = task.projector(start)
+        measure, project = task.projector(), task.projector(accurate=not task.nonsmooth)
         epsilon = task.epsilon
         tolerance = task.tolerance if self.gradient_tolerance is None else self.gradient_tolerance
         f, g = first
         model = CompactModel(x.size, self.memory)
         best, since = f, 0
         for iteration in range(self.max_iterations):
-            residual = float(np.max(np.abs(project(x - g, "residual") - x), initial=0.0))
+            residual = float(np.max(np.abs(measure(x - g) - x), initial=0.0))
             if residual <= tolerance:
                 task.end(start, x, Status.CONVERGED)
                 return
@@ -135,9 +136,7 @@ class PQN(StepwiseSolver):
                 f_new, g_new = yield trial
                 if f_new <= f + SUFFICIENT_DECREASE * step * slope + slack:
                     break
-                bend = 2.0 * (f_new - f - step * slope)
-                proposal = -(step**2) * slope / bend if bend > 0 else 0.0
-                step = proposal if 0.1 * step <= proposal <= 0.9 * step else 0.5 * step
+                step = shorter(step, slope, f_new - f)
                 trial = x + step * d
             else:
                 if not len(model.s):
@@ -158,7 +157,7 @@ class PQN(StepwiseSolver):
         task.end(start, x, Status.BUDGET, "max_iterations reached.")
 
     def _minimize_model(
-        self, project: Callable[..., Vector], model: CompactModel, x: Vector, g: Vector
+        self, project: Projector, model: CompactModel, x: Vector, g: Vector
     ) -> Vector:
         """Take monotone spectral projected gradient steps on q; returns the best point."""
         p, r = x, g

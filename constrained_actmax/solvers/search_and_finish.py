@@ -10,8 +10,10 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax import kinks
-from constrained_actmax.certificates.branching import MOST_INPUTS, certificate_of
+from constrained_actmax.certificates.branching import MOST_INPUTS, certificate_of, structure_of
+from constrained_actmax.certificates.linear_bounds import work_of
 from constrained_actmax.layout import Indices, Rows
+from constrained_actmax.optimality import residuals
 from constrained_actmax.result import Status, Termination
 from constrained_actmax.solvers.active_signature import ActiveSignature
 from constrained_actmax.solvers.annealed import Annealed
@@ -38,6 +40,9 @@ MOST_PASSES = 5000
 #: seeds that docs/benchmarks/certificates does not report, 9 are proven, with 0.2 s of one core
 #: more in the median and 1.1 s at most; twice as many boxes prove no other.
 MOST_BOXES = 1000
+#: Multiplications of all boxes, about a second of one core: a network of 6 x 50 units has all
+#: boxes, one of 2 x 256 has 143, of 3 x 512 six; one that would have none is left alone.
+MOST_WORK = 5e9
 #: Evaluations that a first box takes: the best point, two of the box, two to return.
 FEWEST_LEFT = 5
 
@@ -101,118 +106,149 @@ class SearchAndFinish(Solver):
         return replace(changed, search=changed.search.with_options(inner))
 
     @override
-    def _run_recorded(self, run: Recording, x0: Rows, starts: Indices) -> None:
-        problem = run.problem
+    def _run_recorded(self, task: Recording, x0: Rows, starts: Indices) -> None:
+        problem = task.problem
         lower, upper = problem.set.bounding_box()
         few = np.count_nonzero(upper > lower) <= MOST_INPUTS and not problem.constraints
         if not (few and pays(problem)) or self.prove.refusal(problem) is not None:
-            self._run(run, x0, starts)
+            self._run(task, x0, starts)
             return
-        if run.remaining is None and run.seconds_left is not None:
-            self._prove_and_search(run, x0, starts)
+        boxes = int(MOST_WORK / max(1.0, work_of(structure_of(problem))))
+        prove = replace(self.prove, max_boxes=max(1, min(self.prove.max_boxes, boxes)))
+        if not boxes:
+            self._run(task, x0, starts)
+        elif task.remaining is None and task.seconds_left is not None:
+            self._prove_and_search(prove, task, x0, starts)
         else:
-            self._run(run, x0, starts)
-            self._prove(run, starts)
+            self._run(task, x0, starts)
+            self._prove(prove, task, starts)
 
-    def _prove(self, run: Recording, starts: Indices) -> None:
+    def _prove(self, prove: BranchAndBound, task: Recording, starts: Indices) -> None:
         """Prove the best start's point optimal, or go on from a better one that shows."""
-        known = {start: run.best(start) for start in starts.tolist()}
+        known = {start: task.best(start) for start in starts.tolist()}
         start, point = min(known.items(), key=lambda one: np.inf if one[1] is None else one[1].f)
-        if point is None or (run.remaining is not None and run.remaining < FEWEST_LEFT):
+        if point is None or (task.remaining is not None and task.remaining < FEWEST_LEFT):
             return
-        before = run.ended.pop(start)
+        before = task.ended.pop(start)
         row = np.array([start])
-        search = self.prove.branch(run, point.x[np.newaxis], row, draws=False)
-        best = run.best(start) or point
+        search = prove.branch(task, point.x[np.newaxis], row, draws=False)
+        best = task.best(start) or point
         if search.done:
-            run.end(start, best.x, Status.PROVEN)
+            task.end(start, best.x, Status.PROVEN)
         elif best.f < point.f:
-            run.end(start, best.x, Status.STALLED)
-            self._finish(run, row)
+            task.end(start, best.x, Status.STALLED)
+            self._finish(task, row)
         else:
-            run.ended[start] = before
+            task.ended[start] = before
 
-    def _prove_and_search(self, run: Recording, x0: Rows, starts: Indices) -> None:
+    def _prove_and_search(
+        self, prove: BranchAndBound, task: Recording, x0: Rows, starts: Indices
+    ) -> None:
         """Search only where the proof fails, which else would wait until the time is over."""
-        run.evaluate(x0, starts)
-        with run.keeping(1.0 - KEPT_SHARE):
-            search = self.prove.branch(run, x0, starts)
-        best = run.best_points(x0, starts)
+        task.evaluate(x0, starts)
+        with task.keeping(1.0 - KEPT_SHARE):
+            search = prove.branch(task, x0, starts)
+        best = task.best_points(x0, starts)
         if search.done:
             for start, point in zip(starts.tolist(), best, strict=True):
-                run.end(start, point, Status.PROVEN)
+                task.end(start, point, Status.PROVEN)
             return
         try:
-            self._run(run, x0, starts)
+            self._run(task, x0, starts)
         finally:
-            search.try_points(run.problem.original(run.best_points(x0, starts)))
-            run.certificate = certificate_of(search)
+            search.try_points(task.problem.original(task.best_points(x0, starts)))
+            task.certificate = certificate_of(search)
 
     @override
-    def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
-        if not pays(run.problem):
-            self.search._run(run, x0, starts)
+    def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
+        if not pays(task.problem):
+            self.search._run(task, x0, starts)
             return
-        remaining, seconds = run.remaining, run.seconds_left
+        remaining, seconds = task.remaining, task.seconds_left
         if remaining is None and seconds is not None and isinstance(self.search, Annealed):
-            self._run_in_turns(run, self.search, x0, starts)
+            self._run_in_turns(task, self.search, x0, starts)
             return
         kept = 0 if remaining is None else int(KEPT_SHARE * remaining)
         try:
-            self.search._run(Reserved(run, kept if kept >= FEWEST else 0), x0, starts)
+            self.search._run(Reserved(task, kept if kept >= FEWEST else 0), x0, starts)
         except Stopped as reason:
-            _end_at_best(run, x0, starts, reason)
-        self._finish(run, starts)
+            _end_at_best(task, x0, starts, reason)
+        self._finish(task, starts)
 
-    def _run_in_turns(self, run: Task, search: Annealed, x0: Rows, starts: Indices) -> None:
+    def _run_in_turns(self, task: Task, search: Annealed, x0: Rows, starts: Indices) -> None:
         """Search and finish by turns until the time is over."""
         settled: dict[int, tuple[float, Termination]] = {}
         cycle = 0
         while starts.size:
-            task = Timed(run, KEPT_SHARE * (run.seconds_left or 0.0))
+            searching = Timed(task, KEPT_SHARE * (task.seconds_left or 0.0))
             try:
-                cycle = search.run_cycles(task, x0, starts, cycle)
+                cycle = search.run_cycles(searching, x0, starts, cycle)
             except Stopped as reason:
-                _end_at_best(run, x0, starts, reason)
-            self._finish(run, starts)
+                _end_at_best(task, x0, starts, reason)
+            self._finish(task, starts)
             for start in starts.tolist():
-                best, ended = run.best(start), run.ended[start]
+                best, ended = task.best(start), task.ended[start]
                 if best is None:
                     continue
                 if ended.status is Status.CONVERGED:
                     settled[start] = best.f, ended
                 elif start in settled and best.f >= settled[start][0]:
-                    run.ended[start] = settled[start][1]
+                    task.ended[start] = settled[start][1]
             going = np.array(
-                [run.ended[start].status in (*OPEN, Status.CONVERGED) for start in starts.tolist()],
+                [
+                    task.ended[start].status in (*OPEN, Status.CONVERGED)
+                    for start in starts.tolist()
+                ],
                 dtype=bool,
             )
-            x0, starts = run.best_points(x0[going], starts[going]), starts[going]
-            if run.out_of_time:
+            x0, starts = task.best_points(x0[going], starts[going]), starts[going]
+            if task.out_of_time:
                 return
             for start in starts.tolist():
-                del run.ended[start]
+                del task.ended[start]
 
-    def _finish(self, run: Task, starts: Indices) -> None:
-        best = [run.best(start) for start in starts.tolist()]
+    def _finish(self, task: Task, starts: Indices) -> None:
+        if not self.search.stays_inside:
+            try:
+                _bring_inside(task, starts)
+            except Stopped as reason:
+                if reason.ends_all:
+                    raise
+        best = [task.best(start) for start in starts.tolist()]
         values = np.array([np.inf if one is None else one.f for one in best])
         for place in np.argsort(values, kind="stable").tolist():
             start, one = int(starts[place]), best[place]
-            if one is None or run.ended[start].status not in OPEN:
+            if one is None or task.ended[start].status not in OPEN:
                 continue
-            before = run.ended.pop(start)
+            before = task.ended.pop(start)
             try:
-                self.finish._run_row(run, start, one.x)
+                self.finish._run_row(task, start, one.x)
             except Stopped as reason:
-                run.ended[start] = before
+                task.ended[start] = before
                 if reason.ends_all:
                     raise
                 return
 
 
-def _end_at_best(run: Task, x0: Rows, starts: Indices, reason: Stopped) -> None:
+def _bring_inside(task: Task, starts: Indices) -> None:
+    """Evaluate the last points of starts in C, and open those that are not stationary there.
+
+    Methods whose points leave C converge by tests of their own, to points that are off C.
+    """
+    for start in starts.tolist():
+        ended = task.ended[start]
+        if ended.status not in (*OPEN, Status.CONVERGED):
+            continue
+        x = task.problem.set.project(ended.x)
+        found = task.evaluate(x[np.newaxis], [start])
+        kkt = residuals(task.problem, x, found)
+        if not max(kkt.stationarity, kkt.complementarity) <= task.tolerance:
+            task.ended[start] = replace(ended, status=Status.STALLED)
+
+
+def _end_at_best(task: Task, x0: Rows, starts: Indices, reason: Stopped) -> None:
     """End the starts at their best points where a limit stopped them; what ends all is raised."""
     if reason.ends_all:
         raise reason
     for start, point in zip(starts.tolist(), x0, strict=True):
-        run.end(start, run.best_or(start, point), reason.status, reason.detail)
+        task.end(start, task.best_or(start, point), reason.status, reason.detail)

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from typing_extensions import override
 
+from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.base import Solver, end_hopeless, needs_gradients
@@ -74,138 +75,169 @@ class SPG(Solver):
 
     @override
     def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
-        problem = task.problem
         tolerance = task.tolerance if self.gradient_tolerance is None else self.gradient_tolerance
-        count, n = x0.shape
-        x = x0.copy()
-        found = task.evaluate(x, starts)
-        f, g = found.f.copy(), found.gradient.copy()
-        live = end_hopeless(task, x, found, starts)
-        best_f, best_x, since = f.copy(), x.copy(), np.zeros(count, dtype=int)
-        memory = self.memory or (KINKED_MEMORY if problem.smooth is False else SMOOTH_MEMORY)
-        recent = np.full((count, memory), -np.inf)
-        recent[:, 0] = f
-        residual = np.max(
-            np.abs(task.project(x - np.where(live[:, None], g, 0.0), starts, "residual") - x),
-            axis=1,
-        )
-        for row in np.flatnonzero(live & (residual <= tolerance)).tolist():
-            task.end(int(starts[row]), x[row], Status.CONVERGED)
-        live &= residual > tolerance
-        a = 1.0 / np.maximum(residual, STEP_RANGE[0])
+        memory = self.memory or (KINKED_MEMORY if task.nonsmooth else SMOOTH_MEMORY)
+        searches = Searches(task, x0, starts, tolerance, memory)
+        while searches.live.any():
+            searches.turn()
+            rows = np.flatnonzero(searches.live)
+            if rows.size:
+                searches.judge(rows, *searches.tried(rows), self.max_iterations)
+
+
+class Searches:
+    """Line searches side by side, in the letters of the paper.
+
+    Parameters
+    ----------
+    task : Task
+        Evaluates.
+    x0 : numpy.ndarray, shape (B, n)
+        Where they begin.
+    starts : numpy.ndarray, shape (B,)
+        On whose behalf.
+    tolerance : float
+        Residual that counts as converged.
+    memory : int
+        M.
+    """
+
+    def __init__(
+        self, task: Task, x0: Rows, starts: Indices, tolerance: float, memory: int
+    ) -> None:
+        problem, count = task.problem, len(x0)
+        self.task, self.starts, self.tolerance, self.memory = task, starts, tolerance, memory
+        self.project = task.projector(accurate=not task.nonsmooth)
+        self.measure = task.projector()
+        self.x = x0.copy()
+        found = task.evaluate(self.x, starts)
+        self.f, self.g = found.f.copy(), found.gradient.copy()
+        self.live = end_hopeless(task, self.x, found, starts)
+        self.best_f, self.best_x = self.f.copy(), self.x.copy()
+        self.since = np.zeros(count, dtype=int)
+        self.recent = np.full((count, memory), -np.inf)
+        self.recent[:, 0] = self.f
+        rows = np.arange(count)
+        residual = self._end_converged(rows, np.where(self.live[:, None], self.g, 0.0))
+        self.a = 1.0 / np.maximum(residual, STEP_RANGE[0])
         if problem.smooth is not False and np.isfinite(problem.set.diameter):
             # As far as the set goes: on a small set a smooth function is nearly linear.
-            a = np.full(count, STEP_RANGE[1])
-        target, d, slope = x.copy(), np.zeros_like(x), np.zeros(count)
-        step, tries = np.ones(count), np.zeros(count, dtype=int)
-        fresh = live.copy()
-        epsilon = problem.epsilon
-        while live.any():
-            # New directions for the rows that accepted a step.
-            rows = np.flatnonzero(fresh & live)
-            if rows.size:
-                # a slice copies nothing
-                at: slice | Indices = slice(None) if rows.size == count else rows
-                x_, g_, a_ = x[at], g[at], a[at]
-                a_ = a[at] = self._capped(a_, g_, x_, problem)
-                back = a_[:, None] * g_
-                ahead = task.project(np.subtract(x_, back, out=back), starts[at])
-                d_ = ahead - x_
-                slope_ = slope[at] = np.einsum("bn,bn->b", g_, d_)
-                if rows.size == count:
-                    target, d = ahead, d_
+            self.a = np.full(count, STEP_RANGE[1])
+        self.target, self.d, self.slope = x0.copy(), np.zeros_like(x0), np.zeros(count)
+        self.step, self.tries = np.ones(count), np.zeros(count, dtype=int)
+        self.fresh = self.live.copy()
+
+    def _end(self, row: int, status: Status, detail: str = "") -> None:
+        """End a row at its best point."""
+        self.task.end(int(self.starts[row]), self.best_x[row], status, detail)
+        self.live[row] = False
+
+    def _end_converged(self, rows: Indices, g: Rows) -> Vector:
+        """End the rows whose residual is small; return the residuals."""
+        x = self.x[rows]
+        residual: Vector = np.max(np.abs(self.measure(x - g, rows.tolist()) - x), axis=1)
+        for row in rows[self.live[rows] & (residual <= self.tolerance)].tolist():
+            self.task.end(int(self.starts[row]), self.x[row], Status.CONVERGED)
+            self.live[row] = False
+        return residual
+
+    def turn(self) -> None:
+        """Give new directions to the rows that accepted a step."""
+        rows, count = np.flatnonzero(self.fresh & self.live), len(self.x)
+        if not rows.size:
+            return
+        # a slice copies nothing
+        at: slice | Indices = slice(None) if rows.size == count else rows
+        x, g = self.x[at], self.g[at]
+        a = self.a[at] = capped(self.a[at], g, x, self.task.problem)
+        back = a[:, None] * g
+        ahead = self.project(np.subtract(x, back, out=back), rows.tolist())
+        d = ahead - x
+        slope = self.slope[at] = np.einsum("bn,bn->b", g, d)
+        if rows.size == count:
+            self.target, self.d = ahead, d
+        else:
+            self.target[rows], self.d[rows] = ahead, d
+        self.step[at], self.tries[at] = 1.0, 0
+        # |P(x - g) - x|_2 >= |d|_2 / max(1, a): the residual is asked for only where this bound
+        # leaves it in doubt.
+        length = np.sqrt(np.einsum("bn,bn->b", d, d)) / np.maximum(1.0, a)
+        near = rows[length <= self.tolerance * np.sqrt(x.shape[1])]
+        if near.size:
+            self._end_converged(near, self.g[near])
+        for row in rows[self.live[at] & (slope >= 0)].tolist():
+            self._end(row, Status.STALLED, "No descent direction is left.")
+        self.fresh[at] = False
+
+    def tried(self, rows: Indices) -> tuple[Rows, Evaluation]:
+        """Return the trial points of some rows, evaluated."""
+        at: slice | Indices = slice(None) if rows.size == len(self.x) else rows
+        trial, step = self.target[at], self.step[at]
+        shortened = np.flatnonzero(step != 1.0)
+        if shortened.size:
+            trial, which = trial.copy(), rows[shortened]
+            trial[shortened] = self.x[which] + step[shortened, None] * self.d[which]
+        return trial, self.task.evaluate(trial, self.starts[at])
+
+    def judge(self, rows: Indices, trial: Rows, found: Evaluation, most: int) -> None:
+        """Accept the trial points that decrease f enough, and shorten the other steps."""
+        reference = self.recent[rows].max(axis=1)
+        slack = ROUNDING_SLACK * self.task.epsilon * np.maximum(1.0, np.abs(reference))
+        enough = reference + SUFFICIENT_DECREASE * self.step[rows] * self.slope[rows] + slack
+        accepted = found.finite & (found.f <= enough)
+        for place in np.flatnonzero(accepted).tolist():
+            self._accept(int(rows[place]), trial[place], found, place, most)
+        for place in np.flatnonzero(~accepted).tolist():
+            row = int(rows[place])
+            rise = float(found.f[place]) - float(self.f[row])
+            self.step[row] = shorter(float(self.step[row]), float(self.slope[row]), rise)
+            self.tries[row] += 1
+            if self.tries[row] > MAX_BACKTRACKS:
+                if found.finite[place]:
+                    self._end(row, Status.STALLED)
                 else:
-                    target[rows], d[rows] = ahead, d_
-                step[at], tries[at] = 1.0, 0
-                # |P(x - g) - x|_2 >= |d|_2 / max(1, a): the residual is asked for only where
-                # this bound leaves it in doubt.
-                length = np.sqrt(np.einsum("bn,bn->b", d_, d_)) / np.maximum(1.0, a_)
-                near = rows[length <= tolerance * np.sqrt(n)]
-                if near.size:
-                    back = task.project(x[near] - g[near], starts[near], "residual")
-                    residual = np.max(np.abs(back - x[near]), axis=1)
-                    for row in near[residual <= tolerance].tolist():
-                        task.end(int(starts[row]), x[row], Status.CONVERGED)
-                        live[row] = False
-                for row in rows[live[at] & (slope_ >= 0)].tolist():
-                    task.end(
-                        int(starts[row]),
-                        best_x[row],
-                        Status.STALLED,
-                        "No descent direction is left.",
-                    )
-                    live[row] = False
-                fresh[at] = False
-            rows = np.flatnonzero(live)
-            if not rows.size:
-                break
-            at = slice(None) if rows.size == count else rows
-            trial, step_ = target[at], step[at]
-            shortened = np.flatnonzero(step_ != 1.0)
-            if shortened.size:
-                trial = trial.copy()
-                which = rows[shortened]
-                trial[shortened] = x[which] + step[which, None] * d[which]
-            found = task.evaluate(trial, starts[at])
-            reference = recent[at].max(axis=1)
-            slack = ROUNDING_SLACK * epsilon * np.maximum(1.0, np.abs(reference))
-            enough = reference + SUFFICIENT_DECREASE * step_ * slope[at] + slack
-            accepted = found.finite & (found.f <= enough)
-            values = found.f.tolist()
-            for place in np.flatnonzero(accepted).tolist():
-                row, value = int(rows[place]), values[place]
-                start = int(starts[row])
-                s, y = trial[place] - x[row], found.gradient[place] - g[row]
-                curvature = float(s @ y)
-                a[row] = STEP_RANGE[1] if curvature <= 0 else float(s @ s) / curvature
-                x[row], f[row], g[row] = trial[place], value, found.gradient[place]
-                recent[row, (int(task.iterations[start]) + 1) % memory] = value
-                since[row] += 1
-                lead = float(best_f[row]) - value
-                if lead > 0:
-                    if lead > epsilon * max(1.0, abs(best_f[row])):
-                        since[row] = 0
-                    best_f[row], best_x[row] = value, x[row]
-                fresh[row] = True
-                if not task.iterate(start, x[row], value, found.violation_of(place)):
-                    live[row] = False
-                elif since[row] > PATIENCE:
-                    task.end(start, best_x[row], Status.STALLED)
-                    live[row] = False
-                elif task.iterations[start] >= self.max_iterations:
-                    task.end(start, best_x[row], Status.BUDGET, "max_iterations reached.")
-                    live[row] = False
-            for place in np.flatnonzero(~accepted).tolist():
-                row = int(rows[place])
-                step[row] = self._shorter(
-                    float(step[row]), float(slope[row]), values[place] - float(f[row])
-                )
-                tries[row] += 1
-                if tries[row] > MAX_BACKTRACKS:
-                    if found.finite[place]:
-                        task.end(int(starts[row]), best_x[row], Status.STALLED)
-                    else:
-                        detail = task.name_non_finite(trial[place], found, place)
-                        task.end(int(starts[row]), best_x[row], Status.NON_FINITE, detail)
-                    live[row] = False
+                    detail = self.task.name_non_finite(trial[place], found, place)
+                    self._end(row, Status.NON_FINITE, detail)
 
-    @staticmethod
-    def _capped(a: Vector, g: Rows, x: Rows, problem: StandardForm) -> Vector:
-        length = np.maximum(np.sqrt(np.add.reduce(g * g, axis=1)), STEP_RANGE[0])
-        diameter = problem.set.diameter
-        reach = diameter if np.isfinite(diameter) else np.maximum(1.0, np.linalg.norm(x, axis=1))
-        longest = LONGEST_STEP if problem.smooth is False else LONGEST_SMOOTH_STEP
-        capped: Vector = np.minimum(a, longest * reach / length)
-        np.maximum(capped, STEP_RANGE[0], out=capped)
-        return np.minimum(capped, STEP_RANGE[1], out=capped)
+    def _accept(self, row: int, x: Vector, found: Evaluation, place: int, most: int) -> None:
+        """Take a step, and the next spectral step size."""
+        task, start, value = self.task, int(self.starts[row]), float(found.f[place])
+        s, y = x - self.x[row], found.gradient[place] - self.g[row]
+        curvature = float(s @ y)
+        self.a[row] = STEP_RANGE[1] if curvature <= 0 else float(s @ s) / curvature
+        self.x[row], self.f[row], self.g[row] = x, value, found.gradient[place]
+        self.recent[row, (int(task.iterations[start]) + 1) % self.memory] = value
+        self.since[row] += 1
+        lead = float(self.best_f[row]) - value
+        if lead > 0:
+            if lead > task.epsilon * max(1.0, abs(self.best_f[row])):
+                self.since[row] = 0
+            self.best_f[row], self.best_x[row] = value, self.x[row]
+        self.fresh[row] = True
+        if not task.iterate(start, self.x[row], value, found.violation_of(place)):
+            self.live[row] = False
+        elif self.since[row] > PATIENCE:
+            self._end(row, Status.STALLED)
+        elif task.iterations[start] >= most:
+            self._end(row, Status.BUDGET, "max_iterations reached.")
 
-    @staticmethod
-    def _shorter(step: float, slope: float, rise: float) -> float:
-        """Minimise the quadratic through f, its slope and the trial value, safeguarded."""
-        bend = 2.0 * (rise - step * slope)
-        proposal = -(step**2) * slope / bend if np.isfinite(bend) and bend > 0 else 0.0
-        low, high = SAFEGUARD
-        return proposal if low * step <= proposal <= high * step else 0.5 * step
+
+def capped(a: Vector, g: Rows, x: Rows, problem: StandardForm) -> Vector:
+    """Return step sizes (B,) that go no farther along g than the set does."""
+    length = np.maximum(np.sqrt(np.add.reduce(g * g, axis=1)), STEP_RANGE[0])
+    diameter = problem.set.diameter
+    reach = diameter if np.isfinite(diameter) else np.maximum(1.0, np.linalg.norm(x, axis=1))
+    longest = LONGEST_STEP if problem.smooth is False else LONGEST_SMOOTH_STEP
+    sizes: Vector = np.clip(np.minimum(a, longest * reach / length), *STEP_RANGE)
+    return sizes
+
+
+def shorter(step: float, slope: float, rise: float) -> float:
+    """Minimise the quadratic through f, its slope and the trial value, safeguarded."""
+    bend = 2.0 * (rise - step * slope)
+    proposal = -(step**2) * slope / bend if np.isfinite(bend) and bend > 0 else 0.0
+    low, high = SAFEGUARD
+    return proposal if low * step <= proposal <= high * step else 0.5 * step
 
 
 def needs_only_a_set(name: str, problem: StandardForm) -> str | None:

@@ -4,6 +4,7 @@ from constrained_actmax.tasks.extended import Extended
 from constrained_actmax.tasks.l1_split import Split, in_split_variables
 from constrained_actmax.tasks.one_start import LockStep, OneStart
 from constrained_actmax.tasks.penalised import Penalised
+from constrained_actmax.tasks.projector import Projector
 from constrained_actmax.tasks.recording import Intermediate, Recording
 from constrained_actmax.tasks.scaled import Scaled
 from constrained_actmax.tasks.task import Incumbent, Stopped, Task, Wrapper
@@ -15,6 +16,7 @@ __all__ = [
     "LockStep",
     "OneStart",
     "Penalised",
+    "Projector",
     "Recording",
     "Scaled",
     "Split",

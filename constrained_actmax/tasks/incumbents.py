@@ -11,6 +11,7 @@ from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.optimality import multipliers, residuals
 from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks.projector import EXACT
 from constrained_actmax.tasks.task import Incumbent
 
 #: What the use of a tolerance is charged at where no gradient weights it.
@@ -22,8 +23,6 @@ EQUAL_VALUES = 1e-3
 #: of such points the one of smaller stationarity residual is kept, since gradients are accurate
 #: where values no longer tell points apart. A rounding or two on either side of a difference.
 EQUAL_TO_NOISE = 2.0
-#: Accuracy of a projection that is as good as exact.
-EXACT = 1e-8
 
 
 class Incumbents:

@@ -13,6 +13,7 @@ from constrained_actmax.result import Status
 from constrained_actmax.sets.box import Box
 from constrained_actmax.sets.intersection import Intersection
 from constrained_actmax.standard_form import DerivedForm, StandardForm
+from constrained_actmax.tasks.projector import Projector
 from constrained_actmax.tasks.task import Incumbent, Task, Wrapper
 
 
@@ -127,9 +128,8 @@ class Split(Wrapper):
         return self.problem.both(product)
 
     @override
-    def project(self, x: Rows, starts: Sequence[int] | Indices, purpose: str = "step") -> Rows:
-        projected: Rows = self.set.project(x)
-        return projected
+    def projector(self, *, accurate: bool = True) -> Projector:
+        return Projector(self.set)
 
     @override
     def iterate(self, start: int, x: Vector, f: float, violation: float | None = None) -> bool:

@@ -150,10 +150,6 @@ class Penalised(Wrapper):
         )
 
     @override
-    def project(self, x: Rows, starts: Sequence[int] | Indices, purpose: str = "step") -> Rows:
-        return self.inner.project(x, self.whose[np.asarray(starts)], purpose)
-
-    @override
     def best(self, start: int) -> Incumbent | None:
         return self._best[start]
 

@@ -18,7 +18,8 @@ from constrained_actmax.problem import Problem
 from constrained_actmax.quoting import Quoted
 from constrained_actmax.result import Budget, History, Status, Termination
 from constrained_actmax.scales import Scales, at_answer
-from constrained_actmax.tasks.incumbents import EXACT, Incumbents
+from constrained_actmax.tasks.incumbents import Incumbents
+from constrained_actmax.tasks.projector import Projector
 from constrained_actmax.tasks.task import Incumbent, Stopped, Task
 
 #: Growth of max |x| beyond the start's scale that is called divergence.
@@ -33,9 +34,9 @@ LARGEST_BATCH = 2**21
 MOST_ROWS = 64
 #: Accuracy that is asked of iterative projections.
 INEXACT = 1e-4
-#: Variables up to which steps of smooth problems, and tests of convergence, take the accurate
-#: projection, the price of a true word (docs/benchmarks/inexact_projections).
-ACCURATE_STEPS = ACCURATE_TESTS = 2000
+#: Variables up to which an accurate projection is had where it is asked for, the price of a true
+#: word (docs/benchmarks/inexact_projections).
+ACCURATE = 2000
 
 
 def padded(starts: int, n: int) -> int:
@@ -157,7 +158,6 @@ class Recording(Task):
         self._incumbents = Incumbents(problem, self.starts)
         self._returned: dict[int, tuple[Vector, Evaluation]] = {}
         self.ended: dict[int, Termination] = {}
-        self._warm: dict[tuple[int, str], object] = {}
         self._last: tuple[Vector, Evaluation] | None = None
         self._lower, self._upper = problem.set.bounds()
         self._set_tolerance = problem.set.tolerance
@@ -374,22 +374,9 @@ class Recording(Task):
         return inside, self._evaluate(inside[np.newaxis], [start])
 
     @override
-    def project(self, x: Rows, starts: Sequence[int] | Indices, purpose: str = "step") -> Rows:
-        feasible = self.problem.set
-        size, smooth = self.problem.size, self.problem.smooth is not False
-        accurate = (purpose == "residual" and size <= ACCURATE_TESTS) or (
-            purpose == "step" and smooth and size <= ACCURATE_STEPS
-        )
-        if feasible.accuracy <= EXACT or accurate:
-            exact: Rows = feasible.project(x)
-            return exact
-        projected = np.empty_like(x)
-        for row, start in enumerate(starts):
-            key = int(start), purpose
-            projected[row], self._warm[key] = feasible.project_inexact(
-                x[row], min(INEXACT, self.tolerance), self._warm.get(key)
-            )
-        return projected
+    def projector(self, *, accurate: bool = True) -> Projector:
+        exact = accurate and self.problem.size <= ACCURATE
+        return Projector(self.problem.set, None if exact else min(INEXACT, self.tolerance))
 
     def end_runaway(self, start: int, x0: Vector) -> None:
         """Call a start unbounded that its method left far away, if f falls on along its way.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.result import Status, Termination
 from constrained_actmax.standard_form import FeasibleSet, Network, StandardForm
+from constrained_actmax.tasks.projector import Projector
 
 
 class Stopped(Exception):  # noqa: N818 - a signal, like StopIteration
@@ -196,25 +197,17 @@ class Task(ABC):
             If the budget is used up.
         """
 
-    @abstractmethod
-    def project(self, x: Rows, starts: Sequence[int] | Indices, purpose: str = "step") -> Rows:
-        """Project rows on C, row b on behalf of start ``starts[b]``.
+    def projector(self, *, accurate: bool = True) -> Projector:
+        """Return a projection on C, with warm starts of its own.
 
-        On sets whose projection is iterative the answer may be inexact and warm-started with the
-        start's last one for the same purpose (Birgin, Martínez and Raydan 2003): it lies in C,
-        within about 1e-4 of the projection, at a part of the cost. The purpose "residual", a test
-        of convergence, is served accurately where cvxpy can go, and "step" where the problem is
-        smooth too; "length", a step of set length, never needs it.
+        Parameters
+        ----------
+        accurate : bool, default True
+            Whether tests of convergence or line searches on smooth functions rest on it. Elsewhere,
+            and on large inputs, an iterative one may end within about 1e-4, in C too, at a part of
+            the cost.
         """
-
-    def projector(self, start: int) -> Callable[..., Vector]:
-        """Return ``project(x, purpose="step")`` of flat points on behalf of one start."""
-
-        def project(x: Vector, purpose: str = "step") -> Vector:
-            point: Vector = self.project(x[np.newaxis], [start], purpose)[0]
-            return point
-
-        return project
+        return Projector(self.set)
 
     # -- reports -----------------------------------------------------------------------------------
 
@@ -326,8 +319,8 @@ class Wrapper(Task):
         return self.inner.hessian_product(x, v, weights)
 
     @override
-    def project(self, x: Rows, starts: Sequence[int] | Indices, purpose: str = "step") -> Rows:
-        return self.inner.project(x, starts, purpose)
+    def projector(self, *, accurate: bool = True) -> Projector:
+        return self.inner.projector(accurate=accurate)
 
     @override
     def iterate(self, start: int, x: Vector, f: float, violation: float | None = None) -> bool:

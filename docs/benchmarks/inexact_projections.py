@@ -21,16 +21,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 import constrained_actmax as cax
-from constrained_actmax import run
 from constrained_actmax.measuring import versions
+from constrained_actmax.tasks import recording
 
 SIDES = (8, 16, 20, 28)
 METHODS = ("spg", "fista", "pqn")
-#: What `ACCURATE_STEPS` and `ACCURATE_TESTS` are set to.
+#: What `ACCURATE` is set to.
 CHOICES = {
-    "inexact": (0, 0),
-    "accurate tests": (0, 10**9),
-    "accurate": (10**9, 10**9),
+    "inexact": 0,
+    "accurate": 10**9,
 }
 
 
@@ -57,8 +56,8 @@ def rows() -> list[str]:
         problem = cax.Problem(network(side), cax.Output(0), sets)
         for method in METHODS:
             first = None
-            for name, sizes in CHOICES.items():
-                run.ACCURATE_STEPS, run.ACCURATE_TESTS = sizes
+            for name, size in CHOICES.items():
+                recording.ACCURATE = size
                 cax.solve(problem, method=method, seed=0, budget=cax.Budget(evaluations=3))
                 began = time.perf_counter()
                 result = cax.solve(
@@ -79,7 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="write the page beside this file")
     options = parser.parse_args()
-    steps, tests = run.ACCURATE_STEPS, run.ACCURATE_TESTS
+    size = recording.ACCURATE
     head = [
         "| picture | method | projections | value | residual | status | rows | seconds "
         "| over inexact |",
@@ -96,13 +95,13 @@ def main() -> None:
         text = (
             "# Inexact projections inside solvers\n\n"
             "`Box(0, 1)` and a total-variation ball, whose common projection is iterative. Inside\n"
-            "a solver it may be inexact (within 1e-4) and warm-started, everywhere or in steps\n"
-            "alone; the returned point is measured with the accurate projection in any case. One\n"
+            "a solver it may be inexact (within 1e-4) and warm-started, \n"
+            "and the returned point is measured with the accurate projection in any case. One\n"
             "run a row, 200 evaluations at most.\n"
             "`python docs/benchmarks/inexact_projections.py --write` makes this page."
             f"\n\n{table}\n\n{machine}\n\n"
-            f"The library takes the accurate projection up to {steps:,} variables in the steps of\n"
-            f"line-search methods on smooth problems, and up to {tests:,} in convergence tests:\n"
+            f"The library takes the accurate projection up to {size:,} variables in the steps of\n"
+            "line-search methods on smooth problems, and in convergence tests:\n"
             "inexact steps end short of the tolerance. The steps of set length of `pgd`, and\n"
             "networks with kinks, where hardly a run ends by such a test, do without.\n"
         )

@@ -42,10 +42,10 @@ class FallingSteps(StepwiseSolver):
         return None
 
     def _steps(self, task: Task, start: int, x: np.ndarray, first: Sample) -> Steps:
-        project = task.projector(start)
+        project = task.projector()
         g = first.gradient
         for k in range(self.max_iterations):
-            if np.max(np.abs(project(x - g, "residual") - x)) <= task.tolerance:
+            if np.max(np.abs(project(x - g) - x)) <= task.tolerance:
                 task.end(start, x, cax.Status.CONVERGED)
                 return
             length = self.first_length / np.sqrt(k + 1)

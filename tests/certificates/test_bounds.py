@@ -166,6 +166,18 @@ def test_an_affine_network_is_bounded_exactly() -> None:
     assert found.dual_bound == pytest.approx(np.abs(weights[:, 0]).sum() + bias[0], rel=1e-9)
 
 
+def test_logarithms_and_roots_are_bounded_where_they_are_defined() -> None:
+    x = keras.Input((2,), dtype=D)
+    log = keras.ops.log(L.Dense(2, "softplus", dtype=D)(x) + 0.05)
+    root = keras.ops.sqrt(keras.ops.sum(keras.ops.square(x), axis=-1, keepdims=True) + 0.01)
+    y = keras.ops.sum(log, axis=-1, keepdims=True) - root
+    problem = cax.Problem(shaken(keras.Model(x, y), 1), cax.Output(0), [cax.Box(-1, 1)])
+    found = cax.certify(problem, rtol=1e-2)
+    assert found.proven
+    points = problem.set.sample(np.random.default_rng(0), 2000)
+    assert found.dual_bound >= problem.user_oracle.values(points)[:, 0].max()
+
+
 def test_single_precision_is_certified_as_its_float64_network() -> None:
     single = cax.Problem(dense([3, 8], dtype="float32"), cax.Output(0), [cax.Box(-1, 1)])
     found = cax.certify(single)

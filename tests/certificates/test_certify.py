@@ -12,7 +12,7 @@ from sample_models import dense
 
 import constrained_actmax as cax
 from constrained_actmax.certificates.branching import Search, certificate_of
-from constrained_actmax.solvers import branch_and_bound
+from constrained_actmax.solvers import branch_and_bound, search_and_finish
 
 
 def problem(*sets: Any, activation: str = "tanh") -> cax.Problem:
@@ -159,7 +159,9 @@ def test_proven_means_that_the_returned_input_is_the_proven_one(
         assert result.status is status
 
 
-def test_auto_proves_the_optimum_of_few_inputs_with_what_its_search_leaves() -> None:
+def test_auto_proves_the_optimum_of_few_inputs_with_what_its_search_leaves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     asked = problem(activation="relu")
     whole = cax.certify(asked)
     for budget in (None, cax.Budget(evaluations=1000), cax.Budget(seconds=30.0)):
@@ -175,3 +177,6 @@ def test_auto_proves_the_optimum_of_few_inputs_with_what_its_search_leaves() -> 
     assert result.certificate is not None
     assert result.certificate.dual_bound >= whole.best_value - whole.gap
     assert result.certificate.best_value == pytest.approx(result.value, rel=1e-5)
+    # Nor does it bound a network so large that a box would cost more than the search.
+    monkeypatch.setattr(search_and_finish, "MOST_WORK", 0.0)
+    assert cax.solve(asked, seed=0, progress=False).certificate is None

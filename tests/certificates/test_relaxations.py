@@ -70,7 +70,31 @@ def test_lines_of_curves_hold(
     alpha = 0.044715 if kind == "gelu_tanh" else 0.7
     if kind in ("exp", "expm1", "square"):
         low, width = low / 10.0, width / 10.0
+    if kind in curves.BEGINNINGS:
+        low = (curves.BEGINNINGS[kind][0] + 10.0 ** -(abs(low) / 3.0)) / inner
     holds(Curve("layer", kind, 1, 1, scale, inner, alpha), low, width)
+
+
+@pytest.mark.parametrize("kind", sorted(curves.BEGINNINGS))
+@given(over=st.one_of(st.just(0.0), st.floats(1e-12, 30.0)), below=st.floats(0.0, 10.0))
+@settings(max_examples=60, deadline=None)
+def test_lines_hold_where_an_interval_reaches_out_of_the_domain(
+    kind: str, over: float, below: float
+) -> None:
+    start, first, _, _ = curves.BEGINNINGS[kind]
+    step = Curve("layer", kind, 1, 1, 1.0, 1.0, 1.0)
+    found = relaxations.lines(step, np.array([[start - below]]), np.array([[start + over]]))
+    offsets = np.concatenate(
+        [over * np.linspace(0.0, 1.0, FINE), np.geomspace(1e-300, max(over, 1e-300), FINE)]
+    )
+    z = np.maximum(start + offsets, first)
+    z = np.append(z[z <= start + over], first)
+    values = step.values(z[:, np.newaxis])[:, 0]
+    above = found.upper_slope[0, 0] * z + found.upper_offset[0, 0]
+    below_ = found.lower_slope[0, 0] * z + found.lower_offset[0, 0]
+    rounding = 8 * np.finfo(float).eps * (1.0 + np.abs(values) + np.abs(above))
+    assert (above >= values - rounding).all()
+    assert (below_ <= values + rounding).all()
 
 
 @pytest.mark.parametrize("name", PIECES)
@@ -85,6 +109,9 @@ def test_lines_are_nearly_as_low_as_the_concave_envelope(kind: str) -> None:
     """At the middle of each interval, by the convex hull of a fine grid."""
     step = Curve("layer", kind, 1, 1, 1.0, 1.0, 0.044715 if kind == "gelu_tanh" else 1.0)
     for low, high in [(-6.0, 4.0), (-1.0, 3.0), (-5.0, -0.5), (0.2, 2.0), (-0.4, 0.5)]:
+        if kind in curves.BEGINNINGS:
+            high += 0.1 - low
+            low = 0.1
         z = np.linspace(low, high, 401)
         values = step.values(z[:, np.newaxis])[:, 0]
         at = np.flatnonzero(z <= 0.5 * (low + high))[-1]

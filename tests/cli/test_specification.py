@@ -145,3 +145,29 @@ def test_discrete_sets_are_asked_for_as_any_other(tmp_path: Path) -> None:
     problem, _ = build(tmp_path, START + text)
     p = problem.set.project(np.full(784, 0.6))
     assert p[:5].tolist() == [1.0, 1.0, 0.25, 0.25, 0.6]
+
+
+def test_a_table_and_what_a_change_of_a_row_costs(tmp_path: Path) -> None:
+    import keras
+
+    rows = "age,job,visits\n20,full,1\n50,part,7\n35,none,3\n"
+    (tmp_path / "people.csv").write_text(rows, encoding="utf-8")
+    keras.Sequential([keras.Input((5,)), keras.layers.Dense(1)]).save(tmp_path / "model.keras")
+    text = """
+    model = { path = "model.keras" }
+    objective = { type = "Change" }
+    [[constraints]]
+    type = "Features"
+    frame = "people.csv"
+    [constraints.columns]
+    age = { immutable = true }
+    visits = { low = 0, high = 12, cost = 0.5 }
+    """
+    x0 = '[solve.x0]\nage = 48\njob = "full"\nvisits = 3\n'
+    problem, _ = build(tmp_path, text + x0)
+    np.testing.assert_array_equal(problem.x0, [48, 1, 0, 0, 3])
+    assert {str(one.name).split(" ")[0] for one in problem.written_sets} == {"age", "job", "visits"}
+    values = problem.user_oracle.evaluate(np.array([[48.0, 0, 1, 0, 5]]))[0]
+    assert values[0, 0] == pytest.approx(1.0 + 2 * 0.5)
+    with pytest.raises(SpecificationError, match="give constraints of type Features, and solve.x0"):
+        build(tmp_path, text)

@@ -30,7 +30,7 @@ from constrained_actmax.tasks import (
 )
 from constrained_actmax.tasks.extended import Extended
 from constrained_actmax.tasks.over_set import Over
-from constrained_actmax.tasks.reserved import Reserved, UntilBetter
+from constrained_actmax.tasks.reserved import Limited, Reserved, UntilBetter
 from constrained_actmax.tasks.timed import Timed
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -214,7 +214,7 @@ def test_every_task_is_held_to_the_law() -> None:
         for value in vars(importlib.import_module(f"constrained_actmax.tasks.{path.stem}")).values()
         if isinstance(value, type) and issubclass(value, Task)
     }
-    assert found - {Task, Wrapper} == checked
+    assert found - {Task, Wrapper, Limited} == checked
 
 
 def test_work_is_charged_to_the_share_of_a_start() -> None:
@@ -296,3 +296,24 @@ def test_the_tutorials_solver_for_the_nearest_point_in_l1(starts: int) -> None:
     best = cax.solve(problem, method="SLSQP", starts=starts, seed=0)
     assert result.feasible
     assert result.fun <= 1.1 * best.fun
+
+
+def roughness() -> cax.Problem:
+    """Return a smooth function of a picture under a bound on its total variation."""
+    oracle = cax.FunctionOracle(lambda x: (float(x.ravel() @ x.ravel()), 2.0 * x), (4, 4))
+    return cax.Problem(oracle, constraints=[cax.Box(0, 1), cax.TotalVariationBall(2.0)])
+
+
+def test_a_projector_keeps_the_warm_starts_of_its_rows_apart() -> None:
+    bound = tasks.Recording(roughness(), 1).set
+    assert bound.accuracy > 1e-8  # iterative
+    rng = np.random.default_rng(4)
+    first, second = rng.uniform(-1.0, 2.0, (2, 3, 16))
+    together, alone, other = (tasks.Projector(bound, 1e-4) for _ in range(3))
+    accurate = tasks.Projector(bound)
+    for one, two in zip(first, second, strict=True):
+        mixed = together(np.stack([two, one]), [5, 2])
+        np.testing.assert_array_equal(mixed, np.stack([other(two), alone(one)]))
+        assert (bound.relative_violation(mixed) <= bound.tolerance).all()
+        np.testing.assert_allclose(mixed, accurate(np.stack([two, one])), atol=1e-2)
+    assert not np.array_equal(together(first[2], [2]), tasks.Projector(bound, 1e-4)(first[2]))
