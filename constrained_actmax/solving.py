@@ -27,8 +27,6 @@ from constrained_actmax.tasks.recording import Recording
 
 #: How a start ends that may be called optimal, by its method or by the library's measures.
 CLAIMS = (Status.CONVERGED, Status.STALLED, Status.BUDGET)
-#: An answer whose residual is this share of its tolerance is optimal in any scales.
-SURE = 1e-6
 #: How often a run goes on where its answer is optimal in its own scales and not in those there.
 MOST_RESCALINGS = 5
 
@@ -129,8 +127,6 @@ def _until_optimal_there(
             break
         y, found = run.returned(best, ended[best].x)
         if not optimal(run.problem, y, found, run.tolerance):
-            break
-        if problem is asked and optimal(run.problem, y, found, SURE * run.tolerance):
             break
         x, found = run.problem.original(y), run.problem.unscaled(found)
         scales = run.scales_at(asked, x, found)
