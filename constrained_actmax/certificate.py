@@ -38,12 +38,13 @@ class Certificate:
         Whether the gap is at most ``atol + rtol * range``, or infeasibility is proven.
     infeasible : bool
         Whether it is proven that no input satisfies the bounds on outputs.
-    rigour : {"rigorous", "numerical"}
-        Whether rounding errors are bounded too.
+    rigour : {"rigorous", "numerical", "solver"}
+        Whether rounding errors are bounded too; "solver" where the bound is a solver's own.
     doubts : tuple of str
-        Why it is "numerical".
+        Why it is not "rigorous".
     method : str
-        "linear bounds", "branch and bound" or "linear program": what has shown the bound.
+        "linear bounds", "branch and bound", "linear program" or "mixed-integer program": what has
+        shown the bound.
     nodes : int
         Boxes that were bounded.
     seconds : float
@@ -63,7 +64,7 @@ class Certificate:
     relative_gap: float
     proven: bool
     infeasible: bool
-    rigour: Literal["rigorous", "numerical"]
+    rigour: Literal["rigorous", "numerical", "solver"]
     doubts: tuple[str, ...]
     method: str
     nodes: int

@@ -14,6 +14,7 @@ from constrained_actmax.certificates.branching import (
     Search,
     certificate_of,
 )
+from constrained_actmax.certificates.mixed_integer import mixed_integer_programs
 from constrained_actmax.certificates.programs import cases_of, linear_programs
 from constrained_actmax.errors import RefusedError, SpecificationError, suggest
 from constrained_actmax.problem import Problem
@@ -22,7 +23,7 @@ from constrained_actmax.result import Budget, Result
 from constrained_actmax.solvers.relax_and_round import RelaxAndRound
 from constrained_actmax.solving import solve
 
-METHODS = ("auto", "branch-and-bound", "linear-bounds", "linear-program")
+METHODS = ("auto", "branch-and-bound", "linear-bounds", "linear-program", "mixed-integer")
 DEFAULT_BOXES = 20_000  # after which it ends where no budget is given
 SEARCH_SHARE = 0.2  # of a budget, which the search for an input takes where none is given
 #: That search on discrete inputs: it leaves the proof out.
@@ -56,10 +57,11 @@ def certify(
         Seconds, and evaluations of points tried; a fifth is for finding an input, where no result
         is given and it is needed. Without one, branch and bound ends after 20,000
         boxes.
-    method : {"auto", "branch-and-bound", "linear-bounds", "linear-program"}
+    method : {"auto", "branch-and-bound", "linear-bounds", "linear-program", "mixed-integer"}
         "auto" halves boxes where at most ten inputs are free (a choice of one category counts as
-        one), discrete ones first. Otherwise it takes the linear bound of the whole set, and then
-        the linear program of the network's relaxation, until the gap is as asked.
+        one), discrete ones first. Otherwise it takes the linear bound of the whole set, then the
+        linear program of the network's relaxation, and then the mixed-integer one, until the gap is
+        as asked or the budget is spent. The others end earlier.
     seed : int, optional
         Of the points tried besides; 0 by default.
     callback : callable, optional
@@ -83,8 +85,9 @@ def certify(
     -----
     Linear bounds of the network's outputs over boxes [1]_, and best-first branch and bound over the
     input, or a linear program over the set (HiGHS; Clarabel where it is curved) whose multipliers
-    give the bound [2]_. The claim holds for the network with its own constants in float64, on the
-    allowed set enlarged by the tolerances. It is "rigorous" where rounding errors are bounded too.
+    give the bound [2]_, or HiGHS's own bound of a mixed-integer program. The claim holds for the
+    network with its own constants in float64, on the allowed set enlarged by the tolerances. It is
+    "rigorous" where rounding errors are bounded too, and "solver" where it is HiGHS's word.
 
     References
     ----------
@@ -164,11 +167,16 @@ def _steps(search: Search, method: str, limited: bool) -> Iterator[None]:
         if limited and state.nodes >= DEFAULT_BOXES:
             break
         size = min(MOST_BOXES, 2 * size)
-    if method in ("auto", "linear-program"):
-        cases = cases_of(search)
-        if all(case.refusal is None for case in cases):
-            linear_programs(search, cases)
-            yield
+    if method not in ("auto", "linear-program", "mixed-integer"):
+        return
+    cases = cases_of(search)
+    if any(case.refusal is not None for case in cases):
+        return
+    bounds = linear_programs(search, cases)
+    yield
+    if method != "linear-program" and not search.done:
+        mixed_integer_programs(search, cases, bounds)
+        yield
 
 
 def _ends(callback: Callable[[Certificate], Any], certificate: Certificate) -> bool:

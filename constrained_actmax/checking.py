@@ -16,6 +16,17 @@ from constrained_actmax.scales import Scales
 from constrained_actmax.solvers.selection import SOLVERS, refusal, select
 from constrained_actmax.starting_points import starting_points
 
+#: Methods for problems of one kind, or made of others: that they refuse says little.
+SPECIAL = (
+    "active-signature",
+    "branch-and-bound",
+    "chain",
+    "converge-and-search",
+    "nearest-point",
+    "relax-and-round",
+    "search-and-finish",
+)
+
 
 @dataclass(frozen=True, repr=False)
 class Check(Quoted):
@@ -35,6 +46,8 @@ class Check(Quoted):
         What ``method="auto"`` would take, and why.
     refused : dict
         The other methods that cannot take the problem, with the reason.
+    methods : list of str
+        Those that can.
     start_value, start_violation : float
         At a drawn start.
     gradient_error : float
@@ -64,6 +77,7 @@ class Check(Quoted):
     projection: str
     method: str
     refused: dict[str, str]
+    methods: list[str]
     start_value: float
     start_violation: float
     gradient_error: float
@@ -98,8 +112,21 @@ class Check(Quoted):
         ]
         if self.stepped:
             lines.append(f"  steps         no gradient along {self.stepped}: compared by value")
-        lines.extend(f"  refused       {reason}" for reason in self.refused.values())
+        lines.append(f"  methods       {', '.join(self.methods)}")
+        lines.extend(f"  refused       {reason}" for reason in self._reasons())
         return "\n".join(lines)
+
+    def _reasons(self) -> list[str]:
+        """Return the refusals of methods for any problem, equal ones once with all names."""
+        names: dict[str, list[str]] = {}
+        for name, reason in self.refused.items():
+            if name not in SPECIAL:
+                names.setdefault(reason.removeprefix(name), []).append(name)
+        found = []
+        for reason, (first, *others) in names.items():
+            also = f" (as {', '.join(others)})" if others else ""
+            found.append(f"{first}{also}{reason}")
+        return found
 
 
 def check(problem: Problem, *, x0: Structure | None = None, seed: int = 0) -> Check:
@@ -159,6 +186,7 @@ def check(problem: Problem, *, x0: Structure | None = None, seed: int = 0) -> Ch
         projection=problem.set.projection_method,
         method=method,
         refused=refused,
+        methods=[name for name in SOLVERS if name not in refused],
         start_value=problem.sign * float(found.f[0]),
         start_violation=float(problem.violation(points, found.c)[0]),
         gradient_error=abs(difference - slope) / max(abs(slope), abs(difference), 1e-12),

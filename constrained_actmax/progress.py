@@ -225,7 +225,7 @@ class Line:
         shown: bool | None = None,
     ) -> None:
         self._name = problem.objective_text
-        self._sign = problem.sign
+        self._sign, self._allowed = problem.sign, problem.feasibility_tolerance
         self._budget = budget or Budget()
         self._listener = listener
         self._shown = watched() if shown is None else shown
@@ -255,11 +255,15 @@ class Line:
         reached = list(zip(history.violation, history.value, strict=False))  # it grows meanwhile
         if not reached:
             return f"{self._name}: {run.rows} evaluations{self._limits()}"
-        violation, value = min(reached, key=lambda pair: (pair[0], self._sign * pair[1]))
+        violation, value = min(reached, key=lambda pair: self._rank(pair[0], self._sign * pair[1]))
         return f"{self._best_text(value, violation)}, {run.rows} evaluations{self._limits()}"
 
+    def _rank(self, violation: float, fun: float) -> tuple[float, float]:
+        """Less is better: feasibility to the tolerance first, then what is minimised."""
+        return (violation if violation > self._allowed else 0.0), fun
+
     def _best_text(self, value: float, violation: float) -> str:
-        broken = "" if violation <= 0 else f", violation {violation:.1e}"
+        broken = "" if violation <= self._allowed else f", violation {violation:.1e}"
         return f"{self._name} = {value:.5g}{broken}"
 
     def __enter__(self) -> Self:
@@ -284,7 +288,8 @@ class Line:
 
     def _show(self, now: Intermediate) -> None:
         best = self._best
-        if best is None or (now.violation, now.fun) < (best.violation, best.fun):
+        rank = self._rank(now.violation, now.fun)
+        if best is None or rank < self._rank(best.violation, best.fun):
             self._best = best = now
         seconds = time.perf_counter() - self._began
         if self._bar is None and self._plain is None:

@@ -6,7 +6,7 @@ import heapq
 import itertools
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,7 @@ FIRST_STEP, LONGER, SHORTER = 0.2, 1.5, 0.5  # of an ascent, in units of the box
 SMALLEST_WIDTH = 1e-13  # of an entry, relative to the root's, that is still halved
 #: A value may exceed a bound by the rounding of its own evaluation and by the tolerance of C.
 FAULT = 1e-9
+BY_SOLVER = "mixed-integer program"  # the method whose bound is a solver's own
 SOLVERS_SET = "the set's largest value of a linear function is a solver's"
 
 
@@ -313,6 +314,11 @@ class Search:
         waiting = -self._heap[0].key[0] if self._heap else -np.inf
         self.tighten(max(waiting, self._finished))
 
+    def contradicts(self, bound: float) -> bool:
+        """Whether a feasible point has a larger value than a bound, beyond roundings."""
+        best = self.state.best_value
+        return bound < best - FAULT * (self.range + abs(best))
+
     def tighten(self, bound: float) -> bool:
         """Take a bound of the whole; return whether it is better than what was known.
 
@@ -322,7 +328,7 @@ class Search:
             If a feasible point is better.
         """
         state = self.state
-        if bound < state.best_value - FAULT * (self.range + abs(state.best_value)):
+        if self.contradicts(bound):
             raise BoundError(
                 f"certify: {self.problem.objective_text} was bounded by {self.sign * bound:.9g}, "
                 f"and a feasible input has {self.sign * state.best_value:.9g}: the bound is wrong; "
@@ -570,6 +576,9 @@ def certificate_of(search: Search) -> Certificate:
     infeasible = state.x is None and dual == -np.inf
     gap = max(0.0, dual - best) if state.x is not None else np.inf
     doubts = tuple(search.bounds.doubts) + tuple(search.doubts)
+    rigour: Literal["rigorous", "numerical", "solver"] = "numerical" if doubts else "rigorous"
+    if search.shown == BY_SOLVER:
+        doubts, rigour = (*doubts, "the bound is HiGHS's, within its tolerances"), "solver"
     return Certificate(
         sense=problem.sense,
         objective=problem.objective_text,
@@ -579,7 +588,7 @@ def certificate_of(search: Search) -> Certificate:
         relative_gap=gap / search.range if search.range > 0.0 else gap and np.inf,
         proven=infeasible or gap <= search.slack,
         infeasible=infeasible,
-        rigour="numerical" if doubts else "rigorous",
+        rigour=rigour,
         doubts=doubts,
         method=search.method,
         nodes=state.nodes,

@@ -32,8 +32,8 @@ from constrained_actmax.certificates.linear_bounds import (
 from constrained_actmax.certificates.relaxations import Lines, WindowLines, bending, interval
 from constrained_actmax.certificates.softmax import GroupLines
 from constrained_actmax.kernels.row_program import Minimum, RowProgram, row_program
-from constrained_actmax.layout import Indices, Vector
-from constrained_actmax.structure import LogSumExp, Pieces, Softmax, Windows
+from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.structure import Curve, LogSumExp, Pieces, Softmax, Windows
 from constrained_actmax.structure.part import INPUT
 
 Array = npt.NDArray[Any]
@@ -67,7 +67,7 @@ class Sides:
 
 
 class Relaxation:
-    r"""A network over one box as linear rows in :math:`(x, h)`, h >= 0 counted from its least.
+    r"""A network over one box as linear rows in :math:`(x, h, z)`, each counted from below.
 
     Parameters
     ----------
@@ -110,7 +110,13 @@ class Relaxation:
         self.bent = [self._bending(k) for k in range(len(bounds.steps))]
         #: The first variable of each nonlinearity's units behind the input.
         self.first = np.cumsum([self.size, *(len(units) for units in self.bent)])
-        self.most = np.zeros(self.first[-1] - self.size)
+        single = [isinstance(step, Pieces | Curve) for step in bounds.steps]
+        #: The units whose pre-activation is a variable too, behind the units' own.
+        self.entered = [
+            units if one else units[:0] for units, one in zip(self.bent, single, strict=True)
+        ]
+        self.entries = np.cumsum([self.first[-1], *(len(units) for units in self.entered)])
+        self.most = np.zeros(self.entries[-1] - self.size)
         self.sides: list[Sides] = []
         self.preactivations: list[tuple[Array, Vector]] = []
         if self.refusal is None:
@@ -120,7 +126,7 @@ class Relaxation:
     def refusal(self) -> str | None:
         """Why this is no program that can be solved, or None."""
         widest = max((step.size for step in self.bounds.steps), default=1)
-        if self.first[-1] * widest > ENTRIES or self.first[-1] ** 2 > ENTRIES:
+        if self.first[-1] * widest > ENTRIES or self.entries[-1] ** 2 > ENTRIES:
             return f"{self.first[-1] - self.size} units that bend are too many for a program"
         return None
 
@@ -168,6 +174,9 @@ class Relaxation:
             # Bounds of variables are wider than the lines', so that these have all multipliers.
             offset[units] = self.least(k)[units]
             self.most[at - self.size] = 3.0 * (most - least)[0, units]
+            entered = self.entered[k]
+            at = np.arange(self.entries[k], self.entries[k + 1])
+            self.most[at - self.size] = 3.0 * (high - low)[entered]
             values[k] = h, offset
             if len(units):
                 self.sides += self._sides(k, units)
@@ -178,6 +187,21 @@ class Relaxation:
         low, high = (bound[np.newaxis] for bound in self._interval(k))
         least, most = interval(self.bounds.steps[k], low, high)
         return np.asarray(2.0 * least[0] - most[0])
+
+    def lowest(self, k: int) -> Vector:
+        """Return what the variables of pre-activations are counted from, (size,)."""
+        low, high = self._interval(k)
+        return 2.0 * low - high
+
+    def variables(self, x: Rows) -> Rows:
+        """Return the variables (B, ...) of the network at inputs (B, n)."""
+        z = self.bounds.structure.preactivations(x)
+        steps = list(enumerate(self.bounds.steps))
+        units = [
+            step.values(z[k])[:, self.bent[k]] - self.least(k)[self.bent[k]] for k, step in steps
+        ]
+        entered = [z[k][:, self.entered[k]] - self.lowest(k)[self.entered[k]] for k, _ in steps]
+        return np.hstack([x, *units, *entered])
 
     def _affine(self, k: int, values: dict[int, tuple[Array, Vector]]) -> tuple[Array, Vector]:
         """Return a part's result as (variables, size) and constants."""
@@ -253,26 +277,36 @@ class Relaxation:
     def load(self, program: RowProgram) -> Vector:
         """Give a program over C the variables and rows; return what it is to minimise."""
         program.widen(self.most)
+        total = int(self.entries[-1])
+        for k, units in enumerate(self.entered):
+            z, constant = self.preactivations[k]
+            rows = np.zeros((len(units), total))
+            rows[:, : len(z)] = -z[:, units].T
+            rows[np.arange(len(units)), self.entries[k] + np.arange(len(units))] = 1.0
+            end = constant[units] - self.lowest(k)[units]
+            program.extend(rows, end, end)
         for side in self.sides:
-            z, constant = self.preactivations[side.step]
+            k, each = side.step, np.arange(len(side.units))
+            z, constant = self.preactivations[k]
+            place = np.searchsorted(self.bent[k], side.units)
+            rows = np.zeros((len(side.units), total))
+            end = side.offsets - self.least(k)[side.units]
             if side.slopes.ndim == 1:
-                rows = -(z[:, side.units] * side.slopes).T
-                end = side.offsets + side.slopes * constant[side.units]
+                rows[each, self.entries[k] + place] = -side.slopes
+                end = end + side.slopes * self.lowest(k)[side.units]
             else:
-                rows = -(side.slopes @ z.T)
-                end = side.offsets + side.slopes @ constant
-            place = np.searchsorted(self.bent[side.step], side.units)
-            variable = self.first[side.step] + place
-            rows[np.arange(len(rows)), variable] += 1.0
-            end = end - self.least(side.step)[side.units]
+                rows[:, : len(z)] = -(side.slopes @ z.T)
+                end = end + side.slopes @ constant
+            rows[each, self.first[k] + place] += 1.0
             infinite = np.full(len(rows), np.inf)
             program.extend(rows, *((-infinite, end) if side.above else (end, infinite)))
         z, constant = self.preactivations[-1]
         if len(self.limits):
-            rows = self.rows[1:] @ z.T
+            rows = np.zeros((len(self.limits), total))
+            rows[:, : len(z)] = self.rows[1:] @ z.T
             end = self.limits - self.rows[1:] @ constant
             program.extend(rows, end, np.full(len(rows), np.inf))
-        return np.asarray(-(self.rows[0] @ z.T))
+        return np.append(-(self.rows[0] @ z.T), np.zeros(total - len(z)))
 
     def solve(self, program: RowProgram) -> Minimum | None:
         """Return the solver's answer, whatever it is worth."""
@@ -296,11 +330,12 @@ class Relaxation:
         offset : float
             Rounding included; infinite where numbers overflow.
         """
-        count = sum(len(side.units) for side in self.sides) + len(self.limits)
+        start = int(self.entries[-1] - self.entries[0])  # equations, whose multipliers follow
+        count = start + sum(len(side.units) for side in self.sides) + len(self.limits)
         multipliers = multipliers if len(multipliers) else np.zeros(count)
         multipliers = np.where(np.isfinite(multipliers), multipliers, 0.0)
         relaxed = list(self.relaxed)
-        start, taken = 0, []
+        taken = []
         for side in self.sides:
             part = multipliers[start : start + len(side.units)]
             taken.append((side, np.maximum(-part if side.above else part, 0.0)))

@@ -404,38 +404,45 @@ def _numbers(
     """Return the values that a number may take."""
     low = -np.inf if feature.low is None else float(feature.low)
     high = np.inf if feature.high is None else float(feature.high)
-    if own is not None and feature.monotonic:
-        value = float(column.numbers(own[0]))
-        low, high = (
-            (max(low, value), high)
-            if feature.monotonic == "increasing"
-            else (
-                low,
-                min(high, value),
-            )
-        )
+    whole = feature.kind == "integer"
+    scaled = bool(column.spread != 1 or column.shift % 1)
+    levels = None
+    if feature.levels is not None or (whole and scaled):
+        levels = _levels(column, feature, low, high)
+    value = None if own is None else _value(column, float(own[0]), levels)
+    if value is not None and feature.monotonic:
+        rises = feature.monotonic == "increasing"
+        low, high = (max(low, value), high) if rises else (low, min(high, value))
         if low > high:
             raise SpecificationError(
                 f"Features: {column.name!r} is {value:g}, may only be {feature.monotonic}, and its "
                 f"range is {_range(feature)}; widen the range, or make it immutable."
             )
-    whole = feature.kind == "integer"
-    if feature.levels is None and not (whole and (column.spread != 1 or column.shift % 1)):
-        x = column.at([low, high])
-        sets: list[ConvexSet] = []
-        if np.isfinite(x).any():
-            if own is not None:  # the encoder's rounding is no reason to leave the start
-                same = np.isclose(x, own[0], rtol=1e-9, atol=0.0)
-                x = np.where(same, own[0], x)
-            sets.append(Box(x[0], x[1], **options))
-        return [*sets, Integers(**{**options, "name": f"{column.name} whole"})] if whole else sets
-    levels = _levels(column, feature, low, high)
-    x = column.at(levels)
+    if levels is not None:
+        levels = levels[(levels >= low) & (levels <= high)]
+        if not levels.size:
+            raise SpecificationError(
+                f"Features: no allowed value of {column.name!r} lies between {low:g} and {high:g}."
+            )
+        x = column.at(levels)
+        if own is not None:
+            x[levels == value] = own[0]
+        return [Levels(values=x.tolist(), **options)]
+    x = column.at([low, high])
     if own is not None:
-        nearest = int(np.argmin(np.abs(levels - column.numbers(own[0]))))
-        if abs(levels[nearest] - own[0] * column.spread - column.shift) <= WHOLE:
-            x[nearest] = own[0]
-    return [Levels(values=x.tolist(), **options)]
+        x[np.array([low, high]) == value] = own[0]
+    sets: list[ConvexSet] = [Box(x[0], x[1], **options)] if np.isfinite(x).any() else []
+    return [*sets, Integers(**{**options, "name": f"{column.name} whole"})] if whole else sets
+
+
+def _value(column: NumberColumn, entry: float, levels: Vector | None) -> float:
+    """Return the value of an entry: the level that it is but for the encoder's rounding."""
+    value = float(column.numbers(entry))
+    if levels is None or not levels.size:
+        return value
+    nearest = float(levels[np.argmin(np.abs(levels - value))])
+    gap = float(np.min(np.diff(levels), initial=max(abs(nearest), column.spread)))
+    return nearest if abs(nearest - value) <= WHOLE * gap else value
 
 
 def _levels(column: NumberColumn, feature: Feature, low: float, high: float) -> Vector:
@@ -444,24 +451,17 @@ def _levels(column: NumberColumn, feature: Feature, low: float, high: float) -> 
         levels = np.unique(real(feature.levels, "levels"))
         if feature.kind == "integer":
             levels = levels[levels % 1 == 0]
-        levels = levels[(levels >= low) & (levels <= high)]
-    else:
-        if not np.isfinite(high - low):
-            raise SpecificationError(
-                f"Features: the whole numbers of {column.name!r} are scaled, and need low= and "
-                "high=."
-            )
-        if high - low > MOST_LEVELS:
-            raise SpecificationError(
-                f"Features: {column.name!r} has {high - low:,.0f} whole numbers behind a scaler; "
-                f"take coarser levels=, at most {MOST_LEVELS:,}, or kind='number'."
-            )
-        levels = np.arange(np.ceil(low), np.floor(high) + 1)
-    if not levels.size:
+        return np.asarray(levels[(levels >= low) & (levels <= high)])
+    if not np.isfinite(high - low):
         raise SpecificationError(
-            f"Features: no allowed value of {column.name!r} lies between {low:g} and {high:g}."
+            f"Features: the whole numbers of {column.name!r} are scaled, and need low= and high=."
         )
-    return np.asarray(levels, dtype=np.float64)
+    if high - low > MOST_LEVELS:
+        raise SpecificationError(
+            f"Features: {column.name!r} has {high - low:,.0f} whole numbers behind a scaler; "
+            f"take coarser levels=, at most {MOST_LEVELS:,}, or kind='number'."
+        )
+    return np.arange(np.ceil(low), np.floor(high) + 1)
 
 
 def _categories(

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.kernels.discrete import Bounds, DiscreteKernel
+from constrained_actmax.kernels.discrete import ROUNDING, Bounds, DiscreteKernel
 from constrained_actmax.kernels.kernel import Kernel
 from constrained_actmax.kernels.l1_ball import L1BallKernel
 from constrained_actmax.kernels.part import PartKernel
@@ -87,11 +87,16 @@ class CardinalityKernel(DiscreteKernel):
         return np.stack([values[:, at].sum(axis=1) for at in self._members], axis=1)
 
     def _changed_groups(self, x: Rows) -> np.ndarray:
-        return self._summed((x != self.center).astype(np.float64)) > 0.0
+        return self._summed((np.abs(x - self.center) > self._near).astype(np.float64)) > 0.0
+
+    @cached_property
+    def _near(self) -> Vector:
+        """How far an entry (n,) differs from the center by rounding alone."""
+        return np.asarray(ROUNDING * np.abs(self.center))
 
     def _forced(self, lower: Vector, upper: Vector) -> np.ndarray:
         """Return which changes a box asks for: its bounds leave out the center."""
-        outside = (self.center < lower) | (self.center > upper)
+        outside = (self.center < lower - self._near) | (self.center > upper + self._near)
         return np.asarray(self._summed(outside[np.newaxis].astype(np.float64))[0] > 0.0)
 
     def _free(self, lower: Vector, upper: Vector) -> Indices:
@@ -112,7 +117,7 @@ class CardinalityKernel(DiscreteKernel):
             low[:], high[:] = np.inf, -np.inf
         elif left == 0:
             free = self._free(lower, upper)
-            low[free] = high[free] = self.center[free]
+            low[free] = high[free] = np.clip(self.center, lower, upper)[free]
         return low, high
 
     @override
@@ -121,7 +126,7 @@ class CardinalityKernel(DiscreteKernel):
         changed = self._changed_groups(x[np.newaxis])[0]
         for group in np.flatnonzero(~changed).tolist():
             at = self._entries(group)
-            lower[at] = upper[at] = self.center[at]
+            lower[at] = upper[at] = x[at]
         return lower, upper
 
     @override
@@ -135,7 +140,7 @@ class CardinalityKernel(DiscreteKernel):
         for group in groups[: left + 1].tolist():
             at = self._entries(group)
             low, high = lower.copy(), upper.copy()
-            low[at] = high[at] = self.center[at]
+            low[at] = high[at] = np.clip(self.center[at], lower[at], upper[at])
             found.append((low, high))
         return found
 

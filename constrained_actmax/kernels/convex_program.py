@@ -11,7 +11,7 @@ import numpy as np
 from constrained_actmax.errors import ProjectionError, SpecificationError
 from constrained_actmax.kernels.cone_program import SOLVERS, ConeProgram
 from constrained_actmax.kernels.kernel import ACCEPTED, LARGEST, Kernel, common_box, entry_sizes
-from constrained_actmax.kernels.relative import finite_widths, relative_excess
+from constrained_actmax.kernels.relative import finite_widths, powers_of_two, relative_excess
 from constrained_actmax.layout import Rows, Vector
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ MOVED = 1e-5  # from the solver's point to one inside, relative to its size: far
 SHRUNK = 2.0**-7  # a point smaller than this share of its unit is solved for again in its own
 ZERO = 1e-9  # a share of the unit that is no more than a solver's tolerance
 RESCALINGS = 4
+UNLIKE = 1e3  # times another entry's width: what fails in one unit is tried in those of the entries
 
 
 Sized = Sequence[tuple[Any, Any]]  # constraints and the sizes of what they compare
@@ -63,6 +64,16 @@ def relaxed(rows: Sized, slack: Any) -> list[cp.Constraint]:
     return found
 
 
+def unlike_units(widths: Vector) -> Vector | None:
+    """Return powers of two near the widths of entries, where these are unlike; else None."""
+    if not np.isfinite(widths).all() or not np.any(widths > 0.0):
+        return None
+    least = np.min(widths[widths > 0.0])
+    if np.max(widths) < UNLIKE * least:
+        return None
+    return powers_of_two(np.where(widths > 0.0, widths, least))
+
+
 def with_room(rows: Sized, room: Any) -> list[cp.Constraint]:
     """Return constraints kept with `room` times their sizes to spare; equalities as they are."""
     import cvxpy as cp
@@ -80,14 +91,24 @@ class ConvexProgram:
         Kernels on vectors of one length.
     lower, upper : numpy.ndarray
         The box.
+    units : numpy.ndarray, optional
+        Of the entries, as the solvers see them; by default they are all measured in one.
     """
 
-    def __init__(self, members: Sequence[Kernel], lower: Vector, upper: Vector) -> None:
+    def __init__(
+        self,
+        members: Sequence[Kernel],
+        lower: Vector,
+        upper: Vector,
+        units: Vector | None = None,
+    ) -> None:
         self.members = tuple(members)
         self.lower, self.upper = lower, upper
         self.size = len(lower)
         self.tolerance = 1e-8
         self._widths = finite_widths(*common_box(self.members, lower, upper))
+        self._own = unlike_units(self._widths) if units is None else None
+        self._units = np.ones(self.size) if units is None else units
         self._lock = threading.RLock()  # a compiled problem holds its point: one caller at a time
         self._solver: Any = None
         self._size = 0.0  # of the numbers of the constraints
@@ -100,11 +121,11 @@ class ConvexProgram:
     def __str__(self) -> str:
         return " ∩ ".join(str(one) for one in self.members)
 
-    def constraints(self, variable: cp.Variable) -> list[cp.Constraint]:
+    def constraints(self, variable: cp.Expression) -> list[cp.Constraint]:
         """Return the box and the members on a variable."""
         return [row for row, _ in self._sized_rows(variable)]
 
-    def _sized_rows(self, variable: cp.Variable) -> list[tuple[cp.Constraint, Any]]:
+    def _sized_rows(self, variable: cp.Expression) -> list[tuple[cp.Constraint, Any]]:
         at = entry_sizes(self.members, self.lower, self.upper)
         rows = [pair for one in self.members for pair in one.sized_rows(variable, at)]
         # A bound far beyond what the members allow says nothing, in numbers out of proportion.
@@ -130,8 +151,11 @@ class ConvexProgram:
 
         self._variable = cp.Variable(self.size)
         self._target = cp.Parameter(self.size, value=np.zeros(self.size))
-        objective = 0.5 * cp.sum_squares(self._variable) - self._target @ self._variable
-        self._rows = self.constraints(self._variable)
+        x = self._variable
+        if not np.all(self._units == 1.0):
+            x = cp.multiply(self._units, self._variable)
+        objective = 0.5 * cp.sum_squares(x) - self._target @ x
+        self._rows = self.constraints(x)
         self._solver = ConeProgram(cp.Problem(cp.Minimize(objective), self._rows), self._variable)
         self._size = self._solver.size()
 
@@ -172,14 +196,14 @@ class ConvexProgram:
             if self._solver is None:
                 self._compile()
             self._target.value = y
-            size = self._size or float(np.max(np.abs(y)))
+            size = self._size or float(np.max(np.abs(y / self._units)))
             for _ in range(RESCALINGS):
                 smaller = 0.5 * size
                 for one in self._solver.attempts(size, report):
                     if one.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
                         continue
-                    x = np.array(self._variable.value, dtype=np.float64)
-                    reach = float(np.max(np.abs(x)))
+                    x = self._units * self._variable.value
+                    reach = float(np.max(np.abs(self._variable.value)))
                     if reach < SHRUNK * size:  # the unit is not that of the point
                         if zero is None and reach <= ZERO * size:
                             zero = self._nearby_origin(x)
@@ -203,6 +227,9 @@ class ConvexProgram:
                 return best, dual
             if zero is not None:
                 return zero, dual
+        if self._own is not None:
+            own = ConvexProgram(self.members, self.lower, self.upper, self._own)
+            return own._project_one(y)
         raise ProjectionError(
             f"{self}: no solver found a projection within {self.tolerance:g} of the set "
             f"({'; '.join(report)}); write the set in units in which its numbers are about 1."
@@ -211,7 +238,7 @@ class ConvexProgram:
     def _near(self, x: Vector, reach: float) -> Vector | None:
         """Return a solver's point moved inside, None if that is far."""
         inside = self.inside(x)
-        if inside is None or float(np.max(np.abs(inside - x))) > MOVED * reach:
+        if inside is None or float(np.max(np.abs(inside - x) / self._units)) > MOVED * reach:
             return None
         return inside
 
@@ -243,15 +270,15 @@ class ConvexProgram:
                     self._compile()
                 size = self._size or 1.0
                 variable, room = cp.Variable(self.size), cp.Variable()
-                rows = with_room(self._sized_rows(variable), room)
-                near = np.clip(0.0, self.lower, self.upper)
+                rows = with_room(self._sized_rows(cp.multiply(self._units, variable)), room)
+                near = np.clip(0.0, self.lower, self.upper) / self._units
                 reach = cp.norm_inf(variable - near) / size
                 problem = cp.Problem(cp.Maximize(room - 1e-6 * reach), [*rows, room <= 1.0])
                 report: list[str] = []
                 found = ConeProgram(problem, variable).solved(size, report)
                 if not found or variable.value is None:
                     raise ProjectionError(f"{self}: found no interior point ({'; '.join(report)}).")
-                self._interior = np.clip(variable.value, self.lower, self.upper)
+                self._interior = np.clip(self._units * variable.value, self.lower, self.upper)
             return self._interior
 
     def maximizer(self, g: Vector) -> Vector:

@@ -24,6 +24,9 @@ Bounds: TypeAlias = tuple[Vector, Vector]
 MOST_VALUES = 4096
 #: A value is one of those allowed or it is not: the least relative violation of one that is not.
 LEAST_VIOLATION = 1e-6
+#: Numbers this near are one: a share of the number for the rounding of its own arithmetic, and a
+#: share of the step between values for that of a sum of steps, as `numpy.arange` makes them.
+ROUNDING, SAME = 4 * float(np.finfo(np.float64).eps), 1e-12
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from constrained_actmax.errors import InfeasibleError, ProjectionError
-from constrained_actmax.kernels.kernel import LARGEST, Kernel, entry_sizes
+from constrained_actmax.kernels.kernel import LARGEST, Kernel, common_box, entry_sizes
 from constrained_actmax.kernels.mixed import Mixed, Union
 from constrained_actmax.kernels.pieces import Alone, Piece, Separable, WithBox
+from constrained_actmax.kernels.relative import finite_widths
 from constrained_actmax.layout import Vector
 
 if TYPE_CHECKING:
@@ -105,7 +106,28 @@ def _exceeds(one: Kernel, excess: float, lower: Vector, upper: Vector) -> bool:
 def _slack(
     giving: Sequence[Kernel], hard: Sequence[Kernel], lower: Vector, upper: Vector
 ) -> tuple[float, Vector | None]:
-    """Return the smallest relative slack with which all giving sets meet the box, and where."""
+    """Return the smallest relative slack with which all giving sets meet the box, and where.
+
+    Entries in unlike units are measured in their own too, before a clash is believed.
+    """
+    from constrained_actmax.kernels.convex_program import unlike_units
+
+    found = _slack_in(giving, hard, lower, upper, None)
+    units = None
+    if found[0] > ELASTIC:
+        units = unlike_units(finite_widths(*common_box((*giving, *hard), lower, upper)))
+    if units is None:
+        return found
+    return min(found, _slack_in(giving, hard, lower, upper, units), key=_first)
+
+
+def _slack_in(
+    giving: Sequence[Kernel],
+    hard: Sequence[Kernel],
+    lower: Vector,
+    upper: Vector,
+    units: Vector | None,
+) -> tuple[float, Vector | None]:
     import cvxpy as cp
 
     from constrained_actmax.kernels.cone_program import ConeProgram
@@ -113,7 +135,8 @@ def _slack(
 
     n = len(lower)
     at = entry_sizes((*giving, *hard), lower, upper)
-    variable, slack = cp.Variable(n), cp.Variable(nonneg=True)
+    scaled, slack = cp.Variable(n), cp.Variable(nonneg=True)
+    variable = scaled if units is None else cp.multiply(units, scaled)
     sized = [pair for one in giving for pair in one.sized_rows(variable, at)]
     rows = relaxed(sized, slack)
     rows += [row for one in hard for row in one.to_cvxpy(variable)]
@@ -124,7 +147,7 @@ def _slack(
         rows.append(variable[np.flatnonzero(high)] <= upper[high])
     problem = cp.Problem(cp.Minimize(slack), rows)
     report: list[str] = []
-    solver = ConeProgram(problem, variable)
+    solver = ConeProgram(problem, scaled)
     least, largest = solver.sizes()
     if solver.solved(largest, report):
         found = float(problem.value), np.asarray(variable.value)
@@ -138,7 +161,7 @@ def _slack(
     raise ProjectionError(f"{names}: cannot tell whether it is empty ({'; '.join(report)}).")
 
 
-def _first(found: tuple[float, Vector]) -> float:
+def _first(found: tuple[float, Vector | None]) -> float:
     return found[0]
 
 

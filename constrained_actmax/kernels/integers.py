@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.kernels.discrete import MOST_VALUES, Bounds, DiscreteKernel, with_entry
+from constrained_actmax.kernels.discrete import (
+    MOST_VALUES,
+    ROUNDING,
+    SAME,
+    Bounds,
+    DiscreteKernel,
+    with_entry,
+)
 from constrained_actmax.layout import Indices, Rows, Vector
 
 
@@ -34,6 +41,14 @@ class IntegersKernel(DiscreteKernel):
     @override
     def scaled(self, units: Vector) -> IntegersKernel:
         return replace(self, step=self.step / units)
+
+    def rounded(self, bounds: Vector) -> Vector:
+        """Return bounds with those whole that are so but for rounding."""
+        turns = bounds / self.step
+        whole = np.round(turns)
+        with np.errstate(invalid="ignore"):
+            near = np.abs(turns - whole) <= np.maximum(ROUNDING * np.abs(turns), SAME)
+        return np.where(near, whole * self.step, bounds)
 
     @override
     def tightened(self, lower: Vector, upper: Vector) -> Bounds:

@@ -13,7 +13,8 @@ from typing_extensions import override
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.kernels.box import BoxKernel
 from constrained_actmax.kernels.cardinality import CardinalityKernel
-from constrained_actmax.kernels.discrete import DiscreteKernel
+from constrained_actmax.kernels.discrete import ROUNDING, DiscreteKernel
+from constrained_actmax.kernels.integers import IntegersKernel
 from constrained_actmax.kernels.kernel import LARGEST, Kernel, common_box
 from constrained_actmax.kernels.mixed import Mixed, Union
 from constrained_actmax.kernels.part import PartKernel
@@ -29,8 +30,6 @@ from constrained_actmax.layout import Indices, Layout, Rows, Vector, numbers
 
 if TYPE_CHECKING:
     import cvxpy as cp
-
-ROUNDING = 4 * float(np.finfo(np.float64).eps)  # of a bound
 
 Strategy = Literal["closed", "cvxpy", "dykstra"]
 
@@ -88,6 +87,9 @@ class IntersectionKernel(Kernel):
             apart = lower - upper
         touching = (apart > 0.0) & (apart <= ROUNDING * np.abs(upper))
         lower[touching] = upper[touching]
+        for whole, at in self.union.discrete:
+            if isinstance(whole, IntegersKernel):
+                lower[at], upper[at] = whole.rounded(lower[at]), whole.rounded(upper[at])
         return lower, upper
 
     @cached_property

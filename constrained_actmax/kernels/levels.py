@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.kernels.discrete import Bounds, DiscreteKernel, with_entry
+from constrained_actmax.kernels.discrete import (
+    ROUNDING,
+    SAME,
+    Bounds,
+    DiscreteKernel,
+    with_entry,
+)
 from constrained_actmax.layout import Indices, Rows, Vector
 
 
@@ -40,9 +47,19 @@ class LevelsKernel(DiscreteKernel):
     def bounding_box(self) -> Bounds:
         return self.levels[0].copy(), self.levels[-1].copy()
 
+    @cached_property
+    def _near(self) -> Vector:
+        """How far from one of its values an entry (n,) still has it."""
+        gaps = np.diff(self.levels, axis=0)
+        step = np.min(gaps, axis=0, where=gaps > 0.0, initial=np.inf)
+        largest = np.max(np.abs(self.levels), axis=0)
+        near: Vector = np.maximum(ROUNDING * largest, SAME * np.where(step < np.inf, step, 0.0))
+        return near
+
     def _ends(self, lower: Vector, upper: Vector) -> tuple[np.ndarray, np.ndarray]:
         """Return the places of the first and the last value in a box, for each entry."""
-        return np.sum(self.levels < lower, axis=0), np.sum(self.levels <= upper, axis=0) - 1
+        first = np.sum(self.levels < lower - self._near, axis=0)
+        return first, np.sum(self.levels <= upper + self._near, axis=0) - 1
 
     def _at(self, places: np.ndarray) -> Any:
         return np.take_along_axis(self.levels, np.atleast_2d(places), axis=0)
@@ -50,9 +67,10 @@ class LevelsKernel(DiscreteKernel):
     @override
     def tightened(self, lower: Vector, upper: Vector) -> Bounds:
         first, last = self._ends(lower, upper)
-        count = len(self.levels)
-        low = np.where(first < count, self._at(np.minimum(first, count - 1))[0], np.inf)
-        return low, np.where(last >= 0, self._at(np.maximum(last, 0))[0], -np.inf)
+        low = np.clip(self._at(np.minimum(first, len(self.levels) - 1))[0], lower, upper)
+        high = np.clip(self._at(np.maximum(last, 0))[0], lower, upper)
+        some = first <= last
+        return np.where(some, low, np.inf), np.where(some, high, -np.inf)
 
     @override
     def emptiness(self, lower: Vector, upper: Vector) -> tuple[int, str] | None:
@@ -89,22 +107,22 @@ class LevelsKernel(DiscreteKernel):
 
     @override
     def neighbours(self, x: Vector, lower: Vector, upper: Vector) -> Rows:
-        place = np.sum(self.levels < x, axis=0)
+        place = np.sum(self.levels < x - self._near, axis=0)
+        first, last = self._ends(lower, upper)
         moved = []
         for change in (1, -1):
-            for entry in np.flatnonzero(
-                (place + change >= 0) & (place + change < len(self.levels))
-            ):
+            for entry in np.flatnonzero((place + change >= first) & (place + change <= last)):
                 y = x.copy()
-                y[entry] = self.levels[place[entry] + change, entry]
-                if lower[entry] <= y[entry] <= upper[entry]:
-                    moved.append(y)
+                value = self.levels[place[entry] + change, entry]
+                y[entry] = np.clip(value, lower[entry], upper[entry])
+                moved.append(y)
         return np.array(moved).reshape(-1, len(x))
 
     @override
     def choices(self, lower: Vector, upper: Vector) -> list[tuple[Indices, Rows]] | None:
-        kept = (self.levels >= lower) & (self.levels <= upper)
-        return [(np.array([k]), self.levels[kept[:, k], k, np.newaxis]) for k in range(len(lower))]
+        values = np.clip(self.levels, lower, upper)
+        kept = np.abs(values - self.levels) <= self._near
+        return [(np.array([k]), values[kept[:, k], k, np.newaxis]) for k in range(len(lower))]
 
     def _nearest(self, x: Rows) -> np.ndarray:
         """Return the places of the nearest values, of two the lower one's."""
@@ -118,11 +136,12 @@ class LevelsKernel(DiscreteKernel):
     def projected_in(self, lower: Vector, upper: Vector, x: Rows) -> tuple[Rows, Vector]:
         first, last = self._ends(lower, upper)
         places = np.minimum(np.maximum(self._nearest(x), first), last)
-        return self._at(places), np.full(len(x), np.nan)
+        return np.clip(self._at(places), lower, upper), np.full(len(x), np.nan)
 
     @override
     def distances(self, x: Rows) -> Rows:
-        return np.asarray(np.abs(x - self._at(self._nearest(x))))
+        off = np.abs(x - self._at(self._nearest(x)))
+        return np.asarray(np.where(off <= self._near, 0.0, off))
 
     @override
     def sizes(self) -> Vector:

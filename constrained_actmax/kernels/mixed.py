@@ -189,14 +189,20 @@ class Mixed(Piece):
         boxes: list[tuple[float, int, Bounds, Vector]] = []
         best, shortest = None, np.inf
         seen: set[bytes] = set()
+        proven = True
 
         def add(box: Bounds) -> None:
+            nonlocal proven
             box = union.tightened(box)
             key = np.concatenate(box).tobytes()
             if is_empty(box) or key in seen:
                 return
             seen.add(key)
-            p = self._in_box(x, box, union.hulls(box))
+            try:
+                p = self._in_box(x, box, union.hulls(box))
+            except ProjectionError:  # which proves nothing
+                proven = False
+                return
             if p is not None:
                 heapq.heappush(boxes, (_squared(p, x), next(number), box, p))
 
@@ -212,7 +218,7 @@ class Mixed(Piece):
             if best is not None and looked >= enough:
                 break
             if not boxes or boxes[0][0] >= (1.0 - ENOUGH) * shortest:
-                return best, True
+                return best, proven
             _, _, box, p = heapq.heappop(boxes)
             found = offer(p, box)
             worst = [float(one.off(p[np.newaxis, at])[0]) for one, at in union.discrete]
@@ -223,7 +229,7 @@ class Mixed(Piece):
                 lower, upper = box[0].copy(), box[1].copy()
                 lower[at], upper[at] = part
                 add((lower, upper))
-        return best, not boxes
+        return best, proven and not boxes
 
     def _rounded(self, p: Vector, x: Vector, box: Bounds) -> Vector | None:
         """Return the nearest point to x of the box that p is rounded to; None if it is empty."""
@@ -236,7 +242,10 @@ class Mixed(Piece):
             lower[at], upper[at] = meet((lower[at], upper[at]), one.piece(y[at]))
             if np.any(lower > upper):
                 return None
-        return self._in_box(x, (lower, upper), [])
+        try:
+            return self._in_box(x, (lower, upper), [])
+        except ProjectionError:
+            return None
 
     def _in_box(self, x: Vector, box: Bounds, hulls: Sequence[Kernel]) -> Vector | None:
         """Return the projection on the convex members and hulls in a box; None if it is empty."""
@@ -252,7 +261,10 @@ class Mixed(Piece):
             return None
         found: Vector = np.clip(whole.project(x[np.newaxis]), *box)
         outside = float(whole.relative_violation(found)[0])
-        return found[0] if outside <= whole.tolerance else None
+        if outside > whole.tolerance:
+            raise ProjectionError(f"{whole}: a projection ended {outside:.3g} outside.")
+        projected: Vector = found[0]
+        return projected
 
 
 def _squared(p: Vector, x: Vector) -> float:

@@ -195,14 +195,15 @@ class LinearProgram(RowProgram):
             self._highs.deleteCols(gone.size, gone)
             self._further -= gone.size
 
-    def make_binary(self, count: int) -> None:
+    def make_binary(self, count: int, nodes: int | None = NODES) -> None:
         """Let the last variables be integers, and limit the work that this may take."""
         import highspy
 
         columns = self._columns[-count:]
         kinds = np.full(count, int(highspy.HighsVarType.kInteger), dtype=np.uint8)
         self._highs.changeColsIntegrality(count, columns, kinds)
-        self._highs.setOptionValue("mip_max_nodes", NODES)
+        if nodes is not None:
+            self._highs.setOptionValue("mip_max_nodes", nodes)
         self._highs.setOptionValue("mip_rel_gap", 0.0)
         # Rounding finds directions, and these programs mostly prove that there is none.
         self._highs.setOptionValue("mip_heuristic_effort", 0.0)
@@ -214,6 +215,62 @@ class LinearProgram(RowProgram):
 
     @override
     def minimum(self, g: Vector, lower: Vector, upper: Vector) -> Minimum | None:
+        self._run(g, lower, upper)
+        found = self._highs.getSolution()
+        unfinished = self._unfinished and found.value_valid and found.dual_valid
+        if not (optimal(self._highs) or unfinished):
+            return None
+        return Minimum(self._point(found), np.asarray(found.row_dual)[self._fixed :])
+
+    def least(
+        self, g: Vector, lower: Vector, upper: Vector, *, start: Vector | None, enough: float
+    ) -> tuple[float | None, Vector | None]:
+        """Return a lower bound of a program with binaries and a point, None where there is none.
+
+        Parameters
+        ----------
+        start : numpy.ndarray, optional
+            A point (x, further variables) to begin with.
+        enough : float
+            A lower bound with which the search may end.
+        """
+        import highspy
+
+        moved = 0.0
+        if self._form.lift is not None:
+            moved = float(g[: self._form.lift.offset.size] @ self._form.lift.offset)
+        if start is not None:
+            solution = highspy.HighsSolution()
+            solution.col_value = self._in_y(start)
+            self._highs.setSolution(solution)
+
+        def interrupt(event: Any) -> None:
+            if event.data_out.mip_dual_bound + moved >= enough:
+                event.data_in.user_interrupt = True
+
+        self._highs.cbMipInterrupt += interrupt
+        self._run(g, lower, upper)
+        self._highs.cbMipInterrupt -= interrupt
+        bound = dual_bound(self._highs)
+        found = self._highs.getSolution()
+        y = self._point(found) if found.value_valid else None
+        return (None if bound is None else bound + moved), y
+
+    def _in_y(self, x: Vector) -> Vector:
+        lift = self._form.lift
+        if lift is None:
+            return x
+        n = lift.offset.size
+        return np.append(lift.lift(x[:n]), x[n:])
+
+    def _point(self, solution: Any) -> Vector:
+        y, lift = np.asarray(solution.col_value), self._form.lift
+        if lift is None:
+            return y
+        own = self._low.size
+        return np.append(lift.offset + lift.matrix @ y[:own], y[own:])
+
+    def _run(self, g: Vector, lower: Vector, upper: Vector) -> None:
         highs, lift = self._highs, self._form.lift
         own = self._low.size
         if lift is None:
@@ -232,12 +289,6 @@ class LinearProgram(RowProgram):
         highs.run()
         self.programs += 1
         self.iterations += max(0, int(highs.getInfo().simplex_iteration_count))
-        found = highs.getSolution()
-        if not (optimal(highs) or (self._unfinished and found.value_valid and found.dual_valid)):
-            return None
-        y = np.asarray(found.col_value)
-        x = y if lift is None else np.append(lift.offset + lift.matrix @ y[:own], y[own:])
-        return Minimum(x, np.asarray(found.row_dual)[self._fixed :])
 
 
 class ConicProgram(RowProgram):
@@ -365,3 +416,20 @@ def optimal(highs: Any) -> bool:
     import highspy
 
     return bool(highs.getModelStatus() == highspy.HighsModelStatus.kOptimal)
+
+
+def dual_bound(highs: Any) -> float | None:
+    """Return HiGHS's lower bound of a program with binaries, None where it has shown none.
+
+    What it says is a bound only where it ended by itself, at a limit or interrupted. That no point
+    exists is said within tolerances and shows nothing; where the first relaxation was not finished
+    the bound is infinite; a model that was not run has the value 0.
+    """
+    import highspy
+
+    status = highspy.HighsModelStatus
+    ended = status.kOptimal, status.kTimeLimit, status.kSolutionLimit, status.kInterrupt
+    if highs.getModelStatus() not in ended:
+        return None
+    bound = float(highs.getInfo().mip_dual_bound)
+    return bound if np.isfinite(bound) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,6 +14,7 @@ from constrained_actmax.result import Status
 from constrained_actmax.solvers.spg import PATIENCE, ROUNDING_SLACK, needs_only_a_set
 from constrained_actmax.solvers.stepwise import Sample, Steps, StepwiseSolver
 from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks.projector import Projector
 from constrained_actmax.tasks.task import Task
 
 #: Growth of the Lipschitz estimate L when the quadratic bound fails, and its decay a step.
@@ -80,31 +82,18 @@ class FISTA(StepwiseSolver):
             slack = ROUNDING_SLACK * epsilon * max(1.0, abs(f))
             lipschitz *= DECAY
             # z from the extrapolated point, with L large enough for the quadratic bound.
-            while True:
-                z = project(y - g_y / lipschitz)
-                step = z - y
-                f_z, g_z = yield z
-                if f_z <= f_y + g_y @ step + 0.5 * lipschitz * (step @ step) + slack:
-                    break
-                lipschitz *= GROWTH
-                if lipschitz > LARGEST_L:
-                    task.end(start, x, Status.STALLED)
-                    return
+            z, found, lipschitz = yield from backtracked(project, y, f_y, g_y, lipschitz, slack)
+            if found is None:
+                break
+            (f_z, g_z), step = found, z - y
             restart = float((y - z) @ (z - x)) > 0
             if f_z > reference - SAFEGUARD_DECREASE * (step @ step):
-                while True:
-                    v = project(x - g / lipschitz)
-                    f_v, g_v = yield v
-                    step = v - x
-                    if f_v <= f + g @ step + 0.5 * lipschitz * (step @ step) + slack:
-                        break
-                    lipschitz *= GROWTH
-                    if lipschitz > LARGEST_L:
-                        task.end(start, x, Status.STALLED)
-                        return
+                v, found, lipschitz = yield from backtracked(project, x, f, g, lipschitz, slack)
+                if found is None:
+                    break
                 restart = True
-                if f_v < f_z:
-                    z, f_z, g_z = v, f_v, g_v
+                if found.f < f_z:
+                    z, (f_z, g_z) = v, found
             x_before, x, f, g = x, z, f_z, g_z
             if not task.iterate(start, x, f):
                 return
@@ -114,8 +103,7 @@ class FISTA(StepwiseSolver):
             since = 0 if best - f > epsilon * max(1.0, abs(best)) else since + 1
             best = min(best, f)
             if since > PATIENCE:
-                task.end(start, x, Status.STALLED)
-                return
+                break
             t_before, t = (0.0, 1.0) if restart else (t, 0.5 * (1 + np.sqrt(1 + 4 * t * t)))
             momentum = max(0.0, (t_before - 1.0) / t)
             if momentum == 0.0:
@@ -123,4 +111,25 @@ class FISTA(StepwiseSolver):
             else:
                 y = np.clip(x + momentum * (x - x_before), lower, upper)
                 f_y, g_y = yield y
-        task.end(start, x, Status.BUDGET, "max_iterations reached.")
+        else:
+            task.end(start, x, Status.BUDGET, "max_iterations reached.")
+        task.end(start, x, Status.STALLED)
+
+
+def backtracked(
+    project: Projector, y: Vector, f: float, g: Vector, lipschitz: float, slack: float
+) -> Generator[Vector, Sample, tuple[Vector, Sample | None, float]]:
+    """Enlarge L until the quadratic bound holds at z = P_C(y - g / L).
+
+    Returns
+    -------
+    z, found, lipschitz : numpy.ndarray (n,), Sample or None, float
+        The point, what was found there, None where L has grown too large, and L.
+    """
+    while lipschitz <= LARGEST_L:
+        z = project(y - g / lipschitz)
+        step, found = z - y, (yield z)
+        if found.f <= f + g @ step + 0.5 * lipschitz * (step @ step) + slack:
+            return z, found, lipschitz
+        lipschitz *= GROWTH
+    return y, None, lipschitz

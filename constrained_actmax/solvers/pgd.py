@@ -94,6 +94,7 @@ class PGD(Solver):
         count = len(x0)
         limited = task.remaining is not None
         total = self._iterations(task, count)
+        # One loop of more than 60 lines: all of it works on the same arrays of rows, as in [1].
         # Arrays of rows are replaced and never written to, so several names may share one.
         x = previous = best_x = x0
         found = task.evaluate(x, starts)
@@ -116,17 +117,12 @@ class PGD(Solver):
                 return
             # a slice copies nothing
             at: slice | Indices = slice(None) if rows.size == count else rows
-            old = x[at]
             norm = np.maximum(np.sqrt(squares[at]), TINY)
-            work = g[at] / norm[:, None]  # first: length / norm may overflow
-            work *= length[at, None]
-            moved = project(np.subtract(old, work, out=work), rows.tolist())
+            step = g[at] / norm[:, None]  # first: length / norm may overflow
+            step *= length[at, None]
+            moved = project(np.subtract(x[at], step, out=step), rows.tolist())
             if self.schedule == "halved" and iteration > 0:
-                # x + m (moved - x) + (1 - m) (x - previous)
-                moved *= self.momentum
-                moved += np.multiply(old, 2.0 - 2.0 * self.momentum, out=work)
-                moved -= np.multiply(previous[at], 1.0 - self.momentum, out=work)
-                moved = blend(moved, rows.tolist())
+                moved = blend(self._with_momentum(moved, x[at], previous[at]), rows.tolist())
             found = task.evaluate(moved, starts[at])
             improved[at] += found.finite & (found.f < f[at])
             previous, x = x, _with(x, at, moved)
@@ -134,21 +130,15 @@ class PGD(Solver):
             squares = np.einsum("bn,bn->b", g, g)
             trials[at] = np.where(found.finite, 0, trials[at] + 1)
             for place in np.flatnonzero(trials[at] > MOST_TRIALS).tolist():
-                lost = int(rows[place])
                 detail = task.name_non_finite(moved[place], found, place)
+                lost = int(rows[place])
                 task.end(int(starts[lost]), best_x[lost], Status.NON_FINITE, detail)
                 live[lost] = False
             broken = live & (trials > 0)
             better = live & ~broken & (f < best_f)
             best_x, best_f = _chosen(better, x, best_x), _chosen(better, f, best_f)
             best_g = _chosen(better, g, best_g)
-            for place, (row, value) in enumerate(zip(rows.tolist(), f[at].tolist(), strict=True)):
-                if (
-                    live[row]
-                    and not broken[row]
-                    and not task.iterate(int(starts[row]), x[row], value, found.violation_of(place))
-                ):
-                    live[row] = False
+            live[at] &= task.iterate_rows(starts[at], moved, found)
             flat = live & (broken | (squares == 0.0))
             if flat.any():
                 # A plateau inside the set, or no number: a shorter step from the best point.
@@ -176,6 +166,13 @@ class PGD(Solver):
         )
         for row in np.flatnonzero(live).tolist():
             task.end(int(starts[row]), best_x[row], status, f"Schedule of {total} steps ended.")
+
+    def _with_momentum(self, moved: Rows, x: Rows, previous: Rows) -> Rows:
+        """Return x + m (moved - x) + (1 - m) (x - previous)."""
+        moved = self.momentum * moved
+        moved += (2.0 - 2.0 * self.momentum) * x
+        moved -= (1.0 - self.momentum) * previous
+        return moved
 
     def _iterations(self, task: Task, count: int) -> int:
         if task.remaining is None:

@@ -132,11 +132,20 @@ def refusal(solver: Solver, problem: StandardForm) -> str | None:
     elif problem.keeps_set and not solver.iterates_in_set:
         broken = "the linear constraints"
     if broken is None:
-        return solver.refusal(problem)
+        reason = solver.refusal(problem)
+        return reason if reason is None else _with_way_out(reason, problem)
     way = "use method='trust-constr'"
     if not problem.differentiable:
         way = "leave keep_feasible out, or give a function with its gradient to 'trust-constr'"
     return f"{solver.name} has iterates that break {broken}, which keep_feasible forbids; {way}."
+
+
+def _with_way_out(reason: str, problem: StandardForm) -> str:
+    """Return a refusal that names the method for discrete inputs where there are such."""
+    words, way, _ = reason.rpartition("; use method=")
+    if not (way and problem.set.discrete):
+        return reason
+    return f"{words}{way}'{RelaxAndRound.name}'."
 
 
 def by_rule(problem: StandardForm, budget: Budget | None = None) -> tuple[Solver, str]:

@@ -105,24 +105,12 @@ class TrustConstr(ScipySolver):
 
         smooth = bool(problem.smooth) and problem.hessians > 0
         gtol = variables.slope(BARRIER_SHARE * task.tolerance, self.gtol)
-        first = (
-            {}
-            if smooth
-            else {
-                "initial_barrier_parameter": KINKED_BARRIER,
-                "initial_barrier_tolerance": KINKED_BARRIER,
-            }
-        )
-        options = (
-            first
-            | self.options()
-            | {
-                "gtol": gtol,
-                "barrier_tol": min(task.tolerance, 1e-8)
-                if self.barrier_tol is None
-                else self.barrier_tol,
-            }
-        )
+        kinked = ("initial_barrier_parameter", "initial_barrier_tolerance")
+        options = {} if smooth else dict.fromkeys(kinked, KINKED_BARRIER)
+        options |= self.options()
+        options |= {"gtol": gtol, "barrier_tol": min(task.tolerance, 1e-8)}
+        if self.barrier_tol is not None:
+            options["barrier_tol"] = self.barrier_tol
         if self.initial_tr_radius is not None:
             options["initial_tr_radius"] = variables.length(self.initial_tr_radius)
         y0 = variables.y(x0)

@@ -14,10 +14,11 @@ from constrained_actmax.result import Status, Termination
 from constrained_actmax.standard_form import FeasibleSet, OverSet
 from constrained_actmax.tasks.incumbents import Incumbents
 from constrained_actmax.tasks.projector import Projector
-from constrained_actmax.tasks.task import Incumbent, Stopped, Task, Wrapper
+from constrained_actmax.tasks.reserved import Limited
+from constrained_actmax.tasks.task import Incumbent, Stopped, Task
 
 
-class Over(Wrapper):
+class Over(Limited):
     """A task with another set in the place of C, of so many evaluations at most.
 
     Its points are measured against that set, and its ends and best points are its own; what the
@@ -54,26 +55,17 @@ class Over(Wrapper):
         mine = max(0, self._most - int(self._spent))
         return mine if left is None else min(left, mine)
 
-    def _spend(self, work: float) -> None:
-        if self._most is not None and self._spent + work > self._most:
+    @override
+    def _spend(self, rows: float) -> None:
+        if self._most is not None and self._spent + rows > self._most:
             raise Stopped(Status.BUDGET)
-        self._spent += work
+        self._spent += rows
 
     @override
     def charge(self, work: float) -> None:
         self._spent += work  # it has been done
         self.inner.charge(work)
         self._spend(0.0)
-
-    @override
-    def count(self, rows: int) -> None:
-        self._spend(rows)
-        self.inner.count(rows)
-
-    @override
-    def carry(self, rows: int) -> int:
-        self.padded_rows = self.inner.carry(rows)
-        return self.padded_rows
 
     @override
     def evaluate(self, x: Rows, starts: Sequence[int] | Indices) -> Evaluation:
@@ -98,6 +90,10 @@ class Over(Wrapper):
     @override
     def best(self, start: int) -> Incumbent | None:
         return self._incumbents.best[start]
+
+    @override
+    def iterate_rows(self, starts: Indices, x: Rows, found: Evaluation) -> np.ndarray:
+        return Task.iterate_rows(self, starts, x, found)
 
     @override
     def iterate(self, start: int, x: Vector, f: float, violation: float | None = None) -> bool:

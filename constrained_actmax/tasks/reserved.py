@@ -13,7 +13,38 @@ from constrained_actmax.result import Status
 from constrained_actmax.tasks.task import Incumbent, Stopped, Task, Wrapper
 
 
-class Reserved(Wrapper):
+class Limited(Wrapper):
+    """A task with a limit of its own; a subclass says what `_spend` allows."""
+
+    def _spend(self, rows: float) -> None:
+        """Take evaluations, or other work, from the limit; `Stopped` where it does not cover it."""
+
+    @override
+    def count(self, rows: int) -> None:
+        self._spend(rows)
+        self.inner.count(rows)
+
+    @override
+    def carry(self, rows: int) -> int:
+        self.padded_rows = self.inner.carry(rows)
+        return self.padded_rows
+
+    @override
+    def evaluate(self, x: Rows, starts: Sequence[int] | Indices) -> Evaluation:
+        self._spend(len(x))
+        return self.inner.evaluate(x, starts)
+
+    @override
+    def hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
+        self._spend(1)
+        return self.inner.hessian_product(x, v, weights)
+
+    @override
+    def iterate_rows(self, starts: Indices, x: Rows, found: Evaluation) -> np.ndarray:
+        return self.inner.iterate_rows(starts, x, found)
+
+
+class Reserved(Limited):
     """A task with fewer evaluations left.
 
     Parameters
@@ -41,34 +72,11 @@ class Reserved(Wrapper):
             self._left_by_start = left - max(1, (left - self._kept) // max(1, starts_left))
         return self.remaining
 
-    def _check(self, rows: int) -> None:
+    @override
+    def _spend(self, rows: float) -> None:
         left = self.remaining
         if left is not None and rows > left:
             raise Stopped(Status.BUDGET)
-
-    @override
-    def count(self, rows: int) -> None:
-        self._check(rows)
-        self.inner.count(rows)
-
-    @override
-    def carry(self, rows: int) -> int:
-        self.padded_rows = self.inner.carry(rows)
-        return self.padded_rows
-
-    @override
-    def evaluate(self, x: Rows, starts: Sequence[int] | Indices) -> Evaluation:
-        self._check(len(x))
-        return self.inner.evaluate(x, starts)
-
-    @override
-    def hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
-        self._check(1)
-        return self.inner.hessian_product(x, v, weights)
-
-    @override
-    def iterate_rows(self, starts: Indices, x: Rows, found: Evaluation) -> np.ndarray:
-        return self.inner.iterate_rows(starts, x, found)
 
 
 class UntilBetter(Reserved):
@@ -104,8 +112,8 @@ class UntilBetter(Reserved):
         return False
 
     @override
-    def _check(self, rows: int) -> None:
-        super()._check(rows)
+    def _spend(self, rows: float) -> None:
+        super()._spend(rows)
         left = self.inner.remaining
         if left is not None and rows > left - self._before and not self.better:
             raise Stopped(Status.BUDGET)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from typing_extensions import override
 
-from constrained_actmax.evaluation import Evaluation
-from constrained_actmax.layout import Indices, Rows
-from constrained_actmax.tasks.reserved import Reserved
+from constrained_actmax.tasks.reserved import Limited
 from constrained_actmax.tasks.task import Task
 
 #: Evaluations after which the price is measured again: that of a batch is not that of one row.
@@ -18,7 +16,7 @@ MEASURED = 20
 SHORTEST = 1e-9
 
 
-class Timed(Reserved):
+class Timed(Limited):
     """A task that says how many evaluations the seconds left are likely to pay.
 
     The price is that of the evaluations since it was last asked for, with all work between them.
@@ -34,7 +32,7 @@ class Timed(Reserved):
     """
 
     def __init__(self, inner: Task, kept: float = 0.0) -> None:
-        super().__init__(inner, 0)
+        super().__init__(inner, inner.problem)
         self._seconds = kept
         self._rows = 0
         self._since = self.seconds, 0
@@ -65,18 +63,8 @@ class Timed(Reserved):
             yield
 
     @override
-    def _check(self, rows: int) -> None:
-        """Leave it to the other, which has the limits."""
-
-    @override
-    def count(self, rows: int) -> None:
-        self._rows += rows
-        super().count(rows)
-
-    @override
-    def evaluate(self, x: Rows, starts: Sequence[int] | Indices) -> Evaluation:
-        self._rows += len(x)
-        return super().evaluate(x, starts)
+    def _spend(self, rows: float) -> None:
+        self._rows += int(rows)
 
 
 def planned(task: Task) -> Task:

@@ -306,7 +306,7 @@ def properties(kind: str, given: argparse.Namespace, cache: Cache) -> Iterator[s
             if one is not None and other is not None
         ]
         yield (
-            f"| {100 * share:+g} % | {counts[0]} | {counts[1]} | {counts[2]} | "
+            f"| {100 * share:+g} % | {len(found)} | {counts[0]} | {counts[1]} | {counts[2]} | "
             f"{np.median([one['seconds'][place] for one in found]):.1f} s | "
             f"{int(np.median([one['nodes'][place] for one in found]))} | "
             f"{f'{sum(plain)} of {len(plain)}' if plain else '-'} |"
@@ -330,8 +330,8 @@ def page(given: argparse.Namespace, cache: Cache) -> str:
     ]
     for kind, name in KINDS.items():
         tables += ["", f"### Networks {name}", ""]
-        tables += ["| level | proven | refuted | open | seconds | boxes | HiGHS |"]
-        tables += ["|---|---|---|---|---|---|---|"]
+        tables += ["| level | networks | proven | refuted | open | seconds | boxes | HiGHS |"]
+        tables += ["|---|---|---|---|---|---|---|---|"]
         tables += properties(kind, given, cache)
     loads = f"between {min(cache.loads):.0f} and {max(cache.loads):.0f}"
     return "\n".join(

@@ -29,10 +29,9 @@ INSTEAD = {
 }
 #: Where a word is meant in its plain sense.
 MEANT = {
-    "docs/explanation/architecture.md": ("price", "beginnings", "with kinks"),
+    "docs/explanation/architecture.md": ("price", "with kinks"),
     "docs/reference/gallery.md": ("height",),
     "docs/reference/methods.md": ("beginnings",),  # an option's name
-    "docs/tutorials/counterfactuals.md": ("price", "prices"),
     "docs/tutorials/design-under-limits.md": ("height",),
     "docs/index.md": ("height",),
     "constrained_actmax/plotting/images.py": ("height",),

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import constrained_actmax as cax
 from constrained_actmax.layout import Input, Layout
+from constrained_actmax.table import NumberColumn
 
 N = 60
 JOBS, PLANS = ["full", "none", "part"], ["a", "b"]
@@ -122,7 +123,7 @@ PERSON = {"age": 34, "job": "part", "income": 41.5, "plan": "b", "visits": 4}
 
 @pytest.mark.parametrize("made", MADE)
 @given(row=ROWS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_row_is_allowed_where_every_column_says_so(made: str, row: dict[str, Any]) -> None:
     features = MADE[made](SAID)
     sets = features.sets(features.transform(PERSON)[0])
@@ -343,6 +344,43 @@ def test_near_keeps_an_answer_by_the_rows() -> None:
     result = cax.maximize(model, cax.Logit(1), asked, x0=[3.5])
     assert result.feasible
     assert result.x == pytest.approx([5.0], abs=1e-4)
+
+
+@given(
+    step=st.sampled_from([1e-5, 0.1, 0.5, 3.0]),
+    shift=st.floats(-50, 50),
+    spread=st.floats(0.01, 100),
+    own=st.integers(0, 9),
+    way=st.sampled_from(["increasing", "decreasing"]),
+)
+@settings(max_examples=100, deadline=None)
+def test_a_level_that_may_only_rise_or_fall_is_left_by_steps_that_way(
+    step: float, shift: float, spread: float, own: int, way: Any
+) -> None:
+    levels = (step * np.arange(10)).tolist()
+    table = cax.Table((NumberColumn("v", 0, shift, spread),), ("v",))
+    features = cax.Features(table, {"v": cax.Feature(levels=levels, monotonic=way, kind="number")})
+    x = features.transform(pd.DataFrame({"v": levels}))
+    (kept,) = features.sets(x[own] * (1 + 1e-16))
+    inside = [kept.violation(one) <= 1e-9 * step / spread for one in x]
+    assert inside == [k >= own if way == "increasing" else k <= own for k in range(10)]
+    between = features.transform({"v": (own + 0.4) * step})[0]
+    if 0 < own < 9:
+        assert features.sets(between)[0].violation(between) > 0
+
+
+def test_they_are_of_the_input_that_is_named() -> None:
+    layout = Layout((Input("image", (2,)), Input("person", (8,))), "dict")
+    features = cax.Features.from_frame(FRAME, SAID, on="person")
+    x0 = np.concatenate([[9.0, -9.0], features.transform(PERSON)[0]])
+    kernel = cax.Intersection(features.bound(layout, x0)).bind(layout, x0)
+    moved = x0.copy()
+    moved[:2] = 5.0
+    assert kernel.violation(np.stack([x0, moved])).tolist() == [0.0, 0.0]
+    moved[2:] = features.transform({**PERSON, "plan": "a"})
+    assert kernel.violation(moved[np.newaxis])[0] > 0
+    with pytest.raises(cax.SpecificationError, match="the model has several inputs"):
+        MADE["frame"]({}).bound(layout, None)
 
 
 UNNAMED = Layout((Input("x", (3,)),))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from discrete_problems import FAMILIES, SAME_VALUE, Discrete, problems
@@ -122,8 +124,31 @@ def test_a_convex_set_is_refused_with_the_way_out() -> None:
         cax.minimize(oracle, constraints=[cax.Box(0, 1)], method="relax-and-round")
 
 
-def test_check_and_compare_know_discrete_inputs() -> None:
-    problem = FAMILIES[0](0).problem()
-    assert cax.check(problem).method.startswith("relax-and-round: discrete inputs")
-    table = cax.compare(problem, methods=["auto", "spg"], starts=2, seed=0, progress=False)
-    assert "relax-and-round" in str(table) or "auto" in str(table)
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
+def test_refusals_name_methods_that_take_the_problem(family) -> None:
+    problem = family(0).problem()
+    seen = cax.check(problem)
+    assert seen.method.startswith("relax-and-round: discrete inputs")
+    assert "relax-and-round" in seen.methods
+    lines = str(seen).splitlines()
+    assert len(set(lines)) == len(lines)
+    for name, reason in seen.refused.items():
+        for way in re.findall("method='([^']*)'", reason):
+            assert way in ("auto", *seen.methods), name
+
+
+def test_what_a_callback_hears_as_feasible_is_feasible() -> None:
+    one = FAMILIES[2](3)
+    heard: list[cax.Intermediate] = []
+    problem = one.problem()
+    cax.solve(
+        problem, method=SEARCH, seed=0, budget=cax.Budget(evaluations=300), progress=heard.append
+    )
+    kept = [now for now in heard if now.violation <= problem.feasibility_tolerance]
+    assert kept
+    assert len(kept) < len(heard)  # the relaxation is heard too
+    for now in kept:
+        x = np.ravel(now.x)[np.newaxis]
+        assert np.any(np.all(one.combinations == x, axis=1))
+        assert one.limit is not None
+        assert one.limit[0].values(x)[0] <= one.limit[1] + 1e-4

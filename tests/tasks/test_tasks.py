@@ -30,7 +30,7 @@ from constrained_actmax.tasks import (
 )
 from constrained_actmax.tasks.extended import Extended
 from constrained_actmax.tasks.over_set import Over
-from constrained_actmax.tasks.reserved import Reserved, UntilBetter
+from constrained_actmax.tasks.reserved import Limited, Reserved, UntilBetter
 from constrained_actmax.tasks.timed import Timed
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -214,7 +214,7 @@ def test_every_task_is_held_to_the_law() -> None:
         for value in vars(importlib.import_module(f"constrained_actmax.tasks.{path.stem}")).values()
         if isinstance(value, type) and issubclass(value, Task)
     }
-    assert found - {Task, Wrapper} == checked
+    assert found - {Task, Wrapper, Limited} == checked
 
 
 def test_work_is_charged_to_the_share_of_a_start() -> None:
