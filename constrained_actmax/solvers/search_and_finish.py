@@ -25,9 +25,11 @@ from constrained_actmax.tasks.reserved import Reserved
 from constrained_actmax.tasks.task import Stopped, Task
 from constrained_actmax.tasks.timed import Timed
 
-#: Share of a budget that is kept for the last stage; of evaluations where it is at least this many:
-#: what one start of a network of 100 to 200 units takes. With less the search is worth more.
-KEPT_SHARE, FEWEST = 0.2, 120
+#: Share of a budget that is kept for the last stage; of evaluations where it is at least this many,
+#: what one start of a network of 100 to 200 units takes, and so many for each unit of larger ones:
+#: with 200 it ended on none of 2,400 or 43,000 units, and the search is worth more (the page
+#: benchmarks/kinks).
+KEPT_SHARE, FEWEST, FEWEST_A_UNIT = 0.2, 120, 0.1
 #: How a start ends that has a point to go on from.
 OPEN = (Status.STALLED, Status.BUDGET)
 
@@ -166,8 +168,11 @@ class SearchAndFinish(Solver):
             self._run_in_turns(task, self.search, x0, starts)
             return
         kept = 0 if remaining is None else int(KEPT_SHARE * remaining)
+        units = kinks.units(task.problem)
+        if kept < max(FEWEST, FEWEST_A_UNIT * units):
+            kept = 0
         try:
-            self.search._run(Reserved(task, kept if kept >= FEWEST else 0), x0, starts)
+            self.search._run(Reserved(task, kept), x0, starts)
         except Stopped as reason:
             _end_at_best(task, x0, starts, reason)
         self._finish(task, starts)
