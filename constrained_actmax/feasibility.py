@@ -17,11 +17,16 @@ from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.oracle import Oracle
 from constrained_actmax.problem import MODEL_OPTIONS, Problem
 from constrained_actmax.result import Budget, Result
-from constrained_actmax.scales import probed
+from constrained_actmax.scales import PROBES, probed
 from constrained_actmax.solvers.least_violation import LeastViolation, excess
 from constrained_actmax.solving import check_target, solve
 from constrained_actmax.standard_form import Network
 from constrained_actmax.starting_points import Starts
+
+#: The objective where a budget has no room for probes: then sizes are those of the bounds, or 1.
+UNMEASURED = (
+    f"least slack (over the bounds' sizes, what a budget below {PROBES} evaluations allows)"
+)
 
 
 class LeastSlack(Problem):
@@ -39,13 +44,13 @@ class LeastSlack(Problem):
     """
 
     def __init__(self, problem: Problem) -> None:
-        derived = {"scaled", "split", "range", "scales"}
+        derived = {"scaled", "split", "distance", "range", "scales"}
         self.__dict__.update(
             (name, value) for name, value in vars(problem).items() if name not in derived
         )
         self.inner = problem
         self.sense: Literal["maximize", "minimize"] = "maximize"
-        self.objective_text = "least slack"
+        self.objective_text = "least slack" if problem.scales.evaluations else UNMEASURED
         sizes = problem.scales.constraints
         self._sizes = sizes, problem.lower / sizes, problem.upper / sizes
         best = problem.scales.best
@@ -94,7 +99,9 @@ def find_feasible(
     .. math:: \max_{x \in C} \min_j \min(u_j - c_j(x),\, c_j(x) - l_j) / k_j
 
     with k what each function changes over the set, so that the value is a pure number: 0.1 means
-    that every bound could be tighter by a tenth of what its function changes. The starts and draws
+    that every bound could be tighter by a tenth of what its function changes. A budget below 16
+    evaluations does not measure that: then k is the size of the bound, or 1 where that is 0, and
+    the result's objective says so. The starts and draws
     from C take proximal linear steps side by side, and those that get no further make room for
     other draws (``solvers/least_violation.py``).
 
@@ -154,6 +161,7 @@ def find_feasible(
         model,
         SquaredDistance() if named else None,
         constraints,
+        sense="minimize",  # bounded below on every set
         bounds=bounds,
         x0=x0,
         feasibility_tolerance=feasibility_tolerance,
@@ -161,8 +169,8 @@ def find_feasible(
     )
     if not (np.isfinite(problem.lower).any() or np.isfinite(problem.upper).any()):
         raise SpecificationError(
-            "find_feasible: there is no bound on a function, and every projection keeps the sets; "
-            "add one such as Output(0) <= 1, or take x from maximize."
+            "find_feasible: constraints bound no output and no function, and every point of a set "
+            "keeps the set; add a bound such as Output(0) <= 1, or take the set's project(x)."
         )
     problem, _ = probed(problem, budget)
     return solve(

@@ -332,6 +332,14 @@ class Region(Quoted):
         return conform(array, whole, who).ravel()[self.positions]
 
 
+def check_finite(points: np.ndarray, who: str) -> np.ndarray:
+    """Return points (n,) or (B, n); raise `SpecificationError` where an entry is not finite."""
+    infinite = np.count_nonzero(~np.isfinite(points))
+    if infinite:
+        raise SpecificationError(f"{who}: holds infinity at {infinite} of its entries.")
+    return points
+
+
 @dataclass(frozen=True)
 class Layout:
     """The model's inputs as one flat float64 vector: names, shapes, slices, feature names.

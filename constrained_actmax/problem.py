@@ -16,7 +16,7 @@ from typing_extensions import override
 from constrained_actmax.draws import uniform_points
 from constrained_actmax.errors import RefusedError, SpecificationError, suggest
 from constrained_actmax.evaluation import Evaluation
-from constrained_actmax.layout import Indices, Layout, Rows, Structure, Vector
+from constrained_actmax.layout import Indices, Layout, Rows, Structure, Vector, check_finite
 from constrained_actmax.oracles import finite_differences
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.finite_differences import Domain
@@ -236,7 +236,7 @@ class Problem(StandardForm):
         user_oracle = _oracle(model, objective, functional, _named(model, model_options, tables))
         self.user_oracle = user_oracle
         self.layout: Layout = user_oracle.layout
-        self.x0 = None if x0 is None else self.layout.flatten(x0, "x0")
+        self.x0 = None if x0 is None else check_finite(self.layout.flatten(x0, "x0"), "x0")
         for one in tables:
             sets.extend((part, one) for part in one.bound(self.layout, self.x0))
         if bounds is not None:

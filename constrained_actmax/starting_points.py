@@ -8,7 +8,7 @@ import numpy as np
 
 from constrained_actmax.draws import uniform_points
 from constrained_actmax.errors import SpecificationError
-from constrained_actmax.layout import Rows, Structure, Vector
+from constrained_actmax.layout import Rows, Structure, Vector, check_finite
 from constrained_actmax.problem import Problem
 from constrained_actmax.quoting import quoted
 
@@ -66,7 +66,7 @@ def starting_points(
     if not isinstance(starts, int | np.integer):
         if x0 is not None:
             raise SpecificationError("starts: an array gives them all; leave x0 out.")
-        given = problem.layout.rows(starts, "starts")
+        given = check_finite(problem.layout.rows(starts, "starts"), "starts")
         inside = project(given)
         moved = [row for row in range(len(given)) if _moved(problem, given[row], inside[row])]
         notes = []
@@ -75,7 +75,7 @@ def starting_points(
         return inside, notes, None
     if starts < 1:
         raise SpecificationError(f"starts: must be >= 1, got {quoted(starts)}.")
-    first = problem.x0 if x0 is None else problem.layout.flatten(x0, "x0")
+    first = problem.x0 if x0 is None else check_finite(problem.layout.flatten(x0, "x0"), "x0")
     points: list[Vector] = []
     notes = []
     if first is not None:

@@ -29,8 +29,12 @@ MOST_STEPS, PROMISE, BROUGHT = 30, 1e-3, 0.1
 #: What a proximal weight is multiplied by after a step that brings that, and after one that does
 #: not; and its least share of the first.
 LONGER, SHORTER, SHORTEST = 2.0, 0.25, 1e-3
-#: Iterations on the dual of a step.
-DUAL_ITERATIONS = 40
+#: Earlier points whose linear models a step knows too: of 0, 1, 3 and 6 these find the most, and
+#: soonest.
+REMEMBERED = 3
+#: Iterations on the dual of a step at most, those between two tests, and the share of the possible
+#: decrease, or of the least that is worth an evaluation, that a step may lack.
+DUAL_ITERATIONS, TEST_EVERY, INEXACT = 200, 10, 0.1
 #: Evaluations where no budget says otherwise: in all, for each of so many inputs, for each further
 #: starting point.
 EVALUATIONS, PER_INPUT, MOST_INPUTS, PER_START = 1000, 2, 1000, 100
@@ -77,6 +81,8 @@ class Candidate:
 
     def __post_init__(self) -> None:
         self.steps = 0
+        #: Points evaluated before, with h and its Jacobian there: the other sides of kinks.
+        self.others: list[tuple[Vector, Vector, np.ndarray]] = []
         #: The proximal weight, at first that of Polyak's step to the largest one's zero.
         steepest = self.slopes[np.argmax(self.h)]
         self.first_weight = abs(self.violation) / max(float(steepest @ steepest), TINY)
@@ -90,12 +96,25 @@ class Candidate:
     def moved(self, x: Vector, h: Vector, slopes: np.ndarray, promised: float) -> bool:
         """Take a step, or shorten the next one; return whether it was taken."""
         before, self.steps = self.violation, self.steps + 1
-        if not float(np.max(h)) < before - BROUGHT * (before - promised):
-            self.weight *= SHORTER
-            return False
-        self.x, self.h, self.slopes = x, h, slopes
-        self.weight *= LONGER
-        return True
+        taken = float(np.max(h)) < before - BROUGHT * (before - promised)
+        if taken:
+            self.x, x, self.h, h, self.slopes, slopes = x, self.x, h, self.h, slopes, self.slopes
+        self.weight *= LONGER if taken else SHORTER
+        self.others = [*self.others, (x, h, slopes)][-REMEMBERED:]
+        return taken
+
+    def pieces(self, count: int) -> tuple[Vector, np.ndarray]:
+        """Return `count` linear models of h around x, (count * r,) and (count * r, n).
+
+        Those of the other points are at most h at x, which they are where h is convex.
+        """
+        h, slopes = [self.h], [self.slopes]
+        for x, there, jacobian in self.others:
+            h.append(np.minimum(there + jacobian @ (self.x - x), self.h))
+            slopes.append(jacobian)
+        missing = count - len(h)
+        h, slopes = h + missing * h[:1], slopes + missing * slopes[:1]
+        return np.concatenate(h), np.concatenate(slopes)
 
     def goes_on(self, promised: float) -> bool:
         """Whether a step to a promised value is worth an evaluation."""
@@ -116,7 +135,9 @@ def search(
               + \tfrac{1}{2 \tau} \|d\|^2,
 
     with a weight that grows while steps bring a share of what their model promises, and falls where
-    they do not, at kinks. A candidate whose model promises nothing, on a flat piece or at a local
+    they do not. The model also has the linear models of the last points evaluated, moved down to h
+    at x where they exceed it, as in bundle methods [2]_: without them steps jam at a kink of which
+    they know one side. A candidate whose model promises nothing, on a flat piece or at a local
     minimum, makes room for another draw.
 
     Parameters
@@ -146,6 +167,8 @@ def search(
     ----------
     .. [1] Drusvyatskiy and Paquette (2019), Efficiency of minimizing compositions of convex
        functions and smooth maps, Math. Program. 178, 503-558.
+    .. [2] Hiriart-Urruty and Lemaréchal (1993), Convex Analysis and Minimization Algorithms II,
+       Chapter XV.
     """
     form, left = run.problem, evaluations
     pool: list[Candidate] = []
@@ -203,17 +226,20 @@ def proximal_steps(form: StandardForm, candidates: list[Candidate]) -> tuple[Row
     r"""Return the steps (B, n) of candidates, and the largest h (B,) that their models promise.
 
     The dual of a step is concave over the simplex, :math:`d = P_C(x - \tau J^\top \lambda) - x`:
-    accelerated projected gradient ascent [1]_. Where the projection on C has no closed form, steps
-    keep the bounds that C states, and are projected at the end.
+    accelerated projected gradient ascent [1]_, restarted where it falls [2]_. Where the projection
+    on C has no closed form, steps keep the bounds that C states, and are projected at the end.
 
     References
     ----------
     .. [1] Beck and Teboulle (2009), A fast iterative shrinkage-thresholding algorithm for linear
        inverse problems, SIAM J. Imaging Sci. 2, 183-202.
+    .. [2] O'Donoghue and Candès (2015), Adaptive restart for accelerated gradient schemes, Found.
+       Comput. Math. 15, 715-732.
     """
-    x, h, slopes = (
-        np.stack([getattr(one, name) for one in candidates]) for name in ("x", "h", "slopes")
-    )
+    most = 1 + max(len(one.others) for one in candidates)
+    models = [one.pieces(most) for one in candidates]
+    x = np.stack([one.x for one in candidates])
+    h, slopes = (np.stack(parts) for parts in zip(*models, strict=True))
     weight = np.array([one.weight for one in candidates])[:, np.newaxis]
     lower, upper = form.set.bounds()
     closed = form.set.accuracy <= EXACT
@@ -230,15 +256,25 @@ def proximal_steps(form: StandardForm, candidates: list[Candidate]) -> tuple[Row
     lipschitz = weight * np.square(slopes).sum(axis=(1, 2))[:, np.newaxis]
     multipliers = np.zeros_like(h)
     multipliers[np.arange(len(h)), np.argmax(h, axis=1)] = 1.0
-    ahead, momentum = multipliers, 1.0
-    for _ in range(DUAL_ITERATIONS):
-        ascent = model(step(ahead)) / np.maximum(lipschitz, TINY)
-        following = on_simplex(ahead + ascent)
+    ahead, momentum = multipliers, np.ones((len(h), 1))
+    violation = h.max(axis=1)
+    for iteration in range(DUAL_ITERATIONS + 1):
+        if iteration % TEST_EVERY == 0:
+            d = step(multipliers)
+            linear = model(d)
+            promised: Vector = linear.max(axis=1)
+            # By duality, what this step lacks at most, and what any can bring.
+            gap = promised - (multipliers * linear).sum(axis=1)
+            most = violation - promised + gap - np.square(d).sum(axis=1) / (2.0 * weight[:, 0])
+            if (gap <= INEXACT * np.maximum(most, PROMISE * np.abs(violation))).all():
+                break
+        slope = model(step(ahead))
+        following = on_simplex(ahead + slope / np.maximum(lipschitz, TINY))
+        change = following - multipliers
+        momentum[(slope * change).sum(axis=1) < 0.0] = 1.0
         growth = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * momentum**2))
-        ahead = following + (momentum - 1.0) / growth * (following - multipliers)
+        ahead = following + (momentum - 1.0) / growth * change
         multipliers, momentum = following, growth
-    d = step(multipliers)
-    promised: Vector = model(d).max(axis=1)
     return d, promised
 
 

@@ -4,8 +4,9 @@ Four networks trained here, or drawn where they have to be flat, with two to fiv
 outputs: scores of manoeuvres (5 inputs, 6 x 50 ReLU units), a controller with the state that it
 leads to (4 inputs, 2 x 64), log densities of narrow mixtures (6 inputs, 3 x 64), and one of 8 units
 (5 inputs) that is constant over 95 % of the box. Limits are common quantiles of the outputs,
-so that the feasible share of the box is 1e-2 to 1e-5, measured by 1,000,000 uniform draws; a
-quarter of the questions are infeasible as far as is known.
+so that the feasible share of the box is 1e-2 to 1e-5: bounds are set by 1,000,000 uniform draws and
+the shares measured by 10,000,000 others. A quarter of the questions are infeasible as far as is
+known, each bound beyond the largest slack known by a twentieth of what its function changes.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ import numpy as np
 import constrained_actmax as cax
 
 HERE = Path(__file__).resolve().parent
-DRAWS, BUDGET, SEEDS = 1_000_000, 2000, {"tuned on": (0, 1), "untouched": (100, 101)}
+DRAWS, MEASURED, BUDGET = 1_000_000, 10_000_000, 2000
+SEEDS = {"tuned on": (0, 1), "untouched": (100, 101)}
 #: By family of questions: those of each volume, of four that are made.
 VOLUMES = {1e-2: 4, 1e-3: 3, 1e-4: 3, 1e-5: 2}
 INFEASIBLE, TIGHTER = 4, 0.05  # questions of a family; by so much beyond the best slack known
+AUTO_SEEDS = tuple(seeds[0] for seeds in SEEDS.values())
 STARTS, START_SEEDS = (1, 4, 16, 64), 20
 FAMILIES = ("manoeuvres", "controller", "density", "flat")
 SIZES = {"manoeuvres": (5, [50] * 6, 12), "controller": (4, [64] * 2, 8)}
@@ -374,6 +377,35 @@ def questions(family: str, cache: Path) -> tuple[list[Question], cax.Oracle]:
     return chosen, oracle
 
 
+def shares(family: str, asked: list[Question], cache: Path) -> list[float]:
+    """Return the feasible share of the box for each question, by draws of their own; kept."""
+    stored = cache / f"shares-{family}.json"
+    if not stored.exists():
+        rng, inside = np.random.default_rng(2026), np.zeros(len(asked))
+        for _ in range(MEASURED // 100_000):
+            y = values(asked[0].weights, rng.uniform(size=(100_000, asked[0].n)))
+            inside += [(y @ one.a.T <= one.t).all(1).sum() for one in asked]
+        stored.write_text(json.dumps((inside / MEASURED).tolist()))
+    found: list[float] = json.loads(stored.read_text())
+    return found
+
+
+def slacks(family: str, cache: Path) -> list[float]:
+    """Return the largest slack known of each question with a feasible point; kept."""
+    stored = cache / f"slacks-{family}.json"
+    if not stored.exists():
+        asked, oracle = questions(family, cache)
+        budget = cax.Budget(evaluations=BUDGET)
+        most = [
+            cax.find_feasible(oracle, one.constraints(), seed=7, budget=budget).value
+            for one in asked
+            if one.volume
+        ]
+        stored.write_text(json.dumps(most))
+    found: list[float] = json.loads(stored.read_text())
+    return found
+
+
 def sizes_of(result: cax.Result) -> np.ndarray:
     """Return the sizes of the limits, as the library measures them."""
     return np.array([one[0] for one in result.settings["scales"]["constraints"]])
@@ -381,13 +413,13 @@ def sizes_of(result: cax.Result) -> np.ndarray:
 
 def run(
     method: str, question: Question, oracle: cax.Oracle, seed: int, sizes: np.ndarray, starts: int
-) -> int | None:
-    """Return the evaluations until the first feasible point; None where there was none."""
+) -> tuple[int | None, str]:
+    """Return the evaluations until the first feasible point, None without one, and the message."""
     if method in RUNNERS:
         ask = Counted(question, sizes)
         with contextlib.suppress(Spent):
             RUNNERS[method](ask, np.random.default_rng([seed, 17]))
-        return ask.first
+        return ask.first, ""
     budget = cax.Budget(evaluations=BUDGET)
     if method == "find_feasible":
         result = cax.find_feasible(
@@ -404,11 +436,11 @@ def run(
             target=-1e9,
         )
     if not result.feasible:
-        return None
+        return None, f"{result.status.name}: {result.message}"
     h = values(question.weights, result.flat[np.newaxis]) @ question.a.T - question.t
     allowed = result.settings["feasibility_tolerance"] * sizes
     assert (h[0] <= 2 * allowed + 1e-9).all(), "a false feasible point"
-    return result.nfev
+    return result.nfev, result.status.name
 
 
 def measured(cache: Path) -> list[dict[str, Any]]:
@@ -432,18 +464,18 @@ def measured(cache: Path) -> list[dict[str, Any]]:
                 (family, number, name, seed, 1)
                 for family, number, one in rows
                 for name in (*OURS, *RIVALS)
-                if one.volume
+                if one.volume and (name != "auto" or seed in AUTO_SEEDS)
             ]
         for seed in range(200, 200 + START_SEEDS):
             for family, (listed, _) in asked.items():
                 rarest = max(k for k, one in enumerate(listed) if one.volume)
                 plan += [(family, rarest, "auto", seed, count) for count in STARTS]
-        # One seed of each set is enough to see a false feasible point.
+        # Only the library can call a point feasible that is not.
         plan += [
             (family, number, name, seeds[0], 1)
             for seeds in SEEDS.values()
             for family, number, one in rows
-            for name in (*OURS, *RIVALS)
+            for name in OURS
             if not one.volume
         ]
         sizes: dict[tuple[str, int], np.ndarray] = {}
@@ -455,9 +487,10 @@ def measured(cache: Path) -> list[dict[str, Any]]:
             if key not in sizes:
                 scaled = cax.Problem(oracle, cax.Output(0), one.constraints()).scales
                 sizes[key] = np.concatenate(scaled.written)
-            first = run(method, one, oracle, seed, sizes[key], starts)
+            first, said = run(method, one, oracle, seed, sizes[key], starts)
             row = {"family": family, "question": number, "method": method, "seed": seed}
             row |= {"starts": starts, "volume": one.volume, "limits": len(one.t), "first": first}
+            row["said"] = said
             found.append(row)
             file.write(json.dumps(row) + "\n")
             file.flush()
@@ -500,34 +533,51 @@ def tables(found: list[dict[str, Any]]) -> str:
                     f"| {family} | {method} | {int(np.isfinite(firsts).sum())} of {len(firsts)} "
                     f"| {shown} | {', '.join(parts)} |"
                 )
-        none = [one for one in found if one["seed"] in seeds and not one["volume"] and one["first"]]
-        asked = [one for one in found if one["seed"] in seeds and not one["volume"]]
-        ended = (
-            f"Infeasible questions: {len(asked)} runs, {len(none)} of them with a feasible point."
-        )
-        lines += ["", *([ended, ""] if asked else [])]
+        lines += ["", *infeasible([one for one in found if one["seed"] in seeds])]
     by: dict[int, dict[tuple[str, int, int], bool]] = {}
     for one in found:
         if one["seed"] in range(200, 200 + START_SEEDS):
             key = one["family"], one["question"], one["seed"]
             by.setdefault(one["starts"], {})[key] = one["first"] is not None
     if by:
-        lines += ["## Starts", "", "| starts | found | more, fewer than with one, paired |"]
-        lines += ["|---|---|---|"]
+        lines += [
+            "## Starts",
+            "",
+            "| starts | found | against one start, paired |",
+            "|---|---|---|",
+        ]
     for count, rows_ in sorted(by.items()):
-        both = [(rows_[key], by[1][key]) for key in rows_ if key in by[1]]
-        more = sum(a and not b for a, b in both)
-        fewer = sum(b and not a for a, b in both)
-        lines.append(f"| {count} | {sum(rows_.values())} of {len(rows_)} | {more}, {fewer} |")
+        gains = np.array([rows_[key] - float(by[1][key]) for key in rows_ if key in by[1]])
+        error = gains.std() / np.sqrt(len(gains))
+        against = f"{100 * gains.mean():+.1f} ± {100 * error:.1f} % of the runs"
+        lines.append(f"| {count} | {sum(rows_.values())} of {len(rows_)} | {against} |")
     return "\n".join([*lines, ""])
+
+
+def infeasible(found: list[dict[str, Any]]) -> list[str]:
+    """Return the lines on questions without a feasible point."""
+    lines = ["| infeasible questions | runs | called feasible | INFEASIBLE: of what |"]
+    lines.append("|---|---|---|---|")
+    for method in OURS:
+        rows = [one for one in found if one["method"] == method and not one["volume"]]
+        said = [one["said"] for one in rows if one["said"].startswith("INFEASIBLE")]
+        reasons = {
+            "the budget spent": sum("evaluations kept all constraints" in one for one in said),
+            "a certificate": sum("certificate" in one for one in said),
+            "a proof": sum("proven" in one for one in said),
+        }
+        shown = ", ".join(f"{reason} {count}" for reason, count in reasons.items() if count)
+        called = sum(one["first"] is not None for one in rows)
+        lines.append(f"| {method} | {len(rows)} | {called} | {len(said)}: {shown} |")
+    return [*lines, ""]
 
 
 def planned() -> int:
     """Return how many runs there are in all."""
-    methods, sets = len(OURS) + len(RIVALS), len(SEEDS)
-    seeds = sum(map(len, SEEDS.values()))
-    one = sum(VOLUMES.values()) * methods * seeds + INFEASIBLE * methods * sets
-    return len(FAMILIES) * (one + START_SEEDS * len(STARTS))
+    sets, seeds = len(SEEDS), sum(map(len, SEEDS.values()))
+    feasible = sum(VOLUMES.values()) * ((1 + len(RIVALS)) * seeds + len(AUTO_SEEDS))
+    one = feasible + INFEASIBLE * len(OURS) * sets + START_SEEDS * len(STARTS)
+    return len(FAMILIES) * one
 
 
 def volumes(cache: Path) -> str:
@@ -536,11 +586,22 @@ def volumes(cache: Path) -> str:
     for family in FAMILIES:
         listed, _ = questions(family, cache)
         parts = [
-            f"{len(one.t)}: {one.volume:.1e}" if one.volume else f"{len(one.t)}: none"
-            for one in listed
+            f"{len(one.t)}: {share:.1e}" if one.volume else f"{len(one.t)}: none ({share:.0e})"
+            for one, share in zip(listed, shares(family, listed, cache), strict=True)
         ]
         lines.append(f"| {family} | {', '.join(parts)} |")
     return "\n".join([*lines, ""])
+
+
+def margins(cache: Path) -> str:
+    """Return the sentence on how many questions are clear."""
+    most = [one for family in FAMILIES for one in slacks(family, cache)]
+    clear = sum(one >= TIGHTER for one in most)
+    none = INFEASIBLE * len(FAMILIES)
+    return (
+        f"Of the {len(most) + none} questions {none} are infeasible and {clear} have a point whose "
+        f"least slack is at least {TIGHTER:g}.\n"
+    )
 
 
 def main() -> None:
@@ -572,6 +633,7 @@ def main() -> None:
             f"{len(found):,} of {planned():,} runs are here.",
             "",
             volumes(chosen.cache),
+            margins(chosen.cache),
         ]
         (HERE / "feasibility.md").write_text("\n".join([*head, text]), encoding="utf-8")
 

@@ -32,7 +32,6 @@ MEANT = {
     "docs/explanation/architecture.md": ("price", "with kinks"),
     "docs/reference/gallery.md": ("height",),
     "docs/reference/methods.md": ("beginnings",),  # an option's name
-    "docs/tutorials/counterfactuals.md": ("price", "prices"),
     "docs/tutorials/design-under-limits.md": ("height",),
     "docs/index.md": ("height",),
     "constrained_actmax/plotting/images.py": ("height",),
