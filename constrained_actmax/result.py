@@ -132,7 +132,10 @@ class Budget:
     evaluations : int, optional
         Evaluations of the model, counted in rows.
     seconds : float, optional
-        Wall-clock time, of the solving alone.
+        Wall-clock time, of the solving alone. It begins after the model is loaded and traced, its
+        structure is read and the probes for the scales are made, which a first call pays once; a
+        shape of batches that is new compiles inside it. A call of the model, a projection or a
+        program that has begun is waited for.
     """
 
     evaluations: int | None = None
