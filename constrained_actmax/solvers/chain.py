@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.errors import SpecificationError, suggest
+from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.optimality import optimal
 from constrained_actmax.result import Status
@@ -75,11 +75,6 @@ class Chain(Solver):
         chain = super().with_options(own)
         known = {one.name for method in chain.methods for one in fields(method)}
         others = own_options(others, known, self.name)
-        for name in others:
-            if name not in known:
-                raise SpecificationError(
-                    f"options: {self.name!r} has no option {name!r}. {suggest(name, list(known))}"
-                )
         methods = []
         for method in chain.methods:
             names = {one.name for one in fields(method)}
@@ -127,5 +122,5 @@ class Chain(Solver):
         far = float(np.max(np.abs(ended.x), initial=0.0)) > FAR * scale
         if ended.status is Status.UNBOUNDED and far:
             return False
-        found = run.evaluate(ended.x[np.newaxis], [start])
+        found = run.revisit(ended.x, start)
         return not optimal(problem, ended.x, found, run.tolerance)
