@@ -112,13 +112,17 @@ def refusal(problem: StandardForm) -> str | None:
     if problem.size > MOST_ENTRIES:
         return f"{problem.size:,} entries are more than its programs take ({MOST_ENTRIES:,})"
     try:
-        structure = problem.network().structure
+        count = units(problem)
     except RefusedError as refused:
         return str(refused).rstrip(".")
-    units = sum(one.size for one in structure.nonlinearities)
-    if units > MOST_UNITS:
-        return f"{units:,} units are more than its programs take ({MOST_UNITS:,})"
+    if count > MOST_UNITS:
+        return f"{count:,} units are more than its programs take ({MOST_UNITS:,})"
     return None
+
+
+def units(problem: StandardForm) -> int:
+    """Return how many units the network has, or raise `RefusedError` where it cannot be read."""
+    return sum(one.size for one in problem.network().structure.nonlinearities)
 
 
 class Region:

@@ -149,6 +149,18 @@ class Table(Quoted):
         Of the entries.
     on : str, optional
         The input that they are; needed where the model has several.
+
+    Examples
+    --------
+    >>> import constrained_actmax as cax
+    >>> import pandas as pd
+    >>> rooms = pd.DataFrame({"beds": [1, 2], "view": ["sea", "yard"]})
+    >>> table = cax.Features.from_frame(rooms).table
+    >>> table.encode(rooms)
+    array([[1., 1., 0.],
+           [2., 0., 1.]])
+    >>> table.decode([2.0, 1.0, 0.0]).to_dict("records")
+    [{'beds': 2, 'view': 'sea'}]
     """
 
     columns: tuple[Column, ...]

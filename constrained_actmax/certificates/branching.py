@@ -373,7 +373,10 @@ class Search:
         middle = 0.5 * (lower + upper)
         steep = np.maximum(np.abs(least), np.abs(most))
         by_slopes = self._mean_value(middle, upper - lower, steep)
-        bound = np.where(whole, np.fmin(bound, by_slopes), bound)
+        # The slopes hold between points of C: the middle has to be one.
+        hull = self.problem.set.hull
+        apart = np.atleast_1d(hull.relative_violation(middle)) > hull.tolerance
+        bound = np.where(whole & ~apart, np.fmin(bound, by_slopes), bound)
         named = np.concatenate([found.points[:, 0], middle])
         if self.choices is None:
             self.try_points(self.problem.set.project(named))

@@ -71,6 +71,9 @@ class Choices:
             y = np.clip(y, low, high)
             for one, at in self.union.discrete:
                 y[at] = one.projected_in(low[at], high[at], y[np.newaxis, at])[0][0]
+            if not self.free(y[np.newaxis]).any():
+                found.append(y)  # a point, in C or not
+                continue
             part = self._part(y)
             if part is not None:
                 found.append(part.project(y))

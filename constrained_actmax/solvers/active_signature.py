@@ -146,8 +146,7 @@ class _Walk:
             following: Region | None
             if not self.exact:
                 following = self.go_to(self.kinks.region(self.y, beyond), region)
-                goal = self.task.tolerance * self.problem.range * min(1.0, self.radius)
-                if self.predicted <= goal:
+                if self.predicted <= self.goal:
                     tight = following.tight(self.y, self.nearness)
                     following = self.by_direction(following, tight)
             elif beyond is not region:
@@ -167,6 +166,11 @@ class _Walk:
         if left is not None and rows + 1 > left:
             raise Stopped(Status.BUDGET)
         self.task.count(rows)
+
+    @property
+    def goal(self) -> float:
+        """The descent within the trust region that counts as none."""
+        return self.task.tolerance * self.problem.range * min(1.0, self.radius)
 
     @property
     def nearness(self) -> float:
@@ -317,7 +321,7 @@ class _Walk:
             good = descent >= ACCEPTED * self.predicted or after < before - PAYS
             better = better and good
             step = float(np.max(np.abs(inside - self.y), initial=0.0))
-            if not better and self.predicted > 0.0:
+            if not better and self.predicted > self.goal:
                 self.radius = 0.25 * min(self.radius, max(step, SMALLEST_RADIUS))
             elif descent >= GOOD * self.predicted:
                 self.radius = min(2.0 * self.radius, 1.0)
@@ -377,6 +381,8 @@ class _Walk:
         if beyond.key in self.seen:
             self.end(Status.STALLED, "A descent across kinks was found, and is too short to take.")
             return None
+        if not self.exact:  # it shrank at kinks that are behind now
+            self.radius = max(self.radius, FIRST_RADIUS)
         return self.go_to(beyond, region)
 
     def go_to(self, beyond: Region, region: Region) -> Region:

@@ -77,26 +77,26 @@ class BranchAndBound(Solver):
         return None
 
     @override
-    def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
+    def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
         raise RefusedError(f"{self.name} needs the problem itself; use method='auto'.")
 
     @override
-    def _run_recorded(self, run: Recording, x0: Rows, starts: Indices) -> None:
-        run.evaluate(x0, starts)
-        search = self.branch(run, x0, starts)
+    def _run_recorded(self, task: Recording, x0: Rows, starts: Indices) -> None:
+        task.evaluate(x0, starts)
+        search = self.branch(task, x0, starts)
         status = Status.PROVEN if search.done else Status.BUDGET
         if certificate_of(search).infeasible:
             status = Status.INFEASIBLE
-        detail = "" if status is Status.PROVEN else str(run.certificate)
-        for start, point in zip(starts.tolist(), run.best_points(x0, starts), strict=True):
-            run.end(start, point, status, detail)
+        detail = "" if status is Status.PROVEN else str(task.certificate)
+        for start, point in zip(starts.tolist(), task.best_points(x0, starts), strict=True):
+            task.end(start, point, status, detail)
 
-    def branch(self, run: Recording, x0: Rows, starts: Indices, *, draws: bool = True) -> Search:
+    def branch(self, task: Recording, x0: Rows, starts: Indices, *, draws: bool = True) -> Search:
         """Return the search from some points, with the run's certificate; it may give better ones.
 
         Parameters
         ----------
-        run : Recording
+        task : Recording
             Limits, and where better points are evaluated, for all these starts.
         x0 : numpy.ndarray, shape (B, n)
             Points of C.
@@ -105,13 +105,13 @@ class BranchAndBound(Solver):
         draws : bool
             Whether to begin with random points and ascents; not where a search gave the points.
         """
-        own = run.problem
-        left = None if run.remaining is None else max(0, run.remaining - 2 * len(starts))
+        own = task.problem
+        left = None if task.remaining is None else max(0, task.remaining - 2 * len(starts))
         search = Search(
             _written(own),
             rtol=self.rtol,
             atol=self.atol,
-            seconds=run.seconds_left,
+            seconds=task.seconds_left,
             evaluations=left,
         )
         told = -np.inf
@@ -124,9 +124,9 @@ class BranchAndBound(Solver):
                 return
             told = best.best_value
             y: Vector = own.point(best.x)
-            found = run.evaluate(np.repeat(y[np.newaxis], len(starts), axis=0), starts)
+            found = task.evaluate(np.repeat(y[np.newaxis], len(starts), axis=0), starts)
             for place, start in enumerate(starts.tolist()):
-                run.iterate(start, y, float(found.f[place]), found.violation_of(place))
+                task.iterate(start, y, float(found.f[place]), found.violation_of(place))
 
         try:
             if draws:
@@ -140,13 +140,13 @@ class BranchAndBound(Solver):
                     break
                 search.step(min(size, self.max_boxes - search.state.nodes))
                 size = min(MOST_BOXES, 2 * size)
-                if run.remaining is None:
+                if task.remaining is None:
                     tell()
         finally:
-            run.certificate = certificate_of(search)
+            task.certificate = certificate_of(search)
         try:
-            if run.remaining is not None:
-                run.charge(search.state.evaluations)
+            if task.remaining is not None:
+                task.charge(search.state.evaluations)
             tell()
         except Stopped as stopped:
             if stopped.status is not Status.BUDGET:

@@ -144,34 +144,34 @@ class RelaxAndRound(Solver):
         return None
 
     @override
-    def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
-        if not self._enumerated(run, x0, starts):
-            self._search(run, x0, starts, self._begun(run, x0, starts))
+    def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
+        if not self._enumerated(task, x0, starts):
+            self._search(task, x0, starts, self._begun(task, x0, starts))
 
     @override
-    def _run_recorded(self, run: Recording, x0: Rows, starts: Indices) -> None:
-        if self._enumerated(run, x0, starts):
+    def _run_recorded(self, task: Recording, x0: Rows, starts: Indices) -> None:
+        if self._enumerated(task, x0, starts):
             return
-        searches = self._begun(run, x0, starts)
+        searches = self._begun(task, x0, starts)
         proof = BranchAndBound(max_boxes=self.most_boxes)
-        if run.set.free_inputs <= MOST_INPUTS and proof.refusal(run.problem) is None:
-            run.share(2)
-            search = proof.branch(run, run.best_points(x0, starts), starts, draws=False)
+        if task.set.free_inputs <= MOST_INPUTS and proof.refusal(task.problem) is None:
+            task.share(2)
+            search = proof.branch(task, task.best_points(x0, starts), starts, draws=False)
             if search.done:
                 status = Status.PROVEN if search.state.x is not None else Status.INFEASIBLE
                 for place, (start, one) in enumerate(searches.items()):
-                    run.share(len(starts) - place)
-                    with _ended_by_limits(run, start, x0[place]):
-                        run.end(start, one.finished(x0[place]), status)
+                    task.share(len(starts) - place)
+                    with _ended_by_limits(task, start, x0[place]):
+                        task.end(start, one.finished(x0[place]), status)
                 return
-        self._search(run, x0, starts, searches)
+        self._search(task, x0, starts, searches)
 
-    def _begun(self, run: Task, x0: Rows, starts: Indices) -> dict[int, NeighbourhoodSearch]:
+    def _begun(self, task: Task, x0: Rows, starts: Indices) -> dict[int, NeighbourhoodSearch]:
         """Return a search for each start, begun from the rounded relaxation."""
-        relaxed = self._relaxed(run, x0, starts)
-        searches = {start: NeighbourhoodSearch(self, run, start) for start in starts.tolist()}
+        relaxed = self._relaxed(task, x0, starts)
+        searches = {start: NeighbourhoodSearch(self, task, start) for start in starts.tolist()}
         for place, one in enumerate(searches.values()):
-            run.share(2 * len(starts) - place)
+            task.share(2 * len(starts) - place)
             try:
                 one.begin(x0[place], relaxed[place])
             except Stopped as reason:  # where no share is left, the rest of the search ends too
@@ -181,48 +181,48 @@ class RelaxAndRound(Solver):
 
     @staticmethod
     def _search(
-        run: Task, x0: Rows, starts: Indices, searches: dict[int, NeighbourhoodSearch]
+        task: Task, x0: Rows, starts: Indices, searches: dict[int, NeighbourhoodSearch]
     ) -> None:
         for place, (start, one) in enumerate(searches.items()):
-            run.share(len(starts) - place)
-            with _ended_by_limits(run, start, x0[place]):
+            task.share(len(starts) - place)
+            with _ended_by_limits(task, start, x0[place]):
                 one.go_on(x0[place])
 
-    def _enumerated(self, run: Task, x0: Rows, starts: Indices) -> bool:
+    def _enumerated(self, task: Task, x0: Rows, starts: Indices) -> bool:
         """Evaluate all points of C where these are few, and end all starts at the best."""
-        every = run.problem.set.combinations(self.most_combinations)
-        left = run.remaining
+        every = task.problem.set.combinations(self.most_combinations)
+        left = task.remaining
         if every is None or not len(every) or (left is not None and len(every) + len(x0) > left):
             return False
-        found_of_all = NeighbourhoodSearch(self, run, int(starts[0])).evaluated(every)
+        found_of_all = NeighbourhoodSearch(self, task, int(starts[0])).evaluated(every)
         best, known = found_of_all[0], np.isfinite(found_of_all[-1].f)
         for start in starts.tolist():
-            found = run.evaluate(best.x[np.newaxis], [start])
-            run.iterate_rows(np.array([start]), best.x[np.newaxis], found)
+            found = task.evaluate(best.x[np.newaxis], [start])
+            task.iterate_rows(np.array([start]), best.x[np.newaxis], found)
             if best.violation > 0.0:
                 words = f"None of all {len(every):,} combinations keeps the constraints."
-                run.end(start, best.x, Status.INFEASIBLE, words)
+                task.end(start, best.x, Status.INFEASIBLE, words)
             else:
                 words = f"All {len(every):,} combinations were evaluated."
-                run.end(start, best.x, Status.PROVEN if known else Status.STALLED, words)
+                task.end(start, best.x, Status.PROVEN if known else Status.STALLED, words)
         return True
 
-    def _relaxed(self, run: Task, x0: Rows, starts: Indices) -> np.ndarray:
+    def _relaxed(self, task: Task, x0: Rows, starts: Indices) -> np.ndarray:
         """Return points (starts, relaxations, n) where the relaxation ended."""
-        hull, k = run.problem.set.hull, self.relaxations
+        hull, k = task.problem.set.hull, self.relaxations
         most = RELAXED * k * len(starts)
-        if run.remaining is not None:
-            most = min(most, int(RELAXED_SHARE * run.remaining))
+        if task.remaining is not None:
+            most = min(most, int(RELAXED_SHARE * task.remaining))
             k = max(1, min(k, most // (2 * len(starts))))
         points = np.repeat(x0[:, np.newaxis], k, axis=1)
-        over = Over(run, hull, np.repeat(starts, k), most)
+        over = Over(task, hull, np.repeat(starts, k), most)
         for row, start in enumerate(starts.tolist()):
             points[row, 1:] = drawn(over.problem, k - 1, (DRAWS, start))
         flat = points.reshape(-1, x0.shape[1])
         method = local_method(over.problem)
         if method.refusal(over.problem) is not None or most < len(flat):
             return points
-        run.carry(len(flat))
+        task.carry(len(flat))
         try:
             method._run(over, flat, np.arange(len(flat)))
         except Stopped as reason:
@@ -233,14 +233,14 @@ class RelaxAndRound(Solver):
 
 
 @contextmanager
-def _ended_by_limits(run: Task, start: int, x0: Vector) -> Iterator[None]:
+def _ended_by_limits(task: Task, start: int, x0: Vector) -> Iterator[None]:
     """End a start where a limit stops it; what ends all is raised."""
     try:
         yield
     except Stopped as reason:
         if reason.ends_all:
             raise
-        run.end(start, run.best_or(start, x0), reason.status, reason.detail)
+        task.end(start, task.best_or(start, x0), reason.status, reason.detail)
 
 
 def local_method(form: StandardForm, *, feasible: bool = False) -> Solver:
@@ -271,15 +271,15 @@ class NeighbourhoodSearch:
     ----------
     settings : RelaxAndRound
         What it may spend.
-    run : Task
+    task : Task
         Its evaluations.
     start : int
         On whose behalf.
     """
 
-    def __init__(self, settings: RelaxAndRound, run: Task, start: int) -> None:
-        self.settings, self.run_, self.start = settings, run, start
-        self.problem = run.problem
+    def __init__(self, settings: RelaxAndRound, task: Task, start: int) -> None:
+        self.settings, self.run_, self.start = settings, task, start
+        self.problem = task.problem
         self.rng = np.random.default_rng((DRAWS, start))
         self._known: dict[bytes, Candidate] = {}
         #: The best point of each choice of the discrete inputs whose others have been optimised.

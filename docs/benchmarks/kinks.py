@@ -3,8 +3,8 @@
 Dense ReLU networks, half of them random and half trained, on scikit-learn's digits or, where they
 have 784 inputs, on Fashion-MNIST, and the convolutional network of answer 5, over sets of several
 kinds. `annealed` alone, and `auto`, which goes on from its points by linear programs, from
-the same starts in one process. Every run is added to `--records` as it ends, and a second call
-goes on from there.
+the same starts in one process; at the end, the arena's instances with kinks at equal evaluations.
+Every run is added to `--records` as it ends, and a second call goes on from there.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ TRAINED = [((64,), (0, 7)), ((128,), (1, 8)), ((32, 32), (2, 3)), ((64, 64), (4,
 #: Random networks of 784 inputs or 4 x 500 units, hidden layers of those trained on Fashion-MNIST.
 LARGE_RANDOM = [(100, 500, 500, 500, 500), (784, 500), (784, 500, 500), (784, 500, 500, 500, 500)]
 LARGE_TRAINED = [(500,), (500, 500), (500, 500, 500, 500), (128, 128, 128)]
+#: Evaluations of each run on the arena's instances.
+ROWS = 1000
 LARGE_CLASS, CONVOLUTIONAL_CLASSES = 7, (0, 3, 7, 9)
 SETS: dict[str, list[Any]] = {
     "box": [],
@@ -188,6 +190,65 @@ def records(path: Path, folder: Path | None) -> list[dict[str, Any]]:
     return done
 
 
+def arena(path: Path, models: Path) -> list[dict[str, Any]]:
+    """Run the arena's instances with kinks with the last stage and without, and return all runs."""
+    import solver_lab
+
+    done = []
+    if path.is_file():
+        done = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    known = {one["name"] for one in done}
+    every = [one for one in solver_lab.instances() if one.kind == "ReLU" and "TV" not in one.set]
+    # Instances of all families first, so that a part of the runs is a sample of all.
+    for one in sorted(every, key=lambda one: int(one.name.rsplit(" ", 1)[1])):
+        if one.name in known:
+            continue
+        problem = one.problem(models)
+        run: dict[str, Any] = {"name": one.name, "set": one.set, "model": one.model}
+        for word, method in {"without": cax.Annealed(), "with": "auto"}.items():
+            result = cax.solve(problem, method=method, seed=0, budget=cax.Budget(evaluations=ROWS))
+            run[word] = {
+                "value": result.value,
+                "status": result.status.name,
+                "evaluations": result.nfev,
+                "residual": result.optimality.stationarity,
+            }
+        run["range"] = problem.scales.range
+        done.append(run)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(run) + "\n")
+    return done
+
+
+def arena_lines(done: list[dict[str, Any]]) -> list[str]:
+    """Return the section on the arena's instances."""
+    lines = [
+        "",
+        "## The arena with the last stage and without",
+        "",
+        f"One start, {ROWS:,} evaluations for each; passes of the last stage count among them. "
+        "*Gain* as above; equal is within 0.001 % of the range.",
+        "",
+        "| network | set | instances | better | equal | worse | median gain, % | least, % | "
+        "converged: without | with |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for model, kind in sorted({(one["model"], one["set"]) for one in done}):
+        runs = [one for one in done if (one["model"], one["set"]) == (model, kind)]
+        gains = np.array(
+            [100 * (one["with"]["value"] - one["without"]["value"]) / one["range"] for one in runs]
+        )
+        counts = [np.sum(gains > 1e-3), np.sum(np.abs(gains) <= 1e-3), np.sum(gains < -1e-3)]
+        converged = [
+            sum(one[word]["status"] == "CONVERGED" for one in runs) for word in ("without", "with")
+        ]
+        lines.append(
+            f"| {model} | {kind} | {len(runs)} | {' | '.join(map(str, counts))} | "
+            f"{np.median(gains):.3f} | {gains.min():.3f} | {converged[0]} | {converged[1]} |"
+        )
+    return lines
+
+
 def page(done: list[dict[str, Any]]) -> str:
     """Return the page."""
     by = {(one["name"], one["set"], one["method"]): one for one in done}
@@ -245,8 +306,12 @@ if __name__ == "__main__":
     parser.add_argument("--write", action="store_true", help="write the page")
     parser.add_argument("--records", type=Path, default=Path("kinks.jsonl"))
     parser.add_argument("--data", type=Path, help="IDX files of Fashion-MNIST, for large networks")
+    parser.add_argument("--lab", type=Path, help="the arena's trained models, for its instances")
     arguments = parser.parse_args()
     text = page(records(arguments.records, arguments.data))
+    if arguments.lab is not None:
+        path = arguments.records.with_suffix(".arena.jsonl")
+        text += "\n".join(arena_lines(arena(path, arguments.lab))) + "\n"
     if arguments.write:
         (HERE / "kinks.md").write_text(text, encoding="utf-8")
     print(text)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from sample_models import dense
 
 import constrained_actmax as cax
@@ -32,6 +33,18 @@ def test_the_sentence_says_bound_value_gap_method_and_rigour() -> None:
     loose = cax.certify(asked, method="linear-bounds")
     assert not loose.proven
     assert "not proven to be the optimum; linear bounds, 1 box" in str(loose)
+
+
+def test_slopes_on_the_set_are_not_taken_from_a_point_outside() -> None:
+    """The middle of the box is far outside the set, and lies behind a kink that the set has not."""
+    weights = np.array([[1.0], [-1.0]])
+    oracle = cax.Oracle(
+        lambda x: -10.0 * tf.nn.relu(x @ weights - 0.001), input_shape=(2,), precision="float64"
+    )
+    sets = [cax.Box(0, [1, 0.2]), cax.Linear([1, -1], 0, 0)]
+    found = cax.certify(cax.Problem(oracle, cax.Output(0), sets))
+    assert found.proven
+    assert found.dual_bound >= 0.0  # the output at any point of the set
 
 
 def test_the_printed_bound_is_no_smaller_than_the_bound() -> None:

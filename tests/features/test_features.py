@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +55,10 @@ def dense(x: Any) -> np.ndarray:
 
 
 MADE: dict[str, Callable[[dict[str, cax.Feature]], cax.Features]] = {
-    "frame": lambda said: cax.Features.from_frame(FRAME, said),
-    "scaled": lambda said: cax.Features.from_transformer(transformer(), FRAME, said),
-    "dropped": lambda said: cax.Features.from_transformer(
-        transformer("first", "MinMaxScaler"), FRAME, said
+    "frame": lambda what: cax.Features.from_frame(FRAME, what),
+    "scaled": lambda what: cax.Features.from_transformer(transformer(), FRAME, what),
+    "dropped": lambda what: cax.Features.from_transformer(
+        transformer("first", "MinMaxScaler"), FRAME, what
     ),
 }
 
@@ -109,6 +110,11 @@ def allowed(person: dict[str, Any], row: dict[str, Any]) -> bool:
     )
 
 
+@cache
+def said(made: str) -> cax.Features:
+    return MADE[made](SAID)
+
+
 ROWS = st.fixed_dictionaries(
     {
         "age": st.sampled_from([20, 33, 34, 50.5, 69, 70]),
@@ -125,7 +131,7 @@ PERSON = {"age": 34, "job": "part", "income": 41.5, "plan": "b", "visits": 4}
 @given(row=ROWS)
 @settings(max_examples=25, deadline=None)
 def test_a_row_is_allowed_where_every_column_says_so(made: str, row: dict[str, Any]) -> None:
-    features = MADE[made](SAID)
+    features = said(made)
     sets = features.sets(features.transform(PERSON)[0])
     x = features.transform(row)[0]
     broken = {one.name for one in sets if one.violation(x) > 1e-9}
@@ -140,7 +146,7 @@ def test_a_row_is_allowed_where_every_column_says_so(made: str, row: dict[str, A
 )
 def test_the_column_that_breaks_a_rule_is_named(made: str, column: str, value: Any) -> None:
     """Out of its range, an age that falls, an immutable that moves, a level that is none."""
-    features = MADE[made](SAID)
+    features = said(made)
     x0 = features.transform(PERSON)[0]
     x = features.transform({**PERSON, column: value})[0]
     broken = {one.name for one in features.sets(x0) if one.violation(x) > 1e-9}
@@ -217,6 +223,7 @@ def test_the_distance_counts_a_change_of_category_once(made: str) -> None:
         for one in x
     ]
     np.testing.assert_allclose(near.evaluate(x)[0][:, 0], np.min(table, axis=1), rtol=1e-9)
+    assert not near.steps  # which row is the nearest is a choice, not a step of the value
     assert features.nearest(x[2]).row == int(np.argmin(table[2]))
     assert features.nearest(x[2]).distance == pytest.approx(np.min(table[2]))
 
@@ -255,8 +262,8 @@ def test_a_counterfactual_is_the_cheapest_of_all_rows(drop: Any) -> None:
             ("n", preprocessing.StandardScaler(), ["visits"]),
         ]
     ).fit(FRAME)
-    said = {"plan": cax.Feature(cost=1.2), "visits": cax.Feature(-1, 12, cost=0.8)}
-    features = cax.Features.from_transformer(own, FRAME, said)
+    costs = {"plan": cax.Feature(cost=1.2), "visits": cax.Feature(-1, 12, cost=0.8)}
+    features = cax.Features.from_transformer(own, FRAME, costs)
     person = {"job": "full", "plan": "a", "visits": 6}
     problem = counterfactual(features, person)
     result = cax.solve(problem, seed=0)
@@ -282,8 +289,8 @@ def test_a_counterfactual_is_the_cheapest_of_all_rows(drop: Any) -> None:
 
 
 def test_answers_are_in_the_tables_words_and_stay_so_in_a_file(tmp_path: Path) -> None:
-    said = {"visits": cax.Feature(0, 30, unit="a year"), "age": cax.Feature(immutable=True)}
-    features = cax.Features.from_frame(FRAME[COUNTED], said)
+    ranges = {"visits": cax.Feature(0, 30, unit="a year"), "age": cax.Feature(immutable=True)}
+    features = cax.Features.from_frame(FRAME[COUNTED], ranges)
     person = {"age": 30, "job": "full", "plan": "a", "visits": 3}
     wanted = {**person, "job": "part", "visits": 20}
     target = features.transform(wanted)

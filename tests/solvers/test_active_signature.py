@@ -379,3 +379,13 @@ def test_a_last_stage_follows_methods_whose_points_leave_the_set() -> None:
     shared = cax.solve(problem, method=inner, starts=2, seed=0, budget=budget)
     assert shared.nfev <= 200
     assert min(shared.history.start.count(start) for start in (0, 1)) >= 10
+
+
+def test_a_trust_region_that_shrank_at_kinks_grows_again_behind_them() -> None:
+    weights = rounded(random_weights((8, 20, 20, 3), 38))
+    sets = [cax.Box(0, 1), cax.L1Ball(2.0)]
+    problem = cax.Problem(dense(weights), cax.LogProbability(0, link="softmax"), sets)
+    found = cax.solve(problem, starts=4, seed=0, method="active-signature")
+    for start in found.starts:
+        assert start.status is Status.CONVERGED
+        assert start.stationarity <= 1e-4
