@@ -6,16 +6,16 @@ import enum
 import io
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
 from constrained_actmax.certificate import Certificate
 from constrained_actmax.constraint_records import ConstraintRecord, Constraints, Multipliers
-from constrained_actmax.errors import SpecificationError
+from constrained_actmax.errors import SpecificationError, suggest
 from constrained_actmax.json_form import from_json, to_json
 from constrained_actmax.layout import Layout, Structure, Vector, is_table
 from constrained_actmax.quoting import Quoted, quoted
@@ -132,11 +132,22 @@ class Budget:
     evaluations : int, optional
         Evaluations of the model, counted in rows.
     seconds : float, optional
-        Wall-clock time, of the solving alone.
+        Wall-clock time, of the solving alone. It begins after the model is loaded and traced, its
+        structure is read and the probes for the scales are made, which a first call pays once; a
+        shape of batches that is new compiles inside it. A call of the model, a projection or a
+        program that has begun is waited for.
     """
 
     evaluations: int | None = None
     seconds: float | None = None
+
+    def __new__(cls, *limits: Any, **named: Any) -> Self:
+        """Refuse a limit of another name, before the generated initializer does."""
+        known = [one.name for one in fields(cls)]
+        for name in named:
+            if name not in known:
+                raise SpecificationError(f"Budget: no limit {name!r}. {suggest(name, known)}")
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         if self.evaluations is not None and not (

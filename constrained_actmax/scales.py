@@ -209,8 +209,15 @@ def at_answer(problem: Problem, x: Vector, found: Evaluation, most: int | None) 
             alike = open_ & (widths == size)
             grown[alike] = np.abs(x[alike]).max()
         there.column_sizes = grown, unsized
-        sizes = measured_scales(there)
-        constraints = sizes.constraints
+        slope = float(_first_order(found, grown)[0])
+        constraints = scales.constraints
+        if slope < GENTLE * scales.slope:  # no scale: it is nearly stationary without constraints
+            sizes = measured_scales(there)
+            constraints = sizes.constraints
+        else:
+            size = float(grown.max())
+            columns = np.where(grown > 0, grown, size)
+            sizes = replace(scales, columns=columns, set=size, slope=slope, range=slope)
     else:
         before = np.append(scales.slope, scales.constraints)
         shares = NEARER[: NEAR_ANSWER if most is None else min(NEAR_ANSWER, most // NEAR_PROBES)]

@@ -14,7 +14,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 from typing_extensions import override
 
-from constrained_actmax.errors import SpecificationError, suggest
+from constrained_actmax.errors import SpecificationError
 from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.quoting import quoted
@@ -110,13 +110,7 @@ class Solver(ABC):
             If a name is not one of its settings, or is one of SciPy's that is said elsewhere.
         """
         known = [one.name for one in fields(self)]
-        options = own_options(options, known, self.name)
-        for name in options:
-            if name not in known:
-                raise SpecificationError(
-                    f"options: {self.name!r} has no option {name!r}. {suggest(name, known)}"
-                )
-        return replace(self, **options)
+        return replace(self, **own_options(options, known, self.name))
 
     def solve(self, task: Recording, x0: Rows) -> list[Termination]:
         """Minimise from each row; a limit reached in the middle becomes a status.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from constrained_actmax.errors import SpecificationError
+from constrained_actmax.errors import SpecificationError, suggest
 
 #: Options that make SciPy print.
 PRINTING = ("disp", "iprint", "verbose")
@@ -31,7 +31,7 @@ ELSEWHERE = {
 
 
 def own_options(options: Mapping[str, Any], known: Collection[str], method: str) -> dict[str, Any]:
-    """Return the options without those of SciPy's that ask for what happens in any case.
+    """Return the options that a method has, without SciPy's that ask for what happens in any case.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def own_options(options: Mapping[str, Any], known: Collection[str], method: str)
     Raises
     ------
     SpecificationError
-        If one of SciPy's has another place here; the message names it.
+        If one of SciPy's has another place here, or a name is not known; the message says so.
     """
     own = dict(options)
     for name, value in options.items():
@@ -61,6 +61,10 @@ def own_options(options: Mapping[str, Any], known: Collection[str], method: str)
             del own[name]
         elif name in ELSEWHERE:
             raise SpecificationError(f"options: {name!r} has no place here: {ELSEWHERE[name]}.")
+        else:
+            raise SpecificationError(
+                f"options: {method!r} has no option {name!r}. {suggest(name, known)}"
+            )
     return own
 
 

@@ -19,6 +19,7 @@ from constrained_actmax.solvers.active_signature import ActiveSignature
 from constrained_actmax.solvers.annealed import Annealed
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.solvers.branch_and_bound import BranchAndBound
+from constrained_actmax.solvers.scipy_options import own_options
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.recording import Recording
 from constrained_actmax.tasks.reserved import Reserved
@@ -98,6 +99,8 @@ class SearchAndFinish(Solver):
     def with_options(self, options: Mapping[str, Any]) -> Self:
         """Return the same solver with some settings changed, its own or its search's."""
         own = {one.name for one in fields(self)}
+        known = [one.name for solver in (self, self.search) for one in fields(solver)]
+        options = own_options(options, known, self.name)
         inner = {name: value for name, value in options.items() if name not in own}
         changed = super().with_options({k: v for k, v in options.items() if k in own})
         if not inner:

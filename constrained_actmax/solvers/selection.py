@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from constrained_actmax.errors import RefusedError, SpecificationError, suggest
@@ -58,6 +60,9 @@ SOLVERS: dict[str, type[Solver]] = {
 #: Variables up to which SLSQP's dense steps cost less than further model calls: an iteration takes
 #: 2 ms at 100 variables, 12 ms at 200, 0.6 s at 800.
 SMALL = 100
+
+#: The part of a refusal that names other methods.
+WAY_OUT = re.compile("use method='[^']+'(?:(?:, | or |, or )'[^']+')*")
 
 
 def named(method: str) -> Solver:
@@ -123,7 +128,33 @@ def select(
 
 
 def refusal(solver: Solver, problem: StandardForm) -> str | None:
-    """Return why a solver cannot take the problem, or cannot keep what its iterates have to."""
+    """Return why a solver cannot take the problem, or cannot keep what its iterates have to.
+
+    Of the methods that the sentence names, those remain that take this problem; where none does,
+    another that does.
+    """
+    reason = _refusal(solver, problem)
+    named_there = None if reason is None else WAY_OUT.search(reason)
+    if reason is None or named_there is None:
+        return reason
+    proposed = re.findall("'([^']+)'", named_there[0])
+    taking = [name for name in proposed if _takes(name, problem)]
+    if taking == proposed:
+        return reason
+    others = (name for name in ("auto", *SOLVERS) if _takes(name, problem))
+    taking = taking or list(islice(others, 1))
+    way = f"use method={' or '.join(map(repr, taking))}" if taking else "no method here takes it"
+    return reason.replace(named_there[0], way)
+
+
+def _takes(name: str, problem: StandardForm) -> bool:
+    """Return whether a method of this name takes the problem."""
+    solver = by_rule(problem)[0] if name == "auto" else named(name)
+    return _refusal(solver, problem) is None
+
+
+def _refusal(solver: Solver, problem: StandardForm) -> str | None:
+    """Return why a solver cannot take the problem, in its own words."""
     broken: str | None = None
     if problem.kept_rows.any() and not solver.iterates_keep_functions:
         broken = next(
@@ -167,7 +198,7 @@ def by_rule(problem: StandardForm, budget: Budget | None = None) -> tuple[Solver
         return TrustConstr(), "constraints on functions that every iterate must satisfy"
     if whole.distance is not None and problem.smooth is False:
         nearest = NearestPoint()
-        if refusal(nearest, whole) is None:
+        if _refusal(nearest, whole) is None:
             what = "a nearest point under nonsmooth constraints on functions"
             if whole.distance.order != 2.0:
                 return nearest, what
@@ -176,7 +207,7 @@ def by_rule(problem: StandardForm, budget: Budget | None = None) -> tuple[Solver
     if problem.constraints:
         if problem.size <= SMALL and problem.smooth is not False:
             chain = Chain()
-            if refusal(chain, problem) is None:
+            if _refusal(chain, problem) is None:
                 return chain, "few variables, smooth constraints on functions: the next goes on"
         return _finished(AugmentedLagrangian(), problem), "constraints on functions"
     if problem.smooth is False:

@@ -158,6 +158,7 @@ class Recording(Task):
         self._incumbents = Incumbents(problem, self.starts)
         self._returned: dict[int, tuple[Vector, Evaluation]] = {}
         self.ended: dict[int, Termination] = {}
+        self._last: tuple[Vector, Evaluation] | None = None
         self._lower, self._upper = problem.set.bounds()
         self._set_tolerance = problem.set.tolerance
 
@@ -230,6 +231,13 @@ class Recording(Task):
         self._check_target()
         return found
 
+    @override
+    def revisit(self, x: Vector, start: int) -> Evaluation:
+        for known in (self._last, self._incumbents.known(start)):
+            if known is not None and np.array_equal(x, known[0]):
+                return known[1]
+        return super().revisit(x, start)
+
     def _check_target(self) -> None:
         if self._reached:
             raise Stopped(Status.TARGET)
@@ -274,6 +282,8 @@ class Recording(Task):
         if problem.constraints:
             kept &= problem.functionally_feasible(found.c, outside)
         found.violation = worst
+        if len(x) == 1:
+            self._last = x[0].copy(), found
         strict = inside <= self._set_tolerance
         self._incumbents.keep(x, found, np.asarray(starts), kept, strict)
         if self._goal > -np.inf:

@@ -183,6 +183,10 @@ class Task(ABC):
             If the budget does not cover these rows.
         """
 
+    def revisit(self, x: Vector, start: int) -> Evaluation:
+        """Return the evaluation of one point (n,); one that is still known costs no other."""
+        return self.evaluate(x[np.newaxis], [start])
+
     @abstractmethod
     def hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
         """Return the product with v of the Hessian of f and c, weighted, at one point.
