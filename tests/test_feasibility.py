@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import constrained_actmax as cax
 from constrained_actmax.errors import RefusedError, SpecificationError
 from constrained_actmax.problem import Problem
+from constrained_actmax.solvers.annealed import Annealed
 from constrained_actmax.solvers.least_violation import (
     INEXACT,
     MOST_STEPS,
@@ -178,8 +179,40 @@ def test_projection_on_the_simplex(y: list[float]) -> None:
         assert (np.array(y) - p) @ (vertex - p) <= 1e-9
 
 
+@pytest.mark.parametrize("starts", [1, 3])
+@pytest.mark.parametrize("budget", [False, True])
+def test_a_start_that_dies_draws_again(starts: int, budget: bool) -> None:
+    # A peak over 6.4 % of the box: a start and its draws may all lie outside.
+    whole = starts * Annealed().rows
+    limit = cax.Budget(evaluations=whole) if budget else None
+    for seed in range(5):
+        centre = np.random.default_rng(seed).uniform(0.2, 0.8, size=3)
+
+        def peak(x: np.ndarray, centre: np.ndarray = centre) -> tuple[float, np.ndarray]:
+            off = x - centre
+            far = int(np.argmax(np.abs(off)))
+            height = 1.0 - 5.0 * abs(off[far])
+            inside = height > 0
+            return max(height, 0.0), -5.0 * inside * np.sign(off[far]) * np.eye(3)[far]
+
+        result = cax.maximize(
+            cax.FunctionOracle(peak, 3),
+            constraints=cax.Box(0, 1),
+            method="annealed",
+            starts=starts,
+            seed=seed,
+            budget=limit,
+        )
+        assert result.value > 0.8
+        assert 0.75 * whole <= result.nfev <= whole + 2
+    nothing = cax.FunctionOracle(lambda x: (0.0, np.zeros(3)), 3)
+    result = cax.maximize(nothing, constraints=cax.Box(0, 1), method="annealed", budget=limit)
+    assert result.status is cax.Status.ZERO_GRADIENT
+
+
 def test_what_cannot_be_asked_is_told() -> None:
-    for sets in ([], cax.Box(0, 1), cax.Box(0)):
+    bounding_nothing: list[Any] = [[], cax.Box(0, 1), cax.Box(0)]
+    for sets in bounding_nothing:
         with pytest.raises(SpecificationError, match=r"find_feasible: constraints bound no output"):
             cax.find_feasible(MODEL, sets)
     with pytest.raises(SpecificationError, match="starts: holds infinity at 5 of its entries"):

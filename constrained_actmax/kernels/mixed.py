@@ -160,6 +160,8 @@ class Mixed(Piece):
                     f"{names}: no point was found in {MOST_BOXES} boxes; it may be empty."
                 )
             p[row] = found
+        for one, at in self._union.discrete:  # values that are one but for rounding are that one
+            p[:, at] = one.projected_in(self.lower[at], self.upper[at], p[:, at])[0]
         return p, None
 
     @override

@@ -68,14 +68,14 @@ def operations_between(
     stack = [consumer for start in starts for consumer in start.consumers()]
     while stack:
         op = stack.pop()
-        if op not in forward and op.type not in SHAPES:
+        if op not in forward and op.type not in SHAPES and (stopped or op.type != "StopGradient"):
             forward.add(op)
             stack += [consumer for output in op.outputs for consumer in output.consumers()]
     found: dict[Any, None] = {}
     stack = [end.op for end in ends]
     while stack:
         op = stack.pop()
-        if op in forward and op not in found and (stopped or op.type != "StopGradient"):
+        if op in forward and op not in found:
             found[op] = None
             stack += [given.op for given in op.inputs]
     return list(found)

@@ -85,7 +85,9 @@ class Search:
             self.best_g[rows].copy(),
             self.starts[rows],
             self.number[rows],
-            np.isfinite(self.best_f[rows]) & (self.residual[rows] > self.goal),
+            np.isfinite(self.best_f[rows])
+            & (self.residual[rows] > self.goal)
+            & self.best_g[rows].any(axis=1),
             self.goal,
             self.project,
             self.measure,
@@ -204,13 +206,17 @@ class Annealed(Solver):
         int
             The next cycle.
         """
-        task = planned(task)
+        limited = task.remaining is not None or task.seconds_left is not None
+        task = planned(task, self.rows * len(x0))
         remaining = task.remaining
         share = self.rows if remaining is None else max(1, remaining // len(x0))
         found, timed = self.search(task, x0, starts, share, cycle)
         cycle += 1
-        # What is left, of candidates that converged or of a limit of seconds, buys other draws.
+        # What is left, of candidates that converged, of flat ones or of a limit of seconds, buys
+        # other draws; without a limit a start that converged is done.
         while not timed:
+            if not limited:
+                self._end(task, found, None)
             going = np.array([one not in task.ended for one in starts.tolist()], dtype=bool)
             x0, starts = task.best_points(x0[going], starts[going]), starts[going]
             share = (task.remaining or 0) // max(1, len(starts))
@@ -218,7 +224,7 @@ class Annealed(Solver):
                 break
             found, timed = self.search(task, x0, starts, share, cycle)
             cycle += 1
-        self._end(task, found, timed)
+        self._end(task, found, Status.BUDGET if timed or limited else Status.STALLED)
         return cycle
 
     def search(
@@ -257,14 +263,21 @@ class Annealed(Solver):
         return search, timed
 
     @staticmethod
-    def _end(task: Task, search: Search, timed: bool) -> None:
-        """Say how each start ended: by its best candidate, and by its best point's residual."""
-        status = Status.BUDGET if timed or task.remaining is not None else Status.STALLED
+    def _end(task: Task, search: Search, status: Status | None) -> None:
+        """Say how each start ended by its best candidate; without a status, where it converged."""
+        seen: set[int] = set()
         for row in np.argsort(search.best_f, kind="stable").tolist():
             start = int(search.starts[row])
+            if start in seen or not np.isfinite(search.best_f[row]):
+                continue
+            seen.add(start)
             if search.residual[row] <= task.tolerance:
                 task.end(start, search.best_x[row], Status.CONVERGED)
-            elif np.isfinite(search.best_f[row]):
+            elif status is None:
+                continue
+            elif not search.best_g[search.starts == start].any():
+                task.end(start, search.best_x[row], Status.ZERO_GRADIENT)
+            else:
                 task.end(start, search.best_x[row], status, "The schedule of steps ended.")
 
     def _begin(
@@ -276,7 +289,7 @@ class Annealed(Solver):
         candidates: int,
         cycle: int,
     ) -> Search:
-        """Evaluate the draws of each start; end the starts that nothing can leave."""
+        """Evaluate the draws of each start; end the starts without a finite one."""
         count, n = x0.shape
         x, f = np.empty((count, candidates, n)), np.empty((count, candidates))
         g, finite = np.empty_like(x), np.empty((count, candidates), dtype=bool)
@@ -291,12 +304,9 @@ class Annealed(Solver):
             g[:, 1:] = found.gradient.reshape(count, -1, n)
             finite[:, 1:] = found.finite.reshape(count, -1)
         usable = finite & g.any(axis=2)
-        for row in np.flatnonzero(~usable.any(axis=1)).tolist():
-            if finite[row, 0]:
-                task.end(int(starts[row]), x0[row], Status.ZERO_GRADIENT)
-            else:
-                detail = task.name_non_finite(x0[row], first, row)
-                task.end(int(starts[row]), x0[row], Status.NON_FINITE, detail)
+        for row in np.flatnonzero(~usable.any(axis=1) & ~finite[:, 0]).tolist():
+            detail = task.name_non_finite(x0[row], first, row)
+            task.end(int(starts[row]), x0[row], Status.NON_FINITE, detail)
         return Search(
             x.reshape(-1, n),
             np.where(finite, f, np.inf).ravel(),

@@ -83,44 +83,44 @@ class Chain(Solver):
         return replace(chain, methods=tuple(methods))
 
     @override
-    def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
+    def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
         settled = {
             start
             for start in starts.tolist()
-            if start in run.ended and run.ended[start].status is Status.CONVERGED
+            if start in task.ended and task.ended[start].status is Status.CONVERGED
         }
-        methods = [one for one in self.methods if one.refusal(run.problem) is None]
+        methods = [one for one in self.methods if one.refusal(task.problem) is None]
         before = ""
         for method in methods:
             if before:
                 note = f"{before} ended without success; {method.label} went on."
-                if note not in run.notes:
-                    run.notes.append(note)
+                if note not in task.notes:
+                    task.notes.append(note)
                 for start in starts.tolist():
-                    run.ended.pop(start, None)
-                run.carry(len(starts))
-            method._run(run, x0, starts)
+                    task.ended.pop(start, None)
+                task.carry(len(starts))
+            method._run(task, x0, starts)
             going = np.array(
                 [
-                    start not in settled and self._goes_on(run, start, x)
+                    start not in settled and self._goes_on(task, start, x)
                     for start, x in zip(starts.tolist(), x0, strict=True)
                 ],
                 dtype=bool,
             )
-            x0, starts = run.best_points(x0[going], starts[going]), starts[going]
-            if not starts.size or run.remaining == 0 or run.out_of_time:
+            x0, starts = task.best_points(x0[going], starts[going]), starts[going]
+            if not starts.size or task.remaining == 0 or task.out_of_time:
                 return
             before = method.label
 
     @staticmethod
-    def _goes_on(run: Task, start: int, x0: Vector) -> bool:
+    def _goes_on(task: Task, start: int, x0: Vector) -> bool:
         """Whether another method may help: not where the library's measures call it optimal."""
-        ended, problem = run.ended[start], run.problem
-        if ended.status in FINAL or run.remaining == 0 or run.out_of_time:
+        ended, problem = task.ended[start], task.problem
+        if ended.status in FINAL or task.remaining == 0 or task.out_of_time:
             return False
         scale = max(1.0, float(np.max(np.abs(x0), initial=0.0)))
         far = float(np.max(np.abs(ended.x), initial=0.0)) > FAR * scale
         if ended.status is Status.UNBOUNDED and far:
             return False
-        found = run.revisit(ended.x, start)
-        return not optimal(problem, ended.x, found, run.tolerance)
+        found = task.revisit(ended.x, start)
+        return not optimal(problem, ended.x, found, task.tolerance)

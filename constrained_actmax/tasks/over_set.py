@@ -71,7 +71,11 @@ class Over(Limited):
     def evaluate(self, x: Rows, starts: Sequence[int] | Indices) -> Evaluation:
         own = np.asarray(starts)
         self._spend(len(x))
-        problem = self.problem
+        problem, written = self.problem, self.inner.set
+        kept = np.atleast_1d(written.relative_violation(x)) <= written.tolerance
+        if kept.any():  # a point of C but for rounding is evaluated as one of C exactly
+            x = x.copy()
+            x[kept] = written.project(x[kept])
         found = self.inner.evaluate(x, self.whose[own])
         outside = problem.functional_violation(found.c)
         off = problem.set.relative_violation(x)

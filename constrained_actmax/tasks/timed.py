@@ -1,4 +1,4 @@
-"""A task with a limit of seconds alone, whose evaluations are planned by their measured price."""
+"""A task without a limit of evaluations, planned by their measured price or by a default."""
 
 from __future__ import annotations
 
@@ -29,11 +29,13 @@ class Timed(Limited):
         The whole one.
     kept : float, default 0
         Seconds that this one leaves.
+    default : int, optional
+        Evaluations to plan by where there is no limit of seconds either.
     """
 
-    def __init__(self, inner: Task, kept: float = 0.0) -> None:
+    def __init__(self, inner: Task, kept: float = 0.0, default: int | None = None) -> None:
         super().__init__(inner, inner.problem)
-        self._seconds = kept
+        self._seconds, self._default = kept, default
         self._rows = 0
         self._since = self.seconds, 0
         self._price: float | None = None
@@ -48,8 +50,10 @@ class Timed(Limited):
     @override
     def remaining(self) -> int | None:
         left, seconds = self.inner.remaining, self.seconds_left
-        if left is not None or seconds is None:
+        if left is not None:
             return left
+        if seconds is None:
+            return None if self._default is None else max(0, self._default - self._rows)
         began, rows = self._since
         if self._rows - rows >= (1 if self._price is None else MEASURED):
             self._price = max(SHORTEST, self.seconds - began) / (self._rows - rows)
@@ -67,6 +71,7 @@ class Timed(Limited):
         self._rows += int(rows)
 
 
-def planned(task: Task) -> Task:
-    """Return a task that can be planned by evaluations: `Timed` under a limit of seconds alone."""
-    return Timed(task) if task.remaining is None and task.seconds_left is not None else task
+def planned(task: Task, default: int | None = None) -> Task:
+    """Return a task to plan by evaluations: by a default where neither they nor seconds are few."""
+    timed = task.seconds_left is not None or default is not None
+    return Timed(task, default=default) if task.remaining is None and timed else task

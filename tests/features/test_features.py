@@ -223,6 +223,7 @@ def test_the_distance_counts_a_change_of_category_once(made: str) -> None:
         for one in x
     ]
     np.testing.assert_allclose(near.evaluate(x)[0][:, 0], np.min(table, axis=1), rtol=1e-9)
+    assert not near.steps  # which row is the nearest is a choice, not a step of the value
     assert features.nearest(x[2]).row == int(np.argmin(table[2]))
     assert features.nearest(x[2]).distance == pytest.approx(np.min(table[2]))
 

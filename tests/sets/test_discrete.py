@@ -337,3 +337,9 @@ def test_unlike_units_are_no_reason_to_call_a_set_empty() -> None:
     rows = Linear(A / units, A @ y, A @ y)
     x = Intersection([Box(0, 2.5 * units), rows]).project(units * [2.0, 0.1, 1.0, 1.0, 2.4, 1.3])
     assert np.all(np.abs(A @ (x / units - y)) <= 1e-7 * np.abs(A).sum(axis=1))
+
+
+def test_a_point_of_levels_but_for_rounding_is_put_on_them() -> None:
+    members, every = FINITE["levels, linf"]
+    near = np.nextafter(every[:5], np.inf)
+    np.testing.assert_array_equal(Intersection(members).bind(FOUR).project(near), every[:5])
