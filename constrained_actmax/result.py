@@ -6,16 +6,16 @@ import enum
 import io
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from constrained_actmax.certificate import Certificate
 from constrained_actmax.constraint_records import ConstraintRecord, Constraints, Multipliers
-from constrained_actmax.errors import SpecificationError, suggest
+from constrained_actmax.errors import SpecificationError
 from constrained_actmax.json_form import from_json, to_json
 from constrained_actmax.layout import Layout, Structure, Vector, is_table
 from constrained_actmax.quoting import Quoted, quoted
@@ -140,14 +140,6 @@ class Budget:
 
     evaluations: int | None = None
     seconds: float | None = None
-
-    def __new__(cls, *limits: Any, **named: Any) -> Self:
-        """Refuse a limit of another name, before the generated initializer does."""
-        known = [one.name for one in fields(cls)]
-        for name in named:
-            if name not in known:
-                raise SpecificationError(f"Budget: no limit {name!r}. {suggest(name, known)}")
-        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         if self.evaluations is not None and not (

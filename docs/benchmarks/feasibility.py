@@ -544,6 +544,8 @@ def infeasible(found: list[dict[str, Any]]) -> list[str]:
     lines.append("|---|---|---|---|")
     for method in OURS:
         rows = [one for one in found if one["method"] == method and not one["volume"]]
+        if not rows:
+            continue
         said = [one["said"] for one in rows if one["said"].startswith("INFEASIBLE")]
         reasons = {
             "the budget spent": sum("evaluations kept all constraints" in one for one in said),

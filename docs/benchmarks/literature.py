@@ -264,9 +264,7 @@ def page(done: list[dict[str, Any]]) -> str:
     instances: dict[tuple[str, str], dict[str, Any]] = {}
     for one in done:
         instances.setdefault((one["cell"], one["instance"]), {})[one["method"]] = one
-    whole = {
-        key: one for key, one in instances.items() if len(one) >= (3 if "dig" in key[0] else 4)
-    }
+    whole = {key: one for key, one in instances.items() if len(one) >= 3}
     methods = ["auto", "lp-walk", "region-sampling", "augmented-lagrangian", "HiGHS"]
     limits = sorted({one["limit"] for one in done})
     cells = list(dict.fromkeys(cell for cell, _ in whole))

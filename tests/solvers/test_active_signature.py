@@ -389,3 +389,14 @@ def test_a_trust_region_that_shrank_at_kinks_grows_again_behind_them() -> None:
     for start in found.starts:
         assert start.status is Status.CONVERGED
         assert start.stationarity <= 1e-4
+
+
+def test_a_last_stage_that_would_end_nowhere_takes_nothing_from_the_search() -> None:
+    # A fifth of 700 is less than a tenth of the units, so the search plans with the whole budget.
+    problem = cax.Problem(
+        dense(random_weights((8, 1500, 1), 5)), cax.Output(0), [cax.Box(-1, 1), cax.L1Ball(3.0)]
+    )
+    given: Any = {"seed": 0, "budget": cax.Budget(evaluations=700)}
+    alone = cax.solve(problem, method="annealed", **given)
+    both = cax.solve(problem, **given)
+    assert len(both.history.rows) >= 0.95 * len(alone.history.rows)

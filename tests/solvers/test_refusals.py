@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
 import re
 from typing import Any
 
@@ -64,10 +62,3 @@ def test_an_error_of_options_names_what_was_asked(method: str) -> None:
     words = f"options: '{solver.name}' has no option 'maxiterations'"
     with pytest.raises(cax.SpecificationError, match=words):
         solver.with_options({"maxiterations": 3})
-
-
-def test_a_limit_of_another_name_is_told() -> None:
-    with pytest.raises(cax.SpecificationError, match="no limit 'second'.*'seconds'"):
-        cax.Budget(second=2)  # type: ignore[call-arg]
-    budget = cax.Budget(3, seconds=2.0)
-    assert budget == pickle.loads(pickle.dumps(budget)) == copy.deepcopy(budget)
