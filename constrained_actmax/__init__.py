@@ -113,7 +113,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "sweeps": ("solve_many", "sweep"),
     "solvers": (
         "ActiveSignature",
-        "Annealed",
+        "SuccessiveHalving",
         "AugmentedLagrangian",
         "Chain",
         "BranchAndBound",

@@ -101,7 +101,7 @@ def certify(
     >>> import constrained_actmax as cax
     >>> model = cax.examples.load_model()
     >>> problem = cax.Problem(model, cax.Logit(7), [cax.Box(0, 1), cax.L1Ball(60)])
-    >>> certificate = cax.certify(problem)
+    >>> certificate = cax.certify(problem, budget=cax.Budget(seconds=2))
     >>> certificate.dual_bound >= certificate.best_value
     True
     """

@@ -18,7 +18,7 @@ from constrained_actmax.oracles.oracle import Oracle
 from constrained_actmax.problem import MODEL_OPTIONS, Problem
 from constrained_actmax.result import Budget, Result
 from constrained_actmax.scales import PROBES, probed
-from constrained_actmax.solvers.least_violation import LeastViolation, excess
+from constrained_actmax.solvers.least_violation import LeastViolation, violation
 from constrained_actmax.solving import check_target, solve
 from constrained_actmax.standard_form import Network
 from constrained_actmax.starting_points import Starts
@@ -66,7 +66,7 @@ class LeastSlack(Problem):
 
     def _of_slack(self, found: Evaluation) -> Evaluation:
         sizes, lower, upper = self._sizes
-        h, slopes = excess(lower, upper, found.c / sizes, found.jacobian / sizes[:, np.newaxis])
+        h, slopes = violation(lower, upper, found.c / sizes, found.jacobian / sizes[:, np.newaxis])
         rows, worst = np.arange(len(h)), np.argmax(h, axis=1)
         return replace(found, f=h[rows, worst], gradient=slopes[rows, worst], written=None)
 

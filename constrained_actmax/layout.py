@@ -73,7 +73,7 @@ def labels_of(value: Any, axis: int = -1) -> tuple[str, ...] | None:
     return tuple(str(one) for one in index)
 
 
-def aligned(value: Any, names: Sequence[str] | None, who: str, whose: str = INPUT) -> Any:
+def aligned(value: Any, names: Sequence[str] | None, who: str, owner: str = INPUT) -> Any:
     """Return the numbers of a pandas object with its last axis in the order of `names`.
 
     Parameters
@@ -90,15 +90,15 @@ def aligned(value: Any, names: Sequence[str] | None, who: str, whose: str = INPU
         If the labels are not these names.
     """
     if isinstance(value, list | tuple) and any(is_table(one) for one in value):
-        return [aligned(one, names, who, whose) for one in value]
+        return [aligned(one, names, who, owner) for one in value]
     if not is_table(value):
         return value
     labels, array = labels_of(value), np.asarray(value)
-    return array if labels is None else array[..., order_of(labels, names, who, whose)]
+    return array if labels is None else array[..., order_of(labels, names, who, owner)]
 
 
 def order_of(
-    labels: Sequence[str], names: Sequence[str] | None, who: str, whose: str = INPUT
+    labels: Sequence[str], names: Sequence[str] | None, who: str, owner: str = INPUT
 ) -> list[int]:
     """Return where each of `names` stands in `labels`.
 
@@ -119,9 +119,9 @@ def order_of(
         If a label is unknown, missing or given twice, or there are no names to align to.
     """
     if names is None:
-        way = "pass feature_names=, or " if whose == INPUT else ""
+        way = "pass feature_names=, or " if owner == INPUT else ""
         raise SpecificationError(
-            f"{who}: the label {labels[0]!r} cannot be aligned, as {whose} has no names; {way}give "
+            f"{who}: the label {labels[0]!r} cannot be aligned, as {owner} has no names; {way}give "
             "plain numbers in its order, such as .to_numpy()."
         )
     place = {label: at for at, label in enumerate(labels)}
@@ -132,13 +132,13 @@ def order_of(
     unknown = [label for label in labels if label not in known]
     if unknown:
         raise SpecificationError(
-            f"{who}: {whose} has nothing named {unknown[0]!r}. {suggest(unknown[0], names)}"
+            f"{who}: {owner} has nothing named {unknown[0]!r}. {suggest(unknown[0], names)}"
         )
     missing = [name for name in names if name not in place]
     if missing:
         raise SpecificationError(
             f"{who}: the labels lack {', '.join(map(repr, missing))}; give a number for each name "
-            f"of {whose}."
+            f"of {owner}."
         )
     return [place[name] for name in names]
 

@@ -110,7 +110,7 @@ def maximize(
         refused, as they may be two pairs; write ``Box(lower, upper)`` or ``[(low, high), ...]``.
         As within a `Box`, no method calls a function outside.
     method : str or Solver, default "auto"
-        A name, such as "annealed", "spg", "L-BFGS-B" or "SLSQP", or a configured solver.
+        A name, such as "successive-halving", "spg", "L-BFGS-B" or "SLSQP", or a configured solver.
     starts : int or array_like, default 1
         How many starts in all, `x0` among them; or the starts themselves, one a row (then no
         `x0`).

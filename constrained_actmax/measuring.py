@@ -138,7 +138,7 @@ def measured_result(
         short = problem.sign * (chosen.value - run.certificate.best_value)
         if short > run.certificate.gap + PROVEN_SLACK * problem.scales.range:
             status = Status.STALLED  # another point is the proven one
-    message = status.told(feasible=chosen.feasible, smooth=problem.smooth)
+    message = status.message(feasible=chosen.feasible, smooth=problem.smooth)
     # What a method says of its own success is no reason for another status.
     if status is Status.CONVERGED and chosen.detail.startswith((LOCAL_OPTIMUM, FIRST_ORDER)):
         message = f"Converged. {chosen.detail}"
@@ -150,7 +150,7 @@ def measured_result(
         message = f"{message} {detail}" if aside else f"{message} ({detail.rstrip('.')}.)"
     if any(one.status is Status.INTERRUPTED for one, _ in measured):
         status = Status.INTERRUPTED if chosen.feasible else status
-        message = status.told(feasible=chosen.feasible, smooth=problem.smooth)
+        message = status.message(feasible=chosen.feasible, smooth=problem.smooth)
     return Result(
         x=problem.layout.unflatten(chosen.x),
         batch=problem.user_oracle.batch(chosen.x),

@@ -29,7 +29,7 @@ EXACT_PROJECTION = 1e-8
 RIDGE = 1e-12
 #: A bound on a function counts as active within this share of the function's size; where the
 #: network is nonsmooth searches end less near to it.
-ACTIVE_TOLERANCE, KINKED_TOLERANCE = 1e-5, 1e-4
+ACTIVE_TOLERANCE, NONSMOOTH_TOLERANCE = 1e-5, 1e-4
 #: An entry is at its bound within so many roundings of the bound, or this share of its width.
 BOUND_ROUNDINGS, AT_BOUND = 4.0, 1e-12
 
@@ -307,7 +307,7 @@ def _at_bounds(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return which lower and which upper bounds on c are active."""
     if tolerance is None:
-        tolerance = KINKED_TOLERANCE if problem.smooth is False else ACTIVE_TOLERANCE
+        tolerance = NONSMOOTH_TOLERANCE if problem.smooth is False else ACTIVE_TOLERANCE
     # Where more is allowed, a bound is active within that.
     slack = np.maximum(
         tolerance, problem.feasibility_tolerance * np.maximum(1.0, problem.imposed_sizes)

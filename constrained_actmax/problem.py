@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.draws import uniform_points
 from constrained_actmax.errors import RefusedError, SpecificationError, suggest
 from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Layout, Rows, Structure, Vector, check_finite
@@ -22,6 +21,7 @@ from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.finite_differences import Domain
 from constrained_actmax.oracles.negated import Negated
 from constrained_actmax.quoting import quoted
+from constrained_actmax.random_points import uniform_points
 from constrained_actmax.scales import Scales, column_sizes, measured_scales
 from constrained_actmax.sets.base import ConvexSet
 from constrained_actmax.sets.conversion import box_from_bounds, from_scipy, kept

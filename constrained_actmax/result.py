@@ -52,7 +52,7 @@ class Status(enum.IntEnum):
         """The sentence that a user reads, where nothing is known of the point."""
         return _SENTENCES[self]
 
-    def told(self, *, feasible: bool, smooth: bool | None) -> str:
+    def message(self, *, feasible: bool, smooth: bool | None) -> str:
         """Return the sentence for a run of which more is known.
 
         Parameters

@@ -44,12 +44,12 @@ class Rounds:
     def __init__(
         self,
         answer: Callable[[dict[int, Any]], Answers],
-        seats: int,
+        most_live: int,
         dismissal: Callable[[], BaseException],
         expired: Callable[[], BaseException | None] = lambda: None,
     ) -> None:
         self._answer = answer
-        self._seats = max(1, seats)
+        self._most_live = max(1, most_live)
         self._dismissal = dismissal
         self._expired = expired
         self._live: dict[int, Any] = {}  # where each job goes on: it may have rounds of its own
@@ -75,7 +75,7 @@ class Rounds:
         following = next(queue, None)
         try:
             while following is not None or self._live:
-                while following is not None and len(self._live) < self._seats:
+                while following is not None and len(self._live) < self._most_live:
                     self._start(*following)
                     self._see_off(done)
                     following = next(queue, None)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from constrained_actmax.draws import uniform_points
 from constrained_actmax.errors import ConstrainedActmaxError
 from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.quoting import Quoted
+from constrained_actmax.random_points import uniform_points
 
 if TYPE_CHECKING:
     from constrained_actmax.problem import Problem

@@ -120,6 +120,8 @@ def _until_optimal_there(
         How each start ended last.
     """
     problem = asked
+    if np.equal(*asked.set.bounds()).all():
+        return asked, ended
     for _ in range(MOST_RESCALINGS):
         feasible = [(point.f, start) for start in range(len(ended)) if (point := run.best(start))]
         best = min(feasible, default=(np.inf, 0))[1]

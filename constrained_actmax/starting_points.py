@@ -6,11 +6,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from constrained_actmax.draws import uniform_points
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Rows, Structure, Vector, check_finite
 from constrained_actmax.problem import Problem
 from constrained_actmax.quoting import quoted
+from constrained_actmax.random_points import uniform_points
 
 #: A start moved by more than this, in units of the entries' sizes, is worth a note.
 MOVED = 1e-9

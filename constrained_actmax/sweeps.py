@@ -98,10 +98,10 @@ def solve_many(
         return []
     entries: list[Entry | None] = [None] * len(listed)
     largest = max(one.size for one in listed)
-    seats = padded(len(listed), largest)
-    server = Server(seats)
+    most_live = padded(len(listed), largest)
+    server = Server(most_live)
     if any(_holds_a_lock(one, method, options, budget) for one in listed):
-        seats = 1
+        most_live = 1
 
     def work(place: int, ask: Ask) -> None:
         problem = listed[place]
@@ -127,7 +127,7 @@ def solve_many(
         elif error is not None:
             raise error
 
-    rounds = Rounds(server.answer, seats, lambda: Stopped(Status.INTERRUPTED))
+    rounds = Rounds(server.answer, most_live, lambda: Stopped(Status.INTERRUPTED))
     rounds.run(((place, partial(work, place)) for place in range(len(listed))), done)
     return [one for one in entries if one is not None]
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 import constrained_actmax as cax
 from constrained_actmax.errors import RefusedError, SpecificationError
 from constrained_actmax.problem import Problem
-from constrained_actmax.solvers.annealed import Annealed
 from constrained_actmax.solvers.least_violation import (
     INEXACT,
     MOST_STEPS,
@@ -23,6 +22,7 @@ from constrained_actmax.solvers.least_violation import (
     on_simplex,
     proximal_steps,
 )
+from constrained_actmax.solvers.successive_halving import SuccessiveHalving
 
 L = keras.layers
 
@@ -183,7 +183,7 @@ def test_projection_on_the_simplex(y: list[float]) -> None:
 @pytest.mark.parametrize("budget", [False, True])
 def test_a_start_that_dies_draws_again(starts: int, budget: bool) -> None:
     # A peak over 6.4 % of the box: a start and its draws may all lie outside.
-    whole = starts * Annealed().rows
+    whole = starts * SuccessiveHalving().rows
     limit = cax.Budget(evaluations=whole) if budget else None
     for seed in range(5):
         centre = np.random.default_rng(seed).uniform(0.2, 0.8, size=3)
@@ -198,7 +198,7 @@ def test_a_start_that_dies_draws_again(starts: int, budget: bool) -> None:
         result = cax.maximize(
             cax.FunctionOracle(peak, 3),
             constraints=cax.Box(0, 1),
-            method="annealed",
+            method="successive-halving",
             starts=starts,
             seed=seed,
             budget=limit,
@@ -206,7 +206,9 @@ def test_a_start_that_dies_draws_again(starts: int, budget: bool) -> None:
         assert result.value > 0.8
         assert 0.75 * whole <= result.nfev <= whole + 2
     nothing = cax.FunctionOracle(lambda x: (0.0, np.zeros(3)), 3)
-    result = cax.maximize(nothing, constraints=cax.Box(0, 1), method="annealed", budget=limit)
+    result = cax.maximize(
+        nothing, constraints=cax.Box(0, 1), method="successive-halving", budget=limit
+    )
     assert result.status is cax.Status.ZERO_GRADIENT
 
 

@@ -41,7 +41,7 @@ RANKS = [
     {
         "callbacks",
         "conformance",
-        "draws",
+        "random_points",
         "evaluation",
         "kinks",
         "optimality",

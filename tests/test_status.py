@@ -22,7 +22,7 @@ def linear(**settings: Any) -> cax.FunctionOracle:
 def test_every_sentence_keeps_to_what_is_known(
     status: cax.Status, feasible: bool, smooth: bool | None
 ) -> None:
-    words = status.told(feasible=feasible, smooth=smooth)
+    words = status.message(feasible=feasible, smooth=smooth)
     assert ("kink" in words) == (status is cax.Status.STALLED and smooth is False)
     if status is cax.Status.NON_FINITE:
         assert ("best feasible point" in words) == feasible

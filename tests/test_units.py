@@ -111,7 +111,7 @@ SAMPLE = [
 LOOSE = {
     "TNC": 1e-3,
     "pgd": 5e-3,
-    "annealed": 1e-3,
+    "successive-halving": 1e-3,
     "frank-wolfe": 1e-3,
     "converge-and-search": 1e-4,
     "search-and-finish": 1e-3,

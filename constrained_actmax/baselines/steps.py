@@ -13,7 +13,7 @@ from constrained_actmax.baselines.base import Baseline, affordable, positive
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
-from constrained_actmax.solvers.base import end_hopeless
+from constrained_actmax.solvers.base import end_stuck
 from constrained_actmax.tasks.recording import Recording
 from constrained_actmax.tasks.task import Stopped
 
@@ -73,7 +73,7 @@ class StepBaseline(Baseline):
                 found = run.evaluate(x, starts)
                 outside = run.problem.violation(x, found.c)
                 if step == 0:
-                    live &= end_hopeless(run, x, found, starts)
+                    live &= end_stuck(run, x, found, starts)
                 better = live & found.finite & (found.f < best_f)
                 best_x[better], best_f[better] = x[better], found.f[better]
                 for row in np.flatnonzero(live):

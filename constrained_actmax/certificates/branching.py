@@ -15,12 +15,12 @@ from constrained_actmax.certificate import Certificate
 from constrained_actmax.certificates.allowed import ACCURATE, EPSILON, Allowed
 from constrained_actmax.certificates.choices import Choices
 from constrained_actmax.certificates.linear_bounds import Bounded, Intervals, LinearBounds, Side
-from constrained_actmax.draws import drawn
 from constrained_actmax.errors import BoundError, RefusedError
 from constrained_actmax.kernels.intersection import IntersectionKernel
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.oracles.oracle import Oracle
 from constrained_actmax.problem import Problem
+from constrained_actmax.random_points import drawn
 from constrained_actmax.structure import Pieces, Structure
 
 Array = npt.NDArray[Any]

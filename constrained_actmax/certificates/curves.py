@@ -27,7 +27,7 @@ STEP = 1e-4  # of the differences whose sign change is an inflection
 #: Concave curves that begin somewhere: there, the least arguments in float64 of a finite value and
 #: of a slope that counts, and the least right end of an interval, so far away that a line of that
 #: slope reaches any value. A smaller argument has no finite value: no bound has to hold there.
-BEGINNINGS = {
+DOMAINS = {
     "log": (0.0, float(np.finfo(np.float64).smallest_subnormal), 1e-300, 1e-290),
     "log1p": (-1.0, -1.0 + 0.5 * EPSILON, -1.0 + 0.5 * EPSILON, -1.0 + 1e-12),
     "sqrt": (0.0, 0.0, 1e-300, 1e-290),
@@ -73,7 +73,7 @@ class Shape:
     value: Callable[[Rows], Rows]
     arcs: tuple[Arc, ...]
     stationary: tuple[float, ...] = ()
-    beginning: float = -np.inf
+    domain_start: float = -np.inf
     first_end: float = -np.inf
 
     @property
@@ -237,8 +237,8 @@ def shape_of(kind: str, alpha: float) -> Shape | None:
         return Shape(value, (Arc(-np.inf, np.inf, 1, slope),), stationary)
     if kind in ("sigmoid", "tanh", "softsign"):
         return Shape(value, (Arc(-np.inf, 0.0, 1, slope), Arc(0.0, np.inf, -1, slope)))
-    if kind in BEGINNINGS:
-        start, first, steepest, end = BEGINNINGS[kind]
+    if kind in DOMAINS:
+        start, first, steepest, end = DOMAINS[kind]
         arc = Arc(start, np.inf, -1, lambda z: slope(np.maximum(z, steepest)))
         return Shape(lambda z: value(np.maximum(z, first)), (arc,), (), start, end)
     if kind in ("elu", "selu") and alpha > 0.0:

@@ -101,7 +101,7 @@ def _inner(step: Curve, lower: Rows, upper: Rows) -> tuple[Rows, Rows]:
     a, b = step.inner * lower, step.inner * upper
     wider = EPSILON * np.maximum(np.abs(a), np.abs(b))
     low, high, shape = np.minimum(a, b) - wider, np.maximum(a, b) + wider, _shape(step)
-    return np.maximum(low, shape.beginning), np.maximum(high, shape.first_end)
+    return np.maximum(low, shape.domain_start), np.maximum(high, shape.first_end)
 
 
 def _shape(step: Curve) -> Shape:

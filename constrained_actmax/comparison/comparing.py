@@ -13,7 +13,7 @@ import numpy as np
 from constrained_actmax.comparison.comparison import Comparison, save_head
 from constrained_actmax.comparison.processes import play_in_processes
 from constrained_actmax.comparison.records import MethodRecord, ProblemRecord
-from constrained_actmax.comparison.referee import play, resolved
+from constrained_actmax.comparison.running import play, resolved
 from constrained_actmax.comparison.trial import Trial
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Rows

@@ -206,9 +206,9 @@ class Comparison:
             table = self._values(problem)
             for start in range(len(problem.starts)):
                 column = np.array([table[name][start] for name in self.labels])
-                worth = -problem.sign * column
+                loss = -problem.sign * column
                 scale = TIE * problem.range
-                order = scipy.stats.rankdata(np.nan_to_num(np.round(worth / scale), nan=np.inf))
+                order = scipy.stats.rankdata(np.nan_to_num(np.round(loss / scale), nan=np.inf))
                 for name, rank in zip(self.labels, order, strict=True):
                     ranks[name].append(float(rank))
         gains: dict[str, list[float]] = {name: [] for name in self.labels}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from constrained_actmax.comparison.referee import play
+from constrained_actmax.comparison.running import play
 from constrained_actmax.comparison.trial import Trial
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Vector

@@ -96,8 +96,8 @@ class BallKernel(Kernel):
     ) -> InBox:
         """Return the intersection with a box, given its `onto`."""
         nearest = np.clip(self.center, lower, upper)
-        excess = float(self.norm(nearest[np.newaxis])[0]) - self.radius
-        return InBox(lambda x: self.inside(x, lower, upper, lambda rows, _: onto(rows)), excess)
+        violation = float(self.norm(nearest[np.newaxis])[0]) - self.radius
+        return InBox(lambda x: self.inside(x, lower, upper, lambda rows, _: onto(rows)), violation)
 
     @cached_property
     def _unlimited(self) -> tuple[Vector, Vector]:

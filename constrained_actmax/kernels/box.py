@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.kernels.kernel import Kernel
-from constrained_actmax.kernels.relative import relative_excess
+from constrained_actmax.kernels.relative import relative_violation
 from constrained_actmax.kernels.scipy_form import ScipyForm
 from constrained_actmax.layout import Rows, Vector
 
@@ -51,12 +51,12 @@ class BoxKernel(Kernel):
     def violation(self, x: Rows) -> Vector:
         if ((x >= self.lower) & (x <= self.upper)).all():  # the usual case, in half the time
             return np.zeros(len(x))
-        excess = np.maximum(self.lower - x, x - self.upper)
-        return np.asarray(np.maximum(0.0, np.max(excess, axis=1, initial=0.0)))
+        violation = np.maximum(self.lower - x, x - self.upper)
+        return np.asarray(np.maximum(0.0, np.max(violation, axis=1, initial=0.0)))
 
     @override
     def relative_violation(self, x: Rows, widths: Vector | None = None) -> Vector:
-        return relative_excess(x, self.lower, self.upper)
+        return relative_violation(x, self.lower, self.upper)
 
     @override
     def linear_maximizer(self, g: Rows) -> Rows:

@@ -57,13 +57,13 @@ class CardinalityKernel(DiscreteKernel):
         return replace(self, center=self.center / units)
 
     @override
-    def excess_in(self, lower: Vector, upper: Vector) -> float:
+    def violation_in(self, lower: Vector, upper: Vector) -> float:
         return float(np.sum(self._forced(lower, upper)) - self.count)
 
     @override
     def hull(self, lower: Vector, upper: Vector) -> tuple[Kernel, ...]:
         # Each change adds at most 1 to the mean of its entries' shares of their widest change.
-        left = -self.excess_in(lower, upper)
+        left = -self.violation_in(lower, upper)
         widest = np.maximum(upper - self.center, self.center - lower)
         free = self._free(lower, upper)
         free = free[(widest[free] > 0.0) & np.isfinite(widest[free])]
@@ -112,7 +112,7 @@ class CardinalityKernel(DiscreteKernel):
     @override
     def tightened(self, lower: Vector, upper: Vector) -> Bounds:
         low, high = np.array(lower), np.array(upper)
-        left = -self.excess_in(lower, upper)
+        left = -self.violation_in(lower, upper)
         if left < 0:
             low[:], high[:] = np.inf, -np.inf
         elif left == 0:
@@ -136,7 +136,7 @@ class CardinalityKernel(DiscreteKernel):
 
     def _without_one(self, groups: Indices, lower: Vector, upper: Vector) -> list[Bounds]:
         """Return boxes that hold all of the set in a box: of any k + 1 changes one has to go."""
-        left, found = -int(self.excess_in(lower, upper)), []
+        left, found = -int(self.violation_in(lower, upper)), []
         for group in groups[: left + 1].tolist():
             at = self._entries(group)
             low, high = lower.copy(), upper.copy()
@@ -148,7 +148,7 @@ class CardinalityKernel(DiscreteKernel):
         """Return the changes that a box leaves open, where these are too many."""
         may = self._summed((lower < upper)[np.newaxis].astype(np.float64))[0] > 0.0
         groups = np.flatnonzero(may & ~self._forced(lower, upper))
-        return groups if groups.size > -self.excess_in(lower, upper) else groups[:0]
+        return groups if groups.size > -self.violation_in(lower, upper) else groups[:0]
 
     @override
     def open(self, lower: Vector, upper: Vector) -> np.ndarray:
@@ -187,11 +187,11 @@ class CardinalityKernel(DiscreteKernel):
     @override
     def repaired(self, y: Vector, x: Vector) -> Rows:
         changed = self._changed_groups(y[np.newaxis])[0]
-        excess = int(changed.sum()) - self.count
-        if excess <= 0:
+        violation = int(changed.sum()) - self.count
+        if violation <= 0:
             return y[np.newaxis]
         own = self._summed((x != y)[np.newaxis].astype(np.float64))[0] > 0.0
-        back_again = np.flatnonzero(changed & ~own) if excess == 1 else np.empty(0, dtype=int)
+        back_again = np.flatnonzero(changed & ~own) if violation == 1 else np.empty(0, dtype=int)
         sizes = self._summed(np.abs(y - self.center)[np.newaxis])[0][back_again]
         found = []
         for group in back_again[np.argsort(sizes, kind="stable")[:MOST_BACK]].tolist():
@@ -223,8 +223,8 @@ class CardinalityKernel(DiscreteKernel):
 
     @override
     def distances(self, x: Rows) -> Rows:
-        excess = np.sum(self._changed_groups(x), axis=1) - float(self.count)
-        return np.asarray(np.maximum(0.0, excess)[:, np.newaxis])
+        violation = np.sum(self._changed_groups(x), axis=1) - float(self.count)
+        return np.asarray(np.maximum(0.0, violation)[:, np.newaxis])
 
     @override
     def sizes(self) -> Vector:

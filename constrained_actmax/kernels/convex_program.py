@@ -11,7 +11,7 @@ import numpy as np
 from constrained_actmax.errors import ProjectionError, SpecificationError
 from constrained_actmax.kernels.cone_program import SOLVERS, ConeProgram
 from constrained_actmax.kernels.kernel import ACCEPTED, LARGEST, Kernel, common_box, entry_sizes
-from constrained_actmax.kernels.relative import finite_widths, powers_of_two, relative_excess
+from constrained_actmax.kernels.relative import finite_widths, powers_of_two, relative_violation
 from constrained_actmax.layout import Rows, Vector
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ class ConvexProgram:
 
     def violation(self, x: Rows) -> Vector:
         """Return the largest relative violation of a member or the box for each row."""
-        worst = relative_excess(x, self.lower, self.upper)
+        worst = relative_violation(x, self.lower, self.upper)
         for one in self.members:
             worst = np.maximum(worst, one.relative_violation(x, self._widths))
         return np.asarray(worst)
@@ -214,10 +214,10 @@ class ConvexProgram:
                     gap = one.gap / (length * max(length, float(np.linalg.norm(y - x))))
                     if inside is not None and gap <= min(OPTIMAL, least):
                         best, least = inside, gap
-                        price = self._rows[0].dual_value
+                        multiplier = self._rows[0].dual_value
                         # A cone has a list of arrays.
-                        if isinstance(price, float | np.ndarray) and np.ndim(price) == 0:
-                            dual = float(price)
+                        if isinstance(multiplier, float | np.ndarray) and np.ndim(multiplier) == 0:
+                            dual = float(multiplier)
                     if best is not None and least <= SHARP:
                         return best, dual
                     if best is not None and len(report) % len(SOLVERS) == len(SOLVERS) - 1:

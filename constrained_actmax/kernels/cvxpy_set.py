@@ -94,10 +94,10 @@ class CvxpyKernel(Kernel):
                 if not all(np.all(one.violation() <= 0.0) for one in limits):
                     return np.nan
                 for row in rows:
-                    excess = np.atleast_1d(_excess(row)).ravel(order="F")
-                    if at is not None and excess.any():  # NaN is
-                        excess = relative(excess, self._size_of(row, at, excess.size))
-                    worst.append(float(np.max(excess, initial=0.0)))
+                    violation = np.atleast_1d(_violation(row)).ravel(order="F")
+                    if at is not None and violation.any():  # NaN is
+                        violation = relative(violation, self._size_of(row, at, violation.size))
+                    worst.append(float(np.max(violation, initial=0.0)))
         except (ArithmeticError, ValueError):  # on the domain's boundary, such as a singular matrix
             return np.nan
         return float(np.max(worst))  # NaN, if one is
@@ -215,7 +215,7 @@ class CvxpyKernel(Kernel):
         return np.array([self._measured(*pair) for pair in zip(x, sizes(x, widths), strict=True)])
 
 
-def _excess(row: cp.Constraint) -> Any:
+def _violation(row: cp.Constraint) -> Any:
     """Return by how much a constraint is broken at the variables' values.
 
     A power cone measures itself by a projection too: here by |z| - x^a y^(1 - a), -x and -y.

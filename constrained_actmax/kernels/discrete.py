@@ -102,9 +102,9 @@ class DiscreteKernel(Kernel):
     @override
     def in_box(self, lower: Vector, upper: Vector) -> InBox:
         projection = partial(self.projected_in, lower, upper)
-        return InBox(projection, self.excess_in(lower, upper), self.projection_method)
+        return InBox(projection, self.violation_in(lower, upper), self.projection_method)
 
-    def excess_in(self, lower: Vector, upper: Vector) -> float:
+    def violation_in(self, lower: Vector, upper: Vector) -> float:
         """Return 0 where a box holds a point of the set, else infinity or how much is missing."""
         return 0.0 if self.emptiness(lower, upper) is None else np.inf
 
@@ -130,8 +130,8 @@ class DiscreteKernel(Kernel):
 
     @override
     def relative_violation(self, x: Rows, widths: Vector | None = None) -> Vector:
-        excess = self.off(x)
-        return np.where(excess > 0.0, np.maximum(excess, LEAST_VIOLATION), 0.0)
+        violation = self.off(x)
+        return np.where(violation > 0.0, np.maximum(violation, LEAST_VIOLATION), 0.0)
 
     @override
     def linear_maximizer(self, g: Rows) -> Rows:

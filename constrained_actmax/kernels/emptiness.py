@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from constrained_actmax.errors import InfeasibleError, ProjectionError
+from constrained_actmax.kernels.components import Alone, Piece, Separable, WithBox
 from constrained_actmax.kernels.kernel import LARGEST, Kernel, common_box, entry_sizes
 from constrained_actmax.kernels.mixed import Mixed, Union
-from constrained_actmax.kernels.pieces import Alone, Piece, Separable, WithBox
 from constrained_actmax.kernels.relative import finite_widths
 from constrained_actmax.layout import Vector
 
@@ -81,9 +81,9 @@ def _is_empty(piece: Piece) -> bool:
     if isinstance(piece, Alone | Mixed):
         return False
     if len(piece.members) == 1:
-        excess = _excess(piece.members[0], piece.lower, piece.upper)
-        if excess is not None:
-            return _exceeds(piece.members[0], excess, piece.lower, piece.upper)
+        violation = _violation(piece.members[0], piece.lower, piece.upper)
+        if violation is not None:
+            return _exceeds(piece.members[0], violation, piece.lower, piece.upper)
     if isinstance(piece, WithBox) or (isinstance(piece, Separable) and piece.holds_a_point()):
         return False
     if len(piece.indices) > LARGEST:
@@ -91,16 +91,16 @@ def _is_empty(piece: Piece) -> bool:
     return _slack(piece.members, (), piece.lower, piece.upper)[0] > ELASTIC
 
 
-def _excess(one: Kernel, lower: Vector, upper: Vector) -> float | None:
+def _violation(one: Kernel, lower: Vector, upper: Vector) -> float | None:
     """Return by how much the best point of a box breaks a set's inequality; None if unknown."""
     pair = one.in_box(lower, upper)
-    return None if pair is None else pair.excess
+    return None if pair is None else pair.violation
 
 
-def _exceeds(one: Kernel, excess: float, lower: Vector, upper: Vector) -> bool:
+def _exceeds(one: Kernel, violation: float, lower: Vector, upper: Vector) -> bool:
     """Say whether the excess of a set in a box is more than the rounding of sums over entries."""
     at = entry_sizes((one,), lower, upper)
-    return excess > TOUCHING * len(lower) * float(one.scale(at)[0])
+    return violation > TOUCHING * len(lower) * float(one.scale(at)[0])
 
 
 def _slack(
@@ -182,15 +182,15 @@ def _give(one: Kernel, others: Sequence[Kernel]) -> float:
     if one.is_box and len(couplings) == 1:
         own_lower, own_upper = one.bounding_box()
 
-        def excess(slack: float) -> float | None:
+        def missing(slack: float) -> float | None:
             low, high = np.maximum(lower, own_lower - slack), np.minimum(upper, own_upper + slack)
-            return _excess(couplings[0], low, high)
+            return _violation(couplings[0], low, high)
 
-        now = excess(0.0)
+        now = missing(0.0)
         if now is not None:
-            return _smallest_slack(excess, now) if now > 0.0 else 0.0
+            return _smallest_slack(missing, now) if now > 0.0 else 0.0
     if not one.is_box and not couplings:
-        found = _excess(one, lower, upper)
+        found = _violation(one, lower, upper)
         if found is not None:
             return max(0.0, found)
     if np.any(lower > upper):
@@ -199,9 +199,9 @@ def _give(one: Kernel, others: Sequence[Kernel]) -> float:
     return float("inf") if nearest is None else float(one.violation(nearest[np.newaxis])[0])
 
 
-def _smallest_slack(excess: Callable[[float], float | None], start: float) -> float:
+def _smallest_slack(violation: Callable[[float], float | None], start: float) -> float:
     def meets(slack: float) -> bool:
-        found = excess(slack)
+        found = violation(slack)
         return found is not None and found <= 0.0
 
     high = start
@@ -231,9 +231,9 @@ def _clash(members: Sequence[Kernel]) -> bool:
     if not couplings:
         return False
     if len(couplings) == 1:
-        excess = _excess(couplings[0], lower, upper)
-        if excess is not None:
-            return _exceeds(couplings[0], excess, lower, upper)
+        violation = _violation(couplings[0], lower, upper)
+        if violation is not None:
+            return _exceeds(couplings[0], violation, lower, upper)
     return _slack(couplings, (), lower, upper)[0] > ELASTIC
 
 

@@ -13,12 +13,19 @@ from typing_extensions import override
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.kernels.box import BoxKernel
 from constrained_actmax.kernels.cardinality import CardinalityKernel
+from constrained_actmax.kernels.components import (
+    Alone,
+    Alternating,
+    Piece,
+    Program,
+    Separable,
+    WithBox,
+)
 from constrained_actmax.kernels.discrete import ROUNDING, DiscreteKernel
 from constrained_actmax.kernels.integers import IntegersKernel
 from constrained_actmax.kernels.kernel import LARGEST, Kernel, common_box
 from constrained_actmax.kernels.mixed import Mixed, Union
 from constrained_actmax.kernels.part import PartKernel
-from constrained_actmax.kernels.pieces import Alone, Alternating, Piece, Program, Separable, WithBox
 from constrained_actmax.kernels.relative import finite_widths
 from constrained_actmax.kernels.scipy_form import (
     LinearRows,

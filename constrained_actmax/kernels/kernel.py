@@ -150,8 +150,10 @@ class Kernel(Quoted, ABC):
         `widths` (n,) are those of the bounds that hold besides: a cone has no size of its own, and
         near its apex the point has none either.
         """
-        excess = self.violation(x)
-        return relative(excess, self.scale(sizes(x, widths))) if excess.any() else excess  # NaN is
+        violation = self.violation(x)
+        return (
+            relative(violation, self.scale(sizes(x, widths))) if violation.any() else violation
+        )  # NaN is
 
     @property
     def tolerance(self) -> float:
@@ -278,7 +280,7 @@ class InBox:
     """
 
     projection: Callable[[Rows], tuple[Rows, Vector]]
-    excess: float | None = None
+    violation: float | None = None
     method: str = "with its box by the root of the dual, exact, O(n) a pass, about 10 passes"
     inexact: Callable[[Rows, float, object], tuple[Rows, object]] | None = None
 

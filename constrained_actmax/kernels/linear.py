@@ -11,10 +11,10 @@ import numpy as np
 import scipy.sparse as sp
 from typing_extensions import override
 
+from constrained_actmax.kernels.components import Separable
 from constrained_actmax.kernels.dual_root import clipped_line_root
 from constrained_actmax.kernels.kernel import InBox, Kernel
 from constrained_actmax.kernels.part import PartKernel
-from constrained_actmax.kernels.pieces import Separable
 from constrained_actmax.kernels.relative import relative, sizes
 from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm
 from constrained_actmax.layout import Indices, Rows, Vector
@@ -96,7 +96,7 @@ class LinearKernel(Kernel):
     def _row(self) -> Vector:
         return np.asarray(self.A[[0]].toarray()[0])
 
-    def _excess_in(self, lower: Vector, upper: Vector) -> float:
+    def _violation_in(self, lower: Vector, upper: Vector) -> float:
         a = self._row
         with np.errstate(invalid="ignore"):
             low = np.nan_to_num(
@@ -128,21 +128,21 @@ class LinearKernel(Kernel):
     def in_box(self, lower: Vector, upper: Vector) -> InBox | None:
         if not self.closed:
             return None
-        return InBox(partial(self._projected_in, lower, upper), self._excess_in(lower, upper))
+        return InBox(partial(self._projected_in, lower, upper), self._violation_in(lower, upper))
 
     def _projected_in(self, lower: Vector, upper: Vector, x: Rows) -> tuple[Rows, Vector]:
         return project_on_row_in_box(
             x, self._row, float(self.lower[0]), float(self.upper[0]), lower, upper
         )
 
-    def _excess(self, x: Rows) -> Rows:
+    def _violation(self, x: Rows) -> Rows:
         value = np.asarray(self.A @ x.T)
-        excess = np.maximum(self.lower[:, np.newaxis] - value, value - self.upper[:, np.newaxis])
-        return np.asarray(np.maximum(0.0, excess))
+        violation = np.maximum(self.lower[:, np.newaxis] - value, value - self.upper[:, np.newaxis])
+        return np.asarray(np.maximum(0.0, violation))
 
     @override
     def violation(self, x: Rows) -> Vector:
-        return np.asarray(np.max(self._excess(x), axis=0, initial=0.0))
+        return np.asarray(np.max(self._violation(x), axis=0, initial=0.0))
 
     @cached_property
     def _row_sizes(self) -> Vector:
@@ -151,10 +151,10 @@ class LinearKernel(Kernel):
 
     @override
     def relative_violation(self, x: Rows, widths: Vector | None = None) -> Vector:
-        excess = self._excess(x)
-        if not excess.any():
+        violation = self._violation(x)
+        if not violation.any():
             return np.zeros(len(x))
-        each = relative(excess, self._sizes_at(sizes(x, widths)))
+        each = relative(violation, self._sizes_at(sizes(x, widths)))
         return np.asarray(np.max(each, axis=0, initial=0.0))
 
     def _sizes_at(self, x: Rows) -> Rows:

@@ -14,11 +14,11 @@ from typing_extensions import override
 from constrained_actmax.errors import ProjectionError
 from constrained_actmax.kernels.box import BoxKernel
 from constrained_actmax.kernels.cardinality import CardinalityKernel
+from constrained_actmax.kernels.components import Piece
 from constrained_actmax.kernels.discrete import Bounds, DiscreteKernel, is_empty, meet
 from constrained_actmax.kernels.kernel import Kernel
 from constrained_actmax.kernels.part import PartKernel
-from constrained_actmax.kernels.pieces import Piece
-from constrained_actmax.kernels.relative import relative_excess
+from constrained_actmax.kernels.relative import relative_violation
 from constrained_actmax.layout import Rows, Vector
 
 #: Boxes that one projection looks at; most need a few.
@@ -149,7 +149,7 @@ class Mixed(Piece):
     @override
     def project(self, x: Rows) -> tuple[Rows, Vector | None]:
         p = x.copy()
-        worst = relative_excess(x, self.lower, self.upper)
+        worst = relative_violation(x, self.lower, self.upper)
         for one in self.members:
             worst = np.maximum(worst, one.relative_violation(x, self._widths))
         for row in np.flatnonzero(worst > self.tolerance):
@@ -238,7 +238,7 @@ class Mixed(Piece):
         lower, upper = box[0].copy(), box[1].copy()
         y = p.copy()
         for one, at in self._union.discrete:
-            if one.excess_in(lower[at], upper[at]) > 0.0:
+            if one.violation_in(lower[at], upper[at]) > 0.0:
                 return None
             y[at] = one.projected_in(lower[at], upper[at], y[np.newaxis, at])[0][0]
             lower[at], upper[at] = meet((lower[at], upper[at]), one.piece(y[at]))

@@ -130,7 +130,7 @@ class PartKernel(Kernel):
             p[:, self.indices], dual = inner.project_with_dual(x[:, self.indices])
             return p, dual
 
-        return InBox(projection, inner.excess, inner.method)
+        return InBox(projection, inner.violation, inner.method)
 
     @override
     def violation(self, x: Rows) -> Vector:

@@ -7,9 +7,9 @@ import numpy as np
 from constrained_actmax.layout import Rows, Vector
 
 
-def relative(excess: Vector, size: Vector) -> Vector:
+def relative(violation: Vector, size: Vector) -> Vector:
     """Return excess / size; where nothing has a size, 1 for any excess."""
-    return np.asarray(np.divide(excess, size, out=np.sign(excess), where=size > 0.0))
+    return np.asarray(np.divide(violation, size, out=np.sign(violation), where=size > 0.0))
 
 
 def sizes(x: Rows, widths: Vector | None) -> Rows:
@@ -24,7 +24,7 @@ def finite_widths(lower: Vector, upper: Vector) -> Vector:
     return np.where(np.isfinite(width), width, 0.0)
 
 
-def relative_excess(x: Rows, lower: Vector, upper: Vector) -> Vector:
+def relative_violation(x: Rows, lower: Vector, upper: Vector) -> Vector:
     """Return the largest relative violation of bounds for each row.
 
     An entry is judged by its own width; where that is zero or infinite, by its bounds' size.
@@ -35,8 +35,8 @@ def relative_excess(x: Rows, lower: Vector, upper: Vector) -> Vector:
     bound = np.where(np.isfinite(lower), np.abs(lower), np.abs(upper))
     bound = np.where(np.isfinite(bound), bound, 0.0)  # no bound, no excess
     size = np.where(width > 0.0, width, bound)
-    excess = np.maximum(0.0, np.maximum(lower - x, x - upper))
-    return np.asarray(np.max(relative(excess, size), axis=1, initial=0.0))
+    violation = np.maximum(0.0, np.maximum(lower - x, x - upper))
+    return np.asarray(np.max(relative(violation, size), axis=1, initial=0.0))
 
 
 def powers_of_two(size: Vector) -> Vector:

@@ -33,7 +33,7 @@ class _Point:
     """The minimiser of the Lagrangian at some multipliers."""
 
     x: Vector  # (n,)
-    excess: Vector  # (m,), of each constraint
+    violation: Vector  # (m,), of each constraint
     slopes: Rows  # (m, n), the constraints' gradients
     response: Vector  # (n,), by how much an entry moves against its slope
 
@@ -94,8 +94,8 @@ class SeparableProgram:
         total = y - t[:m] @ self.matrix if m else y
         weight = np.ones(n)
         first = m + (self.l1 is not None)
-        for price, (center, precision, radius) in zip(t[first:], self.squares, strict=True):
-            share = price / radius * precision
+        for multiplier, (center, precision, radius) in zip(t[first:], self.squares, strict=True):
+            share = multiplier / radius * precision
             total = total + share * center
             weight = weight + share
         v = total / weight
@@ -108,17 +108,17 @@ class SeparableProgram:
             v = center + np.copysign(np.maximum(left, 0.0), d)
         free = (v > self.lower) & (v < self.upper) & moving
         x = np.minimum(np.maximum(v, self.lower), self.upper)
-        excess, slopes = [self.matrix @ x - self.level], [self.matrix]
+        violation, slopes = [self.matrix @ x - self.level], [self.matrix]
         if self.l1 is not None:
             center, weights, radius = self.l1
             slope = weights * np.sign(x - center)
-            excess.append(np.array([slope @ (x - center) - radius]) / self.length)
+            violation.append(np.array([slope @ (x - center) - radius]) / self.length)
             slopes.append(slope[np.newaxis] / self.length)
         for center, precision, radius in self.squares:
             slope = precision * (x - center) / radius
-            excess.append(np.array([0.5 * (slope @ (x - center) - radius)]))
+            violation.append(np.array([0.5 * (slope @ (x - center) - radius)]))
             slopes.append(slope[np.newaxis])
-        return _Point(x, np.concatenate(excess), np.concatenate(slopes), free / weight)
+        return _Point(x, np.concatenate(violation), np.concatenate(slopes), free / weight)
 
     def project(self, y: Vector) -> Vector | None:
         """Return the projection, None where the method does not end."""
@@ -128,7 +128,7 @@ class SeparableProgram:
             if found is None:
                 return None
             x = found.x
-            off = np.where(self.equal, np.abs(found.excess), found.excess)
+            off = np.where(self.equal, np.abs(found.violation), found.violation)
             if np.all(off <= ENOUGH * self._sizes_at(x)):
                 return x
         return x
@@ -150,12 +150,12 @@ class SeparableProgram:
         sizes = self._sizes_at(y)
         enough, scale = ENOUGH * sizes, float(sizes.max())
         for _ in range(MAX_STEPS):
-            excess = point.excess
-            working = self.equal | (t > 0.0) | (excess > enough)
-            if np.all(np.abs(excess[working]) <= enough[working]):
+            violation = point.violation
+            working = self.equal | (t > 0.0) | (violation > enough)
+            if np.all(np.abs(violation[working]) <= enough[working]):
                 return point
             d = self._direction(point, t, working, scale)
-            rise = float(d @ excess)
+            rise = float(d @ violation)
             if rise <= 0.0:
                 return point  # rounding
             with np.errstate(divide="ignore", invalid="ignore"):
@@ -180,10 +180,10 @@ class SeparableProgram:
             rows: Indices = np.flatnonzero(working)
             slopes = point.slopes[rows]
             curvature, axes = np.linalg.eigh((slopes * point.response) @ slopes.T)
-            along = point.excess[rows] @ axes
+            along = point.violation[rows] @ axes
             # Where all is clipped the dual is straight, and the line search says how far to go;
             # with the excess the added curvature goes to zero, so the last steps are Newton's.
-            worst = float(np.max(np.abs(point.excess[rows]), initial=0.0))
+            worst = float(np.max(np.abs(point.violation[rows]), initial=0.0))
             added = REGULAR * min(1.0, worst / scale)
             d[:] = 0.0
             along[(curvature < FLAT) & (np.abs(along) <= ENOUGH * scale)] = 0.0
@@ -204,7 +204,7 @@ class SeparableProgram:
             point = self.at(y, np.where(self.equal, t + step * d, np.maximum(t + step * d, 0.0)))
             last[:] = [(step, point)]
             along = d @ point.slopes
-            gap = 0.0 if step == far else float(d @ point.excess)
+            gap = 0.0 if step == far else float(d @ point.violation)
             return gap, -float((along * along) @ point.response)
 
         if longest <= 1.0:

@@ -87,7 +87,7 @@ class SimplexKernel(Kernel):
     def _limits(self, lower: Vector, upper: Vector) -> tuple[Vector, Vector]:
         return np.maximum(lower, 0.0), np.minimum(upper, self.upper)
 
-    def excess_in(self, lower: Vector, upper: Vector) -> float:
+    def violation_in(self, lower: Vector, upper: Vector) -> float:
         """Return by how much bounds and totals miss each other at best, negative with room."""
         low, high = self._limits(lower, upper)
         grouped = self.groups >= 0
@@ -109,7 +109,7 @@ class SimplexKernel(Kernel):
 
     @override
     def in_box(self, lower: Vector, upper: Vector) -> InBox:
-        return InBox(partial(self._projected_in, lower, upper), self.excess_in(lower, upper))
+        return InBox(partial(self._projected_in, lower, upper), self.violation_in(lower, upper))
 
     def _projected_in(self, lower: Vector, upper: Vector, x: Rows) -> tuple[Rows, Vector]:
         p = np.minimum(np.maximum(x, lower), upper)

@@ -180,7 +180,7 @@ class TotalVariationBallKernel(BallKernel):
 
         return InBox(
             partial(self._projected, lower, upper),
-            self._excess_in(lower, upper),
+            self._violation_in(lower, upper),
             "with its box, feasible; to 1e-4 by Clarabel, some 20 ms at 28 x 28, or ADMM if larger",
             inexact,
         )
@@ -272,7 +272,7 @@ class TotalVariationBallKernel(BallKernel):
                 "TotalVariationBall: error_bound needs what project_inexact returned second for "
                 "the same rows, all of them outside the set."
             )
-        u = warm.prices
+        u = warm.multipliers
         y = x - self.center
         least = y - self._adjoint(u)
         if lower is not None:
@@ -435,12 +435,12 @@ class TotalVariationBallKernel(BallKernel):
 
     # -- other forms -----------------------------------------------------------------------------
 
-    def _excess_in(self, lower: Vector, upper: Vector) -> float | None:
+    def _violation_in(self, lower: Vector, upper: Vector) -> float | None:
         if float(np.max(lower - self.center)) <= float(np.min(upper - self.center)):
             return -self.radius
         nearest = np.clip(self.center, lower, upper)
-        excess = float(self.norm(nearest[np.newaxis])[0]) - self.radius
-        return excess if excess <= 0.0 else None
+        violation = float(self.norm(nearest[np.newaxis])[0]) - self.radius
+        return violation if violation <= 0.0 else None
 
     @cached_property
     def _matrices(self) -> list[sp.csr_array]:
@@ -482,6 +482,6 @@ class _Split:
     threshold: Vector
 
     @property
-    def prices(self) -> Rows:
+    def multipliers(self) -> Rows:
         """Multipliers of the differences, (B, K, n)."""
         return np.asarray(self.rho * self.a)

@@ -89,8 +89,8 @@ class BlackBoxOracle(BaseOracle):
 
     @override
     def describe(self) -> dict[str, Any]:
-        told = {"model": self.name, "precision": "float64"}
-        return told if self.differentiable else told | {"differentiable": False}
+        described = {"model": self.name, "precision": "float64"}
+        return described if self.differentiable else described | {"differentiable": False}
 
     def _answer(self, x: Vector) -> Any:
         """Call the user's function at one flat point."""

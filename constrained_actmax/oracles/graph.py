@@ -12,7 +12,7 @@ from constrained_actmax.objectives.signature import Link, Tensor
 #: Operations that are not continuously differentiable. ELU (the operation `Elu`, alpha = 1) is;
 #: SELU is not: its slopes at 0 are 1.76 and 1.05. A `Select` whose condition depends on the input
 #: is how Keras writes the other piecewise activations.
-KINKED = frozenset(
+NONSMOOTH = frozenset(
     "Relu Relu6 LeakyRelu Selu MaxPool MaxPoolV2 MaxPool3D FractionalMaxPool Max Min Maximum "
     "Minimum Abs Sign Floor Ceil Round Rint ArgMax ArgMin SelectV2 Select ClipByValue TopKV2 Sort "
     "SegmentMax UnsortedSegmentMax Dilation2D".split()
@@ -104,7 +104,7 @@ def has_kinks(operations: Iterable[Any]) -> bool:
     for op in operations:
         if op.type in SELECTIONS and GUARD not in op.name and op.inputs[0].op in dependent:
             return True
-    return bool(operation_types(op for op in operations if op.type not in SELECTIONS) & KINKED)
+    return bool(operation_types(op for op in operations if op.type not in SELECTIONS) & NONSMOOTH)
 
 
 def has_steps(start: Tensor, ends: Iterable[Tensor]) -> bool:

@@ -198,7 +198,7 @@ class Oracle(BaseOracle):
     def smooth(self) -> bool | None:  # type: ignore[override]
         """Whether the functions are continuously differentiable: ELU is; ReLU, steps are not."""
         if not self._scores:
-            return not self.source.kinked
+            return not self.source.nonsmooth
         return self._functions().smooth
 
     @property

@@ -561,7 +561,7 @@ class Source(Signature):
         return None
 
     @property
-    def kinked(self) -> bool:
+    def nonsmooth(self) -> bool:
         """Whether some output is not continuously differentiable in the input."""
         return has_steps(self._trace.x, self._trace.heads.values()) or any(
             has_kinks(operations) for operations in self._head_operations.values()

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from constrained_actmax.kernels.components import Alone, Separable, WithBox
 from constrained_actmax.kernels.intersection import IntersectionKernel, together
-from constrained_actmax.kernels.pieces import Alone, Separable, WithBox
 from constrained_actmax.kernels.scaled_set import ScaledSet
 from constrained_actmax.layout import Layout, Rows, Vector
 from constrained_actmax.quoting import Quoted

@@ -77,7 +77,7 @@ class Simplex(ConvexSet):
             raise SpecificationError(f"Simplex: upper must be >= 0, got {float(upper.min()):g}.")
         kernel = SimplexKernel(self.total, upper, labels_of_groups(self.groups, region, "Simplex"))
         unlimited = np.full(region.dimension, np.inf)
-        missing = kernel.excess_in(-unlimited, unlimited)
+        missing = kernel.violation_in(-unlimited, unlimited)
         if missing > ROUNDING_OF_A_SUM * self.total:
             raise InfeasibleError(
                 f"{self.describe()}: the upper bounds of a group add up to {missing:g} less than "

@@ -1,7 +1,6 @@
 """Algorithms, one a file; each minimises over C from one or many starts."""
 
 from constrained_actmax.solvers.active_signature import ActiveSignature
-from constrained_actmax.solvers.annealed import Annealed
 from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
 from constrained_actmax.solvers.base import RowSolver, Solver
 from constrained_actmax.solvers.branch_and_bound import BranchAndBound
@@ -20,6 +19,7 @@ from constrained_actmax.solvers.selection import SOLVERS
 from constrained_actmax.solvers.slsqp import SLSQP
 from constrained_actmax.solvers.spg import SPG
 from constrained_actmax.solvers.stepwise import Sample, Steps, StepwiseSolver
+from constrained_actmax.solvers.successive_halving import SuccessiveHalving
 from constrained_actmax.solvers.tnc import TNC
 from constrained_actmax.solvers.trust_constr import TrustConstr
 
@@ -34,7 +34,6 @@ __all__ = [
     "SPG",
     "TNC",
     "ActiveSignature",
-    "Annealed",
     "AugmentedLagrangian",
     "BranchAndBound",
     "Chain",
@@ -48,5 +47,6 @@ __all__ = [
     "Solver",
     "Steps",
     "StepwiseSolver",
+    "SuccessiveHalving",
     "TrustConstr",
 ]

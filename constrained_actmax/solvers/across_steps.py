@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from constrained_actmax.draws import drawn
 from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows
+from constrained_actmax.random_points import drawn
 from constrained_actmax.result import Status, Termination
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.tasks.recording import Recording
@@ -101,14 +101,14 @@ def _best(
     asked = task.evaluate(rows, np.repeat(starts, count))
     whole = Evaluation.concatenated([found, asked])
     points = np.concatenate([x, rows])
-    excess = problem.violation(points, whole.c)
-    excess[excess <= problem.feasibility_tolerance] = 0.0
+    violation = problem.violation(points, whole.c)
+    violation[violation <= problem.feasibility_tolerance] = 0.0
     noise = problem.epsilon * np.maximum(1.0, np.abs(whole.f))
     chosen = np.arange(len(x))
     for row in range(len(x)):
         own = np.append(len(x) + row * count + np.arange(count), row)
-        best = own[np.lexsort((whole.f[own], excess[own], ~whole.finite[own]))[0]]
-        nearer = excess[best] < excess[row] or not whole.finite[row]
+        best = own[np.lexsort((whole.f[own], violation[own], ~whole.finite[own]))[0]]
+        nearer = violation[best] < violation[row] or not whole.finite[row]
         if whole.finite[best] and (nearer or whole.f[best] < whole.f[row] - noise[row]):
             chosen[row] = best
     kept = Evaluation.concatenated([whole.row(place) for place in chosen.tolist()])

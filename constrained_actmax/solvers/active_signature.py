@@ -81,7 +81,7 @@ class ActiveSignature(RowSolver):
         reason = kinks.refusal(problem)
         if reason is None:
             return None
-        way = "'annealed'" if not problem.constraints else "'augmented-lagrangian'"
+        way = "'successive-halving'" if not problem.constraints else "'augmented-lagrangian'"
         return f"{self.name}: {reason}; use method={way}."
 
     @override
@@ -129,7 +129,7 @@ class _Walk:
     def go(self) -> None:
         self.values = self.kinks.values(self.y[np.newaxis])[0]
         region = self.kinks.region(self.y)
-        if self.excess(self.values) > self.problem.feasibility_tolerance:
+        if self.functional_violation(self.values) > self.problem.feasibility_tolerance:
             return self.end(Status.INFEASIBLE, "It goes on from points that keep all bounds alone.")
         self.report(self.y)
         while True:
@@ -314,7 +314,7 @@ class _Walk:
         inside = self.problem.set.project(y)
         values = self.kinks.values(inside[np.newaxis])[0]
         descent = self.values[0] - values[0]
-        before, after = self.excess(self.values), self.excess(values)
+        before, after = self.functional_violation(self.values), self.functional_violation(values)
         feasible = after <= max(before, self.problem.feasibility_tolerance)
         better = bool(feasible and (descent > self.noise or after < before - PAYS))
         if not self.exact:
@@ -332,7 +332,7 @@ class _Walk:
             self.report(inside)
         return accepted
 
-    def excess(self, values: Vector) -> float:
+    def functional_violation(self, values: Vector) -> float:
         c = values[np.newaxis, 1:]
         return float(self.problem.functional_violation(c)[0]) if self.static else 0.0
 
@@ -340,7 +340,7 @@ class _Walk:
 
     def next_region(self, region: Region) -> Region | None:
         """Return the region behind kinks whose crossing pays; end the start where none does."""
-        if self.excess(self.values) > self.problem.feasibility_tolerance:
+        if self.functional_violation(self.values) > self.problem.feasibility_tolerance:
             self.end(Status.INFEASIBLE, "No point of the region keeps the bounds on outputs.")
             return None
         tight = region.tight(self.y, self.nearness)
@@ -423,7 +423,9 @@ class _Walk:
             raise Stopped(Status.UNBOUNDED)
 
     def violation(self, y: Vector) -> float:
-        return max(float(self.problem.set.relative_violation(y)), self.excess(self.values))
+        return max(
+            float(self.problem.set.relative_violation(y)), self.functional_violation(self.values)
+        )
 
     def end(self, status: Status, detail: str) -> None:
         found = self.task.evaluate(self.y[np.newaxis], [self.start])

@@ -14,11 +14,11 @@ from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.optimality import residuals
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.base import Solver, needs_gradients
-from constrained_actmax.solvers.contraction import STEPS, can_contract, contracted
 from constrained_actmax.solvers.l_bfgs_b import LBFGSB
 from constrained_actmax.solvers.least_violation import default_evaluations, not_found, search
+from constrained_actmax.solvers.nearly_active import activate
+from constrained_actmax.solvers.newton_refinement import polish
 from constrained_actmax.solvers.pgd import PGD
-from constrained_actmax.solvers.polishing import polish
 from constrained_actmax.solvers.pqn import PQN
 from constrained_actmax.solvers.restoration import (
     CROSSING_STEPS,
@@ -26,6 +26,7 @@ from constrained_actmax.solvers.restoration import (
     SETTLING_STEPS,
     restore,
 )
+from constrained_actmax.solvers.shrinking_set import STEPS, can_contract, contracted
 from constrained_actmax.solvers.spg import SPG
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.l1_split import in_split_variables
@@ -151,10 +152,11 @@ class AugmentedLagrangian(Solver):
     under a constraint qualification (Theorems 4.1 and 4.2). Memory is linear in n.
 
     On networks with kinks each start is followed twice, side by side: from itself, and from where
-    steps over a dilated set that contracts to C lead it (`contraction`); the better end counts. A
-    path that ends at a local minimum of the violation is led away from it (`restoration`). A small
-    smooth problem, with bounds and linear rows for C, is finished by Newton's method on its active
-    constraints (`polishing`).
+    steps over a dilated set that contracts to C lead it (`shrinking_set`); the better end counts. A
+    path that ends at a local minimum of the violation is led away from it (`restoration`). The best
+    point is led to the bounds that it nearly reaches (`nearly_active`). A small smooth problem,
+    with bounds and linear rows for C, is finished by Newton's method on its active constraints
+    (`newton_refinement`).
 
     A search for a feasible point (``least_violation.search``) runs before the rounds if there is a
     budget, and otherwise after them if no start is feasible; the rounds continue from its point
@@ -316,7 +318,9 @@ class AugmentedLagrangian(Solver):
         second = going[going >= len(x0)]
         if second.size:
             x[second] = contracted(augmented, x[second], second)
-        paths = [Path(number, int(augmented.whose[number]), x[number]) for number in going.tolist()]
+        paths = [
+            Path(number, int(augmented.row_starts[number]), x[number]) for number in going.tolist()
+        ]
         try:
             self._rounds(augmented, paths, ways)
         finally:
@@ -325,6 +329,9 @@ class AugmentedLagrangian(Solver):
             for path in sorted(paths, key=lambda one: float(augmented.held[one.number])):
                 if path.end is not None and path.start not in unfinished:
                     task.end(path.start, *path.end)
+        if task.nonsmooth:
+            for start in starts.tolist():
+                activate(task, start)
 
     @staticmethod
     def _hopeful(task: Task, x: Rows, found: Evaluation, starts: Indices) -> np.ndarray:
@@ -350,8 +357,8 @@ class AugmentedLagrangian(Solver):
     @staticmethod
     def _first_penalty(problem: StandardForm, found: Evaluation) -> Vector:
         """Return the first penalty of each row, after Birgin and Martínez (2014), (12.1)."""
-        excess = found.c - np.clip(found.c, problem.lower, problem.upper)
-        squares = np.einsum("bm,bm->b", excess, excess)
+        violation = found.c - np.clip(found.c, problem.lower, problem.upper)
+        squares = np.einsum("bm,bm->b", violation, violation)
         with np.errstate(all="ignore"):
             share = FIRST_SHARE[problem.smooth is False]
             first = share * problem.range / np.maximum(1.0, 0.5 * squares)
@@ -450,10 +457,10 @@ class AugmentedLagrangian(Solver):
     @staticmethod
     def _stuck_infeasible(task: Task, x: Vector, found: Evaluation) -> bool:
         """Whether x is stationary for the squared violation over C."""
-        excess = found.c[0] - np.clip(found.c[0], task.lower, task.upper)
-        slope = excess @ found.jacobian[0]
+        violation = found.c[0] - np.clip(found.c[0], task.lower, task.upper)
+        slope = violation @ found.jacobian[0]
         residual = np.max(np.abs(task.set.project(x - slope) - x), initial=0.0)
-        return bool(residual <= task.tolerance * min(1.0, float(np.max(np.abs(excess)))))
+        return bool(residual <= task.tolerance * min(1.0, float(np.max(np.abs(violation)))))
 
     @staticmethod
     def _is_behind(augmented: Penalised, path: Path, paths: list[Path], f: float) -> bool:

@@ -204,7 +204,7 @@ def end_fixed(task: Task, x: Rows, starts: Indices) -> None:
             task.end(start, x[row], Status.INFEASIBLE, "The bounds fix every variable.")
 
 
-def end_hopeless(task: Task, x: Rows, found: Evaluation, starts: Indices) -> np.ndarray:
+def end_stuck(task: Task, x: Rows, found: Evaluation, starts: Indices) -> np.ndarray:
     """End the starts that cannot be left: not finite there, or a gradient of zero.
 
     Returns

@@ -114,15 +114,15 @@ class BranchAndBound(Solver):
             seconds=task.seconds_left,
             evaluations=left,
         )
-        told = -np.inf
+        reported = -np.inf
 
         def tell() -> None:
             """Evaluate the best point in the run, for all starts."""
-            nonlocal told
+            nonlocal reported
             best = search.state
-            if best.x is None or best.best_value <= told:
+            if best.x is None or best.best_value <= reported:
                 return
-            told = best.best_value
+            reported = best.best_value
             y: Vector = own.point(best.x)
             found = task.evaluate(np.repeat(y[np.newaxis], len(starts), axis=0), starts)
             for place, start in enumerate(starts.tolist()):
@@ -133,7 +133,7 @@ class BranchAndBound(Solver):
                 search.begin(own.original(x0))
             else:
                 search.try_points(own.original(x0))
-                told = search.state.best_value
+                reported = search.state.best_value
             size = 1
             while not search.done:
                 if search.expired() or search.spent or search.state.nodes >= self.max_boxes:

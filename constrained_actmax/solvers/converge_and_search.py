@@ -10,9 +10,9 @@ from typing_extensions import override
 
 from constrained_actmax.layout import Indices, Rows
 from constrained_actmax.result import Status
-from constrained_actmax.solvers.annealed import SMALLEST_SHARE, Annealed
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.solvers.spg import SPG
+from constrained_actmax.solvers.successive_halving import SMALLEST_SHARE, SuccessiveHalving
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.task import Task
 from constrained_actmax.tasks.timed import Timed, planned
@@ -24,7 +24,7 @@ SEARCH_SHARE = 0.9
 #: Steps of each candidate in the search's last rung; of 40 and 100 the one with better scores.
 LAST_STEPS = 40
 #: How a start ends that nothing can leave: no search either.
-HOPELESS = (Status.ZERO_GRADIENT, Status.NON_FINITE, Status.UNBOUNDED, Status.SOLVER_ERROR)
+NOWHERE_TO_GO = (Status.ZERO_GRADIENT, Status.NON_FINITE, Status.UNBOUNDED, Status.SOLVER_ERROR)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,16 +41,18 @@ class ConvergeAndSearch(Solver):
     ----------
     local : Solver
         The local method.
-    search : Annealed
-        The search; by default with more candidates in its last rung than the method `annealed` has,
-        because the local method finishes what they begin.
+    search : SuccessiveHalving
+        The search; by default with more candidates in its last rung than the method
+        `successive-halving` has, because the local method finishes what they begin.
     """
 
     name: ClassVar[str] = "converge-and-search"
     stays_inside: ClassVar[bool] = False  # L-BFGS-B's points may be off by rounding
 
     local: Solver = field(default_factory=SPG)
-    search: Annealed = field(default_factory=lambda: Annealed(last_steps=LAST_STEPS))
+    search: SuccessiveHalving = field(
+        default_factory=lambda: SuccessiveHalving(last_steps=LAST_STEPS)
+    )
 
     @override
     def refusal(self, problem: StandardForm) -> str | None:
@@ -61,7 +63,7 @@ class ConvergeAndSearch(Solver):
         task = planned(task)
         self.local._run(task, x0, starts)
         going = np.array(
-            [task.ended[one].status not in HOPELESS for one in starts.tolist()], dtype=bool
+            [task.ended[one].status not in NOWHERE_TO_GO for one in starts.tolist()], dtype=bool
         )
         x0, starts = x0[going], starts[going]
         cycle = 0

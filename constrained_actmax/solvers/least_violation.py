@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.draws import drawn
 from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.random_points import drawn
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.base import Solver, needs_gradients
 from constrained_actmax.standard_form import StandardForm
@@ -20,7 +20,7 @@ from constrained_actmax.tasks.task import Task
 
 #: Candidates that step side by side, and draws of one batch, of which the best follow. Of 4 to 32
 #: draws and 1 to 8 candidates these find the most of docs/benchmarks/feasibility.
-SEATS, DRAWS = 4, 8
+MOST_LIVE, DRAWS = 4, 8
 #: Marks the seeds of these draws.
 SEEDS = 51413
 #: Steps of one candidate; the least share of its violation that a step has to promise, and the
@@ -54,7 +54,9 @@ def default_evaluations(inputs: int, starts: int) -> int:
     return EVALUATIONS + PER_INPUT * min(inputs, MOST_INPUTS) + PER_START * (starts - 1)
 
 
-def excess(lower: Vector, upper: Vector, c: Rows, jacobian: np.ndarray) -> tuple[Rows, np.ndarray]:
+def violation(
+    lower: Vector, upper: Vector, c: Rows, jacobian: np.ndarray
+) -> tuple[Rows, np.ndarray]:
     """Return c - u and l - c for the finite bounds (B, r), and their Jacobians (B, r, n)."""
     above, below = np.isfinite(upper), np.isfinite(lower)
     h = [c[:, above] - upper[above], lower[below] - c[:, below]]
@@ -118,8 +120,8 @@ class Candidate:
 
     def goes_on(self, promised: float) -> bool:
         """Whether a step to a promised value is worth an evaluation."""
-        worth = self.violation - promised > PROMISE * abs(self.violation)
-        return worth and self.steps < MOST_STEPS and self.weight > SHORTEST * self.first_weight
+        pays = self.violation - promised > PROMISE * abs(self.violation)
+        return pays and self.steps < MOST_STEPS and self.weight > SHORTEST * self.first_weight
 
 
 def search(
@@ -181,14 +183,14 @@ def search(
         left -= len(x)
         run.carry(len(x))
         found = run.evaluate(x, on_behalf)
-        return found, *excess(form.lower, form.upper, found.c, found.jacobian)
+        return found, *violation(form.lower, form.upper, found.c, found.jacobian)
 
     def ended() -> bool:
         return until_feasible and any(run.best(start) is not None for start in starts.tolist())
 
     bounded = np.isfinite(form.upper).any() or np.isfinite(form.lower).any()
     while bounded and not ended():
-        if not pool and len(live) < SEATS and len(points) <= left:
+        if not pool and len(live) < MOST_LIVE and len(points) <= left:
             found, h, slopes = evaluated(points, of)
             pool = [
                 Candidate(int(of[row]), points[row], h[row], slopes[row])
@@ -200,7 +202,7 @@ def search(
             of = starts[(DRAWS * batch + np.arange(DRAWS)) % len(starts)]
             batch += 1
             continue
-        while pool and len(live) < SEATS:
+        while pool and len(live) < MOST_LIVE:
             live.append(pool.pop(0))
         live = live[:left]
         if not live:

@@ -8,11 +8,11 @@ from typing import ClassVar
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.draws import drawn
 from constrained_actmax.errors import InfeasibleError
 from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.optimality import residuals
+from constrained_actmax.random_points import drawn
 from constrained_actmax.result import Status
 from constrained_actmax.sets.distance import Distance, projects_directly
 from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
@@ -166,13 +166,13 @@ class NearestPoint(Solver):
             known = [] if cycle else [x, *([anchor] if (x != anchor).any() else [])]
             fresh = drawn(problem, each, (DRAWS + cycle, start), varied=True)
             points.append(np.concatenate([np.reshape(known, (-1, x.size)), fresh])[:each])
-        rows, whose = np.concatenate(points), np.repeat(starts, each)
+        rows, row_starts = np.concatenate(points), np.repeat(starts, each)
         task.carry(len(rows))
-        found = task.evaluate(rows, whose)
-        excess, slope = _largest(problem, found)
+        found = task.evaluate(rows, row_starts)
+        violation, slope = _largest(problem, found)
         away = distance(rows)
         with np.errstate(divide="ignore", invalid="ignore"):
-            near = away + np.maximum(excess, 0.0) / distance.dual(slope)
+            near = away + np.maximum(violation, 0.0) / distance.dual(slope)
         near = np.where(found.finite & np.isfinite(near), near, np.inf).reshape(count, each)
         first = np.outer(near.min(axis=1), np.geomspace(*WIDER, each))
         for place, start in enumerate(starts.tolist()):
@@ -183,7 +183,7 @@ class NearestPoint(Solver):
         farthest = away.reshape(count, each).max(axis=1)
         radius = np.maximum(np.minimum(first, farthest[:, np.newaxis]).ravel(), TINY)
         high = np.full(len(rows), np.inf)
-        candidates = _Candidates(whose, rows, radius, np.zeros(len(rows)), high)
+        candidates = _Candidates(row_starts, rows, radius, np.zeros(len(rows)), high)
         self._descend(task, distance, candidates, *FIRST)
         promise = np.minimum(candidates.high, candidates.radius).reshape(count, each)
         going = np.argsort(promise, axis=1, kind="stable")[:, : max(1, round(GOING_ON * each))]
@@ -275,11 +275,11 @@ def _least(
     lowest: dict[int, tuple[float, Vector, Evaluation]] = {}
     for step in range(steps):
         found = task.evaluate(x, starts)
-        excess, slope = _largest(problem, found)
-        better = found.finite & (excess < values)
-        values[better], slopes[better], best[better] = excess[better], slope[better], x[better]
+        violation, slope = _largest(problem, found)
+        better = found.finite & (violation < values)
+        values[better], slopes[better], best[better] = violation[better], slope[better], x[better]
         for row in np.flatnonzero(better).tolist():
-            lowest[row] = float(excess[row]), x[row].copy(), found.row(row)
+            lowest[row] = float(violation[row]), x[row].copy(), found.row(row)
         size = np.linalg.norm(slope, axis=1)
         usable = found.finite & (size > 0.0)
         way = np.where(usable[:, np.newaxis], slope, 0.0) / np.maximum(size, TINY)[:, np.newaxis]

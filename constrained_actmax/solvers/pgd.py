@@ -11,7 +11,7 @@ from typing_extensions import override
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.result import Status
-from constrained_actmax.solvers.base import TINY, Solver, end_hopeless, reach
+from constrained_actmax.solvers.base import TINY, Solver, end_stuck, reach
 from constrained_actmax.solvers.spg import needs_only_a_set
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.extended import MOST_TRIALS
@@ -99,7 +99,7 @@ class PGD(Solver):
         x = previous = best_x = x0
         found = task.evaluate(x, starts)
         f, g = best_f, best_g = found.f, found.gradient
-        live = end_hopeless(task, x, found, starts)
+        live = end_stuck(task, x, found, starts)
         length = self._first_length(task, x, g, live)
         shortest = LAST_LENGTH if self.last_length is None else self.last_length / task.problem.unit
         last = np.minimum(shortest, length)

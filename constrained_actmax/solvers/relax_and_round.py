@@ -11,11 +11,10 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.certificates.branching import MOST_INPUTS
-from constrained_actmax.draws import drawn
 from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.random_points import drawn
 from constrained_actmax.result import NO_BETTER_NEIGHBOUR, Status
 from constrained_actmax.solvers.active_signature import ActiveSignature
-from constrained_actmax.solvers.annealed import Annealed
 from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.solvers.branch_and_bound import BranchAndBound
@@ -24,6 +23,7 @@ from constrained_actmax.solvers.l_bfgs_b import LBFGSB
 from constrained_actmax.solvers.search_and_finish import SearchAndFinish, pays
 from constrained_actmax.solvers.slsqp import SLSQP
 from constrained_actmax.solvers.spg import SPG
+from constrained_actmax.solvers.successive_halving import SuccessiveHalving
 from constrained_actmax.standard_form import OverSet, StandardForm
 from constrained_actmax.tasks.over_set import Over
 from constrained_actmax.tasks.recording import MOST_ROWS, Recording
@@ -251,7 +251,9 @@ def local_method(form: StandardForm, *, feasible: bool = False) -> Solver:
     if pays(form):
         if feasible:
             return ActiveSignature()
-        return SearchAndFinish(search=AugmentedLagrangian() if form.constraints else Annealed())
+        return SearchAndFinish(
+            search=AugmentedLagrangian() if form.constraints else SuccessiveHalving()
+        )
     if not form.differentiable:
         return COBYQA()
     if form.constraints:
@@ -260,7 +262,7 @@ def local_method(form: StandardForm, *, feasible: bool = False) -> Solver:
             return slsqp
         return AugmentedLagrangian()
     if form.smooth is False:
-        return Annealed()
+        return SuccessiveHalving()
     return LBFGSB() if form.set.only_box else SPG()
 
 

@@ -16,10 +16,10 @@ from constrained_actmax.layout import Indices, Rows
 from constrained_actmax.optimality import residuals
 from constrained_actmax.result import Status, Termination
 from constrained_actmax.solvers.active_signature import ActiveSignature
-from constrained_actmax.solvers.annealed import Annealed
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.solvers.branch_and_bound import BranchAndBound
 from constrained_actmax.solvers.scipy_options import own_options
+from constrained_actmax.solvers.successive_halving import SuccessiveHalving
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.recording import Recording
 from constrained_actmax.tasks.reserved import Reserved
@@ -82,7 +82,7 @@ class SearchAndFinish(Solver):
     name: ClassVar[str] = "search-and-finish"
     stays_inside: ClassVar[bool] = False  # the search's may not
 
-    search: Solver = field(default_factory=Annealed)
+    search: Solver = field(default_factory=SuccessiveHalving)
     finish: ActiveSignature = ActiveSignature(passes=MOST_PASSES)
     prove: BranchAndBound = BranchAndBound(max_boxes=MOST_BOXES)
 
@@ -167,7 +167,7 @@ class SearchAndFinish(Solver):
             self.search._run(task, x0, starts)
             return
         remaining, seconds = task.remaining, task.seconds_left
-        if remaining is None and seconds is not None and isinstance(self.search, Annealed):
+        if remaining is None and seconds is not None and isinstance(self.search, SuccessiveHalving):
             self._run_in_turns(task, self.search, x0, starts)
             return
         kept = 0 if remaining is None else int(KEPT_SHARE * remaining)
@@ -180,7 +180,9 @@ class SearchAndFinish(Solver):
             _end_at_best(task, x0, starts, reason)
         self._finish(task, starts)
 
-    def _run_in_turns(self, task: Task, search: Annealed, x0: Rows, starts: Indices) -> None:
+    def _run_in_turns(
+        self, task: Task, search: SuccessiveHalving, x0: Rows, starts: Indices
+    ) -> None:
         """Search and finish by turns until the time is over."""
         settled: dict[int, tuple[float, Termination]] = {}
         cycle = 0

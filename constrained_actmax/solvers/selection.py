@@ -11,7 +11,6 @@ from constrained_actmax.errors import RefusedError, SpecificationError, suggest
 from constrained_actmax.quoting import quoted
 from constrained_actmax.result import Budget
 from constrained_actmax.solvers.active_signature import ActiveSignature
-from constrained_actmax.solvers.annealed import Annealed
 from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.solvers.branch_and_bound import BranchAndBound
@@ -28,6 +27,7 @@ from constrained_actmax.solvers.relax_and_round import RelaxAndRound
 from constrained_actmax.solvers.search_and_finish import SearchAndFinish, pays
 from constrained_actmax.solvers.slsqp import SLSQP
 from constrained_actmax.solvers.spg import SPG
+from constrained_actmax.solvers.successive_halving import SuccessiveHalving
 from constrained_actmax.solvers.tnc import TNC
 from constrained_actmax.solvers.trust_constr import TrustConstr
 from constrained_actmax.standard_form import StandardForm
@@ -46,7 +46,7 @@ SOLVERS: dict[str, type[Solver]] = {
         FrankWolfe,
         AugmentedLagrangian,
         COBYQA,
-        Annealed,
+        SuccessiveHalving,
         ConvergeAndSearch,
         BranchAndBound,
         ActiveSignature,
@@ -65,6 +65,15 @@ SMALL = 100
 WAY_OUT = re.compile("use method='[^']+'(?:(?:, | or |, or )'[^']+')*")
 
 
+#: Former names of methods, which still work.
+FORMER = {"annealed": "successive-halving"}
+
+
+def current(method: str) -> str:
+    """Return the present name of a method in lower case, also for a former one."""
+    return FORMER.get(method.casefold(), method.casefold())
+
+
 def named(method: str) -> Solver:
     """Return a solver with its default settings; names are matched without regard to case.
 
@@ -73,8 +82,9 @@ def named(method: str) -> Solver:
     SpecificationError
         If there is none of this name; near ones are suggested.
     """
+    wanted = current(method)
     for name, kind in SOLVERS.items():
-        if name.casefold() == method.casefold():
+        if name.casefold() == wanted:
             return kind()
     raise SpecificationError(
         f"method: no {quoted(method)}. {suggest(method, ['auto', *SOLVERS], 20)}"
@@ -212,7 +222,7 @@ def by_rule(problem: StandardForm, budget: Budget | None = None) -> tuple[Solver
         return _finished(AugmentedLagrangian(), problem), "constraints on functions"
     if problem.smooth is False:
         what = "a nonsmooth network (ReLU, max), whose kinks decreasing step sizes cross"
-        return _finished(Annealed(), problem), what
+        return _finished(SuccessiveHalving(), problem), what
     local: Solver
     local, what = SPG(), "a smooth objective under a convex set"
     if problem.set.only_box:

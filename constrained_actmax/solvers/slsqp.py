@@ -15,7 +15,7 @@ from constrained_actmax.solvers._scipy import (
     constraint_dicts,
     end_by_code,
 )
-from constrained_actmax.solvers.polishing import polish, restore
+from constrained_actmax.solvers.newton_refinement import polish, restore
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.task import Stopped, Task
 

@@ -11,7 +11,7 @@ from typing_extensions import override
 from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.result import Status
-from constrained_actmax.solvers.base import Solver, end_hopeless, needs_gradients
+from constrained_actmax.solvers.base import Solver, end_stuck, needs_gradients
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.task import Task
 
@@ -29,7 +29,7 @@ LONGEST_STEP = 1.0
 #: and 1e3 this one took the fewest evaluations to a residual of 1e-5.
 LONGEST_SMOOTH_STEP = 1e3
 #: Default memory M: the paper's, and what did best of 10, 25 and 50 on networks with kinks.
-SMOOTH_MEMORY, KINKED_MEMORY = 10, 50
+SMOOTH_MEMORY, NONSMOOTH_MEMORY = 10, 50
 #: Reductions of one step after which the row is stuck.
 MAX_BACKTRACKS = 25
 #: Iterations without a gain beyond rounding after which the row is stuck.
@@ -76,7 +76,7 @@ class SPG(Solver):
     @override
     def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
         tolerance = task.tolerance if self.gradient_tolerance is None else self.gradient_tolerance
-        memory = self.memory or (KINKED_MEMORY if task.nonsmooth else SMOOTH_MEMORY)
+        memory = self.memory or (NONSMOOTH_MEMORY if task.nonsmooth else SMOOTH_MEMORY)
         searches = Searches(task, x0, starts, tolerance, memory)
         while searches.live.any():
             searches.turn()
@@ -112,7 +112,7 @@ class Searches:
         self.x = x0.copy()
         found = task.evaluate(self.x, starts)
         self.f, self.g = found.f.copy(), found.gradient.copy()
-        self.live = end_hopeless(task, self.x, found, starts)
+        self.live = end_stuck(task, self.x, found, starts)
         self.best_f, self.best_x = self.f.copy(), self.x.copy()
         self.since = np.zeros(count, dtype=int)
         self.recent = np.full((count, memory), -np.inf)

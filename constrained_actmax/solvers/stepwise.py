@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.result import Status
-from constrained_actmax.solvers.base import Solver, end_hopeless
+from constrained_actmax.solvers.base import Solver, end_stuck
 from constrained_actmax.tasks.extended import Extended
 from constrained_actmax.tasks.task import Task
 
@@ -44,7 +44,7 @@ class StepwiseSolver(Solver):
     def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
         task = Extended(task)
         found = task.evaluate(x0, starts)
-        live = end_hopeless(task, x0, found, starts)
+        live = end_stuck(task, x0, found, starts)
         asked: dict[int, tuple[Steps, Vector]] = {}
         for row in np.flatnonzero(live):
             first = Sample(float(found.f[row]), found.gradient[row].copy())

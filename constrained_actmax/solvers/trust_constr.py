@@ -18,7 +18,7 @@ from constrained_actmax.solvers._scipy import (
     constraint_objects,
     end_by_code,
 )
-from constrained_actmax.solvers.polishing import polish
+from constrained_actmax.solvers.newton_refinement import polish
 from constrained_actmax.solvers.spg import SPG
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.task import Task
@@ -34,7 +34,7 @@ BARRIER_SHARE, SECOND_SHARE = 1e-4, 1e-8
 #: Steps of spg that a smooth problem under sets alone is finished by.
 LAST_STEPS = 200
 #: First barrier parameter and tolerance on networks with kinks.
-KINKED_BARRIER = 1e-3
+NONSMOOTH_BARRIER = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +105,8 @@ class TrustConstr(ScipySolver):
 
         smooth = bool(problem.smooth) and problem.hessians > 0
         gtol = variables.slope(BARRIER_SHARE * task.tolerance, self.gtol)
-        kinked = ("initial_barrier_parameter", "initial_barrier_tolerance")
-        options = {} if smooth else dict.fromkeys(kinked, KINKED_BARRIER)
+        nonsmooth = ("initial_barrier_parameter", "initial_barrier_tolerance")
+        options = {} if smooth else dict.fromkeys(nonsmooth, NONSMOOTH_BARRIER)
         options |= self.options()
         options |= {"gtol": gtol, "barrier_tol": min(task.tolerance, 1e-8)}
         if self.barrier_tol is not None:

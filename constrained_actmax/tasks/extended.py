@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.draws import drawn
 from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.random_points import drawn
 from constrained_actmax.tasks.task import Stopped, Task, Wrapper
 
 #: Trials of a start in a row that are not finite, after which it is told so: halved as often, a
@@ -48,9 +48,9 @@ class Extended(Wrapper):
     @override
     def evaluate(self, x: Rows, starts: Sequence[int] | Indices) -> Evaluation:
         found = self.inner.evaluate(x, starts)
-        whose, finite = np.asarray(starts).tolist(), found.finite
+        row_starts, finite = np.asarray(starts).tolist(), found.finite
         for row in np.flatnonzero(finite).tolist():
-            start = whose[row]
+            start = row_starts[row]
             self._good[start] = x[row].copy(), found, row
             self._largest[start] = max(self._largest.get(start, -np.inf), float(found.f[row]))
             self._trials[start] = 0
@@ -58,7 +58,7 @@ class Extended(Wrapper):
             return found
         rows = [
             found.row(row) if finite[row] else self._instead(start, x[row], found.row(row))
-            for row, start in enumerate(whose)
+            for row, start in enumerate(row_starts)
         ]
         extended = Evaluation.concatenated(rows)
         if found.violation is not None:

@@ -203,13 +203,13 @@ class Incumbents:
         def rank(one: tuple[Vector, Evaluation]) -> tuple[bool, bool, float]:
             x, found = one
             inside = bool(problem.feasible(x[np.newaxis], found.c)[0])
-            worth = found.f[0] if inside else problem.violation(x[np.newaxis], found.c)[0]
+            merit = found.f[0] if inside else problem.violation(x[np.newaxis], found.c)[0]
             if found is settled[1]:
-                worth -= EQUAL_VALUES * tolerance * problem.range
+                merit -= EQUAL_VALUES * tolerance * problem.range
             if inside and problem.constraints:
                 c = found.c[0]
-                worth += 2.0 * float(weights @ np.abs(c - np.clip(c, problem.lower, problem.upper)))
-            return not bool(found.finite[0]), not inside, float(worth)
+                merit += 2.0 * float(weights @ np.abs(c - np.clip(c, problem.lower, problem.upper)))
+            return not bool(found.finite[0]), not inside, float(merit)
 
         return min(candidates, key=rank)
 

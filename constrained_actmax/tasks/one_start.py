@@ -114,12 +114,12 @@ class LockStep:
         How many starts are live at a time, and are evaluated in one model call.
     """
 
-    def __init__(self, runner: RowRunner, task: Task, seats: int) -> None:
+    def __init__(self, runner: RowRunner, task: Task, most_live: int) -> None:
         self._runner = runner
         self._task = task
         self._live: dict[int, OneStart] = {}
         self._rounds = Rounds(
-            self._answer, seats, lambda: Stopped(Status.INTERRUPTED), self._out_of_time
+            self._answer, most_live, lambda: Stopped(Status.INTERRUPTED), self._out_of_time
         )
 
     def _out_of_time(self) -> BaseException | None:

@@ -37,13 +37,13 @@ class Over(Limited):
     """
 
     def __init__(
-        self, inner: Task, feasible: FeasibleSet, whose: Indices, most: int | None = None
+        self, inner: Task, feasible: FeasibleSet, row_starts: Indices, most: int | None = None
     ) -> None:
         super().__init__(inner, OverSet(inner.problem, feasible))
-        self.whose, self._most, self._spent = whose, most, 0.0
+        self.row_starts, self._most, self._spent = row_starts, most, 0.0
         self.ended: dict[int, Termination] = {}
-        self.iterations = np.zeros(len(whose), dtype=int)
-        self._incumbents = Incumbents(self.problem, len(whose))
+        self.iterations = np.zeros(len(row_starts), dtype=int)
+        self._incumbents = Incumbents(self.problem, len(row_starts))
         self._last: dict[int, Vector] = {}
 
     @property
@@ -76,7 +76,7 @@ class Over(Limited):
         if kept.any():  # a point of C but for rounding is evaluated as one of C exactly
             x = x.copy()
             x[kept] = written.project(x[kept])
-        found = self.inner.evaluate(x, self.whose[own])
+        found = self.inner.evaluate(x, self.row_starts[own])
         outside = problem.functional_violation(found.c)
         off = problem.set.relative_violation(x)
         found = replace(found, violation=np.maximum(off, outside))
@@ -103,7 +103,7 @@ class Over(Limited):
     def iterate(self, start: int, x: Vector, f: float, violation: float | None = None) -> bool:
         self.iterations[start] += 1
         off = float(self.inner.set.relative_violation(x))
-        return self.inner.iterate(int(self.whose[start]), x, f, max(off, violation or 0.0))
+        return self.inner.iterate(int(self.row_starts[start]), x, f, max(off, violation or 0.0))
 
     @override
     def end(self, start: int, x: Vector, status: Status, detail: str = "") -> None:

@@ -79,11 +79,11 @@ class Penalised(Wrapper):
         Lowest f of each path's points that satisfy all constraints.
     """
 
-    def __init__(self, inner: Task, whose: Indices) -> None:
+    def __init__(self, inner: Task, row_starts: Indices) -> None:
         super().__init__(inner, PenalisedForm(inner.problem))
-        self.whose = whose
+        self.row_starts = row_starts
         self._lower, self._upper = inner.lower, inner.upper
-        count = len(whose)
+        count = len(row_starts)
         self.multipliers = np.zeros((count, inner.problem.constraints))
         self.penalty = np.ones(count)
         self.weight = np.ones(count)
@@ -105,14 +105,14 @@ class Penalised(Wrapper):
     @override
     def evaluate(self, x: Rows, starts: Sequence[int] | Indices) -> Evaluation:
         paths = np.asarray(starts)
-        found = self.inner.evaluate(x, self.whose[paths])
-        where: slice | Indices = slice(None) if len(self.whose) == 1 else paths
+        found = self.inner.evaluate(x, self.row_starts[paths])
+        where: slice | Indices = slice(None) if len(self.row_starts) == 1 else paths
         rho = self.penalty[where, np.newaxis]
         w = found.c + self.multipliers[where] / rho
         nearest = np.maximum(w, self._lower)
-        excess = w - np.minimum(nearest, self._upper, out=nearest)
-        value = 0.5 * rho[:, 0] * np.einsum("bm,bm->b", excess, excess)
-        weights = rho * excess
+        violation = w - np.minimum(nearest, self._upper, out=nearest)
+        value = 0.5 * rho[:, 0] * np.einsum("bm,bm->b", violation, violation)
+        weights = rho * violation
         gradient = found.gradient
         weight = self.weight[where]
         if (weight == 1.0).all():
@@ -157,8 +157,8 @@ class Penalised(Wrapper):
     def iterate(self, start: int, x: Vector, f: float, violation: float | None = None) -> bool:
         self.iterations[start] += 1
         found = self.known(start, x)
-        whose = int(self.whose[start])
-        return self.inner.iterate(whose, x, float(found.f[0]), found.violation_of(0))
+        row_starts = int(self.row_starts[start])
+        return self.inner.iterate(row_starts, x, float(found.f[0]), found.violation_of(0))
 
     @override
     def end(self, start: int, x: Vector, status: Status, detail: str = "") -> None:
@@ -193,5 +193,5 @@ class Penalised(Wrapper):
 
     def distance(self, c: Vector) -> float:
         """Return the squared distance of c to its bounds."""
-        excess = c - np.clip(c, self._lower, self._upper)
-        return float(excess @ excess)
+        violation = c - np.clip(c, self._lower, self._upper)
+        return float(violation @ violation)

@@ -451,17 +451,17 @@ class Recording(Task):
 
     @override
     def iterate_rows(self, starts: Indices, x: Rows, found: Evaluation) -> np.ndarray:
-        whose, values = starts.tolist(), found.f.tolist()
+        row_starts, values = starts.tolist(), found.f.tolist()
         heard = self.progress is not None or self.callback is not None
         plain = self.problem.set.bounded and found.violation is not None and found.finite.all()
         if heard or not plain:
             return super().iterate_rows(starts, x, found)
         assert found.violation is not None
-        history, written, count = self.history, self.problem.value, len(whose)
-        for start in whose:
+        history, written, count = self.history, self.problem.value, len(row_starts)
+        for start in row_starts:
             self.iterations[start] += 1
             history.nit.append(int(self.iterations[start]))
-        history.start.extend(whose)
+        history.start.extend(row_starts)
         history.rows.extend([self.rows] * count)
         history.seconds.extend([self.seconds] * count)
         history.value.extend([written(value) for value in values])

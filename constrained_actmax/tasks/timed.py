@@ -38,7 +38,7 @@ class Timed(Limited):
         self._seconds, self._default = kept, default
         self._rows = 0
         self._since = self.seconds, 0
-        self._price: float | None = None
+        self._seconds_each: float | None = None
 
     @property
     @override
@@ -55,10 +55,10 @@ class Timed(Limited):
         if seconds is None:
             return None if self._default is None else max(0, self._default - self._rows)
         began, rows = self._since
-        if self._rows - rows >= (1 if self._price is None else MEASURED):
-            self._price = max(SHORTEST, self.seconds - began) / (self._rows - rows)
+        if self._rows - rows >= (1 if self._seconds_each is None else MEASURED):
+            self._seconds_each = max(SHORTEST, self.seconds - began) / (self._rows - rows)
             self._since = self.seconds, self._rows
-        return None if self._price is None else int(seconds / self._price)
+        return None if self._seconds_each is None else int(seconds / self._seconds_each)
 
     @contextmanager
     @override

@@ -2,8 +2,9 @@
 
 Dense ReLU networks, half of them random and half trained, on scikit-learn's digits or, where they
 have 784 inputs, on Fashion-MNIST, and the convolutional network of answer 5, over sets of several
-kinds. `annealed` alone, and `auto`, which goes on from its points by linear programs, from
-the same starts in one process; at the end, the arena's instances with kinks at equal evaluations.
+kinds. `successive-halving` alone, and `auto`, which goes on from its points by linear programs,
+from the same starts in one process; at the end, the arena's instances with kinks at equal
+evaluations.
 Every run is added to `--records` as it ends, and a second call goes on from there.
 """
 
@@ -175,11 +176,11 @@ def records(path: Path, folder: Path | None) -> list[dict[str, Any]]:
     known = {(one["name"], one["set"], one["method"]) for one in done}
     large = () if folder is None else large_instances(folder)
     for name, kind, model, objective, box, more, n, centre in itertools.chain(instances(), large):
-        if {(name, kind, method) for method in ("annealed", "auto")} <= known:
+        if {(name, kind, method) for method in ("successive-halving", "auto")} <= known:
             continue
         starts = STARTS if name.startswith(("random", "digits")) else FEWER_STARTS
         problem = cax.Problem(model, objective, [box, *(one(n, centre) for one in more)])
-        for method in ("annealed", "auto"):
+        for method in ("successive-halving", "auto"):
             if (name, kind, method) in known:
                 continue
             done.append(
@@ -205,7 +206,7 @@ def arena(path: Path, models: Path) -> list[dict[str, Any]]:
             continue
         problem = one.problem(models)
         run: dict[str, Any] = {"name": one.name, "set": one.set, "model": one.model}
-        for word, method in {"without": cax.Annealed(), "with": "auto"}.items():
+        for word, method in {"without": cax.SuccessiveHalving(), "with": "auto"}.items():
             result = cax.solve(problem, method=method, seed=0, budget=cax.Budget(evaluations=ROWS))
             run[word] = {
                 "value": result.value,
@@ -260,7 +261,7 @@ def page(done: list[dict[str, Any]]) -> str:
         f"{STARTS} starts, {FEWER_STARTS} on large networks, no budget. Seconds are of processor "
         "time, of all threads. *Converged* counts starts that the library calls local "
         f"maxima; an answer counts within {SECONDS:g} seconds an instance. *Gain* is the value of "
-        "`auto` less that of `annealed`, over the range of the objective over draws.",
+        "`auto` less that of `successive-halving`, over the range of the objective over draws.",
         "",
         "| networks | set | instances | converged: all starts | the answer | most seconds | "
         "median gain, % | least gain, % |",
@@ -270,7 +271,7 @@ def page(done: list[dict[str, Any]]) -> str:
     for family in ("random", "digits", "large random", "large trained", "convolutional"):
         for kind in SETS:
             pairs = [
-                (by[name, k, "annealed"], one)
+                (by[name, k, "successive-halving"], one)
                 for (name, k, method), one in by.items()
                 if k == kind and method == "auto" and name.startswith(family)
             ]

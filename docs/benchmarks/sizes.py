@@ -113,7 +113,7 @@ def main() -> None:
             f"# Methods by size\n\n{head[0]} Printed by `python docs/benchmarks/sizes.py --write` "
             f"({os.cpu_count()} cores, {platform.machine()}, SciPy {versions()['scipy']}).\n\n"
             f"{head[1]}\n\nA cell gives how far the value is below the best of its line, median of "
-            "the starts, and the median of seconds. `auto` takes `annealed` on ReLU and "
+            "the starts, and the median of seconds. `auto` takes `successive-halving` on ReLU and "
             "`converge-and-search` on tanh under the budget on the input. SLSQP is not run where "
             "one of its iterations would take longer than a run may.\n\n<!-- tables -->\n\n"
         )

@@ -382,13 +382,17 @@ def candidates() -> list[Entrant]:
         Entrant("auto, as chosen", "auto", planned=True),
         Entrant("length halved by checkpoints (pgd)", cax.PGD(), planned=True),
         Entrant("length falls geometrically", cax.PGD(schedule="geometric"), planned=True),
-        Entrant("falls as a cosine, one candidate", cax.Annealed(most_draws=1), planned=True),
         Entrant(
-            "rungs from one candidate per 40 rows", cax.Annealed(rows_per_draw=40), planned=True
+            "falls as a cosine, one candidate", cax.SuccessiveHalving(most_draws=1), planned=True
         ),
-        Entrant("rungs, one per 16 rows", cax.Annealed(), planned=True),
-        Entrant("rungs, one per 8 rows", cax.Annealed(rows_per_draw=8), planned=True),
-        Entrant("rungs, a third goes on", cax.Annealed(narrowing=3), planned=True),
+        Entrant(
+            "rungs from one candidate per 40 rows",
+            cax.SuccessiveHalving(rows_per_draw=40),
+            planned=True,
+        ),
+        Entrant("rungs, one per 16 rows", cax.SuccessiveHalving(), planned=True),
+        Entrant("rungs, one per 8 rows", cax.SuccessiveHalving(rows_per_draw=8), planned=True),
+        Entrant("rungs, a third goes on", cax.SuccessiveHalving(narrowing=3), planned=True),
         Entrant("spg alone", cax.SPG()),
     ]
 
@@ -548,7 +552,7 @@ def long_runs(lab: Lab, chosen: list[Instance]) -> dict[str, dict[str, Any]]:
     for one in chosen:
         tv = one.set == "Box ∩ TV"
         plans: list[tuple[Any, int, int]] = [
-            (cax.Annealed(most_draws=8, narrowing=3), 4, 800 if tv else 8000),
+            (cax.SuccessiveHalving(most_draws=8, narrowing=3), 4, 800 if tv else 8000),
             *([] if tv else [(cax.SPG(), 4, 2000)]),
         ]
 

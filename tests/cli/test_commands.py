@@ -227,24 +227,19 @@ def test_the_installed_command_is_quiet_and_quick(tmp_path: Path) -> None:
 def test_certify_bounds_what_it_found_and_saves_the_bound(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = [
-        "example",
-        "--class",
-        "Coat",
-        "--score",
-        "margin",
-        "--near",
-        "Shirt",
-        "--linf",
-        "0.005",
-    ]
-    status, printed, complaint = run(capsys, "certify", *asked, *QUICK, "--out", str(tmp_path))
+    asked = ["example", "--class", "Coat", "--score", "margin", "--near", "Shirt", "--linf"]
+    wide = [*asked, "0.1", "--bounds", "0", "1", "--seed", "0", "--seconds", "0.5"]
+    status, printed, complaint = run(capsys, "certify", *wide, "--out", str(tmp_path))
     assert (status, complaint) == (1, "")
     assert "No allowed input exceeds" in printed
     assert "not proven to be the optimum" in printed
     result = cax.load_result(tmp_path)
     assert result.certificate is not None
     assert result.value <= result.certificate.dual_bound
+    asked = [*asked, "0.005"]
+    status, printed, _ = run(capsys, "certify", *asked, *QUICK)
+    assert status == 0
+    assert "proven; mixed-integer program" in printed
     status, printed, _ = run(capsys, "certify", *asked, *QUICK, "--rtol", "10", "--minimize")
     assert status == 0
     assert "No allowed input goes below" in printed

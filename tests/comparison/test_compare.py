@@ -17,7 +17,7 @@ from sample_problems import quadratic
 
 import constrained_actmax as cax
 from constrained_actmax.baselines import Baseline
-from constrained_actmax.comparison import referee
+from constrained_actmax.comparison import running
 from constrained_actmax.comparison.comparing import _tasks
 from constrained_actmax.layout import Vector
 from constrained_actmax.result import Status
@@ -169,7 +169,7 @@ def test_goes_on_from_a_folder(
 ) -> None:
     methods = ["spg", "pgd"]
     played: list[Any] = []
-    play = referee.play
+    play = running.play
 
     def counted(labels: Any, *rest: Any, **named: Any) -> Any:
         if len(played) == 5:

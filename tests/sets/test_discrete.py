@@ -268,7 +268,7 @@ def test_json_restores_a_discrete_set(name: str) -> None:
     np.testing.assert_array_equal(restored.bind(FOUR).project(y), whole.bind(FOUR).project(y))
 
 
-@pytest.mark.parametrize("method", ["spg", "pgd", "annealed"])
+@pytest.mark.parametrize("method", ["spg", "pgd", "successive-halving"])
 def test_no_residual_is_called_convergence_and_whole_numbers_are_whole(method: str) -> None:
     target = np.array([13.3, 0.21, 700.2])
     oracle = cax.FunctionOracle(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import constrained_actmax as cax
 from constrained_actmax.conformance import check_convex_set
-from constrained_actmax.kernels.pieces import Program
+from constrained_actmax.kernels.components import Program
 from constrained_actmax.layout import Layout
 from constrained_actmax.sets import (
     AffineSubspace,

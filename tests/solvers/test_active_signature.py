@@ -397,6 +397,6 @@ def test_a_last_stage_that_would_end_nowhere_takes_nothing_from_the_search() -> 
         dense(random_weights((8, 1500, 1), 5)), cax.Output(0), [cax.Box(-1, 1), cax.L1Ball(3.0)]
     )
     given: Any = {"seed": 0, "budget": cax.Budget(evaluations=700)}
-    alone = cax.solve(problem, method="annealed", **given)
+    alone = cax.solve(problem, method="successive-halving", **given)
     both = cax.solve(problem, **given)
     assert len(both.history.rows) >= 0.95 * len(alone.history.rows)

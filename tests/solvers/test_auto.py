@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from sample_problems import distance_l1
 
 import constrained_actmax as cax
-from constrained_actmax.draws import drawn
-from constrained_actmax.solvers.selection import by_rule
+from constrained_actmax.comparison.running import resolved
+from constrained_actmax.random_points import drawn
+from constrained_actmax.solvers.selection import by_rule, named
 
 #: Minimised by the sum over entries; the global minimum of an entry is near -0.8, another near 0.9.
 CENTRES = np.linspace(-0.6, 0.7, 12)
@@ -44,7 +45,7 @@ def least_on_a_grid(problem: cax.Problem) -> float:
 def test_kinks_are_crossed() -> None:
     problem = distance_l1(CENTRES, [cax.Box(-1, 1)])
     result = cax.solve(problem, x0=np.full(12, 0.95))
-    assert result.method == "annealed"
+    assert result.method == "successive-halving"
     assert result.value <= 0.02 * 12  # the minimum is 0, at the centres; it began at 11.2
     stuck = cax.solve(problem, method="L-BFGS-B", x0=np.full(12, 0.95))
     assert result.nfev <= 300
@@ -133,11 +134,11 @@ class Clock:
 
 
 def folded() -> cax.Problem:
-    """Return a ReLU network with a last stage by programs."""
+    """Return a ReLU network with a last stage by programs, and too many inputs for a proof."""
     keras.utils.set_random_seed(5)
-    layers = [keras.Input((6,)), keras.layers.Dense(12, activation="relu"), keras.layers.Dense(2)]
+    layers = [keras.Input((12,)), keras.layers.Dense(12, activation="relu"), keras.layers.Dense(2)]
     oracle = cax.Oracle(keras.Sequential(layers), cax.Logit(0), precision="float64")
-    return cax.Problem(oracle, cax.Logit(0), [cax.Box(-1, 1)], x0=np.full(6, 0.1))
+    return cax.Problem(oracle, cax.Logit(0), [cax.Box(-1, 1)], x0=np.full(12, 0.1))
 
 
 @pytest.mark.parametrize(
@@ -177,7 +178,7 @@ def test_a_limit_of_seconds_alone_is_spent(
 def test_rungs_narrow_and_spend_what_there_is(
     share: int, per: int, most: int, narrowing: int
 ) -> None:
-    solver = cax.Annealed(rows_per_draw=per, most_draws=most, narrowing=narrowing)
+    solver = cax.SuccessiveHalving(rows_per_draw=per, most_draws=most, narrowing=narrowing)
     rungs = solver.rungs(share)
     counts = [count for count, _ in rungs]
     assert sum(rows for _, rows in rungs) == share
@@ -235,7 +236,7 @@ def test_slopes_below_tol_are_no_convergence() -> None:
 )
 def test_bad_settings_are_named(options: dict[str, float], words: str) -> None:
     with pytest.raises(cax.SpecificationError) as caught:
-        cax.Annealed(**options)  # type: ignore[arg-type]
+        cax.SuccessiveHalving(**options)  # type: ignore[arg-type]
     assert words in str(caught.value)
 
 
@@ -268,3 +269,9 @@ def test_long_steps_do_not_lose_a_hill_among_plains() -> None:
         budget=cax.Budget(evaluations=300),
     )
     assert result.value > 0.98 * np.log(10)
+
+
+def test_a_former_name_of_a_method_still_works() -> None:
+    for method in ("annealed", "Annealed", "successive-halving"):
+        assert named(method) == cax.SuccessiveHalving()
+        assert resolved(method) == cax.SuccessiveHalving()

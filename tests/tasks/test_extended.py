@@ -107,13 +107,13 @@ def test_where_all_is_finite_it_is_the_task_itself() -> None:
     check_task(Extended(recording), points, problem=problem)
 
 
-@pytest.mark.parametrize("method", ["auto", "SLSQP", "annealed", "pgd"])
+@pytest.mark.parametrize("method", ["auto", "SLSQP", "successive-halving", "pgd"])
 def test_a_drawn_starting_point_that_is_not_finite_is_drawn_again(method: str) -> None:
     def root(x: np.ndarray) -> tuple[float, np.ndarray]:
         with np.errstate(invalid="ignore"):
             return float(np.sqrt(x[0] - 0.5)), np.array([0.5 / np.sqrt(x[0] - 0.5), 0.0])
 
-    oracle = cax.FunctionOracle(root, 2, smooth=method not in ("annealed", "pgd"))
+    oracle = cax.FunctionOracle(root, 2, smooth=method not in ("successive-halving", "pgd"))
     result = cax.maximize(oracle, constraints=cax.Box(0, 1), starts=6, seed=0, method=method)
     assert all(one.x0[0] > 0.5 for one in result.starts)
     assert all(one.value == pytest.approx(np.sqrt(0.5)) for one in result.starts)
@@ -121,7 +121,7 @@ def test_a_drawn_starting_point_that_is_not_finite_is_drawn_again(method: str) -
     assert given.starts[0].x0[0] == 0.2  # the user's own stays
 
 
-@pytest.mark.parametrize("method", ["pgd", "annealed"])
+@pytest.mark.parametrize("method", ["pgd", "successive-halving"])
 @pytest.mark.parametrize("starts", [1, 3])
 def test_steps_of_a_given_length_turn_back_from_what_is_not_finite(
     method: str, starts: int

@@ -14,7 +14,7 @@ from typing_extensions import override
 from constrained_actmax.errors import ProjectionError
 from constrained_actmax.kernels.dykstra import dykstra
 from constrained_actmax.kernels.kernel import ACCEPTED, InBox, Kernel, common_box
-from constrained_actmax.kernels.relative import finite_widths, relative_excess
+from constrained_actmax.kernels.relative import finite_widths, relative_violation
 from constrained_actmax.kernels.separable_form import SeparableForm
 from constrained_actmax.kernels.separable_program import SeparableProgram
 from constrained_actmax.layout import Indices, Rows, Vector
@@ -189,7 +189,7 @@ class Separable(Program):
         p = x.copy()
         for row, one in enumerate(x):
             found = self.dual.project(one)
-            if found is None or self._excess(found) > INSIDE:
+            if found is None or self._violation(found) > INSIDE:
                 found = self.program.project(one[np.newaxis])[0]
             p[row] = found
         return p, None
@@ -197,9 +197,9 @@ class Separable(Program):
     def holds_a_point(self) -> bool:
         """Say whether the method finds a point; that it does not proves nothing."""
         found = self.dual.project(np.clip(0.0, self.lower, self.upper))
-        return found is not None and self._excess(found) <= INSIDE
+        return found is not None and self._violation(found) <= INSIDE
 
-    def _excess(self, x: Vector) -> float:
+    def _violation(self, x: Vector) -> float:
         at = x[np.newaxis]
         return max(float(one.relative_violation(at, self._widths)[0]) for one in self.members)
 
@@ -233,7 +233,7 @@ class Alternating(Piece):
 
     def violation(self, x: Rows) -> Vector:
         """Return the largest relative violation for each row."""
-        worst = relative_excess(x, self.lower, self.upper)
+        worst = relative_violation(x, self.lower, self.upper)
         for one in self.members:
             worst = np.maximum(worst, one.relative_violation(x, self._widths))
         return np.asarray(worst)

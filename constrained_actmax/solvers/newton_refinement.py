@@ -139,9 +139,9 @@ def restore(task: Task, start: int, x: Vector) -> Vector:
         if problem.feasible(y[np.newaxis], found.c)[0]:
             return np.asarray(y)
         c = found.c[0]
-        excess = c - np.clip(c, problem.lower, problem.upper)
-        broken = np.flatnonzero(excess)
-        target = -OVERSHOOT * excess[broken]
+        violation = c - np.clip(c, problem.lower, problem.upper)
+        broken = np.flatnonzero(violation)
+        target = -OVERSHOOT * violation[broken]
         y = problem.set.project(y + np.linalg.lstsq(found.jacobian[0][broken], target)[0])
     return x
 

@@ -10,10 +10,10 @@ from typing import ClassVar, TypeAlias
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.draws import drawn
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.random_points import drawn
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.base import TINY, Solver, reach
 from constrained_actmax.solvers.spg import needs_only_a_set
@@ -98,7 +98,7 @@ class Search:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Annealed(Solver):
+class SuccessiveHalving(Solver):
     r"""Projected gradient whose step length falls to zero, from draws that are weeded out by rungs.
 
     .. math:: x \leftarrow P_C(x - \eta_t\, g / \|g\|_2), \qquad
@@ -142,7 +142,7 @@ class Annealed(Solver):
        optimization, AISTATS.
     """
 
-    name: ClassVar[str] = "annealed"
+    name: ClassVar[str] = "successive-halving"
 
     rows: int = 300
     rows_per_draw: int = 16
@@ -154,10 +154,12 @@ class Annealed(Solver):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.narrowing < 2:
-            raise SpecificationError(f"annealed: narrowing must be >= 2, got {self.narrowing!r}.")
+            raise SpecificationError(
+                f"successive-halving: narrowing must be >= 2, got {self.narrowing!r}."
+            )
         if not 0 < self.rung_share < 0.5:
             raise SpecificationError(
-                f"annealed: rung_share must be in (0, 0.5), got {self.rung_share!r}."
+                f"successive-halving: rung_share must be in (0, 0.5), got {self.rung_share!r}."
             )
 
     @override
@@ -353,13 +355,13 @@ class Annealed(Solver):
             share = 0.5 + 0.5 * np.cos(np.pi * done)
             # a slice copies nothing
             at: slice | Indices = slice(None) if rows.size == len(search.x) else rows
-            whose, g = search.starts[at], search.g[at]
+            row_starts, g = search.starts[at], search.g[at]
             norm = np.maximum(np.sqrt(np.add.reduce(g * g, axis=1)), TINY)
             step_ = g / norm[:, np.newaxis]  # first: length / norm may overflow
             step_ *= share * length[at, np.newaxis]
             np.subtract(search.x[at], step_, out=step_)
             moved = search.project(step_, search.number[rows].tolist())
-            found = task.evaluate(moved, whose)
+            found = task.evaluate(moved, row_starts)
             search.x[at], search.f[at], search.g[at] = moved, found.f, found.gradient
             if not found.finite.all():
                 self._turn_back(task, search, length, rows, found)
@@ -370,7 +372,7 @@ class Annealed(Solver):
                 which = rows[better]
                 search.best_x[which], search.best_g[which] = moved[better], found.gradient[better]
                 search.best_f[which] = found.f[better]
-            search.live[at] &= task.iterate_rows(whose, moved, found)
+            search.live[at] &= task.iterate_rows(row_starts, moved, found)
             # A plateau inside the set: go on from the best point with the next, shorter step.
             flat = ~found.gradient.any(axis=1)
             if flat.any():

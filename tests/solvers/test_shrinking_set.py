@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import constrained_actmax as cax
-from constrained_actmax.solvers.contraction import DILATION, STEPS, can_contract, contracted
+from constrained_actmax.solvers.shrinking_set import DILATION, STEPS, can_contract, contracted
 from constrained_actmax.tasks.recording import Recording
 
 CENTRE = np.array([0.5, 0.2, 0.8, 0.4])

@@ -17,7 +17,7 @@ from constrained_actmax.measuring import measured, stationarity_tolerance
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Budget, History, Status
 from constrained_actmax.solvers.base import Solver
-from constrained_actmax.solvers.selection import SOLVERS
+from constrained_actmax.solvers.selection import SOLVERS, current
 from constrained_actmax.solving import solve
 from constrained_actmax.tasks.recording import Recording
 
@@ -40,7 +40,7 @@ def resolved(method: str | Solver) -> str | Solver:
         return "auto"
     known: dict[str, type[Solver]] = {**SOLVERS, **BASELINES}
     for name, kind in known.items():
-        if name.casefold() == method.casefold():
+        if name.casefold() == current(method):
             return kind()
     raise SpecificationError(f"methods: no {method!r}. {suggest(method, ['auto', *known], 30)}")
 
