@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -247,7 +248,7 @@ def _show(result: cax.Result, specification: Specification, flags: Flags) -> Non
     if out is None and specification.out is not None:
         out = str(specification.path(specification.out))
     if out is not None:
-        for line in write_result(result, Path(out)):
+        for line in write_result(result, Path(out), partial(specification.box, result.layout)):
             click.echo(line)
 
 

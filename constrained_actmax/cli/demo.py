@@ -53,7 +53,7 @@ def run_demo(folder: Path, seed: int) -> None:
         click.echo(f"\nNo {TO.lower()} was found.\n")
 
     for name, result in (("sneaker", most), ("coat", near)):
-        for line in write_result(result, folder / name):
+        for line in write_result(result, folder / name, lambda _: (0.0, 1.0)):
             click.echo(line)
     if near.feasible:
         click.echo(f"Drew {_draw(most, near, reference, folder)}.")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from constrained_actmax.plotting import plot_history, plot_result, write_image
 from constrained_actmax.plotting.figures import close
@@ -52,8 +54,21 @@ def draw(figure: Any, path: Path) -> None:
     close(figure)
 
 
-def write_result(result: Result, folder: Path) -> Iterator[str]:
-    """Save a run with its pictures, and yield a line about each file for the user."""
+def write_result(
+    result: Result, folder: Path, box: Callable[[str], tuple[float, float]]
+) -> Iterator[str]:
+    """Save a run with its pictures, and yield a line about each file for the user.
+
+    Parameters
+    ----------
+    result : Result
+        The run.
+    folder : Path
+        Where to.
+    box : callable
+        Takes the name of an input and returns the values that black and white stand for, as where
+        a picture is read; where they are infinite, those of the result's bounds.
+    """
     result.save(folder)
     yield f"Saved the run in {folder} (result.json, arrays.npz)."
     draw(plot_result(result)[0].figure, folder / "result.png")
@@ -68,7 +83,11 @@ def write_result(result: Result, folder: Path) -> Iterator[str]:
         part = result.layout.slices[one.name]
         name = "input.png" if len(result.layout.inputs) == 1 else f"input-{one.name}.png"
         path = folder / name.replace("/", "_").replace(":", "_")
+        black, white = box(one.name)
         low, high = write_image(
-            path, result.flat[part].reshape(one.shape), lower[part], upper[part]
+            path,
+            result.flat[part].reshape(one.shape),
+            black if np.isfinite(black) else lower[part],
+            white if np.isfinite(white) else upper[part],
         )
         yield f"Wrote {path}: 0..255 stands for {low:g}..{high:g}; arrays.npz has it unrounded."

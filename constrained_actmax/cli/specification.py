@@ -214,6 +214,10 @@ class Specification:
                 model["preprocess"] = _call(cax.Scaling, model.pop("scaling"))
         return cax.Oracle(cax.examples.load_model() if shipped else str(place), **model)
 
+    def box(self, layout: Layout, name: str) -> tuple[float, float]:
+        """Return what the boxes of an input allow every entry, infinite without one."""
+        return _Values(self, layout).box(name)
+
     def _labels(self, labels: Any) -> Any:
         if not isinstance(labels, str):
             return labels
@@ -280,15 +284,19 @@ class _Values:
                 )
             return np.asarray(loaded[name])
 
-    def _picture(self, path: Path, on: str | None) -> npt.NDArray[np.float64]:
-        one = self.layout.inputs[0] if on is None else self.layout.input(on)
+    def box(self, name: str) -> tuple[float, float]:
+        """Return what the boxes of an input allow every entry: black and white of its pictures."""
         lowest, highest = [], []
         for table in self.specification.constraints:
-            if table.get("type") == "Box" and table.get("on") in (None, one.name):
+            if table.get("type") == "Box" and table.get("on") in (None, name):
                 with _said_in("Box"):
                     lowest.append(np.max(self.array(table.get("lower", -np.inf), None)))
                     highest.append(np.min(self.array(table.get("upper", np.inf), None)))
-        low, high = max(lowest, default=-np.inf), min(highest, default=np.inf)
+        return float(max(lowest, default=-np.inf)), float(min(highest, default=np.inf))
+
+    def _picture(self, path: Path, on: str | None) -> npt.NDArray[np.float64]:
+        one = self.layout.inputs[0] if on is None else self.layout.input(on)
+        low, high = self.box(one.name)
         if not (np.isfinite(low) and np.isfinite(high)):
             raise SpecificationError(
                 f"{path}: finite bounds are needed to know what black and white stand for; give "

@@ -66,6 +66,22 @@ def test_near_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert np.linalg.norm(moved) <= 1.5 * (1 + 1e-9)
 
 
+def test_a_written_picture_is_read_back_as_it_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["maximize", "example", "--class", "Coat", "--score", "margin", "--linf", "0.05"]
+    image = tmp_path / "dark.png"  # whose brightest pixel and the ball leave no room up to 1
+    Image.fromarray(np.uint8(120 * cax.examples.reference("Shirt"))).save(image)
+    status, printed, _ = run(
+        capsys, *asked, "--near", str(image), *QUICK, "--out", str(tmp_path / "run")
+    )
+    assert status == 0
+    assert "0..255 stands for 0..1;" in printed
+    written = np.asarray(Image.open(tmp_path / "run" / "input.png"), dtype=float) / 255
+    found = cax.load_result(tmp_path / "run").x
+    np.testing.assert_allclose(written, found, atol=0.5 / 255 + 1e-9)
+
+
 def test_minimize_goes_the_other_way(capsys: pytest.CaptureFixture[str]) -> None:
     values = []
     for command in ("maximize", "minimize"):
