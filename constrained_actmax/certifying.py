@@ -167,7 +167,7 @@ def _steps(search: Search, method: str, limited: bool) -> Iterator[None]:
         if limited and state.nodes >= DEFAULT_BOXES:
             break
         size = min(MOST_BOXES, 2 * size)
-    if method not in ("auto", "linear-program", "mixed-integer"):
+    if method not in ("auto", "linear-program", "mixed-integer") or search.root is None:
         return
     cases = cases_of(search)
     if any(case.refusal is not None for case in cases):

@@ -159,3 +159,11 @@ def test_too_many_units_are_left_to_linear_bounds(
     monkeypatch.setattr("constrained_actmax.certificates.programs.ENTRIES", 10)
     problem = cax.Problem(oracle, None, SETS["box"])
     assert cax.certify(problem, method="linear-program").method == "linear bounds"
+
+
+def test_a_budget_that_ends_before_the_first_bound_leaves_none() -> None:
+    problem = cax.Problem(dense([12, 8]), cax.Logit(0), [cax.Box(-1, 1)])
+    certificate = cax.certify(problem, budget=cax.Budget(seconds=1e-9))
+    assert certificate.dual_bound == np.inf
+    assert not certificate.proven
+    assert "no bound of Logit(0) is known" in str(certificate)

@@ -244,7 +244,7 @@ def test_certify_bounds_what_it_found_and_saves_the_bound(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = ["example", "--class", "Coat", "--score", "margin", "--near", "Shirt", "--linf"]
-    wide = [*asked, "0.1", "--bounds", "0", "1", "--seed", "0", "--seconds", "0.5"]
+    wide = [*asked, "0.1", "--bounds", "0", "1", "--seed", "0", "--seconds", "2"]
     status, printed, complaint = run(capsys, "certify", *wide, "--out", str(tmp_path))
     assert (status, complaint) == (1, "")
     assert "No allowed input exceeds" in printed
