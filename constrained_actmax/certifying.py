@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -117,7 +118,7 @@ def certify(
     if method not in METHODS:
         raise SpecificationError(f"certify: no method {method!r}. {suggest(method, METHODS)}")
     for name, value in (("rtol", rtol), ("atol", atol)):
-        if not (np.isfinite(value) and value >= 0.0):
+        if not (isinstance(value, Real) and np.isfinite(value) and value >= 0.0):
             raise SpecificationError(f"certify: {name} must be a number >= 0, got {quoted(value)}.")
     if not (problem.set.convex or problem.set.discrete):
         raise RefusedError(

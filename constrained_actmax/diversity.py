@@ -49,8 +49,9 @@ def alternatives(
         Least distance between two answers: with `Features` in their costs (`Features.distance`),
         else Euclidean, in the units of the input.
     differ_in : int, optional
-        In how many features, or entries without `Features`, two answers differ at least. A whole
-        number differs by 1, a category by itself, any other number by 5 % of its range.
+        In how many features two answers differ at least: a whole number by 1, a category by itself,
+        any other number by 5 % of its range. Without `Features`, in how many entries, each by 5 %
+        of its range.
     seed : int, optional
         Seeds the draws of all solutions.
     budget : Budget, optional
@@ -113,7 +114,7 @@ def alternatives(
             apart.append(_far(problem, result.flat, float(min_distance)))
         if differ_in is not None:
             apart.append(_different(problem, result.flat, differ_in))
-    return found
+    return sorted(found, key=lambda one: float(one.fun))
 
 
 def _check_integer(name: str, value: Any) -> None:

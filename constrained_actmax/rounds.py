@@ -32,7 +32,7 @@ class Rounds:
     answer : callable
         Takes a dict of requests by key, ascending, and returns a dict of answers to all. An answer
         that is an exception is raised in the job.
-    seats : int
+    most_live : int
         How many jobs are live at a time.
     dismissal : callable
         Makes the exception that ends a job.

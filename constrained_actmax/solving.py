@@ -135,8 +135,9 @@ def _until_optimal_there(
         problem = asked if scales is None else asked.in_scales(scales)
         own = problem.scaled
         good = optimal(own, own.point(x), own.evaluation(found), run.tolerance)
-        if good or run.remaining == 0 or run.out_of_time:
-            break
+        left = np.inf if run.remaining is None else run.remaining
+        if good or left < 2 * len(ended) or run.out_of_time:
+            break  # a start takes an evaluation to begin and may take one to be measured
         points = run.problem.original(np.array([one.x for one in ended]))
         points[best] = x
         run.ask(own)

@@ -223,9 +223,9 @@ class Table(Quoted):
             if np.array_equal(before[at], after[at]):
                 continue
             first, last = (one.decoded(x[np.newaxis, at])[0] for x in (before, after))
-            number = isinstance(one, NumberColumn)
-            difference = last - first if number else f"{first} \N{RIGHTWARDS ARROW} {last}"
-            if not number or difference != 0:
+            if first != last:
+                number = isinstance(one, NumberColumn)
+                difference = last - first if number else f"{first} \N{RIGHTWARDS ARROW} {last}"
                 change = {"entry": one.name, "before": first, "after": last, "change": difference}
                 found.append(change | {"unit": one.unit})
         return found

@@ -558,3 +558,17 @@ def test_the_size_of_a_start_makes_no_answer_optimal(x0: float, method: str) -> 
     again = cax.minimize(oracle, None, allowed, x0=result.x, method=method)
     assert again.success
     np.testing.assert_allclose(again.x, result.x, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("starts", "most", "method"), [(4, 80, "spg"), (8, 200, "pgd")])
+def test_an_answer_judged_again_stays_within_the_budget(
+    starts: int, most: int, method: str
+) -> None:
+    def quartic(x: np.ndarray) -> tuple[float, np.ndarray]:
+        return float(((x - 0.3) ** 4).sum()), 4.0 * (x - 0.3) ** 3
+
+    oracle = cax.FunctionOracle(quartic, 6, smooth=True)
+    problem = cax.Problem(oracle, constraints=[cax.Box(-1, 1)], sense="minimize")
+    budget = cax.Budget(evaluations=most)
+    result = cax.solve(problem, method=method, starts=starts, seed=1, budget=budget)
+    assert result.nfev <= most

@@ -245,12 +245,18 @@ class LinearBounds:
     def _without_infinite(self, k: int) -> Nonlinearity:
         """Return a nonlinearity without the entries that an infinite constant masks.
 
-        A margin masks its own class among the rivals.
+        A margin and the odds of a probability mask their own class among the rivals.
         """
         step, part = self.structure.nonlinearities[k], self.structure.parts[k]
         infinite = ~np.isfinite(part.intercept)
         if not infinite.any():
             return step
+        below = part.intercept[infinite] == -np.inf
+        if isinstance(step, LogSumExp) and below.all():
+            rest = ~infinite[step.members]
+            width = int(rest[0].sum())
+            if width and (rest.sum(axis=1) == width).all():
+                return replace(step, members=step.members[rest].reshape(-1, width))
         if not isinstance(step, Windows) or (part.intercept[infinite] != -step.sign * np.inf).any():
             raise RefusedError(
                 f"certify: what enters layer {step.name!r} adds an infinite constant and has no "

@@ -90,6 +90,7 @@ def of_transformer(
     names = [str(name) for name in transformer.get_feature_names_out()]
     if frame is not None:
         _check_frame(frame)
+        _check_names(dict.fromkeys(one.name for one in columns), list(frame))
         frame = frame[[one.name for one in columns]]
     return _filled(columns, names, frame, features, on)
 
@@ -222,7 +223,7 @@ def _check_frame(frame: Any) -> None:
             raise SpecificationError(f"Features: column {name!r} holds missing values.")
 
 
-def _check_names(features: Mapping[str, Feature], known: list[Any]) -> None:
+def _check_names(features: Mapping[str, Any], known: list[Any]) -> None:
     for name in features:
         if name not in known:
             raise SpecificationError(f"Features: no column {name!r}. {suggest(name, known)}")

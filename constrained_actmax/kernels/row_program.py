@@ -30,6 +30,14 @@ SEED = 20264  # of HiGHS's perturbations
 NODES = 2000
 
 
+def within_reach(lower: Vector, upper: Vector, far: float = FAR) -> tuple[Vector, Vector]:
+    """Return the bounds that are stated, and `far` beyond zero or the other bound where none is."""
+    low, high = np.isfinite(lower), np.isfinite(upper)
+    below = np.where(low, lower, np.minimum(np.where(high, upper, 0.0), 0.0) - far)
+    above = np.where(high, upper, np.maximum(np.where(low, lower, 0.0), 0.0) + far)
+    return below, above
+
+
 @dataclass(frozen=True)
 class Minimum:
     """The solution of one program.
@@ -117,7 +125,11 @@ class LinearProgram(RowProgram):
         self._further = 0
         self._lift: Any = None if form.lift is None else form.lift.matrix.tocsc()
         self._highs = new_highs()
-        self._low, self._high = np.maximum(form.lower, -FAR), np.minimum(form.upper, FAR)
+        size = 1.0
+        if form.lift is not None:  # the rows bound the parts of x, by numbers of any size
+            ends = [np.abs(one) for rows in form.rows for one in (rows.lower, rows.upper)]
+            size = max([1.0, *(float(one[np.isfinite(one)].max(initial=1.0)) for one in ends)])
+        self._low, self._high = within_reach(form.lower, form.upper, FAR * size)
         self._add_columns(self._low, self._high)
         for rows in form.rows:
             self._append(sp.csr_array(rows.matrix), rows.lower, rows.upper)
@@ -347,7 +359,7 @@ class ConicProgram(RowProgram):
         below = A[at_low] @ x >= low[at_low] if at_low.size else None
         above = A[at_high] @ x <= high[at_high] if at_high.size else None
         constraints += [one for one in (below, above) if one is not None]
-        lower, upper = np.maximum(lower, -FAR), np.minimum(upper, FAR)
+        lower, upper = within_reach(lower, upper)
         constraints += [x >= np.append(lower, np.zeros(most.size)), x <= np.append(upper, most)]
         problem = cp.Problem(cp.Minimize(g @ x), constraints)
         self.programs += 1

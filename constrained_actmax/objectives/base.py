@@ -99,16 +99,6 @@ class Objective(Quoted, ABC):
         """What is known without a model; ``Score.bounded`` knows the model too."""
         return UNKNOWN
 
-    @property
-    def bounded_above(self) -> bool | None:
-        """Whether it is bounded above on every model: True, False or None (it depends)."""
-        return self.bounded.above
-
-    @property
-    def bounded_below(self) -> bool | None:
-        """Whether it is bounded below on every model: True, False or None (it depends)."""
-        return self.bounded.below
-
     def imposed(self, lower: Any, upper: Any) -> tuple[Objective, Any, Any]:
         """Return the objective and the limits that a solver gets for ``lower <= self <= upper``.
 

@@ -211,7 +211,8 @@ class NearestRow(OfInput):
             nearest = tf.gather(targets, tf.argmin(far, axis=1))
             return tf.reduce_sum(tf.abs(z - nearest), axis=1)
 
-        digest = hashlib.sha256(rows.tobytes()).digest()
+        constants = rows.tobytes() + metric.weights.tobytes() + repr(metric.dropped).encode()
+        digest = hashlib.sha256(constants).digest()
         return Score(("NearestRow", where, digest), function, bounded=ONLY_BELOW)
 
     @override

@@ -9,7 +9,14 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.certificates.allowed import Allowed
-from constrained_actmax.certificates.branching import MOST_BOXES, Search, certificate_of
+from constrained_actmax.certificates.branching import (
+    MOST_BOXES,
+    MOST_INPUTS,
+    Search,
+    certificate_of,
+    structure_of,
+)
+from constrained_actmax.certificates.linear_bounds import LinearBounds
 from constrained_actmax.certificates.relaxations import refusal_of
 from constrained_actmax.errors import RefusedError
 from constrained_actmax.layout import Indices, Rows, Vector
@@ -71,7 +78,11 @@ class BranchAndBound(Solver):
             if reason is not None:
                 return f"{self.name}: {reason}"
         try:
-            Allowed.of(_written(problem))
+            written = _written(problem)
+            allowed = Allowed.of(written)
+            if problem.set.free_inputs <= MOST_INPUTS:  # where `auto` counts on it
+                structure = structure_of(written)
+                LinearBounds(structure, structure.outputs["functions"], allowed)
         except RefusedError as error:
             return f"{self.name}: {error}"
         return None

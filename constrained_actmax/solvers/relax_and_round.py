@@ -199,7 +199,10 @@ class RelaxAndRound(Solver):
         for start in starts.tolist():
             found = task.evaluate(best.x[np.newaxis], [start])
             task.iterate_rows(np.array([start]), best.x[np.newaxis], found)
-            if best.violation > 0.0:
+            if not found.finite[0]:
+                words = task.name_non_finite(best.x, found, 0)
+                task.end(start, best.x, Status.NON_FINITE, words)
+            elif best.violation > 0.0:
                 words = f"None of all {len(every):,} combinations keeps the constraints."
                 task.end(start, best.x, Status.INFEASIBLE, words)
             else:

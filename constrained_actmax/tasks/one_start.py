@@ -110,7 +110,7 @@ class LockStep:
         The solver of one start.
     task : Task
         Of the whole call.
-    seats : int
+    most_live : int
         How many starts are live at a time, and are evaluated in one model call.
     """
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -193,3 +194,23 @@ def test_auto_proves_the_optimum_of_few_inputs_with_what_its_search_leaves(
     # Nor does it bound a network so large that a box would cost more than the search.
     monkeypatch.setattr(search_and_finish, "MOST_WORK", 0.0)
     assert cax.solve(asked, seed=0, progress=False).certificate is None
+
+
+@pytest.mark.parametrize("sets", [[], [cax.Cardinality(2, center=np.zeros(3))]])
+def test_probabilities_among_several_classes_are_bounded_as_constraints(sets: list[Any]) -> None:
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Dense(8, activation="relu"), keras.layers.Dense(3, activation="softmax")]
+    model = keras.Sequential([keras.Input((3,)), *layers])
+    x0 = np.zeros(3)
+    limits = [cax.Box(-3, 3), *sets, cax.Probability(0) <= 0.2]
+    problem = cax.Problem(model, cax.Norm(1, center=x0), limits, sense="minimize", x0=x0)
+    result = cax.solve(problem, seed=0)
+    assert result.feasible
+    certificate = cax.certify(problem, result, budget=cax.Budget(seconds=1))
+    x = np.random.default_rng(0).uniform(-3, 3, (5000, 3))
+    if sets:
+        x[np.arange(5000), np.random.default_rng(1).integers(3, size=5000)] = 0.0
+    kept = model.predict(x, verbose=0)[:, 0] <= 0.2
+    assert kept.any()
+    assert certificate.dual_bound <= min(np.abs(x[kept]).sum(axis=1).min(), result.value) + 1e-6
+    assert np.isfinite(certificate.dual_bound)

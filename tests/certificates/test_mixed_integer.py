@@ -140,3 +140,22 @@ def test_a_solver_s_bound_below_a_known_value_is_not_taken(
     mixed_integer_programs(search, cases, bounds)
     assert search.state.dual_bound == before
     assert search.method == "linear program"
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e6])
+def test_bounds_beyond_a_million_are_kept(unit: float) -> None:
+    # A tent of height 1 at half a unit, and one of height 3 at seven units.
+    corners = np.array([0.4, 0.5, 0.6, 6.9, 7.0, 7.1])
+    hidden = np.zeros((12, 6))
+    hidden[0] = 1.0 / unit
+    weights = np.array([10.0, -20.0, 10.0, 30.0, -60.0, 30.0])[:, np.newaxis]
+    model = keras.Sequential([keras.Input((12,), dtype="float64")])
+    model.add(keras.layers.Dense(6, activation="relu", dtype="float64"))
+    model.add(keras.layers.Dense(1, dtype="float64"))
+    model.set_weights([hidden, -corners, weights, np.zeros(1)])
+    upper = np.append(10.0 * unit, np.ones(11))
+    x0 = np.append(0.5 * unit, np.ones(11))
+    for sets in ([cax.Box(0, upper)], [cax.Box(0, upper), cax.L1Ball(9.0 * unit)]):
+        problem = cax.Problem(model, cax.Output(0), sets, x0=x0)
+        certificate = cax.certify(problem, method="mixed-integer")
+        assert certificate.dual_bound >= 3.0 - 1e-6

@@ -8,9 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -452,3 +454,23 @@ def test_transformers_that_cannot_be_read_are_named() -> None:
     only = read(fitted("passthrough", "age"))
     assert only.get_feature_names_out().tolist() == ["one__age"]
     assert only.features["age"].low is None
+
+
+def test_nearness_in_other_weights_is_another_constraint() -> None:
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False)])
+    model.set_weights([np.array([[1.0], [0.0]])])
+    for weights in ([1.0, 1.0], [10.0, 1.0]):
+        near = cax.Near([[0.0, 0.0]], 1.0, weights=weights)
+        result = cax.maximize(model, cax.Output(0), [cax.Box(-5, 5), near], seed=0)
+        assert result.feasible
+        assert np.abs(result.x) @ np.array(weights) <= 1.0 + 1e-3
+
+
+def test_alternatives_come_best_first() -> None:
+    def hills(x: tf.Tensor) -> tf.Tensor:
+        return tf.exp(-(x**2)) + 2.0 * tf.exp(-((x - 3.0) ** 2))
+
+    oracle = cax.Oracle(hills, cax.Output(0), input_shape=(1,))
+    problem = cax.Problem(oracle, constraints=[cax.Box(-2, 5)], x0=[0.0])
+    values = [one.value for one in cax.alternatives(problem, 3, min_distance=1.0, seed=0)]
+    assert values == sorted(values, reverse=True)

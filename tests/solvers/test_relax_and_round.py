@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from discrete_problems import FAMILIES, SAME_VALUE, Discrete, problems
 
 import constrained_actmax as cax
@@ -152,3 +153,9 @@ def test_what_a_callback_hears_as_feasible_is_feasible() -> None:
         assert np.any(np.all(one.combinations == x, axis=1))
         assert one.limit is not None
         assert one.limit[0].values(x)[0] <= one.limit[1] + 1e-4
+
+
+def test_a_function_that_is_finite_nowhere_is_not_called_infeasible() -> None:
+    oracle = cax.Oracle(lambda x: tf.math.log(-1.0 - x**2), cax.Output(0), input_shape=(1,))
+    result = cax.maximize(oracle, constraints=[cax.Box(0, 3), cax.Integers()], seed=0)
+    assert result.status is cax.Status.NON_FINITE
