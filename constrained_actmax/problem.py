@@ -525,12 +525,11 @@ class Problem(StandardForm):
 
     def remarks(self, x: Vector) -> list[str]:
         """Return what the rows of tables say of an answer (n,)."""
-        inputs, places = self.layout.inputs, self.layout.slices
-        return [
-            words
-            for one in self.features
-            for words in one.remarks(x[places[one.table.on or inputs[0].name]])
-        ]
+        remarks = []
+        for one in self.features:
+            part = self.layout.slices[one.table.on or self.layout.inputs[0].name]
+            remarks += one.remarks(x[part], None if self.x0 is None else self.x0[part])
+        return remarks
 
     def asking(self, oracle: BaseOracle) -> Problem:
         """Return the same problem with another oracle of the same functions."""

@@ -326,12 +326,21 @@ class Features(Quoted):
         row = int(np.argmin(distances))
         return NearestSeen(row, float(distances[row]))
 
-    def remarks(self, x: Vector) -> list[str]:
-        """Return how far an input is from the table's rows, and which of its ranges it leaves."""
+    def remarks(self, x: Vector, x0: Vector | None = None) -> list[str]:
+        """Return how far an input is from the table's rows, and which of its ranges it leaves.
+
+        Rows that are `x0` itself, the person asked about, do not count.
+        """
         if self.data is None:
             return []
-        row, distance = self.nearest(x)
-        remarks = [f"nearest row of the table: number {row}, {distance:.3g} away in the costs"]
+        distances = self.cost_metric.distances(x, self.data)
+        if x0 is not None:
+            distances[self.cost_metric.distances(x0, self.data) == 0.0] = np.inf
+        row = int(np.argmin(distances))
+        remarks = []
+        if np.isfinite(distances[row]):
+            away = f"{distances[row]:.3g} away in the costs"
+            remarks.append(f"nearest row of the table: number {row}, {away}")
         for one in self.table.columns:
             if not isinstance(one, NumberColumn):
                 continue

@@ -1,10 +1,8 @@
 """64 starts of one method: one after another against side by side, one model call a round.
 
 The limit is the bare compiled function: its rows a second in batches of 64 over its rows a second
-one at a time. SciPy's methods work on one start at a time whatever the model does, and alone a
-start waits for its model call. Side by side the model computes while other starts are worked on, so
-the second limit is (one row + SciPy) over the larger of (a 64th of a batch) and SciPy, as if
-neither slowed the other. "One after another"
+one at a time. SciPy's methods work on one start after the other whatever the model does, so the
+second limit is (one row + SciPy) over (a 64th of a batch + SciPy). "One after another"
 solves each start alone, one row a call; "side by side" is the same call with all starts. Both get
 the same evaluations for each start. Whether they end at the same points is asked at one padded
 shape, where both are to give the same bits.
@@ -200,7 +198,7 @@ def main() -> None:
         limits = "| | | "
         if method in SCIPYS:
             scipys = scipys_own(problem, method, starts)
-            with_scipy = (one + scipys) / max(many, scipys)
+            with_scipy = (one + scipys) / (many + scipys)
             limits = f"| {1e3 * scipys:.3f} | {with_scipy:.1f} | {100 * ratio / with_scipy:.0f} % "
         lines.append(
             f"| {model.name} | {' ∩ '.join(str(one) for one in sets)} | {method} "
@@ -224,11 +222,9 @@ def main() -> None:
             f"{os.cpu_count()} cores, {platform.machine()}): {STARTS} starts, {EVALUATIONS} "
             f"evaluations each, medians of {options.repeats} runs.\n\n"
             "The limit of the model is its own gain from batches, measured with the bare compiled "
-            "function between the runs. The second limit is what SciPy's public calls leave: their "
-            "own work is done one start after the other, and at best the model computes meanwhile: "
-            "(one row + SciPy's work) over the larger of (a row in a batch) and (SciPy's work). "
-            "It would take one processor for each and nothing between them; on 2 cores the model, "
-            "which takes both when it is alone, and SciPy share them. "
+            "function between the runs. The second limit is what SciPy's own work leaves, which is "
+            "done one start after the other: (one row + SciPy's work) over (a row in a batch + "
+            "SciPy's work). "
             "A share can pass 100 % where one row at a time costs more inside a solver than in a "
             "loop that does nothing else. Same "
             f"points: of {COMPARED_STARTS} starts after {COMPARED_STEPS} iterations, bit for bit, "

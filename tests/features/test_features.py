@@ -474,3 +474,14 @@ def test_alternatives_come_best_first() -> None:
     problem = cax.Problem(oracle, constraints=[cax.Box(-2, 5)], x0=[0.0])
     values = [one.value for one in cax.alternatives(problem, 3, min_distance=1.0, seed=0)]
     assert values == sorted(values, reverse=True)
+
+
+def test_the_person_asked_about_is_no_row_that_was_seen() -> None:
+    frame = pd.DataFrame({"a": [0.0, 1.0, 5.0], "b": [0.0, 1.0, 5.0]})
+    features = cax.Features.from_frame(
+        frame, {"a": cax.Feature(cost=1.0), "b": cax.Feature(cost=1.0)}
+    )
+    x = np.array([0.4, 0.0])
+    assert features.remarks(x)[0] == "nearest row of the table: number 0, 0.4 away in the costs"
+    seen = features.remarks(x, np.zeros(2))[0]
+    assert seen == "nearest row of the table: number 1, 1.6 away in the costs"
