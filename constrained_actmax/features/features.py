@@ -310,7 +310,7 @@ class Features(Quoted):
                 sets.extend(_categories(one, feature, own, options))
         return sets
 
-    # -- what an answer is worth -----------------------------------------------------------------
+    # -- how an answer lies among the rows -------------------------------------------------------
 
     def nearest(self, person: Any) -> NearestSeen:
         """Return the table's row that is nearest to a person, in the costs of the features.

@@ -64,8 +64,8 @@ class Oracle(BaseOracle):
         default the model's own.
     xla : bool, default False
         Whether XLA compiles the function where it can. Its numbers are compared with TensorFlow's
-        first: where they differ, this raises ModelError. Compiling takes seconds, and pays in
-        thousands of calls of one row.
+        first: where they differ, this raises ModelError. Compiling pays in thousands of
+        calls of one row.
     custom_objects : dict, optional
         Keras's own, for loading.
     safe_mode : bool, default True

@@ -1,4 +1,4 @@
-"""A task without a limit of evaluations, planned by their measured price or by a default."""
+"""A task without a limit of evaluations, planned by the seconds that each takes or by a default."""
 
 from __future__ import annotations
 
