@@ -335,7 +335,7 @@ def _apart(value: float, other: float) -> float:
 
 
 def trained(name: str, rows: pd.DataFrame, y: np.ndarray, **said: Any) -> Case:
-    """Return a case with its network trained, and the people whom it assigns to 0 most confidently."""
+    """Return a case with its network trained, and the people it most confidently calls 0."""
     import keras
 
     case = Case(name, rows, [], people=[], **said)
