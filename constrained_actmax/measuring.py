@@ -61,13 +61,21 @@ class Measured:
     optimality: Optimality
 
 
-def measured(problem: Problem, x: Vector, found: Evaluation, *, gap: bool = False) -> Measured:
+def measured(
+    problem: Problem,
+    x: Vector,
+    found: Evaluation,
+    *,
+    gap: bool = False,
+    across_below: float = np.inf,
+) -> Measured:
     """Measure one point from the evaluation that was made there; see `measure`."""
     value = problem.sign * float(found.f[0])
     # Without gradients the differences beside a point are no part of what is known of it.
     finite = bool(found.finite[0]) if problem.oracle.differentiable else np.isfinite(value)
     feasible = bool(problem.feasible(x[np.newaxis], found.c)[0]) and bool(finite)
-    return Measured(x, value, feasible, found, measure(problem, x, found, gap=gap))
+    optimality = measure(problem, x, found, gap=gap, across_below=across_below)
+    return Measured(x, value, feasible, found, optimality)
 
 
 def stationarity_tolerance(problem: Problem, tol: float | None) -> float:
@@ -115,18 +123,10 @@ def measured_result(
     seed : int or None
         What they were drawn with.
     """
-    measured = [
-        _measured(problem, run, start, points[start], one, solver.measures_gap)
-        for start, one in enumerate(ended)
-    ]
-
-    def rank(row: int) -> tuple[bool, float]:
-        start = measured[row][0]
-        return not start.feasible, problem.sign * start.value if start.feasible else start.violation
-
-    best = min(range(len(measured)), key=rank)
+    gap = solver.measures_gap
+    measured, best = _measured_starts(problem, run, points, ended, gap)
     if not measured[best][0].feasible and problem.scales.best is not None:
-        measured[best] = _probe(problem, measured[best][0], solver.measures_gap)
+        measured[best] = _probe(problem, measured[best][0], gap)
         if run.reaches(measured[best][0].value):
             measured[best] = replace(measured[best][0], status=Status.TARGET), measured[best][1]
     chosen, optimality = measured[best]
@@ -170,6 +170,28 @@ def measured_result(
     )
 
 
+def _measured_starts(
+    problem: Problem, run: Recording, points: Rows, ended: list[Termination], gap: bool
+) -> tuple[list[tuple[Start, Optimality]], int]:
+    """Measure all starts; return the best too: feasible before others, then by value."""
+    # A program across kinks costs more than a short run: it measures the answer and what else
+    # would be called converged.
+    claimed = [len(ended) == 1 or one.status is Status.CONVERGED for one in ended]
+    measured = [
+        _measured(problem, run, start, points[start], one, gap, np.inf if claim else run.tolerance)
+        for start, (one, claim) in enumerate(zip(ended, claimed, strict=True))
+    ]
+
+    def rank(row: int) -> tuple[bool, float]:
+        start = measured[row][0]
+        return not start.feasible, problem.sign * start.value if start.feasible else start.violation
+
+    best = min(range(len(measured)), key=rank)
+    if problem.smooth is False and not claimed[best]:
+        measured[best] = _measured(problem, run, best, points[best], ended[best], gap, np.inf)
+    return measured, best
+
+
 def _status_of(
     problem: Problem, run: Recording, chosen: Start, *, interrupted: bool
 ) -> tuple[Status, str]:
@@ -199,7 +221,13 @@ def _status_of(
 
 
 def _measured(
-    problem: Problem, run: Recording, start: int, x0: Vector, ended: Termination, gap: bool
+    problem: Problem,
+    run: Recording,
+    start: int,
+    x0: Vector,
+    ended: Termination,
+    gap: bool,
+    across_below: float,
 ) -> tuple[Start, Optimality]:
     """Measure the best point of one start again, projected on C once more."""
     y, found = run.returned(start, ended.x)
@@ -208,7 +236,7 @@ def _measured(
         near = run.differenced(y)
         found = replace(found, gradient=near.gradient, jacobian=near.jacobian, finite=near.finite)
     x = run.problem.original(y)
-    point = measured(problem, x, run.problem.unscaled(found), gap=gap)
+    point = measured(problem, x, run.problem.unscaled(found), gap=gap, across_below=across_below)
     status, detail = _judged(problem, run, point, x0, ended)
     return (
         Start(
