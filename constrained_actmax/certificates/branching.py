@@ -600,8 +600,7 @@ def certificate_of(search: Search) -> Certificate:
         best_value=search.sign * best if state.x is not None else np.nan,
         gap=gap,
         relative_gap=gap / search.range if search.range > 0.0 else gap and np.inf,
-        proven=infeasible
-        or (gap <= search.slack if search.target is None else dual <= search.goal),
+        proven=infeasible or proven,
         infeasible=infeasible,
         rigour=rigour,
         doubts=doubts,

@@ -247,7 +247,7 @@ def test_probabilities_among_several_classes_are_bounded_as_constraints(sets: li
     problem = cax.Problem(model, cax.Norm(1, center=x0), limits, sense="minimize", x0=x0)
     result = cax.solve(problem, seed=0)
     assert result.feasible
-    certificate = cax.certify(problem, result, budget=cax.Budget(seconds=1))
+    certificate = cax.certify(problem, result, budget=cax.Budget(evaluations=500))
     x = np.random.default_rng(0).uniform(-3, 3, (5000, 3))
     if sets:
         x[np.arange(5000), np.random.default_rng(1).integers(3, size=5000)] = 0.0
