@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -166,3 +166,14 @@ def _share(share: float) -> str:
     if share > 1.0:
         return f"{share:.3g} times the range of the values"
     return f"{100.0 * share:.2g} % of the range of the values"
+
+
+class Proof(Protocol):
+    """What bounds the optimum in a run."""
+
+    def certificate(self, x: Vector | None, slack: float) -> Certificate:
+        """Return what is known at the end of a run that returns a feasible point, or none.
+
+        The certificate names this point (n,) if it is the best one, or worse by roundings alone:
+        by no more than a share ``slack`` of the range, with the same verdict on the gap.
+        """

@@ -9,6 +9,7 @@ from functools import cache
 
 import numpy as np
 
+from constrained_actmax.certificate import Certificate
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Rows, Vector
@@ -131,7 +132,11 @@ def measured_result(
             measured[best] = replace(measured[best][0], status=Status.TARGET), measured[best][1]
     chosen, optimality = measured[best]
     interrupted = any(one.status is Status.INTERRUPTED for one, _ in measured)
-    status, message = _status_of(problem, run, chosen, interrupted=interrupted)
+    certificate = None
+    if run.proof is not None:
+        known = chosen.x if chosen.feasible else None
+        certificate = run.proof.certificate(known, PROVEN_SLACK)
+    status, message = _status_of(problem, certificate, chosen, interrupted=interrupted)
     return Result(
         x=problem.layout.unflatten(chosen.x),
         batch=problem.user_oracle.batch(chosen.x),
@@ -166,7 +171,7 @@ def measured_result(
             "scales": problem.scales.to_dict(),
         },
         versions=versions(),
-        certificate=run.certificate,
+        certificate=certificate,
     )
 
 
@@ -193,15 +198,15 @@ def _measured_starts(
 
 
 def _status_of(
-    problem: Problem, run: Recording, chosen: Start, *, interrupted: bool
+    problem: Problem, certificate: Certificate | None, chosen: Start, *, interrupted: bool
 ) -> tuple[Status, str]:
     """Return a run's status by its best start, and its message."""
     status = chosen.status if chosen.feasible else Status.INFEASIBLE
     if chosen.status is Status.NON_FINITE and not chosen.feasible:
         status = Status.NON_FINITE
-    if status is Status.PROVEN and run.certificate is not None:
-        short = problem.sign * (chosen.value - run.certificate.best_value)
-        if short > run.certificate.gap + PROVEN_SLACK * problem.scales.range:
+    if status is Status.PROVEN and certificate is not None:
+        short = problem.sign * (chosen.value - certificate.best_value)
+        if short > certificate.gap + PROVEN_SLACK * problem.scales.range:
             status = Status.STALLED  # another point is the proven one
     if interrupted and chosen.feasible:
         status = Status.INTERRUPTED

@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
-from constrained_actmax.certificate import Certificate
+from constrained_actmax.certificate import Certificate, Proof
 from constrained_actmax.certificates.allowed import ACCURATE, EPSILON, Allowed
 from constrained_actmax.certificates.choices import Choices
 from constrained_actmax.certificates.linear_bounds import Bounded, Intervals, LinearBounds, Side
@@ -79,7 +80,7 @@ class _Box:
     sides: tuple[Side, ...] = field(default=(), compare=False)
 
 
-class Search:
+class Search(Proof):
     r"""Maximise one output of a network over C, with other outputs within bounds.
 
     Best-first over boxes, in batches. Each box is bounded by linear functions (`LinearBounds`), by
@@ -245,6 +246,21 @@ class Search:
         if f[best] > self.state.best_value:
             self.state.best_value, self.state.x = float(f[best]), x[best].copy()
         return f
+
+    @override
+    def certificate(self, x: Vector | None, slack: float) -> Certificate:
+        state, best = self.state, self.state.best_value
+        if x is not None:
+            (value,) = self.try_points(x[np.newaxis]).tolist()
+            same = self._close(value) == self._close(best)
+            if best - slack * self.range <= value < best and same:
+                state.best_value, state.x = value, x.copy()
+            self.tighten(state.dual_bound)
+        return certificate_of(self)
+
+    def _close(self, value: float) -> bool:
+        """Whether a value is as near to the bound as asked."""
+        return self.state.dual_bound - value <= self.slack
 
     def climb(self, x: Rows) -> None:
         """Follow the slopes from feasible points, each with a step of its own."""
@@ -614,9 +630,9 @@ def structure_of(problem: Problem) -> Structure:
 def certificate_of(search: Search) -> Certificate:
     """Return what a search knows so far."""
     state, problem = search.state, search.problem
-    dual, best = state.dual_bound, state.best_value
+    dual, best = max(state.dual_bound, state.best_value), state.best_value
     infeasible = state.x is None and dual == -np.inf
-    gap = max(0.0, dual - best) if state.x is not None else np.inf
+    gap = dual - best if state.x is not None else np.inf
     proven = gap <= search.slack if search.target is None else dual <= search.goal
     doubts = tuple(search.bounds.doubts) + tuple(search.doubts)
     rigour: Literal["rigorous", "numerical", "solver"] = "numerical" if doubts else "rigorous"
@@ -635,7 +651,7 @@ def certificate_of(search: Search) -> Certificate:
         doubts=doubts,
         method=search.method,
         nodes=state.nodes,
-        seconds=time.perf_counter() - search.began,
+        seconds=state.seconds,
         difference=search.structure.difference,
         x=None if state.x is None else state.x.copy(),
         target=search.target,

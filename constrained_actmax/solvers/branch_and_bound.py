@@ -95,15 +95,16 @@ class BranchAndBound(Solver):
     def _run_recorded(self, task: Recording, x0: Rows, starts: Indices) -> None:
         task.evaluate(x0, starts)
         search = self.branch(task, x0, starts)
+        certificate = certificate_of(search)
         status = Status.PROVEN if search.done else Status.BUDGET
-        if certificate_of(search).infeasible:
+        if certificate.infeasible:
             status = Status.INFEASIBLE
-        detail = "" if status is Status.PROVEN else str(task.certificate)
+        detail = "" if status is Status.PROVEN else str(certificate)
         for start, point in zip(starts.tolist(), task.best_points(x0, starts), strict=True):
             task.end(start, point, status, detail)
 
     def branch(self, task: Recording, x0: Rows, starts: Indices, *, draws: bool = True) -> Search:
-        """Return the search from some points, with the run's certificate; it may give better ones.
+        """Return the search from some points, the run's proof; it may give better ones.
 
         Parameters
         ----------
@@ -125,6 +126,7 @@ class BranchAndBound(Solver):
             seconds=task.seconds_left,
             evaluations=left,
         )
+        task.proof = search
         reported = -np.inf
 
         def tell() -> None:
@@ -139,22 +141,19 @@ class BranchAndBound(Solver):
             for place, start in enumerate(starts.tolist()):
                 task.iterate(start, y, float(found.f[place]), found.violation_of(place))
 
-        try:
-            if draws:
-                search.begin(own.original(x0))
-            else:
-                search.try_points(own.original(x0))
-                reported = search.state.best_value
-            size = 1
-            while not search.done:
-                if search.expired() or search.spent or search.state.nodes >= self.max_boxes:
-                    break
-                search.step(min(size, self.max_boxes - search.state.nodes))
-                size = min(MOST_BOXES, 2 * size)
-                if task.remaining is None:
-                    tell()
-        finally:
-            task.certificate = certificate_of(search)
+        if draws:
+            search.begin(own.original(x0))
+        else:
+            search.try_points(own.original(x0))
+            reported = search.state.best_value
+        size = 1
+        while not search.done:
+            if search.expired() or search.spent or search.state.nodes >= self.max_boxes:
+                break
+            search.step(min(size, self.max_boxes - search.state.nodes))
+            size = min(MOST_BOXES, 2 * size)
+            if task.remaining is None:
+                tell()
         try:
             if task.remaining is not None:
                 task.charge(search.state.evaluations)

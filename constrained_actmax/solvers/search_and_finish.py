@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax import kinks
-from constrained_actmax.certificates.branching import MOST_INPUTS, certificate_of, structure_of
+from constrained_actmax.certificates.branching import MOST_INPUTS, structure_of
 from constrained_actmax.certificates.linear_bounds import work_of
 from constrained_actmax.layout import Indices, Rows
 from constrained_actmax.optimality import residuals
@@ -155,11 +155,7 @@ class SearchAndFinish(Solver):
             for start, point in zip(starts.tolist(), best, strict=True):
                 task.end(start, point, Status.PROVEN)
             return
-        try:
-            self._run(task, x0, starts)
-        finally:
-            search.try_points(task.problem.original(task.best_points(x0, starts)))
-            task.certificate = certificate_of(search)
+        self._run(task, x0, starts)
 
     @override
     def _run(self, task: Task, x0: Rows, starts: Indices) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.certificate import Certificate
+from constrained_actmax.certificate import Proof
 from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Structure, Vector
 from constrained_actmax.problem import Problem
@@ -142,8 +142,8 @@ class Recording(Task):
         self._scale = np.ones(starts)
         #: Whether points are moved into the bounds that C states before they are evaluated.
         self.keeps_bounds = True
-        #: What a method that bounds the optimum has shown.
-        self.certificate: Certificate | None = None
+        #: Of a method that bounds the optimum.
+        self.proof: Proof | None = None
         #: The target as the number that is minimised; and whether a start has come there.
         self._goal = -np.inf if target is None else problem.sign * target
         self._reached = False

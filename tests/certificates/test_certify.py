@@ -13,8 +13,9 @@ import tensorflow as tf
 from sample_models import dense, shaken
 
 import constrained_actmax as cax
+from constrained_actmax.certificates import branching
 from constrained_actmax.certificates.branching import Search, certificate_of
-from constrained_actmax.solvers import branch_and_bound, search_and_finish
+from constrained_actmax.solvers import search_and_finish
 
 
 def problem(*sets: Any, activation: str = "tanh") -> cax.Problem:
@@ -208,7 +209,7 @@ def test_proven_means_that_the_returned_input_is_the_proven_one(
             found = certificate_of(search)
             return replace(found, best_value=found.best_value + share * asked.scales.range)
 
-        monkeypatch.setattr(branch_and_bound, "certificate_of", better)
+        monkeypatch.setattr(branching, "certificate_of", better)
         result = cax.solve(asked, method="branch-and-bound", progress=False)
         assert result.feasible
         assert result.status is status
@@ -225,6 +226,7 @@ def test_auto_proves_the_optimum_of_few_inputs_with_what_its_search_leaves(
         assert result.certificate is not None
         assert result.certificate.dual_bound == pytest.approx(whole.best_value, abs=whole.gap)
         assert result.nfev <= 1000
+        np.testing.assert_array_equal(result.certificate.x, result.flat)
     # Where the boxes do not suffice the search's own word stays, beside the bound.
     short = {"prove": cax.BranchAndBound(max_boxes=1)}
     result = cax.solve(asked, seed=0, options=short, progress=False)
@@ -232,6 +234,7 @@ def test_auto_proves_the_optimum_of_few_inputs_with_what_its_search_leaves(
     assert result.certificate is not None
     assert result.certificate.dual_bound >= whole.best_value - whole.gap
     assert result.certificate.best_value == pytest.approx(result.value, rel=1e-5)
+    np.testing.assert_array_equal(result.certificate.x, result.flat)
     # Nor does it bound a network so large that a box would cost more than the search.
     monkeypatch.setattr(search_and_finish, "MOST_WORK", 0.0)
     assert cax.solve(asked, seed=0, progress=False).certificate is None
