@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
 from typing_extensions import override
 
+from constrained_actmax.certificates.branching import POINTS
 from constrained_actmax.layout import Indices, Rows
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.base import Solver
+from constrained_actmax.solvers.branch_and_bound import PROOF_BOXES, BranchAndBound
 from constrained_actmax.solvers.spg import SPG
 from constrained_actmax.solvers.successive_halving import SMALLEST_SHARE, SuccessiveHalving
 from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks.recording import Recording
 from constrained_actmax.tasks.task import Task
 from constrained_actmax.tasks.timed import Timed, planned
 
@@ -21,6 +24,8 @@ from constrained_actmax.tasks.timed import Timed, planned
 PRECISION = 1e-3
 #: Share of what is left that the search takes; the rest is for the local method on its best point.
 SEARCH_SHARE = 0.9
+#: Share of what the local method leaves that a proof may take.
+PROOF_SHARE = 0.2
 #: Steps of each candidate in the search's last rung; of 40 and 100 the one with better scores.
 LAST_STEPS = 40
 #: How a start ends that nothing can leave: no search either.
@@ -37,6 +42,10 @@ class ConvergeAndSearch(Solver):
     repeated from there, with other draws, while the budget lasts. Without a budget it is the local
     method alone.
 
+    Where at most ten inputs are free, branch and bound takes up to a fifth of what the local method
+    leaves: if it proves the best point optimal there is nothing to search for, otherwise the result
+    has its bound.
+
     Parameters
     ----------
     local : Solver
@@ -44,6 +53,8 @@ class ConvergeAndSearch(Solver):
     search : SuccessiveHalving
         The search; by default with more candidates in its last rung than the method
         `successive-halving` has, because the local method finishes what they begin.
+    prove : BranchAndBound
+        Of few inputs.
     """
 
     name: ClassVar[str] = "converge-and-search"
@@ -53,6 +64,7 @@ class ConvergeAndSearch(Solver):
     search: SuccessiveHalving = field(
         default_factory=lambda: SuccessiveHalving(last_steps=LAST_STEPS)
     )
+    prove: BranchAndBound = BranchAndBound(max_boxes=PROOF_BOXES)
 
     @override
     def refusal(self, problem: StandardForm) -> str | None:
@@ -62,6 +74,26 @@ class ConvergeAndSearch(Solver):
     def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
         task = planned(task)
         self.local._run(task, x0, starts)
+        self._search(task, x0, starts)
+
+    @override
+    def _run_recorded(self, task: Recording, x0: Rows, starts: Indices) -> None:
+        limited = task.remaining is not None or task.seconds_left is not None
+        prove = self.prove.affordable(task.problem) if limited else None
+        if prove is None:
+            self._run(task, x0, starts)
+            return
+        self.local._run(planned(task), x0, starts)
+        if task.remaining is not None:
+            boxes = int(PROOF_SHARE * task.remaining / POINTS)
+            prove = replace(prove, max_boxes=max(1, min(prove.max_boxes, boxes)))
+        with task.keeping(1.0 - PROOF_SHARE):
+            prove.prove(task, starts)
+        if all(task.ended[one].status is not Status.PROVEN for one in starts.tolist()):
+            self._search(planned(task), x0, starts)
+
+    def _search(self, task: Task, x0: Rows, starts: Indices) -> None:
+        """Search where the local method has ended, as long as the budget lasts."""
         going = np.array(
             [task.ended[one].status not in NOWHERE_TO_GO for one in starts.tolist()], dtype=bool
         )

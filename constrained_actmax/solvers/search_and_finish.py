@@ -10,14 +10,12 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax import kinks
-from constrained_actmax.certificates.branching import MOST_INPUTS, structure_of
-from constrained_actmax.certificates.linear_bounds import work_of
 from constrained_actmax.layout import Indices, Rows
 from constrained_actmax.optimality import residuals
 from constrained_actmax.result import Status, Termination
 from constrained_actmax.solvers.active_signature import ActiveSignature
 from constrained_actmax.solvers.base import Solver
-from constrained_actmax.solvers.branch_and_bound import BranchAndBound
+from constrained_actmax.solvers.branch_and_bound import PROOF_BOXES, BranchAndBound
 from constrained_actmax.solvers.scipy_options import own_options
 from constrained_actmax.solvers.successive_halving import SuccessiveHalving
 from constrained_actmax.standard_form import StandardForm
@@ -38,15 +36,6 @@ OPEN = (Status.STALLED, Status.BUDGET)
 #: Passes of one start: a convolutional network of 43,000 units takes 1,000 to 3,000 to an end;
 #: on deeper ones, which take more, the last stage costs more than it gains.
 MOST_PASSES = 5000
-#: Boxes of branch and bound: of 12 surrogates with 2 to 8 inputs and 64 to 192 ReLU units, of
-#: seeds that docs/benchmarks/certificates does not report, 9 are proven, with 0.2 s of one core
-#: more in the median and 1.1 s at most; twice as many boxes prove no other.
-MOST_BOXES = 1000
-#: Multiplications of all boxes, about a second of one core: a network of 6 x 50 units has all
-#: boxes, one of 2 x 256 has 143, of 3 x 512 six; one that would have none is left alone.
-MOST_WORK = 5e9
-#: Evaluations that a first box takes: the best point, two of the box, two to return.
-FEWEST_LEFT = 5
 
 
 def pays(problem: StandardForm) -> bool:
@@ -64,7 +53,7 @@ class SearchAndFinish(Solver):
     alone it buys an annealed search from other draws, and so on until the time is over. It leaves
     out starts that converged or failed, and where it cannot take the problem the search is all.
 
-    Where at most ten inputs are free and no function is constrained, branch and bound goes on from
+    Where at most ten inputs are free, branch and bound goes on from
     the best point: it proves it optimal, or finds a better one, or gives a bound. It takes what the
     last stage has left of a budget of evaluations, and `prove`'s boxes at most. Under a limit of
     seconds alone it comes first, for a fifth of them, and the search follows where it fails.
@@ -84,7 +73,7 @@ class SearchAndFinish(Solver):
 
     search: Solver = field(default_factory=SuccessiveHalving)
     finish: ActiveSignature = ActiveSignature(passes=MOST_PASSES)
-    prove: BranchAndBound = BranchAndBound(max_boxes=MOST_BOXES)
+    prove: BranchAndBound = BranchAndBound(max_boxes=PROOF_BOXES)
 
     @property
     @override
@@ -109,39 +98,16 @@ class SearchAndFinish(Solver):
 
     @override
     def _run_recorded(self, task: Recording, x0: Rows, starts: Indices) -> None:
-        problem = task.problem
-        lower, upper = problem.set.bounding_box()
-        few = np.count_nonzero(upper > lower) <= MOST_INPUTS and not problem.constraints
-        if not (few and pays(problem)) or self.prove.refusal(problem) is not None:
-            self._run(task, x0, starts)
-            return
-        boxes = int(MOST_WORK / max(1.0, work_of(structure_of(problem))))
-        prove = replace(self.prove, max_boxes=max(1, min(self.prove.max_boxes, boxes)))
-        if not boxes:
+        prove = self.prove.affordable(task.problem) if pays(task.problem) else None
+        if prove is None:
             self._run(task, x0, starts)
         elif task.remaining is None and task.seconds_left is not None:
             self._prove_and_search(prove, task, x0, starts)
         else:
             self._run(task, x0, starts)
-            self._prove(prove, task, starts)
-
-    def _prove(self, prove: BranchAndBound, task: Recording, starts: Indices) -> None:
-        """Prove the best start's point optimal, or go on from a better one that shows."""
-        known = {start: task.best(start) for start in starts.tolist()}
-        start, point = min(known.items(), key=lambda one: np.inf if one[1] is None else one[1].f)
-        if point is None or (task.remaining is not None and task.remaining < FEWEST_LEFT):
-            return
-        before = task.ended.pop(start)
-        row = np.array([start])
-        search = prove.branch(task, point.x[np.newaxis], row, draws=False)
-        best = task.best(start) or point
-        if search.done:
-            task.end(start, best.x, Status.PROVEN)
-        elif best.f < point.f:
-            task.end(start, best.x, Status.STALLED)
-            self._finish(task, row)
-        else:
-            task.ended[start] = before
+            better = prove.prove(task, starts)
+            if better is not None:
+                self._finish(task, np.array([better]))
 
     def _prove_and_search(
         self, prove: BranchAndBound, task: Recording, x0: Rows, starts: Indices

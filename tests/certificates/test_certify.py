@@ -15,7 +15,7 @@ from sample_models import dense, shaken
 import constrained_actmax as cax
 from constrained_actmax.certificates import branching
 from constrained_actmax.certificates.branching import Search, certificate_of
-from constrained_actmax.solvers import search_and_finish
+from constrained_actmax.solvers import branch_and_bound
 
 
 def problem(*sets: Any, activation: str = "tanh") -> cax.Problem:
@@ -236,8 +236,21 @@ def test_auto_proves_the_optimum_of_few_inputs_with_what_its_search_leaves(
     assert result.certificate.best_value == pytest.approx(result.value, rel=1e-5)
     np.testing.assert_array_equal(result.certificate.x, result.flat)
     # Nor does it bound a network so large that a box would cost more than the search.
-    monkeypatch.setattr(search_and_finish, "MOST_WORK", 0.0)
+    monkeypatch.setattr(branch_and_bound, "MOST_WORK", 0.0)
     assert cax.solve(asked, seed=0, progress=False).certificate is None
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_auto_proves_smooth_and_constrained_optima_within_its_budget(activation: str) -> None:
+    limits = [cax.Output(0) <= 0.1] if activation == "relu" else []
+    asked = problem(cax.Box(0, 1), *limits, activation=activation)
+    whole = cax.certify(asked)
+    result = cax.solve(asked, seed=0, budget=cax.Budget(evaluations=1500), progress=False)
+    assert result.status is cax.Status.PROVEN
+    assert result.certificate is not None
+    assert result.nfev <= 1500
+    assert result.certificate.dual_bound == pytest.approx(whole.best_value, abs=2.0 * whole.gap)
+    np.testing.assert_array_equal(result.certificate.x, result.flat)
 
 
 @pytest.mark.parametrize("sets", [[], [cax.Cardinality(2, center=np.zeros(3))]])
