@@ -72,7 +72,7 @@ class Kinks:
         self.problem = problem
         #: The network, and what leads from its functions to f and c.
         network = problem.network()
-        self.structure, self.weights = network.structure.joined(), network.weights
+        self.structure, self.weights = network.structure.joined, network.weights
         self.count = count or (lambda rows: None)
         self.units = np.broadcast_to(problem.units, (problem.size,))
 
@@ -223,6 +223,12 @@ class Region:
             if not at.size:
                 continue
             E, e = self._sides[k]
+            if k in kinks.structure.first_layers:  # its own numbers: no pass through the network
+                W, b = kinks.structure.first_layers[k]
+                own = E[boundaries[at] - first]
+                slopes[at] = (own @ W).toarray()
+                offsets[at] = own @ b + e[boundaries[at] - first]
+                continue
             for some in np.array_split(at, -(-at.size // ROWS_AT_ONCE)):
                 chosen = boundaries[some] - first
                 rows = E[chosen].toarray()

@@ -61,13 +61,21 @@ class Measured:
     optimality: Optimality
 
 
-def measured(problem: Problem, x: Vector, found: Evaluation, *, gap: bool = False) -> Measured:
+def measured(
+    problem: Problem,
+    x: Vector,
+    found: Evaluation,
+    *,
+    gap: bool = False,
+    across_below: float = np.inf,
+) -> Measured:
     """Measure one point from the evaluation that was made there; see `measure`."""
     value = problem.sign * float(found.f[0])
     # Without gradients the differences beside a point are no part of what is known of it.
     finite = bool(found.finite[0]) if problem.oracle.differentiable else np.isfinite(value)
     feasible = bool(problem.feasible(x[np.newaxis], found.c)[0]) and bool(finite)
-    return Measured(x, value, feasible, found, measure(problem, x, found, gap=gap))
+    optimality = measure(problem, x, found, gap=gap, across_below=across_below)
+    return Measured(x, value, feasible, found, optimality)
 
 
 def stationarity_tolerance(problem: Problem, tol: float | None) -> float:
@@ -115,19 +123,25 @@ def measured_result(
     seed : int or None
         What they were drawn with.
     """
+    gap = solver.measures_gap
+    # A program across kinks costs more than a short run: it measures the answer and what else
+    # would be called converged.
+    claimed = [len(ended) == 1 or one.status is Status.CONVERGED for one in ended]
     measured = [
-        _measured(problem, run, start, points[start], one, solver.measures_gap)
-        for start, one in enumerate(ended)
+        _measured(problem, run, start, points[start], one, gap, np.inf if claim else run.tolerance)
+        for start, (one, claim) in enumerate(zip(ended, claimed, strict=True))
     ]
     feasible = [row for row, (one, _) in enumerate(measured) if one.feasible]
     if feasible:
         best = min(feasible, key=lambda row: problem.sign * measured[row][0].value)
     else:
         best = min(range(len(measured)), key=lambda row: measured[row][0].violation)
+    if problem.smooth is False and not claimed[best]:
+        measured[best] = _measured(problem, run, best, points[best], ended[best], gap, np.inf)
     _, found = run.returned(best, ended[best].x)
     found = run.problem.unscaled(found)
     if not feasible and problem.scales.best is not None:
-        measured[best], found = _probe(problem, measured[best][0], solver.measures_gap)
+        measured[best], found = _probe(problem, measured[best][0], gap)
         if run.reaches(measured[best][0].value):
             measured[best] = replace(measured[best][0], status=Status.TARGET), measured[best][1]
     chosen, optimality = measured[best]
@@ -190,7 +204,13 @@ def measured_result(
 
 
 def _measured(
-    problem: Problem, run: Recording, start: int, x0: Vector, ended: Termination, gap: bool
+    problem: Problem,
+    run: Recording,
+    start: int,
+    x0: Vector,
+    ended: Termination,
+    gap: bool,
+    across_below: float,
 ) -> tuple[Start, Optimality]:
     """Measure the best point of one start again, projected on C once more."""
     y, found = run.returned(start, ended.x)
@@ -199,7 +219,7 @@ def _measured(
         near = run.differenced(y)
         found = replace(found, gradient=near.gradient, jacobian=near.jacobian, finite=near.finite)
     x = run.problem.original(y)
-    point = measured(problem, x, run.problem.unscaled(found), gap=gap)
+    point = measured(problem, x, run.problem.unscaled(found), gap=gap, across_below=across_below)
     found, optimality, feasible = point.evaluation, point.optimality, point.feasible
     status, detail, convex = ended.status, ended.detail, problem.set.convex
     reached = feasible and run.reaches(point.value)

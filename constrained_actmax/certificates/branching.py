@@ -104,6 +104,8 @@ class Search:
         After which bounds are no longer improved.
     evaluations : int, optional
         Of points, at most.
+    target : float, optional
+        The search ends where it is known whether a feasible point is better; the gap ends nothing.
 
     Raises
     ------
@@ -120,10 +122,11 @@ class Search:
         seed: int = 0,
         seconds: float | None = None,
         evaluations: int | None = None,
+        target: float | None = None,
     ) -> None:
         self.began = time.perf_counter()
         self.seconds, self._most = seconds, evaluations
-        self.problem, self._seed = problem, seed
+        self.problem, self.seed = problem, seed
         self.range = problem.scales.range
         self.slack = atol + rtol * self.range
         self.structure = structure_of(problem)
@@ -131,6 +134,7 @@ class Search:
         self.part = self.structure.outputs["functions"]
         self.bounds = LinearBounds(self.structure, self.part, self.allowed, self.expired)
         self.sign = 1.0 if problem.sense == "maximize" else -1.0
+        self.target = target
         self.state = Progress()
         #: What linear bounds say of the whole, once the first box is bounded.
         self.root: Bounded | None = None
@@ -162,7 +166,7 @@ class Search:
         draws = DRAWS if self._most is None else min(DRAWS, self._most // DRAWS)
         cheap = self.problem.set.accuracy <= EXACT or not len(points)
         if draws and cheap and self.choices is None:
-            points = np.concatenate([points, drawn(self.problem, draws, self._seed)])
+            points = np.concatenate([points, drawn(self.problem, draws, self.seed)])
         if not len(points) or not self._affords(2 * len(points) + POINTS):
             return
         self.try_points(points)
@@ -253,7 +257,7 @@ class Search:
         row = self.rows[:1]
         g = self._gradient(x, row)
         for _ in range(ASCENT):
-            if self.expired() or not self._affords(len(x) + POINTS):
+            if self.expired() or not self._affords(len(x) + POINTS) or f.max() > self._beyond:
                 break  # a first box is bounded in any case
             way = g * self._widths
             if self.choices is not None:
@@ -281,15 +285,21 @@ class Search:
     # -- boxes -------------------------------------------------------------------------------------
 
     @property
+    def _beyond(self) -> float:
+        """A feasible point with a larger value refutes the target."""
+        return np.inf if self.target is None else self.sign * self.target
+
+    @property
     def goal(self) -> float:
         """A box whose bound is no larger is finished."""
-        return self.state.best_value + self.slack
+        return self.state.best_value + self.slack if self.target is None else self._beyond
 
     @property
     def done(self) -> bool:
-        """Whether every box is finished, or the bound of the whole is good enough."""
+        """Whether every box is finished, the bound of the whole good enough or a target refuted."""
         waiting = -self._heap[0].key[0] if self._heap else -np.inf
-        return min(waiting, self.state.dual_bound) <= self.goal
+        refuted = self.state.best_value > self._beyond
+        return refuted or min(waiting, self.state.dual_bound) <= self.goal
 
     def step(self, most: int = MOST_BOXES) -> Progress:
         """Bound the best boxes that wait, at most so many, and halve them."""
@@ -578,6 +588,7 @@ def certificate_of(search: Search) -> Certificate:
     dual, best = state.dual_bound, state.best_value
     infeasible = state.x is None and dual == -np.inf
     gap = max(0.0, dual - best) if state.x is not None else np.inf
+    proven = gap <= search.slack if search.target is None else dual <= search.goal
     doubts = tuple(search.bounds.doubts) + tuple(search.doubts)
     rigour: Literal["rigorous", "numerical", "solver"] = "numerical" if doubts else "rigorous"
     if search.shown == BY_SOLVER:
@@ -589,7 +600,7 @@ def certificate_of(search: Search) -> Certificate:
         best_value=search.sign * best if state.x is not None else np.nan,
         gap=gap,
         relative_gap=gap / search.range if search.range > 0.0 else gap and np.inf,
-        proven=infeasible or gap <= search.slack,
+        proven=infeasible or proven,
         infeasible=infeasible,
         rigour=rigour,
         doubts=doubts,
@@ -598,4 +609,5 @@ def certificate_of(search: Search) -> Certificate:
         seconds=time.perf_counter() - search.began,
         difference=search.structure.difference,
         x=None if state.x is None else state.x.copy(),
+        target=search.target,
     )
