@@ -152,10 +152,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(
             f"module 'constrained_actmax' has no {name!r}. {suggest(name, __all__)}"
         )
-    from constrained_actmax.keywords import told
+    from constrained_actmax.keywords import with_checked_keywords
 
     home = importlib.import_module(f"constrained_actmax.{room}")
-    value = globals()[name] = told(name, getattr(home, name))
+    value = globals()[name] = with_checked_keywords(name, getattr(home, name))
     setattr(home, name, value)
     return value
 

@@ -10,7 +10,7 @@ from typing import Any
 from constrained_actmax.errors import SpecificationError, suggest
 
 
-def told(name: str, public: Any) -> Any:
+def with_checked_keywords(name: str, public: Any) -> Any:
     """Return a public class or function that names the nearest keyword where one is unknown.
 
     A class stays itself, its initializer is wrapped; signatures stay what they were.
@@ -23,14 +23,15 @@ def told(name: str, public: Any) -> Any:
         What is exported under it; enumerations, exceptions and what takes any keyword stay as
         they are.
     """
-    if not inspect.isclass(public):
-        return _told(name, public) if inspect.isfunction(public) else public
-    if inspect.isfunction(public.__init__):
-        public.__init__ = _told(name, public.__init__)
+    if inspect.isfunction(public):
+        return _checked(name, public)
+    initializer = getattr(public, "__init__", None)
+    if inspect.isclass(public) and inspect.isfunction(initializer):
+        type.__setattr__(public, "__init__", _checked(name, initializer))
     return public
 
 
-def _told(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def _checked(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     taken = inspect.signature(function).parameters.values()
     if any(one.kind is one.VAR_KEYWORD for one in taken):
         return function
