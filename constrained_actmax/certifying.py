@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from numbers import Real
 from typing import Any
 
@@ -16,8 +17,10 @@ from constrained_actmax.certificates.branching import (
     certificate_of,
 )
 from constrained_actmax.certificates.mixed_integer import mixed_integer_programs
+from constrained_actmax.certificates.nearest_change import NearestChange
 from constrained_actmax.certificates.programs import cases_of, linear_programs
 from constrained_actmax.errors import RefusedError, SpecificationError, suggest
+from constrained_actmax.oracles.oracle import Oracle
 from constrained_actmax.problem import Problem
 from constrained_actmax.quoting import quoted
 from constrained_actmax.result import Budget, Result
@@ -128,13 +131,9 @@ def certify(
     few = problem.set.free_inputs <= MOST_INPUTS
     branches = method == "branch-and-bound" or (method == "auto" and few)
     limit = budget or Budget()
-    search = Search(
-        problem,
-        rtol=rtol,
-        atol=atol,
-        seed=seed or 0,
-        seconds=limit.seconds,
-        evaluations=limit.evaluations,
+    make = NearestChange if _by_balls(problem, branches) else partial(Search, seed=seed or 0)
+    search: Search | NearestChange = make(
+        problem, rtol=rtol, atol=atol, seconds=limit.seconds, evaluations=limit.evaluations
     )
     points = [] if result is None else [result.flat]
     if result is None and (problem.constraints or not branches):
@@ -144,7 +143,10 @@ def certify(
         points.append(found.flat)
     try:
         search.begin(np.array(points).reshape(-1, problem.size))
-        for _ in _steps(search, "branch-and-bound" if branches else method, budget is None):
+        ladder = partial(_steps, limited=budget is None)
+        way = "branch-and-bound" if branches else method
+        steps = ladder(search, way) if isinstance(search, Search) else search.steps(ladder, way)
+        for _ in steps:
             if callback is not None and _ends(callback, certificate_of(search)):
                 break
             if search.done or search.expired():
@@ -155,6 +157,14 @@ def certify(
     if result is not None:
         object.__setattr__(result, "certificate", certificate)
     return certificate
+
+
+def _by_balls(problem: Problem, branches: bool) -> bool:
+    """Whether a distance is bounded by balls: boxes take few inputs, and no square root."""
+    if problem.distance is None or not problem.set.convex:
+        return False
+    oracle = problem.user_oracle
+    return not branches or (isinstance(oracle, Oracle) and oracle.structure_refusal() is not None)
 
 
 def _steps(search: Search, method: str, limited: bool) -> Iterator[None]:
