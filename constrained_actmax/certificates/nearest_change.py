@@ -49,7 +49,7 @@ class NearestChange:
         Whose `distance` is known, over a convex set.
     rtol, atol : float
         The gap is as asked at ``atol + rtol * value`` of the best known value.
-    seconds, evaluations : optional
+    seed, seconds, evaluations, target : optional
         As for `Search`.
 
     Raises
@@ -66,12 +66,14 @@ class NearestChange:
         *,
         rtol: float,
         atol: float,
+        seed: int = 0,
         seconds: float | None = None,
         evaluations: int | None = None,
+        target: float | None = None,
     ) -> None:
         self.began = time.perf_counter()
         self.problem, self.seconds, self._most = problem, seconds, evaluations
-        self._rtol, self._atol = rtol, atol
+        self._rtol, self._atol, self.seed, self.target = rtol, atol, seed, target
         self.range = problem.scales.range
         assert problem.distance is not None
         self.distance: Distance = problem.distance
@@ -117,9 +119,15 @@ class NearestChange:
         return self._atol + self._rtol * abs(self._best)
 
     @property
+    def goal(self) -> float:
+        """A bound that is no larger ends the search."""
+        return self.state.best_value + self.slack if self.target is None else -self.target
+
+    @property
     def done(self) -> bool:
-        """Whether the gap is as asked, or no point of C is feasible."""
-        return self.state.dual_bound <= self.state.best_value + self.slack
+        """Whether the bound is good enough, or a target refuted."""
+        refuted = self.target is not None and self.state.best_value > -self.target
+        return refuted or self.state.dual_bound <= self.goal
 
     @property
     def seconds_left(self) -> float | None:
@@ -143,7 +151,8 @@ class NearestChange:
         programs = method in ("auto", "linear-program", "mixed-integer")
         for way in ("linear-bounds", method) if programs else (method,):
             # The bisection with linear bounds ends early, and any after a ball that stayed open.
-            open_, aims = (None, True) if way == method else (self.high, False)
+            aims = way == method or self.target is not None
+            open_ = None if aims else self.high
             while not (self.done or self.expired()):
                 low, high = max(self.low, self._least), self.high if open_ is None else open_
                 radius = self._aim if aims else 0.5 * (low + high)
@@ -162,12 +171,14 @@ class NearestChange:
                 if ball.state.x is not None:
                     self._keep(ball, ball.state.x[np.newaxis])
                     open_ = None if open_ is None else min(open_, self.high)
-                elif ball.state.dual_bound <= ball.level:
+                elif ball.state.dual_bound <= ball.goal:
                     self._raise(radius, ball)
                     aims = open_ is None
                 else:
                     open_ = radius
                 yield
+                if self.target is not None:
+                    break
 
     # -- the bracket -------------------------------------------------------------------------------
 
@@ -181,10 +192,13 @@ class NearestChange:
 
     @property
     def _aim(self) -> float:
-        """The radius at which the gap is as asked; all of C where no point is known."""
-        if self.state.x is None:
+        """The radius that decides the target, or leaves the gap asked for; else all of C."""
+        if self.target is not None:
+            least = self.target * (1.0 + 2.0 * ROUNDING)
+        elif self.state.x is not None:
+            least = self._best - max(AIMED * self.slack, LEAST_GAP * self._best)
+        else:
             return self.high
-        least = self._best - max(AIMED * self.slack, LEAST_GAP * self._best)
         return float(np.sqrt(max(least, 0.0))) if self._squared else least
 
     @property
@@ -219,10 +233,7 @@ class BallSearch(Search):
     seconds, evaluations : optional
         As for `Search`.
 
-    Attributes
-    ----------
-    level : float
-        Where the maximum is no larger, no point is feasible.
+    Its target is what a feasible point exceeds.
     """
 
     def __init__(
@@ -232,10 +243,10 @@ class BallSearch(Search):
         seconds: float | None = None,
         evaluations: int | None = None,
     ) -> None:
-        self._change, self.level = change, -np.inf
+        self._change = change
         ball = copy.copy(change.problem)
-        ball.set = change.distance.within(ball.set, radius)
-        super().__init__(ball, rtol=0.0, seconds=seconds, evaluations=evaluations)
+        ball.set, ball.sense = change.distance.within(ball.set, radius), "maximize"
+        super().__init__(ball, rtol=0.0, seconds=seconds, evaluations=evaluations, target=-np.inf)
 
     @override
     def _read_structure(self) -> Structure:
@@ -257,16 +268,6 @@ class BallSearch(Search):
         values = self.structure.values(self._change.distance.center[np.newaxis])["functions"][0]
         sizes = np.abs(rows[:, start:]) @ self.problem.imposed_sizes[: rows.shape[1] - start]
         first = int(((limits - rows @ values) / sizes).argmax())
-        self.level = float(np.nextafter(limits[first], -np.inf))
+        self.target = float(np.nextafter(limits[first], -np.inf))
         order = [first, *np.delete(np.arange(len(rows)), first)]
         return rows[order], np.delete(limits, first)
-
-    @property
-    @override
-    def goal(self) -> float:
-        return max(super().goal, self.level)
-
-    @property
-    @override
-    def done(self) -> bool:
-        return self.state.x is not None or super().done
