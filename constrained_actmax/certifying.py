@@ -18,11 +18,12 @@ from constrained_actmax.certificates.branching import (
 from constrained_actmax.certificates.mixed_integer import mixed_integer_programs
 from constrained_actmax.certificates.programs import cases_of, linear_programs
 from constrained_actmax.errors import RefusedError, SpecificationError, suggest
+from constrained_actmax.layout import Vector
 from constrained_actmax.problem import Problem
 from constrained_actmax.quoting import quoted
 from constrained_actmax.result import Budget, Result
 from constrained_actmax.solvers.relax_and_round import RelaxAndRound
-from constrained_actmax.solving import solve
+from constrained_actmax.solving import check_target, solve
 
 METHODS = ("auto", "branch-and-bound", "linear-bounds", "linear-program", "mixed-integer")
 DEFAULT_BOXES = 20_000  # after which it ends where no budget is given
@@ -38,6 +39,7 @@ def certify(
     rtol: float = 1e-4,
     atol: float = 0.0,
     budget: Budget | None = None,
+    target: float | None = None,
     method: str = "auto",
     seed: int | None = None,
     callback: Callable[[Certificate], Any] | None = None,
@@ -58,6 +60,10 @@ def certify(
         Seconds, and evaluations of points tried; a fifth is for finding an input, where no result
         is given and it is needed. Without one, branch and bound ends after 20,000
         boxes.
+    target : float, optional
+        Ends where it is decided whether an allowed input has a larger value (a smaller one when
+        minimising): ``certificate.verdict`` is then "proven" if none has, or "refuted", and "open"
+        where the budget ended before. The gap then ends nothing.
     method : {"auto", "branch-and-bound", "linear-bounds", "linear-program", "mixed-integer"}
         "auto" halves boxes where at most ten inputs are free (a choice of one category counts as
         one), discrete ones first. Otherwise it takes the linear bound of the whole set, then the
@@ -105,6 +111,10 @@ def certify(
     >>> certificate = cax.certify(problem, budget=cax.Budget(seconds=2))
     >>> certificate.dual_bound >= certificate.best_value
     True
+    >>> nearby = [cax.Box(0, 1), cax.LinfBall(0.001, center=cax.examples.reference("Shirt"))]
+    >>> problem = cax.Problem(model, cax.Margin(6, link="softmax"), nearby, sense="minimize")
+    >>> cax.certify(problem, target=0.0).verdict  # none of them is called anything but a shirt
+    'proven'
     """
     if not isinstance(problem, Problem):
         raise SpecificationError(
@@ -125,6 +135,7 @@ def certify(
             f"certify bounds convex and discrete sets, and {problem.set} is neither; hold its "
             "entries with Fixed."
         )
+    check_target(target)
     few = problem.set.free_inputs <= MOST_INPUTS
     branches = method == "branch-and-bound" or (method == "auto" and few)
     limit = budget or Budget()
@@ -135,16 +146,10 @@ def certify(
         seed=seed or 0,
         seconds=limit.seconds,
         evaluations=limit.evaluations,
+        target=target,
     )
-    points = [] if result is None else [result.flat]
-    if result is None and (problem.constraints or not branches):
-        share = None if budget is None else _share(budget)
-        how = "auto" if problem.set.convex else DISCRETE_SEARCH
-        found = solve(problem, method=how, seed=seed or 0, budget=share, progress=False)
-        points.append(found.flat)
     try:
-        search.begin(np.array(points).reshape(-1, problem.size))
-        for _ in _steps(search, "branch-and-bound" if branches else method, budget is None):
+        for _ in _steps(search, "branch-and-bound" if branches else method, result, budget):
             if callback is not None and _ends(callback, certificate_of(search)):
                 break
             if search.done or search.expired():
@@ -157,15 +162,26 @@ def certify(
     return certificate
 
 
-def _steps(search: Search, method: str, limited: bool) -> Iterator[None]:
+def _steps(
+    search: Search, method: str, result: Result | None, budget: Budget | None
+) -> Iterator[None]:
     """Improve the bound step by step: by boxes, or by one relaxation after the other."""
-    size = 1
-    while not search.done and not search.expired():
-        state = search.step(size)
+    size, branches = 1, method == "branch-and-bound"
+    points = [] if result is None else [result.flat]
+    if search.target is not None:
+        search.try_points(np.array(points))
+        search.step(size)  # mostly takes less than a search for an input, and often decides
         yield
-        if method != "branch-and-bound" or search.spent:
+    if result is None and (search.problem.constraints or not branches):
+        points.append(_input(search, budget))
+    search.begin(np.array(points).reshape(-1, search.problem.size))
+    while not search.done and not search.expired():
+        if search.root is None or branches:
+            search.step(size)
+            yield
+        if not branches or search.spent:
             break
-        if limited and state.nodes >= DEFAULT_BOXES:
+        if budget is None and search.state.nodes >= DEFAULT_BOXES:
             break
         size = min(MOST_BOXES, 2 * size)
     if method not in ("auto", "linear-program", "mixed-integer") or search.root is None:
@@ -180,18 +196,30 @@ def _steps(search: Search, method: str, limited: bool) -> Iterator[None]:
         yield
 
 
+def _input(search: Search, budget: Budget | None) -> Vector:
+    """Return an input that a search with a share of the budget finds."""
+    problem = search.problem
+    share = None
+    if budget is not None:
+        share = Budget(
+            evaluations=None
+            if budget.evaluations is None
+            else max(1, int(SEARCH_SHARE * budget.evaluations)),
+            seconds=None if budget.seconds is None else SEARCH_SHARE * budget.seconds,
+        )
+    found = solve(
+        problem,
+        method="auto" if problem.set.convex else DISCRETE_SEARCH,
+        seed=search.seed,
+        budget=share,
+        target=search.target,
+        progress=False,
+    )
+    return found.flat
+
+
 def _ends(callback: Callable[[Certificate], Any], certificate: Certificate) -> bool:
     try:
         return callback(certificate) is True
     except StopIteration:
         return True
-
-
-def _share(budget: Budget) -> Budget:
-    """Return what a search for an input may take of a budget."""
-    return Budget(
-        evaluations=None
-        if budget.evaluations is None
-        else max(1, int(SEARCH_SHARE * budget.evaluations)),
-        seconds=None if budget.seconds is None else SEARCH_SHARE * budget.seconds,
-    )

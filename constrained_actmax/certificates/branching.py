@@ -104,6 +104,8 @@ class Search:
         After which bounds are no longer improved.
     evaluations : int, optional
         Of points, at most.
+    target : float, optional
+        The search ends where it is known whether a feasible point is better; the gap ends nothing.
 
     Raises
     ------
@@ -120,10 +122,11 @@ class Search:
         seed: int = 0,
         seconds: float | None = None,
         evaluations: int | None = None,
+        target: float | None = None,
     ) -> None:
         self.began = time.perf_counter()
         self.seconds, self._most = seconds, evaluations
-        self.problem, self._seed = problem, seed
+        self.problem, self.seed = problem, seed
         self.range = problem.scales.range
         self.slack = atol + rtol * self.range
         self.structure = structure_of(problem)
@@ -131,6 +134,7 @@ class Search:
         self.part = self.structure.outputs["functions"]
         self.bounds = LinearBounds(self.structure, self.part, self.allowed, self.expired)
         self.sign = 1.0 if problem.sense == "maximize" else -1.0
+        self.target = target
         self.state = Progress()
         #: What linear bounds say of the whole, once the first box is bounded.
         self.root: Bounded | None = None
@@ -162,7 +166,7 @@ class Search:
         draws = DRAWS if self._most is None else min(DRAWS, self._most // DRAWS)
         cheap = self.problem.set.accuracy <= EXACT or not len(points)
         if draws and cheap and self.choices is None:
-            points = np.concatenate([points, drawn(self.problem, draws, self._seed)])
+            points = np.concatenate([points, drawn(self.problem, draws, self.seed)])
         if not len(points) or not self._affords(2 * len(points) + POINTS):
             return
         self.try_points(points)
@@ -253,7 +257,7 @@ class Search:
         row = self.rows[:1]
         g = self._gradient(x, row)
         for _ in range(ASCENT):
-            if self.expired() or not self._affords(len(x) + POINTS):
+            if self.expired() or not self._affords(len(x) + POINTS) or f.max() > self._beyond:
                 break  # a first box is bounded in any case
             way = g * self._widths
             if self.choices is not None:
@@ -281,15 +285,21 @@ class Search:
     # -- boxes -------------------------------------------------------------------------------------
 
     @property
+    def _beyond(self) -> float:
+        """A feasible point with a larger value refutes the target."""
+        return np.inf if self.target is None else self.sign * self.target
+
+    @property
     def goal(self) -> float:
         """A box whose bound is no larger is finished."""
-        return self.state.best_value + self.slack
+        return self.state.best_value + self.slack if self.target is None else self._beyond
 
     @property
     def done(self) -> bool:
-        """Whether every box is finished, or the bound of the whole is good enough."""
+        """Whether every box is finished, the bound of the whole good enough or a target refuted."""
         waiting = -self._heap[0].key[0] if self._heap else -np.inf
-        return min(waiting, self.state.dual_bound) <= self.goal
+        refuted = self.state.best_value > self._beyond
+        return refuted or min(waiting, self.state.dual_bound) <= self.goal
 
     def step(self, most: int = MOST_BOXES) -> Progress:
         """Bound the best boxes that wait, at most so many, and halve them."""
@@ -343,23 +353,88 @@ class Search:
     def _bound(self, boxes: list[_Box]) -> None:
         lower = np.array([box.lower for box in boxes])
         upper = np.array([box.upper for box in boxes])
-        known = -np.array([box.key[0] for box in boxes])
-        around: Intervals | None = None
-        if boxes[0].around is not None:
-            around = [
-                (
-                    np.array([box.around[k][0][box.row] for box in boxes if box.around]),
-                    np.array([box.around[k][1][box.row] for box in boxes if box.around]),
-                )
-                for k in range(len(self.structure.nonlinearities))
-            ]
         self.state.nodes += len(boxes)
         sides = [box.sides for box in boxes]
         found = self.bounds.bound(
-            lower, upper, self.rows, around, sides=sides if any(sides) else (), cutoff=self.goal
+            lower,
+            upper,
+            self.rows,
+            self._around(boxes),
+            sides=sides if any(sides) else (),
+            cutoff=self.goal,
         )
         self.root = self.root or found
         whole = np.array([not some for some in sides])  # on both sides of every kink
+        known = -np.array([box.key[0] for box in boxes])
+        bound = self._by_linear_bounds(known, found, lower, upper)
+        least, most, reached = self.bounds.slopes(found.intervals, self.rows[0], len(boxes))
+        steep = np.maximum(np.abs(least), np.abs(most))
+        width = upper - lower
+        by_slopes = self._mean_value(0.5 * (lower + upper), width, steep)
+        bound = np.where(whole, np.fmin(bound, by_slopes), bound)
+        self._try_named(found, lower, upper)
+        going = self._going(bound)
+        free = self._free & whole[:, np.newaxis]
+        rising, falling = free & (least > 0.0), free & (most < 0.0)
+        lower, upper = np.where(rising, upper, lower), np.where(falling, lower, upper)
+        score = self._scores(found, steep, upper - lower)
+        kinks = self._kinks(found, reached)
+        if self.choices is not None:
+            for row in np.flatnonzero(going).tolist():
+                first = self.choices.open(lower[row], upper[row])
+                if first.any():  # the widest where no other tells more
+                    widest = np.maximum(score[row], SMALLEST_WIDTH * (upper[row] - lower[row]))
+                    score[row], kinks[row] = np.where(first, widest, -1.0), None
+        split = going & np.any(score > 0.0, axis=1)
+        moved = np.any(upper - lower < width, axis=1)
+        for row in np.flatnonzero(going).tolist():
+            side, box = kinks[row], (lower[row], upper[row], found.intervals, row)
+            if side is not None:
+                split[row] = False
+                for sign in (1.0, -1.0):
+                    self._push(bound[row], *box, (*sides[row], side._replace(sign=sign)))
+            elif not split[row] and moved[row]:
+                self._push(bound[row], *box, sides[row])
+            elif not split[row]:  # a point: there is nothing left to halve
+                self._finished = max(self._finished, float(bound[row]))
+        rows = np.flatnonzero(split)
+        if len(rows):
+            entry = score[rows].argmax(axis=1)
+            self._halve(lower[rows], upper[rows], entry, bound[rows], found, rows, sides)
+
+    def _push(
+        self,
+        bound: float,
+        lower: Vector,
+        upper: Vector,
+        around: Intervals,
+        row: int,
+        sides: tuple[Side, ...],
+    ) -> None:
+        key = -float(bound), next(self._number)
+        heapq.heappush(self._heap, _Box(key, lower, upper, around, row, sides))
+
+    def _going(self, bound: Vector) -> Array:
+        """Return which boxes are not finished, and remember the largest bound of the others."""
+        going = bound > self.goal
+        self._finished = max(self._finished, float(bound[~going].max(initial=-np.inf)))
+        return going
+
+    def _around(self, boxes: list[_Box]) -> Intervals | None:
+        """Return the pre-activations' intervals of the boxes' parents; None for the whole."""
+        if boxes[0].around is None:
+            return None
+        parents = [(box.around, box.row) for box in boxes if box.around is not None]
+        return [
+            (
+                np.array([around[k][0][row] for around, row in parents]),
+                np.array([around[k][1][row] for around, row in parents]),
+            )
+            for k in range(len(self.structure.nonlinearities))
+        ]
+
+    def _by_linear_bounds(self, known: Vector, found: Bounded, lower: Rows, upper: Rows) -> Vector:
+        """Return the bounds that linear functions, the parents and the set itself give."""
         bound = np.minimum(known, found.upper[:, 0])
         if len(self.limits):
             bound = np.fmin(bound, self._with_limits(found, lower, upper))
@@ -369,15 +444,11 @@ class Search:
             bound = np.where(single, -np.inf, bound)
         if not self.allowed.complete and self.state.nodes == 1:
             bound = self._over_set(found.slopes[:, 0], found.offsets[:, 0], bound)
-        least, most, reached = self.bounds.slopes(found.intervals, self.rows[0], len(boxes))
-        middle = 0.5 * (lower + upper)
-        steep = np.maximum(np.abs(least), np.abs(most))
-        by_slopes = self._mean_value(middle, upper - lower, steep)
-        # The slopes hold between points of C: the middle has to be one.
-        hull = self.problem.set.hull
-        apart = np.atleast_1d(hull.relative_violation(middle)) > hull.tolerance
-        bound = np.where(whole & ~apart, np.fmin(bound, by_slopes), bound)
-        named = np.concatenate([found.points[:, 0], middle])
+        return bound
+
+    def _try_named(self, found: Bounded, lower: Rows, upper: Rows) -> None:
+        """Try the points that the bounds name and the centres; ascend from a much better one."""
+        named = np.concatenate([found.points[:, 0], 0.5 * (lower + upper)])
         if self.choices is None:
             self.try_points(self.problem.set.project(named))
         else:
@@ -386,47 +457,15 @@ class Search:
         if self.state.best_value > self._climbed + self.slack and self._affords(2):
             assert self.state.x is not None
             self.climb(self.state.x[np.newaxis])
-        going = bound > self.goal
-        self._finished = max(self._finished, float(bound[~going].max(initial=-np.inf)))
-        free = self._free & whole[:, np.newaxis]
-        rising, falling = free & (least > 0.0), free & (most < 0.0)
-        before = lower, upper
-        lower = np.where(rising, before[1], before[0])
-        upper = np.where(falling, before[0], before[1])
-        width = upper - lower
+
+    def _scores(self, found: Bounded, steep: Rows, width: Rows) -> Rows:
+        """Return what halving each entry promises, -1 where it is too narrow to be halved."""
         wide = width > SMALLEST_WIDTH * self._widths
-        score = np.where(wide, self.bounds.looseness(found, len(boxes)) * width, -1.0)
+        score = np.where(wide, self.bounds.looseness(found, len(width)) * width, -1.0)
         for other in (steep * width, width):  # where all relaxations are exact, or all is flat
             flat = np.all(score <= 0.0, axis=1)
             score = np.where(flat[:, np.newaxis], np.where(wide, other, -1.0), score)
-        moved = np.any(width < before[1] - before[0], axis=1).tolist()
-        kinks = self._kinks(found, reached)
-        if self.choices is not None:
-            for row in np.flatnonzero(going).tolist():
-                first = self.choices.open(lower[row], upper[row])
-                if first.any():  # the widest where no other tells more
-                    most = np.maximum(score[row], SMALLEST_WIDTH * width[row])
-                    score[row], kinks[row] = np.where(first, most, -1.0), None
-        split = going & np.any(score > 0.0, axis=1)
-        for row in np.flatnonzero(going).tolist():
-            side = kinks[row]
-            if side is not None:
-                split[row] = False
-                for sign in (1.0, -1.0):
-                    chosen = (*sides[row], side._replace(sign=sign))
-                    key = -float(bound[row]), next(self._number)
-                    box = _Box(key, lower[row], upper[row], found.intervals, row, chosen)
-                    heapq.heappush(self._heap, box)
-            elif not split[row] and moved[row]:
-                key = -float(bound[row]), next(self._number)
-                box = _Box(key, lower[row], upper[row], found.intervals, row, sides[row])
-                heapq.heappush(self._heap, box)
-            elif not split[row]:  # a point: there is nothing left to halve
-                self._finished = max(self._finished, float(bound[row]))
-        rows = np.flatnonzero(split)
-        if len(rows):
-            entry = score[rows].argmax(axis=1)
-            self._halve(lower[rows], upper[rows], entry, bound[rows], found, rows, sides)
+        return score
 
     def _halve(
         self,
@@ -456,12 +495,9 @@ class Search:
         if len(self.limits):
             broken = (quick.upper[:, 1:] < self.limits).any(axis=1)
             bound = np.where(broken, -np.inf, bound)
-        going = bound > self.goal
-        self._finished = max(self._finished, float(bound[~going].max(initial=-np.inf)))
-        for place in np.flatnonzero(going).tolist():
-            key = -float(bound[place]), next(self._number)
-            box = _Box(key, lower[place], upper[place], quick.intervals, place, chosen[place])
-            heapq.heappush(self._heap, box)
+        for place in np.flatnonzero(self._going(bound)).tolist():
+            box = lower[place], upper[place], quick.intervals, place, chosen[place]
+            self._push(bound[place], *box)
 
     def _divided(self, lower: Rows, upper: Rows, entry: Indices) -> tuple[Rows, Rows, Indices]:
         """Return boxes (R, n) divided at one entry each, and of which box each is a part."""
@@ -550,9 +586,12 @@ class Search:
         return np.asarray(np.minimum(top, bound))
 
     def _mean_value(self, middle: Rows, width: Rows, steep: Rows) -> Vector:
+        """Return the bounds by the slopes, NaN where the middle is no point of C's hull."""
         top = self.bounds.point_bound(middle, self.rows[0])
         rise = 0.5 * np.einsum("bn,bn->b", steep, width)
-        return np.asarray((top + rise) + 1e-14 * (np.abs(top) + rise))
+        hull = self.problem.set.hull  # the slopes hold between its points
+        apart = np.atleast_1d(hull.relative_violation(middle)) > hull.tolerance
+        return np.where(apart, np.nan, (top + rise) + 1e-14 * (np.abs(top) + rise))
 
 
 def structure_of(problem: Problem) -> Structure:
@@ -578,6 +617,7 @@ def certificate_of(search: Search) -> Certificate:
     dual, best = state.dual_bound, state.best_value
     infeasible = state.x is None and dual == -np.inf
     gap = max(0.0, dual - best) if state.x is not None else np.inf
+    proven = gap <= search.slack if search.target is None else dual <= search.goal
     doubts = tuple(search.bounds.doubts) + tuple(search.doubts)
     rigour: Literal["rigorous", "numerical", "solver"] = "numerical" if doubts else "rigorous"
     if search.shown == BY_SOLVER:
@@ -589,7 +629,7 @@ def certificate_of(search: Search) -> Certificate:
         best_value=search.sign * best if state.x is not None else np.nan,
         gap=gap,
         relative_gap=gap / search.range if search.range > 0.0 else gap and np.inf,
-        proven=infeasible or gap <= search.slack,
+        proven=infeasible or proven,
         infeasible=infeasible,
         rigour=rigour,
         doubts=doubts,
@@ -598,4 +638,5 @@ def certificate_of(search: Search) -> Certificate:
         seconds=time.perf_counter() - search.began,
         difference=search.structure.difference,
         x=None if state.x is None else state.x.copy(),
+        target=search.target,
     )
