@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from numbers import Real
 from typing import Any
 
@@ -16,9 +17,11 @@ from constrained_actmax.certificates.branching import (
     certificate_of,
 )
 from constrained_actmax.certificates.mixed_integer import mixed_integer_programs
+from constrained_actmax.certificates.nearest_change import NearestChange
 from constrained_actmax.certificates.programs import cases_of, linear_programs
 from constrained_actmax.errors import RefusedError, SpecificationError, suggest
 from constrained_actmax.layout import Vector
+from constrained_actmax.oracles.oracle import Oracle
 from constrained_actmax.problem import Problem
 from constrained_actmax.quoting import quoted
 from constrained_actmax.result import Budget, Result
@@ -55,7 +58,8 @@ def certify(
         `certificate`, saved with it.
     rtol, atol : float
         The bound is proven tight where the gap is at most ``atol + rtol * range``, with the range
-        of the objective over the set (`Problem.scales`).
+        of the objective over the set (`Problem.scales`); for the distance to the nearest input
+        (see Notes) ``atol + rtol * distance``.
     budget : Budget, optional
         Seconds, and evaluations of points tried; a fifth is for finding an input, where no result
         is given and it is needed. Without one, branch and bound ends after 20,000
@@ -95,6 +99,11 @@ def certify(
     give the bound [2]_, or HiGHS's own bound of a mixed-integer program. The claim holds for the
     network with its own constants in float64, on the allowed set enlarged by the tolerances. It is
     "rigorous" where rounding errors are bounded too, and "solver" where it is HiGHS's word.
+
+    A distance that is minimised under bounds on outputs (`Norm` with p = 1, 2 or inf, or
+    `SquaredDistance`, of all inputs, over a convex set) is bounded by balls round its centre: where
+    none of a ball's points satisfies the bounds on outputs, the distance is at least its radius,
+    which is found by bisection. Few inputs are branched on instead, except for ``Norm(2)``.
 
     References
     ----------
@@ -139,7 +148,8 @@ def certify(
     few = problem.set.free_inputs <= MOST_INPUTS
     branches = method == "branch-and-bound" or (method == "auto" and few)
     limit = budget or Budget()
-    search = Search(
+    make = NearestChange if _by_balls(problem, branches) else Search
+    search: Search | NearestChange = make(
         problem,
         rtol=rtol,
         atol=atol,
@@ -162,26 +172,42 @@ def certify(
     return certificate
 
 
+def _by_balls(problem: Problem, branches: bool) -> bool:
+    """Whether a distance is bounded by balls: boxes take few inputs, and no square root."""
+    if problem.distance is None or not problem.set.convex:
+        return False
+    oracle = problem.user_oracle
+    return not branches or (isinstance(oracle, Oracle) and oracle.structure_refusal() is not None)
+
+
 def _steps(
-    search: Search, method: str, result: Result | None, budget: Budget | None
+    search: Search | NearestChange, method: str, result: Result | None, budget: Budget | None
 ) -> Iterator[None]:
-    """Improve the bound step by step: by boxes, or by one relaxation after the other."""
-    size, branches = 1, method == "branch-and-bound"
+    """Begin with points, and improve the bound step by step."""
     points = [] if result is None else [result.flat]
-    if search.target is not None:
+    if search.target is not None and isinstance(search, Search):
         search.try_points(np.array(points))
-        search.step(size)  # mostly takes less than a search for an input, and often decides
+        search.step(1)  # mostly takes less than a search for an input, and often decides
         yield
-    if result is None and (search.problem.constraints or not branches):
+    if result is None and (search.problem.constraints or method != "branch-and-bound"):
         points.append(_input(search, budget))
     search.begin(np.array(points).reshape(-1, search.problem.size))
+    improve = partial(_improvements, limited=budget is None)
+    yield from (
+        improve(search, method) if isinstance(search, Search) else search.steps(improve, method)
+    )
+
+
+def _improvements(search: Search, method: str, limited: bool) -> Iterator[None]:
+    """Improve the bound step by step: by boxes, or by one relaxation after the other."""
+    size, branches = 1, method == "branch-and-bound"
     while not search.done and not search.expired():
         if search.root is None or branches:
             search.step(size)
             yield
         if not branches or search.spent:
             break
-        if budget is None and search.state.nodes >= DEFAULT_BOXES:
+        if limited and search.state.nodes >= DEFAULT_BOXES:
             break
         size = min(MOST_BOXES, 2 * size)
     if method not in ("auto", "linear-program", "mixed-integer") or search.root is None:
@@ -196,7 +222,7 @@ def _steps(
         yield
 
 
-def _input(search: Search, budget: Budget | None) -> Vector:
+def _input(search: Search | NearestChange, budget: Budget | None) -> Vector:
     """Return an input that a search with a share of the budget finds."""
     problem = search.problem
     share = None
