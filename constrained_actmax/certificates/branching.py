@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -272,7 +272,7 @@ class Search(Proof):
             if best - slack * self.range <= value < best and same:
                 state.best_value, state.x = value, x.copy()
             self.tighten(state.dual_bound)
-        return certificate_of(self)
+        return replace(certificate_of(self), seconds=state.seconds)
 
     def _close(self, value: float) -> bool:
         """Whether a value is as near to the bound as asked."""
@@ -668,7 +668,7 @@ def certificate_of(search: Search | NearestChange) -> Certificate:
         doubts=doubts,
         method=search.method,
         nodes=state.nodes,
-        seconds=state.seconds,
+        seconds=time.perf_counter() - search.began,
         difference=search.structure.difference,
         x=None if state.x is None else state.x.copy(),
         target=search.target,
