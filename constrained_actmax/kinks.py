@@ -466,7 +466,10 @@ class Region:
         least, largest = (np.clip(one - y, -1.0, 1.0) for one in problem.set.bounds())
         fall = np.maximum(-a * least, -a * largest).sum(axis=1)
         most = self._most_bent(fall, effects, which, self.layers(tight))
+        rise = np.maximum(a * least, a * largest).sum(axis=1)
+        above = np.maximum(rise, 0.0) + np.maximum(effects, 0.0) @ most + most[which]
         rows = np.concatenate([a, effects + np.eye(len(first))[which]], axis=1)
+        equalities = _Equalities(which, rows, most, above)
         g = np.append(slopes[0], outputs[0])
         program = row_program(problem.set, problem.size)
         program.widen(most)
@@ -476,8 +479,6 @@ class Region:
             low = np.minimum(problem.lower - c, 0.0) + slopes[1:] @ y
             high = np.maximum(problem.upper - c, 0.0) + slopes[1:] @ y
             program.extend(np.concatenate([slopes[1:], outputs[1:]], axis=1), low, high)
-        rise = np.maximum(a * least, a * largest).sum(axis=1)
-        above = np.maximum(rise, 0.0) + np.maximum(effects, 0.0) @ most + most[which]
         n, u, binaries = y.size, len(first), 0
         held, bounded = np.zeros(u, dtype=bool), np.zeros(u, dtype=bool)
         of_bounds = np.zeros((0, n))
@@ -510,21 +511,7 @@ class Region:
                 0 < more <= MOST_HELD / len(tight) - binaries
             ):
                 return None
-            # One binary variable a boundary says which of them p equals; one of each result, zero.
-            before, count = np.zeros((1, n + u + binaries)), len(new)
-            program.widen(np.ones(more))
-            of_p = np.eye(u)[new]
-            choice = np.concatenate([np.eye(count), of_p[:, which[here]]], axis=1)
-            program.extend(_beside(before, choice), np.ones(count), np.ones(count))
-            inactive = np.concatenate([np.diag(most[new]), np.zeros((count, len(here)))], axis=1)
-            inactive = _beside(before, inactive)
-            inactive[:, n : n + u] = of_p
-            program.extend(inactive, np.full(count, -np.inf), most[new])
-            ends = np.concatenate([np.zeros((len(here), count)), np.diag(above[here])], axis=1)
-            ends = _beside(before, ends)
-            ends[:, : n + u] = rows[here]
-            program.extend(ends, np.full(len(here), -np.inf), a[here] @ y + above[here])
-            program.make_binary(more)
+            equalities.hold(program, y, new, here, binaries)
             binaries, held = binaries + more, held | broken
 
     def _most_bent(self, fall: Vector, effects: Rows, which: Indices, layers: Indices) -> Vector:
@@ -576,6 +563,40 @@ def _most_along(
         A[row] = np.concatenate([-most * sign, np.minimum(effects[own], 0.0).min(axis=0)])
         A[row, a.shape[1] + u] += 1.0
     return A, high
+
+
+@dataclass(frozen=True, eq=False)
+class _Equalities:
+    r"""Holds results to :math:`p_u = \max_i (0, -\delta_i)`, with `which` the u of each boundary i.
+
+    `rows` of (d, p) are :math:`\delta_i + p_u`, at most `above`; p is at most `most`.
+    """
+
+    which: Indices
+    rows: Rows
+    most: Vector
+    above: Vector
+
+    def hold(
+        self, program: LinearProgram, y: Vector, new: Indices, here: Indices, binaries: int
+    ) -> None:
+        """Add one binary variable a boundary, which says that p equals it; one a result, zero."""
+        n, u, count = y.size, len(self.most), len(new)
+        before = np.zeros((1, n + u + binaries))
+        program.widen(np.ones(count + len(here)))
+        of_p = np.eye(u)[new]
+        choice = np.concatenate([np.eye(count), of_p[:, self.which[here]]], axis=1)
+        program.extend(_beside(before, choice), np.ones(count), np.ones(count))
+        inactive = np.concatenate([np.diag(self.most[new]), np.zeros((count, len(here)))], axis=1)
+        inactive = _beside(before, inactive)
+        inactive[:, n : n + u] = of_p
+        program.extend(inactive, np.full(count, -np.inf), self.most[new])
+        ends = np.concatenate([np.zeros((len(here), count)), np.diag(self.above[here])], axis=1)
+        ends = _beside(before, ends)
+        ends[:, : n + u] = self.rows[here]
+        constants = np.ascontiguousarray(self.rows[here, :n]) @ y
+        program.extend(ends, np.full(len(here), -np.inf), constants + self.above[here])
+        program.make_binary(count + len(here))
 
 
 def _beside(before: Rows, block: Rows) -> Rows:
