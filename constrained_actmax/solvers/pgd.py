@@ -97,7 +97,7 @@ class PGD(Solver):
         live = end_stuck(task, x0, found, starts)
         points = Candidates(task, x0, found.f, found.gradient, starts, live)
         previous = x0.copy()
-        step_size = self._first_length(task, x0, points.g, live)
+        step_size = self._first_step_size(task, x0, points.g, live)
         shortest = (
             LAST_STEP_SIZE
             if self.last_step_size is None
@@ -167,7 +167,7 @@ class PGD(Solver):
         affordable = max(1, task.remaining // count - 1)
         return min(self.iterations or affordable, affordable)
 
-    def _first_length(self, task: Task, x: Rows, g: Rows, live: np.ndarray) -> Vector:
+    def _first_step_size(self, task: Task, x: Rows, g: Rows, live: np.ndarray) -> Vector:
         if self.first_step_size is not None:
             return np.full(len(x), self.first_step_size / task.problem.unit)
         return reach(task.problem, x, g, live)
