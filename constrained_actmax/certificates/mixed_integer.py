@@ -23,7 +23,7 @@ import scipy.sparse as sp
 from constrained_actmax.certificates.branching import BY_SOLVER, Search
 from constrained_actmax.certificates.programs import Relaxation
 from constrained_actmax.kernels.row_program import LinearProgram, RowProgram, row_program
-from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm
+from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm, Substitution
 from constrained_actmax.layout import Indices, Vector
 from constrained_actmax.structure import Pieces
 
@@ -93,7 +93,7 @@ class MixedIntegerProgram:
         rows = LinearRows(
             sp.csr_array(allowed.matrix), np.full(len(allowed.most), -np.inf), allowed.most
         )
-        return LinearProgram(ScipyForm(allowed.lower, allowed.upper, (rows,))), True
+        return LinearProgram(Substitution(ScipyForm(allowed.lower, allowed.upper, (rows,)))), True
 
     def _cut(self) -> None:
         r"""Cut off what lies outside: :math:`(x - p)^\top (y - p) \le 0` for the projection p."""

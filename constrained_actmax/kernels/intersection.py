@@ -31,6 +31,7 @@ from constrained_actmax.kernels.scipy_form import (
     LinearRows,
     ScipyForm,
     SmoothRow,
+    Substitution,
     in_split_variables,
 )
 from constrained_actmax.layout import Indices, Layout, Rows, Vector, numbers
@@ -486,8 +487,12 @@ class IntersectionKernel(Kernel):
             rows += form.rows
             smooth += form.smooth
             l1 += form.l1
-        form = ScipyForm(low, high, tuple(rows), tuple(smooth), l1=tuple(l1))
-        return in_split_variables(form, lower, upper)
+        return ScipyForm(low, high, tuple(rows), tuple(smooth), tuple(l1))
+
+    def in_scipy_variables(self) -> Substitution | None:
+        """Return the set in variables in which an L1 ball is one row; None without such a form."""
+        form = self.to_scipy()
+        return None if form is None else in_split_variables(form, *self.bounding_box())
 
     def _rows(self, x: Any, who: str) -> tuple[Rows, bool]:
         return rows_of(x, self.size, f"IntersectionKernel.{who}", finite=who != "violation")
