@@ -152,8 +152,11 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(
             f"module 'constrained_actmax' has no {name!r}. {suggest(name, __all__)}"
         )
-    value = getattr(importlib.import_module(f"constrained_actmax.{room}"), name)
-    globals()[name] = value
+    from constrained_actmax.keywords import with_checked_keywords
+
+    home = importlib.import_module(f"constrained_actmax.{room}")
+    value = globals()[name] = with_checked_keywords(name, getattr(home, name))
+    setattr(home, name, value)
     return value
 
 

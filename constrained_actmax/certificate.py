@@ -35,7 +35,8 @@ class Certificate:
     relative_gap : float
         The same divided by what the objective changes over the set.
     proven : bool
-        Whether the gap is at most ``atol + rtol * range``, or infeasibility is proven.
+        Whether the gap is at most ``atol + rtol * range``, or with a target whether no allowed
+        input is better; or infeasibility is proven.
     infeasible : bool
         Whether it is proven that no input satisfies the bounds on outputs.
     rigour : {"rigorous", "numerical", "solver"}
@@ -54,6 +55,8 @@ class Certificate:
         relative to the largest value: sampled, not proven.
     x : numpy.ndarray or None
         The best input known, flat.
+    target : float or None
+        The value of which it was asked whether an allowed input is better.
     """
 
     sense: Literal["maximize", "minimize"]
@@ -71,6 +74,22 @@ class Certificate:
     seconds: float
     difference: float
     x: Vector | None
+    target: float | None = None
+
+    @property
+    def refuted(self) -> bool:
+        """Whether `x` is better than the target."""
+        if self.target is None or math.isnan(self.best_value):
+            return False
+        sign = 1.0 if self.sense == "maximize" else -1.0
+        return sign * self.best_value > sign * self.target
+
+    @property
+    def verdict(self) -> Literal["proven", "refuted", "open"]:
+        """What is known: "proven", "refuted" (only of a target), or neither of them."""
+        if self.refuted:
+            return "refuted"
+        return "proven" if self.proven else "open"
 
     def __str__(self) -> str:
         how = (
@@ -84,7 +103,18 @@ class Certificate:
             return f"Not proven: no bound of {self.objective} is known; {how}."
         digits = self._digits()
         bound = _outward(self.dual_bound, digits, upper)
-        first = f"No allowed input {'exceeds' if upper else 'goes below'} {bound}"
+        beyond = "exceeds" if upper else "goes below"
+        if self.target is not None:
+            first = {
+                "proven": f"Proven: no allowed input {beyond} {self.target:.12g}",
+                "refuted": f"Refuted: an allowed input {beyond} {self.target:.12g}",
+                "open": f"Open: whether an allowed input {beyond} {self.target:.12g} is not known",
+            }[self.verdict]
+            found = "no feasible input is known"
+            if not math.isnan(self.best_value):
+                found = f"the best found has {self.best_value:.{digits}g}"
+            return f"{first}; {found}, and none {beyond} {bound}; {how}."
+        first = f"No allowed input {beyond} {bound}"
         if math.isnan(self.best_value):
             found = "no feasible input is known, and whether one exists is not proven"
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from numbers import Real
 from typing import Any
 
@@ -16,13 +17,16 @@ from constrained_actmax.certificates.branching import (
     certificate_of,
 )
 from constrained_actmax.certificates.mixed_integer import mixed_integer_programs
+from constrained_actmax.certificates.nearest_change import NearestChange
 from constrained_actmax.certificates.programs import cases_of, linear_programs
 from constrained_actmax.errors import RefusedError, SpecificationError, suggest
+from constrained_actmax.layout import Vector
+from constrained_actmax.oracles.oracle import Oracle
 from constrained_actmax.problem import Problem
 from constrained_actmax.quoting import quoted
 from constrained_actmax.result import Budget, Result
 from constrained_actmax.solvers.relax_and_round import RelaxAndRound
-from constrained_actmax.solving import solve
+from constrained_actmax.solving import check_target, solve
 
 METHODS = ("auto", "branch-and-bound", "linear-bounds", "linear-program", "mixed-integer")
 DEFAULT_BOXES = 20_000  # after which it ends where no budget is given
@@ -38,6 +42,7 @@ def certify(
     rtol: float = 1e-4,
     atol: float = 0.0,
     budget: Budget | None = None,
+    target: float | None = None,
     method: str = "auto",
     seed: int | None = None,
     callback: Callable[[Certificate], Any] | None = None,
@@ -53,11 +58,16 @@ def certify(
         `certificate`, saved with it.
     rtol, atol : float
         The bound is proven tight where the gap is at most ``atol + rtol * range``, with the range
-        of the objective over the set (`Problem.scales`).
+        of the objective over the set (`Problem.scales`); for the distance to the nearest input
+        (see Notes) ``atol + rtol * distance``.
     budget : Budget, optional
         Seconds, and evaluations of points tried; a fifth is for finding an input, where no result
         is given and it is needed. Without one, branch and bound ends after 20,000
         boxes.
+    target : float, optional
+        Ends where it is decided whether an allowed input has a larger value (a smaller one when
+        minimising): ``certificate.verdict`` is then "proven" if none has, or "refuted", and "open"
+        where the budget ended before. The gap then ends nothing.
     method : {"auto", "branch-and-bound", "linear-bounds", "linear-program", "mixed-integer"}
         "auto" halves boxes where at most ten inputs are free (a choice of one category counts as
         one), discrete ones first. Otherwise it takes the linear bound of the whole set, then the
@@ -90,6 +100,11 @@ def certify(
     network with its own constants in float64, on the allowed set enlarged by the tolerances. It is
     "rigorous" where rounding errors are bounded too, and "solver" where it is HiGHS's word.
 
+    A distance that is minimised under bounds on outputs (`Norm` with p = 1, 2 or inf, or
+    `SquaredDistance`, of all inputs, over a convex set) is bounded by balls round its centre: where
+    none of a ball's points satisfies the bounds on outputs, the distance is at least its radius,
+    which is found by bisection. Few inputs are branched on instead, except for ``Norm(2)``.
+
     References
     ----------
     .. [1] Zhang, Weng, Chen, Hsieh and Daniel (2018), Efficient neural network robustness
@@ -105,6 +120,10 @@ def certify(
     >>> certificate = cax.certify(problem, budget=cax.Budget(seconds=2))
     >>> certificate.dual_bound >= certificate.best_value
     True
+    >>> nearby = [cax.Box(0, 1), cax.LinfBall(0.001, center=cax.examples.reference("Shirt"))]
+    >>> problem = cax.Problem(model, cax.Margin(6, link="softmax"), nearby, sense="minimize")
+    >>> cax.certify(problem, target=0.0).verdict  # none of them is called anything but a shirt
+    'proven'
     """
     if not isinstance(problem, Problem):
         raise SpecificationError(
@@ -125,26 +144,22 @@ def certify(
             f"certify bounds convex and discrete sets, and {problem.set} is neither; hold its "
             "entries with Fixed."
         )
+    check_target(target)
     few = problem.set.free_inputs <= MOST_INPUTS
     branches = method == "branch-and-bound" or (method == "auto" and few)
     limit = budget or Budget()
-    search = Search(
+    make = NearestChange if _by_balls(problem, branches) else Search
+    search: Search | NearestChange = make(
         problem,
         rtol=rtol,
         atol=atol,
         seed=seed or 0,
         seconds=limit.seconds,
         evaluations=limit.evaluations,
+        target=target,
     )
-    points = [] if result is None else [result.flat]
-    if result is None and (problem.constraints or not branches):
-        share = None if budget is None else _share(budget)
-        how = "auto" if problem.set.convex else DISCRETE_SEARCH
-        found = solve(problem, method=how, seed=seed or 0, budget=share, progress=False)
-        points.append(found.flat)
     try:
-        search.begin(np.array(points).reshape(-1, problem.size))
-        for _ in _steps(search, "branch-and-bound" if branches else method, budget is None):
+        for _ in _steps(search, "branch-and-bound" if branches else method, result, budget):
             if callback is not None and _ends(callback, certificate_of(search)):
                 break
             if search.done or search.expired():
@@ -157,15 +172,42 @@ def certify(
     return certificate
 
 
-def _steps(search: Search, method: str, limited: bool) -> Iterator[None]:
-    """Improve the bound step by step: by boxes, or by one relaxation after the other."""
-    size = 1
-    while not search.done and not search.expired():
-        state = search.step(size)
+def _by_balls(problem: Problem, branches: bool) -> bool:
+    """Whether a distance is bounded by balls: boxes take few inputs, and no square root."""
+    if problem.distance is None or not problem.set.convex:
+        return False
+    oracle = problem.user_oracle
+    return not branches or (isinstance(oracle, Oracle) and oracle.structure_refusal() is not None)
+
+
+def _steps(
+    search: Search | NearestChange, method: str, result: Result | None, budget: Budget | None
+) -> Iterator[None]:
+    """Begin with points, and improve the bound step by step."""
+    points = [] if result is None else [result.flat]
+    if search.target is not None and isinstance(search, Search):
+        search.try_points(np.array(points))
+        search.step(1)  # mostly takes less than a search for an input, and often decides
         yield
-        if method != "branch-and-bound" or search.spent:
+    if result is None and (search.problem.constraints or method != "branch-and-bound"):
+        points.append(_input(search, budget))
+    search.begin(np.array(points).reshape(-1, search.problem.size))
+    improve = partial(_improvements, limited=budget is None)
+    yield from (
+        improve(search, method) if isinstance(search, Search) else search.steps(improve, method)
+    )
+
+
+def _improvements(search: Search, method: str, limited: bool) -> Iterator[None]:
+    """Improve the bound step by step: by boxes, or by one relaxation after the other."""
+    size, branches = 1, method == "branch-and-bound"
+    while not search.done and not search.expired():
+        if search.root is None or branches:
+            search.step(size)
+            yield
+        if not branches or search.spent:
             break
-        if limited and state.nodes >= DEFAULT_BOXES:
+        if limited and search.state.nodes >= DEFAULT_BOXES:
             break
         size = min(MOST_BOXES, 2 * size)
     if method not in ("auto", "linear-program", "mixed-integer") or search.root is None:
@@ -180,18 +222,30 @@ def _steps(search: Search, method: str, limited: bool) -> Iterator[None]:
         yield
 
 
+def _input(search: Search | NearestChange, budget: Budget | None) -> Vector:
+    """Return an input that a search with a share of the budget finds."""
+    problem = search.problem
+    share = None
+    if budget is not None:
+        share = Budget(
+            evaluations=None
+            if budget.evaluations is None
+            else max(1, int(SEARCH_SHARE * budget.evaluations)),
+            seconds=None if budget.seconds is None else SEARCH_SHARE * budget.seconds,
+        )
+    found = solve(
+        problem,
+        method="auto" if problem.set.convex else DISCRETE_SEARCH,
+        seed=search.seed,
+        budget=share,
+        target=search.target,
+        progress=False,
+    )
+    return found.flat
+
+
 def _ends(callback: Callable[[Certificate], Any], certificate: Certificate) -> bool:
     try:
         return callback(certificate) is True
     except StopIteration:
         return True
-
-
-def _share(budget: Budget) -> Budget:
-    """Return what a search for an input may take of a budget."""
-    return Budget(
-        evaluations=None
-        if budget.evaluations is None
-        else max(1, int(SEARCH_SHARE * budget.evaluations)),
-        seconds=None if budget.seconds is None else SEARCH_SHARE * budget.seconds,
-    )

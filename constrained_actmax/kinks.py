@@ -72,7 +72,7 @@ class Kinks:
         self.problem = problem
         #: The network, and what leads from its functions to f and c.
         network = problem.network()
-        self.structure, self.weights = network.structure.joined(), network.weights
+        self.structure, self.weights = network.structure.joined, network.weights
         self.count = count or (lambda rows: None)
         self.units = np.broadcast_to(problem.units, (problem.size,))
 
@@ -223,6 +223,12 @@ class Region:
             if not at.size:
                 continue
             E, e = self._sides[k]
+            if k in kinks.structure.first_layers:  # its own numbers: no pass through the network
+                W, b = kinks.structure.first_layers[k]
+                own = E[boundaries[at] - first]
+                slopes[at] = (own @ W).toarray()
+                offsets[at] = own @ b + e[boundaries[at] - first]
+                continue
             for some in np.array_split(at, -(-at.size // ROWS_AT_ONCE)):
                 chosen = boundaries[some] - first
                 rows = E[chosen].toarray()
@@ -456,7 +462,10 @@ class Region:
         least, largest = (np.clip(one - y, -1.0, 1.0) for one in problem.set.bounds())
         fall = np.maximum(-a * least, -a * largest).sum(axis=1)
         most = self._most_bent(fall, effects, which, self.layers(tight))
+        rise = np.maximum(a * least, a * largest).sum(axis=1)
+        above = np.maximum(rise, 0.0) + np.maximum(effects, 0.0) @ most + most[which]
         rows = np.concatenate([a, effects + np.eye(len(first))[which]], axis=1)
+        equalities = _Equalities(which, rows, most, above)
         g = np.append(slopes[0], outputs[0])
         program = row_program(problem.set, problem.size)
         program.widen(most)
@@ -466,8 +475,6 @@ class Region:
             low = np.minimum(problem.lower - c, 0.0) + slopes[1:] @ y
             high = np.maximum(problem.upper - c, 0.0) + slopes[1:] @ y
             program.extend(np.concatenate([slopes[1:], outputs[1:]], axis=1), low, high)
-        rise = np.maximum(a * least, a * largest).sum(axis=1)
-        above = np.maximum(rise, 0.0) + np.maximum(effects, 0.0) @ most + most[which]
         n, u, binaries = y.size, len(first), 0
         held = np.zeros(u, dtype=bool)
         while True:
@@ -492,21 +499,7 @@ class Region:
                 0 < more <= MOST_HELD / len(tight) - binaries
             ):
                 return None
-            # One binary variable a boundary says which of them p equals; one of each result, zero.
-            before, count = np.zeros((1, n + u + binaries)), len(new)
-            program.widen(np.ones(more))
-            of_p = np.eye(u)[new]
-            choice = np.concatenate([np.eye(count), of_p[:, which[here]]], axis=1)
-            program.extend(_beside(before, choice), np.ones(count), np.ones(count))
-            inactive = np.concatenate([np.diag(most[new]), np.zeros((count, len(here)))], axis=1)
-            inactive = _beside(before, inactive)
-            inactive[:, n : n + u] = of_p
-            program.extend(inactive, np.full(count, -np.inf), most[new])
-            ends = np.concatenate([np.zeros((len(here), count)), np.diag(above[here])], axis=1)
-            ends = _beside(before, ends)
-            ends[:, : n + u] = rows[here]
-            program.extend(ends, np.full(len(here), -np.inf), a[here] @ y + above[here])
-            program.make_binary(more)
+            equalities.hold(program, y, new, here, binaries)
             binaries, held = binaries + more, held | broken
 
     def _most_bent(self, fall: Vector, effects: Rows, which: Indices, layers: Indices) -> Vector:
@@ -533,6 +526,40 @@ class Region:
                 pending = crossed.same_boundaries(pending, region)
                 region = crossed
         return region
+
+
+@dataclass(frozen=True, eq=False)
+class _Equalities:
+    r"""Holds results to :math:`p_u = \max_i (0, -\delta_i)`, with `which` the u of each boundary i.
+
+    `rows` of (d, p) are :math:`\delta_i + p_u`, at most `above`; p is at most `most`.
+    """
+
+    which: Indices
+    rows: Rows
+    most: Vector
+    above: Vector
+
+    def hold(
+        self, program: LinearProgram, y: Vector, new: Indices, here: Indices, binaries: int
+    ) -> None:
+        """Add one binary variable a boundary, which says that p equals it; one a result, zero."""
+        n, u, count = y.size, len(self.most), len(new)
+        before = np.zeros((1, n + u + binaries))
+        program.widen(np.ones(count + len(here)))
+        of_p = np.eye(u)[new]
+        choice = np.concatenate([np.eye(count), of_p[:, self.which[here]]], axis=1)
+        program.extend(_beside(before, choice), np.ones(count), np.ones(count))
+        inactive = np.concatenate([np.diag(self.most[new]), np.zeros((count, len(here)))], axis=1)
+        inactive = _beside(before, inactive)
+        inactive[:, n : n + u] = of_p
+        program.extend(inactive, np.full(count, -np.inf), self.most[new])
+        ends = np.concatenate([np.zeros((len(here), count)), np.diag(self.above[here])], axis=1)
+        ends = _beside(before, ends)
+        ends[:, : n + u] = self.rows[here]
+        constants = np.ascontiguousarray(self.rows[here, :n]) @ y
+        program.extend(ends, np.full(len(here), -np.inf), constants + self.above[here])
+        program.make_binary(count + len(here))
 
 
 def _beside(before: Rows, block: Rows) -> Rows:

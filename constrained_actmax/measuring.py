@@ -61,13 +61,21 @@ class Measured:
     optimality: Optimality
 
 
-def measured(problem: Problem, x: Vector, found: Evaluation, *, gap: bool = False) -> Measured:
+def measured(
+    problem: Problem,
+    x: Vector,
+    found: Evaluation,
+    *,
+    gap: bool = False,
+    across_below: float = np.inf,
+) -> Measured:
     """Measure one point from the evaluation that was made there; see `measure`."""
     value = problem.sign * float(found.f[0])
     # Without gradients the differences beside a point are no part of what is known of it.
     finite = bool(found.finite[0]) if problem.oracle.differentiable else np.isfinite(value)
     feasible = bool(problem.feasible(x[np.newaxis], found.c)[0]) and bool(finite)
-    return Measured(x, value, feasible, found, measure(problem, x, found, gap=gap))
+    optimality = measure(problem, x, found, gap=gap, across_below=across_below)
+    return Measured(x, value, feasible, found, optimality)
 
 
 def stationarity_tolerance(problem: Problem, tol: float | None) -> float:
@@ -115,42 +123,15 @@ def measured_result(
     seed : int or None
         What they were drawn with.
     """
-    measured = [
-        _measured(problem, run, start, points[start], one, solver.measures_gap)
-        for start, one in enumerate(ended)
-    ]
-    feasible = [row for row, (one, _) in enumerate(measured) if one.feasible]
-    if feasible:
-        best = min(feasible, key=lambda row: problem.sign * measured[row][0].value)
-    else:
-        best = min(range(len(measured)), key=lambda row: measured[row][0].violation)
-    _, found = run.returned(best, ended[best].x)
-    found = run.problem.unscaled(found)
-    if not feasible and problem.scales.best is not None:
-        measured[best], found = _probe(problem, measured[best][0], solver.measures_gap)
+    gap = solver.measures_gap
+    measured, best = _measured_starts(problem, run, points, ended, gap)
+    if not measured[best][0].feasible and problem.scales.best is not None:
+        measured[best] = _probe(problem, measured[best][0], gap)
         if run.reaches(measured[best][0].value):
             measured[best] = replace(measured[best][0], status=Status.TARGET), measured[best][1]
     chosen, optimality = measured[best]
-    status = chosen.status if chosen.feasible else Status.INFEASIBLE
-    if chosen.status is Status.NON_FINITE and not chosen.feasible:
-        status = Status.NON_FINITE
-    if status is Status.PROVEN and run.certificate is not None:
-        short = problem.sign * (chosen.value - run.certificate.best_value)
-        if short > run.certificate.gap + PROVEN_SLACK * problem.scales.range:
-            status = Status.STALLED  # another point is the proven one
-    message = status.message(feasible=chosen.feasible, smooth=problem.smooth)
-    # What a method says of its own success is no reason for another status.
-    if status is Status.CONVERGED and chosen.detail.startswith((LOCAL_OPTIMUM, FIRST_ORDER)):
-        message = f"Converged. {chosen.detail}"
-    elif status is Status.STALLED and chosen.detail.startswith(NO_BETTER_NEIGHBOUR):
-        message = chosen.detail
-    elif chosen.detail and Status.CONVERGED not in (status, chosen.status):
-        detail = chosen.detail.strip()
-        aside = detail.endswith(")")  # it ends with an aside of its own
-        message = f"{message} {detail}" if aside else f"{message} ({detail.rstrip('.')}.)"
-    if any(one.status is Status.INTERRUPTED for one, _ in measured):
-        status = Status.INTERRUPTED if chosen.feasible else status
-        message = status.message(feasible=chosen.feasible, smooth=problem.smooth)
+    interrupted = any(one.status is Status.INTERRUPTED for one, _ in measured)
+    status, message = _status_of(problem, run, chosen, interrupted=interrupted)
     return Result(
         x=problem.layout.unflatten(chosen.x),
         batch=problem.user_oracle.batch(chosen.x),
@@ -189,8 +170,64 @@ def measured_result(
     )
 
 
+def _measured_starts(
+    problem: Problem, run: Recording, points: Rows, ended: list[Termination], gap: bool
+) -> tuple[list[tuple[Start, Optimality]], int]:
+    """Measure all starts; return the best too: feasible before others, then by value."""
+    # A program across kinks costs more than a short run: it measures the answer and what else
+    # would be called converged.
+    claimed = [len(ended) == 1 or one.status is Status.CONVERGED for one in ended]
+    measured = [
+        _measured(problem, run, start, points[start], one, gap, np.inf if claim else run.tolerance)
+        for start, (one, claim) in enumerate(zip(ended, claimed, strict=True))
+    ]
+
+    def rank(row: int) -> tuple[bool, float]:
+        start = measured[row][0]
+        return not start.feasible, problem.sign * start.value if start.feasible else start.violation
+
+    best = min(range(len(measured)), key=rank)
+    if problem.smooth is False and not claimed[best]:
+        measured[best] = _measured(problem, run, best, points[best], ended[best], gap, np.inf)
+    return measured, best
+
+
+def _status_of(
+    problem: Problem, run: Recording, chosen: Start, *, interrupted: bool
+) -> tuple[Status, str]:
+    """Return a run's status by its best start, and its message."""
+    status = chosen.status if chosen.feasible else Status.INFEASIBLE
+    if chosen.status is Status.NON_FINITE and not chosen.feasible:
+        status = Status.NON_FINITE
+    if status is Status.PROVEN and run.certificate is not None:
+        short = problem.sign * (chosen.value - run.certificate.best_value)
+        if short > run.certificate.gap + PROVEN_SLACK * problem.scales.range:
+            status = Status.STALLED  # another point is the proven one
+    if interrupted and chosen.feasible:
+        status = Status.INTERRUPTED
+    message = status.message(feasible=chosen.feasible, smooth=problem.smooth)
+    if interrupted:
+        return status, message
+    # What a method says of its own success is no reason for another status.
+    if status is Status.CONVERGED and chosen.detail.startswith((LOCAL_OPTIMUM, FIRST_ORDER)):
+        message = f"Converged. {chosen.detail}"
+    elif status is Status.STALLED and chosen.detail.startswith(NO_BETTER_NEIGHBOUR):
+        message = chosen.detail
+    elif chosen.detail and Status.CONVERGED not in (status, chosen.status):
+        detail = chosen.detail.strip()
+        aside = detail.endswith(")")  # it ends with an aside of its own
+        message = f"{message} {detail}" if aside else f"{message} ({detail.rstrip('.')}.)"
+    return status, message
+
+
 def _measured(
-    problem: Problem, run: Recording, start: int, x0: Vector, ended: Termination, gap: bool
+    problem: Problem,
+    run: Recording,
+    start: int,
+    x0: Vector,
+    ended: Termination,
+    gap: bool,
+    across_below: float,
 ) -> tuple[Start, Optimality]:
     """Measure the best point of one start again, projected on C once more."""
     y, found = run.returned(start, ended.x)
@@ -199,8 +236,29 @@ def _measured(
         near = run.differenced(y)
         found = replace(found, gradient=near.gradient, jacobian=near.jacobian, finite=near.finite)
     x = run.problem.original(y)
-    point = measured(problem, x, run.problem.unscaled(found), gap=gap)
-    found, optimality, feasible = point.evaluation, point.optimality, point.feasible
+    point = measured(problem, x, run.problem.unscaled(found), gap=gap, across_below=across_below)
+    status, detail = _judged(problem, run, point, x0, ended)
+    return (
+        Start(
+            x0=x0,
+            x=x,
+            value=point.value,
+            feasible=point.feasible,
+            violation=point.optimality.violation,
+            stationarity=point.optimality.stationarity,
+            status=status,
+            nit=ended.iterations,
+            detail=detail.strip(),
+        ),
+        point.optimality,
+    )
+
+
+def _judged(
+    problem: Problem, run: Recording, point: Measured, x0: Vector, ended: Termination
+) -> tuple[Status, str]:
+    """Return how a start ended by what was measured at its best point, and why."""
+    optimality, feasible = point.optimality, point.feasible
     status, detail, convex = ended.status, ended.detail, problem.set.convex
     reached = feasible and run.reaches(point.value)
     if status is Status.TARGET and not reached:
@@ -227,39 +285,27 @@ def _measured(
         status, detail = Status.STALLED, "The set is not convex: no residual proves an optimum."
     if status is Status.CONVERGED and problem.stepped.any():
         status, detail = Status.STALLED, of_steps(problem)
-    scales = problem.scales
-    steepest = float(np.max(np.abs(found.gradient[0]), initial=0.0))
-    stayed = float(np.max(np.abs(x - x0) / scales.columns, initial=0.0)) <= run.tolerance
-    slopes = np.abs(found.gradient[0]) * scales.columns
-    flat = stayed and float(np.max(slopes, initial=0.0)) <= run.tolerance * max(
-        scales.slope, abs(float(found.f[0]))
-    )
-    if status is Status.CONVERGED and flat and _saturates(problem):
+    if status is Status.CONVERGED and _flat(problem, point, x0, run.tolerance):
         # Every point passes the test of stationarity where the slopes are below tol.
         status = Status.ZERO_GRADIENT
+        steepest = np.max(np.abs(point.evaluation.gradient[0]), initial=0.0)
         detail = (
             f"The largest slope is {steepest:.1g}, below tol: the output is saturated. Ask for "
             "Logit or LogProbability, which have slopes there."
         )
-    return (
-        Start(
-            x0=x0,
-            x=x,
-            value=point.value,
-            feasible=feasible,
-            violation=optimality.violation,
-            stationarity=optimality.stationarity,
-            status=status,
-            nit=ended.iterations,
-            detail=detail.strip(),
-        ),
-        optimality,
-    )
+    return status, detail
 
 
-def _probe(
-    problem: Problem, start: Start, gap: bool
-) -> tuple[tuple[Start, Optimality], Evaluation]:
+def _flat(problem: Problem, point: Measured, x0: Vector, tolerance: float) -> bool:
+    """Whether a start stayed where it began because a saturated output has no slope there."""
+    scales, found = problem.scales, point.evaluation
+    moved = float(np.max(np.abs(point.x - x0) / scales.columns, initial=0.0))
+    slope = float(np.max(np.abs(found.gradient[0]) * scales.columns, initial=0.0))
+    least = tolerance * max(scales.slope, abs(float(found.f[0])))
+    return moved <= tolerance and slope <= least and _saturates(problem)
+
+
+def _probe(problem: Problem, start: Start, gap: bool) -> tuple[Start, Optimality]:
     """Return the best feasible probe as the end of a start that found no feasible point."""
     assert problem.scales.best is not None
     x, found = problem.scales.best
@@ -277,7 +323,7 @@ def _probe(
         status=Status.STALLED if infeasible else start.status,
         detail=f"{start.detail} {note}".strip(),
     )
-    return (ended, optimality), found
+    return ended, optimality
 
 
 def of_steps(problem: Problem) -> str:

@@ -126,7 +126,13 @@ def on_bounds(problem: StandardForm, y: Vector) -> Vector:
 
 
 def measure(
-    problem: Problem, x: Vector, found: Evaluation, row: int = 0, *, gap: bool = False
+    problem: Problem,
+    x: Vector,
+    found: Evaluation,
+    row: int = 0,
+    *,
+    gap: bool = False,
+    across_below: float = np.inf,
 ) -> Optimality:
     """Measure a point from an evaluation that was made there.
 
@@ -142,6 +148,8 @@ def measure(
         Which one.
     gap : bool, default False
         Whether to ask for Frank-Wolfe's gap too, one linear maximisation over C.
+    across_below : float, default infinity
+        Stationarity on one side of kinks up to which it is measured across them, by a program.
 
     Returns
     -------
@@ -153,7 +161,7 @@ def measure(
     c, jacobian, gradient = here.c[0], here.jacobian[0], here.gradient[0]
     if not here.finite[0]:
         return Optimality(np.nan, np.nan, kkt.violation, constraints=_records(problem, x, c))
-    across = _across_kinks(own, kkt)
+    across = _across_kinks(own, kkt) if kkt.stationarity <= across_below else None
     if across is not None:
         kkt = replace(kkt, stationarity=across.slope / own.range)
         if across.gradient is not None and across.outer is not None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from constrained_actmax.constraints.between import Between
     from constrained_actmax.features.features import Features
     from constrained_actmax.objectives.base import Objective
+    from constrained_actmax.oracles.oracle import Oracle
     from constrained_actmax.sets.distance import Distance
     from constrained_actmax.tasks.l1_split import SplitForm
     from constrained_actmax.tasks.scaled import Scaled
@@ -213,10 +214,7 @@ class Problem(StandardForm):
         feasibility_tolerance: float | None = None,
         **model_options: Any,
     ) -> None:
-        if sense not in ("maximize", "minimize"):
-            raise SpecificationError(
-                f"Problem: sense must be 'maximize' or 'minimize', got {quoted(sense)}."
-            )
+        _check_settings(sense, feasibility_tolerance)
         bounds = kept(bounds)
         #: The call that built this problem, to build it again elsewhere.
         self.recipe: dict[str, Any] = {
@@ -232,13 +230,6 @@ class Problem(StandardForm):
         self.sense = sense
         #: What stands in f's place, made of an evaluation of c; None where f is the objective.
         self.merit: Merit | None = None
-        asked = feasibility_tolerance
-        if asked is not None and (
-            isinstance(asked, bool) or not (isinstance(asked, Real) and 0 <= asked < np.inf)
-        ):
-            raise SpecificationError(
-                f"Problem: feasibility_tolerance must be a finite number >= 0, got {quoted(asked)}."
-            )
         from constrained_actmax.oracles.oracle import Oracle
         from constrained_actmax.sets.conversion import keeps_feasible
 
@@ -265,8 +256,8 @@ class Problem(StandardForm):
         self.oracle: BaseOracle = Negated(user_oracle) if sense == "maximize" else user_oracle
         self.feasibility_tolerance = (
             max(FEASIBILITY_TOLERANCE, NOISE * self.oracle.epsilon)
-            if asked is None
-            else float(asked)
+            if feasibility_tolerance is None
+            else float(feasibility_tolerance)
         )
         self.set.check_nonempty()
         self.lower, self.upper, self.imposed, self._functions = _imposed(
@@ -278,12 +269,15 @@ class Problem(StandardForm):
         self._refuse_unbounded()
         #: Entries that C leaves free and that reach a function through steps only, (n,) of bool.
         self.stepped: np.ndarray = np.zeros(self.size, dtype=bool)
-        if isinstance(user_oracle, Oracle) and user_oracle.steps:
-            self.stepped = user_oracle.stepped(self._probes(STEP_PROBES))
-        if isinstance(user_oracle, Oracle) and user_oracle.source.copied:
-            user_oracle.source.compare_precision(
-                self._probes(COPY_PROBES), "points of the allowed set"
-            )
+        if isinstance(user_oracle, Oracle):
+            self._probe(user_oracle)
+
+    def _probe(self, oracle: Oracle) -> None:
+        """Look for steps of the network, and at the precision of its copy, at points of C."""
+        if oracle.steps:
+            self.stepped = oracle.stepped(self._probes(STEP_PROBES))
+        if oracle.source.copied:
+            oracle.source.compare_precision(self._probes(COPY_PROBES), "points of the allowed set")
 
     # -- what solvers ask ------------------------------------------------------------------------
 
@@ -687,6 +681,20 @@ def _listed(constraints: Any) -> Sequence[Any]:
     if constraints is None:
         return ()
     return constraints if isinstance(constraints, list | tuple) else [constraints]
+
+
+def _check_settings(sense: str, feasibility_tolerance: float | None) -> None:
+    if sense not in ("maximize", "minimize"):
+        raise SpecificationError(
+            f"Problem: sense must be 'maximize' or 'minimize', got {quoted(sense)}."
+        )
+    asked = feasibility_tolerance
+    if asked is not None and (
+        isinstance(asked, bool) or not (isinstance(asked, Real) and 0 <= asked < np.inf)
+    ):
+        raise SpecificationError(
+            f"Problem: feasibility_tolerance must be a finite number >= 0, got {quoted(asked)}."
+        )
 
 
 def _sorted_constraints(

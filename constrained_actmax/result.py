@@ -236,7 +236,8 @@ class Start(Quoted):
     feasible : bool
         Whether every constraint holds to its tolerance.
     violation, stationarity : float
-        Largest violation and stationarity residual, pure numbers; see `Optimality`.
+        Largest violation and stationarity residual, pure numbers; see `Optimality`. At a kink, of
+        a start that neither converged nor is the answer, the residual is that of one side.
     status : Status
         Why it ended.
     nit : int

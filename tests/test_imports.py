@@ -23,6 +23,7 @@ RANKS = [
         "certificate",
         "constraint_records",
         "errors",
+        "keywords",
         "json_form",
         "layout",
         "rounds",

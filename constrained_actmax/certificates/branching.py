@@ -6,7 +6,7 @@ import heapq
 import itertools
 import time
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,9 @@ from constrained_actmax.oracles.oracle import Oracle
 from constrained_actmax.problem import Problem
 from constrained_actmax.random_points import drawn
 from constrained_actmax.structure import Pieces, Structure
+
+if TYPE_CHECKING:
+    from constrained_actmax.certificates.nearest_change import NearestChange
 
 Array = npt.NDArray[Any]
 
@@ -104,6 +107,8 @@ class Search:
         After which bounds are no longer improved.
     evaluations : int, optional
         Of points, at most.
+    target : float, optional
+        The search ends where it is known whether a feasible point is better; the gap ends nothing.
 
     Raises
     ------
@@ -120,17 +125,19 @@ class Search:
         seed: int = 0,
         seconds: float | None = None,
         evaluations: int | None = None,
+        target: float | None = None,
     ) -> None:
         self.began = time.perf_counter()
         self.seconds, self._most = seconds, evaluations
-        self.problem, self._seed = problem, seed
+        self.problem, self.seed = problem, seed
         self.range = problem.scales.range
         self.slack = atol + rtol * self.range
-        self.structure = structure_of(problem)
-        self.allowed = Allowed.of(problem)
+        self.structure = self._read_structure()
+        self.allowed = self._allowed()
         self.part = self.structure.outputs["functions"]
         self.bounds = LinearBounds(self.structure, self.part, self.allowed, self.expired)
         self.sign = 1.0 if problem.sense == "maximize" else -1.0
+        self.target = target
         self.state = Progress()
         #: What linear bounds say of the whole, once the first box is bounded.
         self.root: Bounded | None = None
@@ -141,8 +148,8 @@ class Search:
         self._number = itertools.count()
         self._heap: list[_Box] = []
         self._climbed = -np.inf
-        #: Why a bound is no proof besides those of the linear bounds.
-        self.doubts: list[str] = []
+        #: Why a bound is no proof.
+        self.doubts = list(self.bounds.doubts)
         #: The discrete inputs, where there are any.
         self.choices: Choices | None = None
         if not problem.set.convex:
@@ -162,7 +169,7 @@ class Search:
         draws = DRAWS if self._most is None else min(DRAWS, self._most // DRAWS)
         cheap = self.problem.set.accuracy <= EXACT or not len(points)
         if draws and cheap and self.choices is None:
-            points = np.concatenate([points, drawn(self.problem, draws, self._seed)])
+            points = np.concatenate([points, drawn(self.problem, draws, self.seed)])
         if not len(points) or not self._affords(2 * len(points) + POINTS):
             return
         self.try_points(points)
@@ -175,23 +182,34 @@ class Search:
 
     # -- the question ------------------------------------------------------------------------------
 
+    def _read_structure(self) -> Structure:
+        return structure_of(self.problem)
+
+    def _allowed(self) -> Allowed:
+        return Allowed.of(self.problem)
+
     def _combinations(self) -> tuple[Array, Vector]:
         """Return rows over the outputs (1 + q, size), and what each further one has to reach."""
+        rows, limits = self._limits(1)
+        first = np.zeros((1, self.part.size))
+        first[0, 0] = self.sign
+        return np.concatenate([first, rows]), limits
+
+    def _limits(self, start: int) -> tuple[Array, Vector]:
+        """Return rows (q, size) over the outputs, constraints from `start`, and their bounds."""
         problem, size = self.problem, self.part.size
-        rows, limits = [np.zeros(size)], []
-        rows[0][0] = self.sign
-        outputs = size - 1
+        rows, limits = [], []
         allowed = problem.feasibility_tolerance * problem.imposed_sizes
-        for place in range(min(outputs, problem.constraints)):
+        for place in range(min(size - start, problem.constraints)):
             if not np.isfinite(allowed[place]):
                 continue
             for sign, bound in ((-1.0, problem.upper[place]), (1.0, problem.lower[place])):
                 if np.isfinite(bound):
                     row = np.zeros(size)
-                    row[1 + place] = sign
+                    row[start + place] = sign
                     rows.append(row)
                     limits.append(sign * bound - allowed[place])
-        return np.array(rows), np.array(limits)
+        return np.reshape(rows, (-1, size)), np.array(limits)
 
     def _uncoupled(self) -> Array:
         """Return which entries (n,) may go to their ends where the objective is monotone."""
@@ -219,8 +237,10 @@ class Search:
         values = self.structure.values(x)["functions"]
         self.state.evaluations += len(x)
         problem = self.problem
-        c = values[:, 1:] if problem.compiled else problem.evaluate(x).c
-        f = self.sign * values[:, 0]
+        first = self.part.size - problem.constraints
+        c = values[:, first:] if problem.compiled else problem.evaluate(x).c
+        place = int(np.abs(self.rows[0]).argmax())
+        f = self.rows[0][place] * values[:, place]
         return f, problem.feasible(x, c) & np.isfinite(f)
 
     def _affords(self, points: int) -> bool:
@@ -253,7 +273,7 @@ class Search:
         row = self.rows[:1]
         g = self._gradient(x, row)
         for _ in range(ASCENT):
-            if self.expired() or not self._affords(len(x) + POINTS):
+            if self.expired() or not self._affords(len(x) + POINTS) or f.max() > self._beyond:
                 break  # a first box is bounded in any case
             way = g * self._widths
             if self.choices is not None:
@@ -281,15 +301,21 @@ class Search:
     # -- boxes -------------------------------------------------------------------------------------
 
     @property
+    def _beyond(self) -> float:
+        """A feasible point with a larger value refutes the target."""
+        return np.inf if self.target is None else self.sign * self.target
+
+    @property
     def goal(self) -> float:
         """A box whose bound is no larger is finished."""
-        return self.state.best_value + self.slack
+        return self.state.best_value + self.slack if self.target is None else self._beyond
 
     @property
     def done(self) -> bool:
-        """Whether every box is finished, or the bound of the whole is good enough."""
+        """Whether every box is finished, the bound of the whole good enough or a target refuted."""
         waiting = -self._heap[0].key[0] if self._heap else -np.inf
-        return min(waiting, self.state.dual_bound) <= self.goal
+        refuted = self.state.best_value > self._beyond
+        return refuted or min(waiting, self.state.dual_bound) <= self.goal
 
     def step(self, most: int = MOST_BOXES) -> Progress:
         """Bound the best boxes that wait, at most so many, and halve them."""
@@ -343,23 +369,88 @@ class Search:
     def _bound(self, boxes: list[_Box]) -> None:
         lower = np.array([box.lower for box in boxes])
         upper = np.array([box.upper for box in boxes])
-        known = -np.array([box.key[0] for box in boxes])
-        around: Intervals | None = None
-        if boxes[0].around is not None:
-            around = [
-                (
-                    np.array([box.around[k][0][box.row] for box in boxes if box.around]),
-                    np.array([box.around[k][1][box.row] for box in boxes if box.around]),
-                )
-                for k in range(len(self.structure.nonlinearities))
-            ]
         self.state.nodes += len(boxes)
         sides = [box.sides for box in boxes]
         found = self.bounds.bound(
-            lower, upper, self.rows, around, sides=sides if any(sides) else (), cutoff=self.goal
+            lower,
+            upper,
+            self.rows,
+            self._around(boxes),
+            sides=sides if any(sides) else (),
+            cutoff=self.goal,
         )
         self.root = self.root or found
         whole = np.array([not some for some in sides])  # on both sides of every kink
+        known = -np.array([box.key[0] for box in boxes])
+        bound = self._by_linear_bounds(known, found, lower, upper)
+        least, most, reached = self.bounds.slopes(found.intervals, self.rows[0], len(boxes))
+        steep = np.maximum(np.abs(least), np.abs(most))
+        width = upper - lower
+        by_slopes = self._mean_value(0.5 * (lower + upper), width, steep)
+        bound = np.where(whole, np.fmin(bound, by_slopes), bound)
+        self._try_named(found, lower, upper)
+        going = self._going(bound)
+        free = self._free & whole[:, np.newaxis]
+        rising, falling = free & (least > 0.0), free & (most < 0.0)
+        lower, upper = np.where(rising, upper, lower), np.where(falling, lower, upper)
+        score = self._scores(found, steep, upper - lower)
+        kinks = self._kinks(found, reached)
+        if self.choices is not None:
+            for row in np.flatnonzero(going).tolist():
+                first = self.choices.open(lower[row], upper[row])
+                if first.any():  # the widest where no other tells more
+                    widest = np.maximum(score[row], SMALLEST_WIDTH * (upper[row] - lower[row]))
+                    score[row], kinks[row] = np.where(first, widest, -1.0), None
+        split = going & np.any(score > 0.0, axis=1)
+        moved = np.any(upper - lower < width, axis=1)
+        for row in np.flatnonzero(going).tolist():
+            side, box = kinks[row], (lower[row], upper[row], found.intervals, row)
+            if side is not None:
+                split[row] = False
+                for sign in (1.0, -1.0):
+                    self._push(bound[row], *box, (*sides[row], side._replace(sign=sign)))
+            elif not split[row] and moved[row]:
+                self._push(bound[row], *box, sides[row])
+            elif not split[row]:  # a point: there is nothing left to halve
+                self._finished = max(self._finished, float(bound[row]))
+        rows = np.flatnonzero(split)
+        if len(rows):
+            entry = score[rows].argmax(axis=1)
+            self._halve(lower[rows], upper[rows], entry, bound[rows], found, rows, sides)
+
+    def _push(
+        self,
+        bound: float,
+        lower: Vector,
+        upper: Vector,
+        around: Intervals,
+        row: int,
+        sides: tuple[Side, ...],
+    ) -> None:
+        key = -float(bound), next(self._number)
+        heapq.heappush(self._heap, _Box(key, lower, upper, around, row, sides))
+
+    def _going(self, bound: Vector) -> Array:
+        """Return which boxes are not finished, and remember the largest bound of the others."""
+        going = bound > self.goal
+        self._finished = max(self._finished, float(bound[~going].max(initial=-np.inf)))
+        return going
+
+    def _around(self, boxes: list[_Box]) -> Intervals | None:
+        """Return the pre-activations' intervals of the boxes' parents; None for the whole."""
+        if boxes[0].around is None:
+            return None
+        parents = [(box.around, box.row) for box in boxes if box.around is not None]
+        return [
+            (
+                np.array([around[k][0][row] for around, row in parents]),
+                np.array([around[k][1][row] for around, row in parents]),
+            )
+            for k in range(len(self.structure.nonlinearities))
+        ]
+
+    def _by_linear_bounds(self, known: Vector, found: Bounded, lower: Rows, upper: Rows) -> Vector:
+        """Return the bounds that linear functions, the parents and the set itself give."""
         bound = np.minimum(known, found.upper[:, 0])
         if len(self.limits):
             bound = np.fmin(bound, self._with_limits(found, lower, upper))
@@ -369,15 +460,11 @@ class Search:
             bound = np.where(single, -np.inf, bound)
         if not self.allowed.complete and self.state.nodes == 1:
             bound = self._over_set(found.slopes[:, 0], found.offsets[:, 0], bound)
-        least, most, reached = self.bounds.slopes(found.intervals, self.rows[0], len(boxes))
-        middle = 0.5 * (lower + upper)
-        steep = np.maximum(np.abs(least), np.abs(most))
-        by_slopes = self._mean_value(middle, upper - lower, steep)
-        # The slopes hold between points of C: the middle has to be one.
-        hull = self.problem.set.hull
-        apart = np.atleast_1d(hull.relative_violation(middle)) > hull.tolerance
-        bound = np.where(whole & ~apart, np.fmin(bound, by_slopes), bound)
-        named = np.concatenate([found.points[:, 0], middle])
+        return bound
+
+    def _try_named(self, found: Bounded, lower: Rows, upper: Rows) -> None:
+        """Try the points that the bounds name and the centres; ascend from a much better one."""
+        named = np.concatenate([found.points[:, 0], 0.5 * (lower + upper)])
         if self.choices is None:
             self.try_points(self.problem.set.project(named))
         else:
@@ -386,47 +473,15 @@ class Search:
         if self.state.best_value > self._climbed + self.slack and self._affords(2):
             assert self.state.x is not None
             self.climb(self.state.x[np.newaxis])
-        going = bound > self.goal
-        self._finished = max(self._finished, float(bound[~going].max(initial=-np.inf)))
-        free = self._free & whole[:, np.newaxis]
-        rising, falling = free & (least > 0.0), free & (most < 0.0)
-        before = lower, upper
-        lower = np.where(rising, before[1], before[0])
-        upper = np.where(falling, before[0], before[1])
-        width = upper - lower
+
+    def _scores(self, found: Bounded, steep: Rows, width: Rows) -> Rows:
+        """Return what halving each entry promises, -1 where it is too narrow to be halved."""
         wide = width > SMALLEST_WIDTH * self._widths
-        score = np.where(wide, self.bounds.looseness(found, len(boxes)) * width, -1.0)
+        score = np.where(wide, self.bounds.looseness(found, len(width)) * width, -1.0)
         for other in (steep * width, width):  # where all relaxations are exact, or all is flat
             flat = np.all(score <= 0.0, axis=1)
             score = np.where(flat[:, np.newaxis], np.where(wide, other, -1.0), score)
-        moved = np.any(width < before[1] - before[0], axis=1).tolist()
-        kinks = self._kinks(found, reached)
-        if self.choices is not None:
-            for row in np.flatnonzero(going).tolist():
-                first = self.choices.open(lower[row], upper[row])
-                if first.any():  # the widest where no other tells more
-                    most = np.maximum(score[row], SMALLEST_WIDTH * width[row])
-                    score[row], kinks[row] = np.where(first, most, -1.0), None
-        split = going & np.any(score > 0.0, axis=1)
-        for row in np.flatnonzero(going).tolist():
-            side = kinks[row]
-            if side is not None:
-                split[row] = False
-                for sign in (1.0, -1.0):
-                    chosen = (*sides[row], side._replace(sign=sign))
-                    key = -float(bound[row]), next(self._number)
-                    box = _Box(key, lower[row], upper[row], found.intervals, row, chosen)
-                    heapq.heappush(self._heap, box)
-            elif not split[row] and moved[row]:
-                key = -float(bound[row]), next(self._number)
-                box = _Box(key, lower[row], upper[row], found.intervals, row, sides[row])
-                heapq.heappush(self._heap, box)
-            elif not split[row]:  # a point: there is nothing left to halve
-                self._finished = max(self._finished, float(bound[row]))
-        rows = np.flatnonzero(split)
-        if len(rows):
-            entry = score[rows].argmax(axis=1)
-            self._halve(lower[rows], upper[rows], entry, bound[rows], found, rows, sides)
+        return score
 
     def _halve(
         self,
@@ -456,12 +511,9 @@ class Search:
         if len(self.limits):
             broken = (quick.upper[:, 1:] < self.limits).any(axis=1)
             bound = np.where(broken, -np.inf, bound)
-        going = bound > self.goal
-        self._finished = max(self._finished, float(bound[~going].max(initial=-np.inf)))
-        for place in np.flatnonzero(going).tolist():
-            key = -float(bound[place]), next(self._number)
-            box = _Box(key, lower[place], upper[place], quick.intervals, place, chosen[place])
-            heapq.heappush(self._heap, box)
+        for place in np.flatnonzero(self._going(bound)).tolist():
+            box = lower[place], upper[place], quick.intervals, place, chosen[place]
+            self._push(bound[place], *box)
 
     def _divided(self, lower: Rows, upper: Rows, entry: Indices) -> tuple[Rows, Rows, Indices]:
         """Return boxes (R, n) divided at one entry each, and of which box each is a part."""
@@ -550,9 +602,12 @@ class Search:
         return np.asarray(np.minimum(top, bound))
 
     def _mean_value(self, middle: Rows, width: Rows, steep: Rows) -> Vector:
+        """Return the bounds by the slopes, NaN where the middle is no point of C's hull."""
         top = self.bounds.point_bound(middle, self.rows[0])
         rise = 0.5 * np.einsum("bn,bn->b", steep, width)
-        return np.asarray((top + rise) + 1e-14 * (np.abs(top) + rise))
+        hull = self.problem.set.hull  # the slopes hold between its points
+        apart = np.atleast_1d(hull.relative_violation(middle)) > hull.tolerance
+        return np.where(apart, np.nan, (top + rise) + 1e-14 * (np.abs(top) + rise))
 
 
 def structure_of(problem: Problem) -> Structure:
@@ -572,13 +627,14 @@ def structure_of(problem: Problem) -> Structure:
     return oracle.structure()
 
 
-def certificate_of(search: Search) -> Certificate:
+def certificate_of(search: Search | NearestChange) -> Certificate:
     """Return what a search knows so far."""
     state, problem = search.state, search.problem
     dual, best = state.dual_bound, state.best_value
     infeasible = state.x is None and dual == -np.inf
     gap = max(0.0, dual - best) if state.x is not None else np.inf
-    doubts = tuple(search.bounds.doubts) + tuple(search.doubts)
+    proven = gap <= search.slack if search.target is None else dual <= search.goal
+    doubts = tuple(search.doubts)
     rigour: Literal["rigorous", "numerical", "solver"] = "numerical" if doubts else "rigorous"
     if search.shown == BY_SOLVER:
         doubts, rigour = (*doubts, "the bound is HiGHS's, within its tolerances"), "solver"
@@ -589,7 +645,7 @@ def certificate_of(search: Search) -> Certificate:
         best_value=search.sign * best if state.x is not None else np.nan,
         gap=gap,
         relative_gap=gap / search.range if search.range > 0.0 else gap and np.inf,
-        proven=infeasible or gap <= search.slack,
+        proven=infeasible or proven,
         infeasible=infeasible,
         rigour=rigour,
         doubts=doubts,
@@ -598,4 +654,5 @@ def certificate_of(search: Search) -> Certificate:
         seconds=time.perf_counter() - search.began,
         difference=search.structure.difference,
         x=None if state.x is None else state.x.copy(),
+        target=search.target,
     )

@@ -167,6 +167,19 @@ def _product(rows: Rows, matrix: Array) -> Rows:
     return np.concatenate([split.reshape(whole, -1), rows[whole:] @ matrix])
 
 
+class _Layers(NamedTuple):
+    """Every nonlinearity over a batch of boxes.
+
+    What follows for a box that is `empty` means nothing: no point has such pre-activations.
+    """
+
+    intervals: Intervals
+    relaxed: list[AnyLines]
+    functions: list[Functions | None]
+    empty: Array
+    output: tuple[Rows, Rows]
+
+
 class Side(NamedTuple):
     """A pre-activation on one side of a kink: sign * (z - kink) >= 0."""
 
@@ -339,11 +352,59 @@ class LinearBounds:
             Whether linear bounds improve the intervals of the pre-activations too. Without, a box
             costs about a hundredth.
         """
-        count, n = lower.shape
+        (count, n), m = lower.shape, len(rows)
+        layers = self._layers(lower, upper, around, sides, refine)
+        relaxed = layers.relaxed
+        flat = np.broadcast_to(rows, (count, *rows.shape)).reshape(count * m, -1)
+        index = np.repeat(np.arange(count), m)
+        coefficients: dict[int, Rows] = {}
+        slopes, offsets = self._carried(len(self.parts) - 1, flat, index, relaxed, coefficients)
+        matrix, most = self._inequalities(sides, count, relaxed)
+        enough = np.where(np.arange(count * m) % m == 0, cutoff - offsets, np.inf)
+        top, points = self.allowed.maximum(
+            slopes,
+            lower[index],
+            upper[index],
+            rows=matrix[index] if matrix.shape[1] else None,
+            most=most[index],
+            effort=QUICK if matrix.shape[1] else ACCURATE,
+            cutoff=enough,
+        )
+        top = top + offsets + 2.0 * UNIT * (np.abs(top) + np.abs(offsets))
+        low, high = layers.output
+        positive, negative = np.maximum(rows, 0.0), np.minimum(rows, 0.0)
+        by_interval = high @ positive.T + low @ negative.T
+        size = np.maximum(np.abs(low), np.abs(high)) @ np.abs(rows).T
+        by_interval = by_interval + 2.0 * (rows.shape[1] + 2) * UNIT * size
+        bound = np.minimum(top.reshape(count, m), by_interval)
+        bound[np.isnan(bound)] = np.inf  # where numbers overflow, nothing is known
+        bound[layers.empty] = -np.inf
+        return Bounded(
+            bound,
+            slopes.reshape(count, m, n),
+            offsets.reshape(count, m),
+            points.reshape(count, m, n),
+            layers.intervals,
+            matrix,
+            most,
+            layers.functions,
+            {k: one[::m] for k, one in coefficients.items()},
+            relaxed,
+        )
+
+    def _layers(
+        self,
+        lower: Rows,
+        upper: Rows,
+        around: Intervals | None,
+        sides: Sequence[Sequence[Side]],
+        refine: bool,
+    ) -> _Layers:
+        """Bound the pre-activations layer by layer, and relax what bends on these intervals."""
         relaxed: list[AnyLines] = []
         intervals: Intervals = []
         functions: list[Functions | None] = []
-        empty = np.zeros(count, dtype=bool)
+        empty = np.zeros(len(lower), dtype=bool)
         centres = {INPUT: 0.5 * (lower + upper)}
         radii = {INPUT: 0.5 * (upper - lower) * (1.0 + 4.0 * UNIT)}
         for k, (part, step) in enumerate(zip(self.structure.parts, self.steps, strict=True)):
@@ -361,50 +422,14 @@ class LinearBounds:
             if refine and (part.predecessors != (INPUT,) or not self.allowed.only_box):
                 low, high, function = self._refined(k, lower, upper, low, high, relaxed)
             functions.append(function)
-            # No point has such pre-activations; what follows for this box means nothing.
             empty |= (low > high).any(axis=1)
             low, high = np.minimum(low, high), np.maximum(low, high)
             intervals.append((low, high))
             relaxed.append(self._relaxation(k, low, high))
             first, last = interval(step, low, high)
             centres[k], radii[k] = 0.5 * (first + last), 0.5 * (last - first) * (1.0 + 4.0 * UNIT)
-        m = len(rows)
-        flat = np.broadcast_to(rows, (count, *rows.shape)).reshape(count * m, -1)
-        index = np.repeat(np.arange(count), m)
-        coefficients: dict[int, Rows] = {}
-        slopes, offsets = self._carried(len(self.parts) - 1, flat, index, relaxed, coefficients)
-        matrix, most = self._inequalities(sides, count, relaxed)
-        enough = np.where(np.arange(count * m) % m == 0, cutoff - offsets, np.inf)
-        top, points = self.allowed.maximum(
-            slopes,
-            lower[index],
-            upper[index],
-            rows=matrix[index] if matrix.shape[1] else None,
-            most=most[index],
-            effort=QUICK if matrix.shape[1] else ACCURATE,
-            cutoff=enough,
-        )
-        top = top + offsets + 2.0 * UNIT * (np.abs(top) + np.abs(offsets))
-        low, high = self._interval_of(-1, centres, radii, self.magnitudes[-1])
-        positive, negative = np.maximum(rows, 0.0), np.minimum(rows, 0.0)
-        by_interval = high @ positive.T + low @ negative.T
-        size = np.maximum(np.abs(low), np.abs(high)) @ np.abs(rows).T
-        by_interval = by_interval + 2.0 * (rows.shape[1] + 2) * UNIT * size
-        bound = np.minimum(top.reshape(count, m), by_interval)
-        bound[np.isnan(bound)] = np.inf  # where numbers overflow, nothing is known
-        bound[empty] = -np.inf
-        return Bounded(
-            bound,
-            slopes.reshape(count, m, n),
-            offsets.reshape(count, m),
-            points.reshape(count, m, n),
-            intervals,
-            matrix,
-            most,
-            functions,
-            {k: one[::m] for k, one in coefficients.items()},
-            relaxed,
-        )
+        output = self._interval_of(-1, centres, radii, self.magnitudes[-1])
+        return _Layers(intervals, relaxed, functions, empty, output)
 
     def _inequalities(
         self,
@@ -541,7 +566,7 @@ class LinearBounds:
                 spread = np.zeros(low.shape)
                 each = np.arange(count)[:, np.newaxis]
                 for column in range(step.members.shape[1]):
-                    turned = np.abs(lines.upper_slope[..., column] - (lines.lower_entry == column))
+                    turned = np.abs(lines.upper_slope[..., column] - lines.lower_slope[..., column])
                     inside = step.members[:, column] >= 0
                     places = np.where(inside, step.members[:, column], 0)
                     np.add.at(
@@ -645,7 +670,7 @@ class LinearBounds:
         each = np.arange(len(rows))
         for column in range(step.members.shape[1]):
             above = positive * relaxed.upper_slope[index, :, column]
-            below = np.where(relaxed.lower_entry[index] == column, negative, 0.0)
+            below = negative * relaxed.lower_slope[index, :, column]
             total = np.where(step.members[:, column] >= 0, above + below, 0.0)
             at = (each[:, np.newaxis], places[np.newaxis, :, column])
             np.add.at(back, at, total)
@@ -653,7 +678,9 @@ class LinearBounds:
         offset = relaxed.upper_offset[index]
         constants = np.einsum("ru,ru->r", positive, offset)
         size = np.einsum("ru,ru->r", positive, np.abs(offset)) + sizes @ self.magnitudes[k]
-        return step.sign * back, constants + 2.0 * (rows.shape[1] + 2) * UNIT * size
+        # Slopes below sum to one within as many roundings as a window has members.
+        roundings = rows.shape[1] + step.members.shape[1] + 4
+        return step.sign * back, constants + 2.0 * roundings * UNIT * size
 
     @staticmethod
     def _through_groups(

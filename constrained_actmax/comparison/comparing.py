@@ -95,12 +95,7 @@ def compare(
     """
     named = _problems(problems)
     known = {label: resolved(one) for label, one in _methods(methods).items()}
-    if isinstance(budget, int | np.integer) and not isinstance(budget, bool):
-        budget = Budget(evaluations=int(budget))
-    if budget is not None and not isinstance(budget, Budget):
-        raise SpecificationError(
-            f"budget: expected a number of evaluations or Budget(...), got {budget!r}."
-        )
+    budget = _budget(budget)
     if on_error not in ("record", "raise"):
         raise SpecificationError(f"on_error: must be 'record' or 'raise', got {on_error!r}.")
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
@@ -228,6 +223,16 @@ def _methods(given: Any) -> dict[str, Method]:
     if not named:
         raise SpecificationError("methods: give at least one, such as 'auto'.")
     return named
+
+
+def _budget(given: Any) -> Budget | None:
+    if isinstance(given, int | np.integer) and not isinstance(given, bool):
+        given = Budget(evaluations=int(given))
+    if given is not None and not isinstance(given, Budget):
+        raise SpecificationError(
+            f"budget: expected a number of evaluations or Budget(...), got {given!r}."
+        )
+    return given
 
 
 def _starts(problem: Problem, starts: Any, seed: int) -> Rows:

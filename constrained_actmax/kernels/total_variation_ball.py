@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -325,20 +325,10 @@ class TotalVariationBallKernel(BallKernel):
         clipped = np.minimum(np.maximum(y, lower), upper)
         size = np.maximum(np.max(np.abs(clipped), axis=1, initial=0.0), 1e-300)
         if state is None:
-            w = clipped
-            z = self._differences(w)
-            rho = 1.0
-            a, b = np.zeros_like(z), (y - w) / rho if boxed else np.zeros_like(y)
-            threshold = np.zeros(len(y))
-        else:
-            w, z, a, b, rho, threshold = (
-                state.w,
-                state.z,
-                state.a,
-                state.b,
-                state.rho,
-                state.threshold,
-            )
+            z = self._differences(clipped)
+            b = y - clipped if boxed else np.zeros_like(y)
+            state = _Split(clipped, z, np.zeros_like(z), b, 1.0, np.zeros(len(y)))
+        w, z, a, b, rho, threshold = state
         for iteration in range(1, MAX_ITERATIONS + 1):
             right = y + rho * self._adjoint(z - a)
             if boxed:
@@ -366,12 +356,7 @@ class TotalVariationBallKernel(BallKernel):
             if far <= tolerance and drift <= tolerance:
                 break
             if iteration % (2 * CHECK_EVERY) == 0:
-                if far > BALANCE * drift:
-                    factor = 2.0
-                elif drift > BALANCE * far:
-                    factor = 0.5
-                else:
-                    continue
+                factor = 2.0 if far > BALANCE * drift else 0.5 if drift > BALANCE * far else 1.0
                 rho *= factor
                 a, b, threshold = a / factor, b / factor, threshold / factor
         return w, rho * threshold, _Split(w, z, a, b, rho, threshold)
@@ -470,8 +455,7 @@ class TotalVariationBallKernel(BallKernel):
         return [cp.sum(cp.norm(cp.vstack(along), 2, axis=0)) <= self.radius]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class _Split:
+class _Split(NamedTuple):
     """Where the alternating directions stand, for the next point nearby."""
 
     w: Rows

@@ -107,46 +107,8 @@ class KerasNetwork(Network):
         if not model.built and shapes is not None:
             _refuse_several(model)
             _build(model, shapes)
-        try:
-            flat = list(model.inputs or [])
-        except (AttributeError, ValueError):
-            flat = []
-        if flat:
-            struct = _input_structure(model, flat)
-            if isinstance(struct, Mapping):
-                self.structure = "dict"
-                self._keys: list[Any] = sorted(struct)
-                tensors = [struct[key] for key in self._keys]
-                names = [str(key) for key in self._keys]
-            else:
-                self.structure = "array" if len(flat) == 1 else "list"
-                self._keys = []
-                tensors, names = flat, [_port_name(tensor) for tensor in flat]
-            self._bare = struct is flat[0]
-            self.ports = tuple(
-                Port(name, tuple(tensor.shape[1:]), str(tensor.dtype))
-                for name, tensor in zip(names, tensors, strict=True)
-            )
-            self._given = [tuple(tensor.shape) for tensor in tensors]
-            leading = {tensor.shape[0] for tensor in tensors} - {None}
-            if leading:
-                self.rows = int(leading.pop())
-        else:
-            _refuse_several(model)
-            shapes = shapes if shapes is not None else _seen_shapes(model)
-            if shapes is None:
-                raise ModelError(
-                    f"{self.name}: the model does not know the shape of its input; "
-                    "give input_shape=, without the batch axis."
-                )
-            self._bare, self._keys, self._given = True, [], []
-            if isinstance(shapes, Mapping):
-                self.structure, self._keys = "dict", sorted(shapes)
-                self.ports = tuple(
-                    Port(key, tuple(shapes[key]), _dtype(model)) for key in self._keys
-                )
-            else:
-                self.ports = (Port("input", tuple(shapes), _dtype(model)),)
+        if not self._read_inputs(model):
+            shapes = self._ports_of_shapes(model, shapes)
         if isinstance(model, keras.Sequential) and isinstance(shapes, tuple):
             (port,) = self.ports
             self._by_layers = len(port.shape) != len(shapes)
@@ -156,6 +118,57 @@ class KerasNetwork(Network):
             str(layer.compute_dtype) for layer in model._flatten_layers() if layer.compute_dtype
         }
         self.dtypes = tuple(sorted(policies))
+
+    def _read_inputs(self, model: Any) -> bool:
+        """Take the ports from the model's symbolic inputs; return whether it has any."""
+        try:
+            flat = list(model.inputs or [])
+        except (AttributeError, ValueError):
+            flat = []
+        if not flat:
+            return False
+        struct = _input_structure(model, flat)
+        if isinstance(struct, Mapping):
+            self.structure = "dict"
+            self._keys: list[Any] = sorted(struct)
+            tensors = [struct[key] for key in self._keys]
+            names = [str(key) for key in self._keys]
+        else:
+            self.structure = "array" if len(flat) == 1 else "list"
+            self._keys = []
+            tensors, names = flat, [_port_name(tensor) for tensor in flat]
+        self._bare = struct is flat[0]
+        self.ports = tuple(
+            Port(name, tuple(tensor.shape[1:]), str(tensor.dtype))
+            for name, tensor in zip(names, tensors, strict=True)
+        )
+        leading = {tensor.shape[0] for tensor in tensors} - {None}
+        if leading:
+            self.rows = int(leading.pop())
+        return True
+
+    def _ports_of_shapes(self, model: Any, shapes: Any) -> Any:
+        """Take the ports from shapes, the user's or those that the layers have seen; return them.
+
+        Raises
+        ------
+        ModelError
+            If there are none.
+        """
+        _refuse_several(model)
+        shapes = shapes if shapes is not None else _seen_shapes(model)
+        if shapes is None:
+            raise ModelError(
+                f"{self.name}: the model does not know the shape of its input; "
+                "give input_shape=, without the batch axis."
+            )
+        self._bare, self._keys = True, []
+        if isinstance(shapes, Mapping):
+            self.structure, self._keys = "dict", sorted(shapes)
+            self.ports = tuple(Port(key, tuple(shapes[key]), _dtype(model)) for key in self._keys)
+        else:
+            self.ports = (Port("input", tuple(shapes), _dtype(model)),)
+        return shapes
 
     @property
     def model(self) -> Any:

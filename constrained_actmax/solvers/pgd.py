@@ -12,10 +12,10 @@ from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.base import TINY, Solver, end_stuck, reach
+from constrained_actmax.solvers.candidates import Candidates
 from constrained_actmax.solvers.spg import needs_only_a_set
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.extended import MOST_TRIALS
-from constrained_actmax.tasks.projector import Projector
 from constrained_actmax.tasks.task import Task
 
 # Constants of Croce and Hein (2020), section 3 and appendix A.
@@ -91,81 +91,64 @@ class PGD(Solver):
 
     @override
     def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
-        count = len(x0)
         limited = task.remaining is not None
-        total = self._iterations(task, count)
-        # One loop of more than 60 lines: all of it works on the same arrays of rows, as in [1].
-        # Arrays of rows are replaced and never written to, so several names may share one.
-        x = previous = best_x = x0
-        found = task.evaluate(x, starts)
-        f, g = best_f, best_g = found.f, found.gradient
-        live = end_stuck(task, x, found, starts)
-        length = self._first_length(task, x, g, live)
+        total = self._iterations(task, len(x0))
+        found = task.evaluate(x0, starts)
+        live = end_stuck(task, x0, found, starts)
+        points = Candidates(task, x0, found.f, found.gradient, starts, live)
+        previous = x0.copy()
+        length = self._first_length(task, x0, points.g, live)
         shortest = LAST_LENGTH if self.last_length is None else self.last_length / task.problem.unit
-        last = np.minimum(shortest, length)
-        factor = (last / length) ** (1.0 / max(1, total - 1))
-        checkpoints = _checkpoints(total)
-        improved, reduced = np.zeros(count, dtype=int), np.ones(count, dtype=bool)
-        best_before, passed = f, 0
-        trials = np.zeros(count, dtype=int)  # not finite, one after the other
-        squares = np.einsum("bn,bn->b", g, g)
+        factor = (np.minimum(shortest, length) / length) ** (1.0 / max(1, total - 1))
+        checkpoints, passed = _checkpoints(total), 0
+        improved, reduced = np.zeros(len(x0), dtype=int), np.ones(len(x0), dtype=bool)
+        best_before = points.best_f.copy()
         project, blend = task.projector(accurate=False), task.projector(accurate=False)
-        measure = task.projector()
+
+        def turn(rows: Indices) -> None:
+            """Let rows go on from their best points, with shorter steps and no momentum."""
+            points.back_to_best(rows)
+            previous[rows] = points.x[rows]
+            length[rows] *= 0.5
+
         for iteration in range(total):
-            rows = np.flatnonzero(live)
+            rows = np.flatnonzero(points.live)
             if not rows.size:
                 return
-            # a slice copies nothing
-            at: slice | Indices = slice(None) if rows.size == count else rows
-            norm = np.maximum(np.sqrt(squares[at]), TINY)
-            step = g[at] / norm[:, None]  # first: length / norm may overflow
+            at = points.at(rows)
+            x, g = points.x[at], points.g[at]
+            norm = np.maximum(np.sqrt(np.einsum("bn,bn->b", g, g)), TINY)
+            step = g / norm[:, None]  # first: length / norm may overflow
             step *= length[at, None]
-            moved = project(np.subtract(x[at], step, out=step), rows.tolist())
+            moved = project(np.subtract(x, step, out=step), rows.tolist())
             if self.schedule == "halved" and iteration > 0:
-                moved = blend(self._with_momentum(moved, x[at], previous[at]), rows.tolist())
+                moved = blend(self._with_momentum(moved, x, previous[at]), rows.tolist())
             found = task.evaluate(moved, starts[at])
-            improved[at] += found.finite & (found.f < f[at])
-            previous, x = x, _with(x, at, moved)
-            f, g = _with(f, at, found.f), _with(g, at, found.gradient)
-            squares = np.einsum("bn,bn->b", g, g)
-            trials[at] = np.where(found.finite, 0, trials[at] + 1)
-            for place in np.flatnonzero(trials[at] > MOST_TRIALS).tolist():
+            improved[at] += found.finite & (found.f < points.f[at])
+            previous[at] = x
+            points.take(at, moved, found)
+            for place in np.flatnonzero(points.trials[at] > MOST_TRIALS).tolist():
                 detail = task.name_non_finite(moved[place], found, place)
-                lost = int(rows[place])
-                task.end(int(starts[lost]), best_x[lost], Status.NON_FINITE, detail)
-                live[lost] = False
-            broken = live & (trials > 0)
-            better = live & ~broken & (f < best_f)
-            best_x, best_f = _chosen(better, x, best_x), _chosen(better, f, best_f)
-            best_g = _chosen(better, g, best_g)
-            live[at] &= task.iterate_rows(starts[at], moved, found)
-            flat = live & (broken | (squares == 0.0))
-            if flat.any():
-                # A plateau inside the set, or no number: a shorter step from the best point.
-                flat[flat] = broken[flat] | ~g[flat].any(axis=1)
-                x, f, g = (_chosen(flat, *two) for two in ((best_x, x), (best_f, f), (best_g, g)))
-                previous = _chosen(flat, x, previous)
-                squares = np.einsum("bn,bn->b", g, g)
-                length[flat] *= 0.5
+                points.end(int(rows[place]), Status.NON_FINITE, detail)
+            points.live[at] &= task.iterate_rows(starts[at], moved, found)
+            # A plateau inside the set, or no number.
+            lost = ~(found.finite & found.gradient.any(axis=1))
+            turn(rows[lost & points.live[at]])
             if self.schedule == "geometric":
                 length *= factor
             if self.schedule == "halved" and iteration + 1 in checkpoints:
-                span = iteration + 1 - passed
-                passed = iteration + 1
-                stuck = (improved < IMPROVED_SHARE * span) | (~reduced & (best_before == best_f))
-                turned = live & stuck
-                length[turned] *= 0.5
-                x, f, g = (_chosen(turned, *two) for two in ((best_x, x), (best_f, f), (best_g, g)))
-                previous = _chosen(turned, x, previous)
-                squares = np.einsum("bn,bn->b", g, g)
-                reduced, best_before = stuck, best_f
+                span, passed = iteration + 1 - passed, iteration + 1
+                stuck = (improved < IMPROVED_SHARE * span) | (
+                    ~reduced & (best_before == points.best_f)
+                )
+                turn(np.flatnonzero(points.live & stuck))
+                reduced, best_before = stuck, points.best_f.copy()
                 improved[:] = 0
-                self._end_converged(task, measure, best_x, best_g, live, starts)
-        status = (
-            Status.BUDGET if total < (self.iterations or np.inf) and limited else Status.STALLED
-        )
-        for row in np.flatnonzero(live).tolist():
-            task.end(int(starts[row]), best_x[row], status, f"Schedule of {total} steps ended.")
+                self._end_converged(points)
+        cut = total < (self.iterations or np.inf) and limited
+        for row in np.flatnonzero(points.live).tolist():
+            status = Status.BUDGET if cut else Status.STALLED
+            points.end(row, status, f"Schedule of {total} steps ended.")
 
     def _with_momentum(self, moved: Rows, x: Rows, previous: Rows) -> Rows:
         """Return x + m (moved - x) + (1 - m) (x - previous)."""
@@ -186,33 +169,12 @@ class PGD(Solver):
         return reach(task.problem, x, g, live)
 
     @staticmethod
-    def _end_converged(
-        task: Task, measure: Projector, x: Rows, g: Rows, live: np.ndarray, starts: Indices
-    ) -> None:
-        rows = np.flatnonzero(live)
+    def _end_converged(points: Candidates) -> None:
+        rows = np.flatnonzero(points.live)
         if rows.size:
-            residual = np.max(np.abs(measure(x[rows] - g[rows], rows.tolist()) - x[rows]), axis=1)
-            for row in rows[residual <= task.tolerance]:
-                task.end(int(starts[row]), x[row], Status.CONVERGED)
-                live[row] = False
-
-
-def _with(whole: Rows, at: slice | Indices, part: Rows) -> Rows:
-    """Return the rows with some of them replaced; a slice stands for all."""
-    if isinstance(at, slice):
-        return part
-    changed = whole.copy()
-    changed[at] = part
-    return changed
-
-
-def _chosen(where: np.ndarray, one: Rows, other: Rows) -> Rows:
-    """Return one's rows where asked, the other's elsewhere."""
-    if not where.any():
-        return other
-    if where.all():
-        return one
-    return np.where(where if one.ndim == 1 else where[:, np.newaxis], one, other)
+            residual = points.residual_at(rows, points.best_x[rows], points.best_g[rows])
+            for row in rows[residual <= points.task.tolerance].tolist():
+                points.end(row, Status.CONVERGED)
 
 
 def _checkpoints(total: int) -> set[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
@@ -16,10 +15,10 @@ from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.random_points import drawn
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.base import TINY, Solver, reach
+from constrained_actmax.solvers.candidates import Candidates
 from constrained_actmax.solvers.spg import needs_only_a_set
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.extended import MOST_TRIALS
-from constrained_actmax.tasks.projector import Projector
 from constrained_actmax.tasks.recording import MOST_ROWS
 from constrained_actmax.tasks.task import Task
 from constrained_actmax.tasks.timed import planned
@@ -39,61 +38,35 @@ SMALLEST_SHARE = 20
 DRAWS = 20189
 
 
-@dataclass
-class Search:
-    """The candidates of a run: rows of arrays, each on behalf of a start.
+class Search(Candidates):
+    """The candidates of a run; `number` says which of the first rung each is.
 
-    Parameters
+    Attributes
     ----------
-    x, f, g : numpy.ndarray, shapes (B, n), (B,), (B, n)
-        Where each is, with what is minimised and its gradient.
-    starts : numpy.ndarray, shape (B,)
-        The start that each works for.
-    number : numpy.ndarray, shape (B,)
-        Which candidate of the first rung it is.
-    live : numpy.ndarray of bool, shape (B,)
-        Whether it goes on.
-    goal : float
-        Residual of its best point at which it stops.
-    project, measure : Projector
-        For steps, and for residuals.
+    first_f : numpy.ndarray, shape (B,)
+        Where each began.
+    residual : numpy.ndarray, shape (B,)
+        Of the best points, where it was last measured; at the task's tolerance a candidate stops.
+    project : Projector
+        For steps.
     """
 
-    x: Rows
-    f: Vector
-    g: Rows
-    starts: Indices
-    number: Indices
-    live: np.ndarray
-    goal: float
-    project: Projector
-    measure: Projector
+    def __init__(
+        self, task: Task, x: Rows, f: Vector, g: Rows, starts: Indices, live: np.ndarray
+    ) -> None:
+        super().__init__(task, x, f, g, starts, live)
+        self.first_f = f.copy()
+        self.residual = np.full(len(x), np.inf)
+        self.project = task.projector(accurate=False)
 
-    def __post_init__(self) -> None:
-        self.best_x, self.best_f, self.best_g = self.x.copy(), self.f.copy(), self.g.copy()
-        self.first_f = self.f.copy()
-        #: Of the best points, where it was last measured.
-        self.residual = np.full(len(self.x), np.inf)
-        #: Trials that were not finite, one after the other.
-        self.trials = np.zeros(len(self.x), dtype=int)
-
-    def kept(self, rows: Sequence[int] | Indices) -> Search:
+    def kept(self, rows: Indices) -> Search:
         """Return some of the candidates, each at its best point."""
-        chosen = Search(
-            self.best_x[rows].copy(),
-            self.best_f[rows].copy(),
-            self.best_g[rows].copy(),
-            self.starts[rows],
-            self.number[rows],
-            np.isfinite(self.best_f[rows])
-            & (self.residual[rows] > self.goal)
-            & self.best_g[rows].any(axis=1),
-            self.goal,
-            self.project,
-            self.measure,
-        )
-        chosen.first_f = self.first_f[rows]
+        x, f, g = self.best_x[rows], self.best_f[rows], self.best_g[rows]
+        going = np.isfinite(f) & (self.residual[rows] > self.task.tolerance) & g.any(axis=1)
+        chosen = Search(self.task, x, f, g, self.starts[rows], going)
+        chosen.number, chosen.first_f = self.number[rows], self.first_f[rows]
         chosen.residual = self.residual[rows]
+        chosen.project, chosen.measure = self.project, self.measure
         return chosen
 
 
@@ -310,15 +283,12 @@ class SuccessiveHalving(Solver):
             detail = task.name_non_finite(x0[row], first, row)
             task.end(int(starts[row]), x0[row], Status.NON_FINITE, detail)
         return Search(
+            task,
             x.reshape(-1, n),
             np.where(finite, f, np.inf).ravel(),
             g.reshape(-1, n),
             np.repeat(starts, candidates),
-            np.arange(count * candidates),
             usable.ravel(),
-            task.tolerance,
-            task.projector(accurate=False),
-            task.projector(),
         )
 
     @staticmethod
@@ -351,10 +321,9 @@ class SuccessiveHalving(Solver):
                 turns = [one for one in turns if one > done]
                 gained = search.first_f[rows] - search.best_f[rows]
                 lost = search.f[rows] - search.best_f[rows] > LOST * gained
-                self._back_to_best(search, rows[lost])
+                search.back_to_best(rows[lost])
             share = 0.5 + 0.5 * np.cos(np.pi * done)
-            # a slice copies nothing
-            at: slice | Indices = slice(None) if rows.size == len(search.x) else rows
+            at = search.at(rows)
             row_starts, g = search.starts[at], search.g[at]
             norm = np.maximum(np.sqrt(np.add.reduce(g * g, axis=1)), TINY)
             step_ = g / norm[:, np.newaxis]  # first: length / norm may overflow
@@ -362,21 +331,14 @@ class SuccessiveHalving(Solver):
             np.subtract(search.x[at], step_, out=step_)
             moved = search.project(step_, search.number[rows].tolist())
             found = task.evaluate(moved, row_starts)
-            search.x[at], search.f[at], search.g[at] = moved, found.f, found.gradient
+            search.take(at, moved, found)
             if not found.finite.all():
                 self._turn_back(task, search, length, rows, found)
-            else:
-                search.trials[at] = 0
-            better = found.finite & (found.f < search.best_f[at])
-            if better.any():
-                which = rows[better]
-                search.best_x[which], search.best_g[which] = moved[better], found.gradient[better]
-                search.best_f[which] = found.f[better]
             search.live[at] &= task.iterate_rows(row_starts, moved, found)
             # A plateau inside the set: go on from the best point with the next, shorter step.
             flat = ~found.gradient.any(axis=1)
             if flat.any():
-                self._back_to_best(search, rows[flat & search.live[at]])
+                search.back_to_best(rows[flat & search.live[at]])
             if step % tests == tests - 1 or step == steps - 1:
                 self._measure(search)
         return False
@@ -388,7 +350,6 @@ class SuccessiveHalving(Solver):
 
         One that has seen too many in a row is given up; its start, if it was the last.
         """
-        search.trials[rows] = np.where(found.finite, 0, search.trials[rows] + 1)
         back = rows[~found.finite]
         length[back] *= 0.5
         for place in np.flatnonzero(search.trials[rows] > MOST_TRIALS).tolist():
@@ -398,22 +359,15 @@ class SuccessiveHalving(Solver):
             if not search.live[search.starts == start].any():
                 detail = task.name_non_finite(search.x[row], found, place)
                 task.end(start, search.best_x[row], Status.NON_FINITE, detail)
-        self._back_to_best(search, back)
-
-    @staticmethod
-    def _back_to_best(search: Search, rows: Indices) -> None:
-        """Let these candidates go on from their best points."""
-        search.x[rows], search.f[rows] = search.best_x[rows], search.best_f[rows]
-        search.g[rows] = search.best_g[rows]
+        search.back_to_best(back)
 
     @staticmethod
     def _measure(search: Search) -> None:
         rows = np.flatnonzero(search.live)
         if rows.size:
-            x = search.best_x[rows]
-            back = search.measure(x - search.best_g[rows], search.number[rows].tolist())
-            search.residual[rows] = np.max(np.abs(back - x), axis=1)
-            search.live[rows[search.residual[rows] <= search.goal]] = False
+            x, g = search.best_x[rows], search.best_g[rows]
+            search.residual[rows] = search.residual_at(rows, x, g)
+            search.live[rows[search.residual[rows] <= search.task.tolerance]] = False
 
 
 def _share_of_time(task: Task, window: Window) -> float:

@@ -14,6 +14,8 @@ from constrained_actmax.structure.nonlinearities import Array, Nonlinearity, Pie
 from constrained_actmax.structure.part import Part
 
 PROBE_SEED = 20271
+#: The kind of what stands for a ReLU that its pooling has taken in.
+IDENTITY = "identity"
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +122,7 @@ def _is_relu(one: Pieces) -> bool:
 def _identity(one: Pieces) -> Pieces:
     """Return the function of one piece that changes nothing."""
     size, once = one.size, np.ones((1, one.size))
-    return Pieces(one.name, "identity", size, size, np.zeros((0, size)), once, 0.0 * once)
+    return Pieces(one.name, IDENTITY, size, size, np.zeros((0, size)), once, 0.0 * once)
 
 
 def _hands_on(part: Part, before: int, units: int) -> bool:

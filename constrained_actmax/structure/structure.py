@@ -9,14 +9,15 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from constrained_actmax.errors import RefusedError
-from constrained_actmax.layout import Rows
+from constrained_actmax.layout import Rows, Vector
 from constrained_actmax.objectives.signature import Tensor
 from constrained_actmax.structure.nonlinearities import Nonlinearity
 from constrained_actmax.structure.part import INPUT, Part
 from constrained_actmax.structure.reading import Reading
-from constrained_actmax.structure.rectified import rectified
+from constrained_actmax.structure.rectified import IDENTITY, rectified
 
 Array = npt.NDArray[Any]
 
@@ -27,6 +28,8 @@ Signature: TypeAlias = tuple[Array, ...]
 #: (B, m, size) of its pre-activations and constants (B, m).
 Through: TypeAlias = Callable[[int, Array], tuple[Array, Array]]
 
+#: Unit vectors that one call takes where a first layer's matrix is read.
+COLUMNS_AT_ONCE = 64
 PROBES = 4
 PROBE_SEED = 20261
 AGREEMENT = 1e-9  # of sums in another order, relative to the sum of absolute terms
@@ -87,12 +90,14 @@ class Structure:
         self.outputs = {name: part(*one) for name, one in reading.outputs.items()}
         self.piecewise_affine = all(one.piecewise_affine for one in self.nonlinearities)
 
+    @cached_property
     def joined(self) -> Structure:
         """Return the structure with each ReLU and the max-pooling next to it as one nonlinearity.
 
         Of the same parts under the same numbers; the regions of its signatures are larger.
         """
         structure = copy.copy(self)
+        structure.__dict__.pop("first_layers", None)  # they follow from the nonlinearities
         structure.nonlinearities = rectified(
             self.parts, list(self.outputs.values()), self.nonlinearities
         )
@@ -160,6 +165,27 @@ class Structure:
                 values[k] = values[k] + moved[k]
         outputs = {name: part.apply(values) for name, part in self.outputs.items()}
         return tuple(preactivations), outputs
+
+    @cached_property
+    def first_layers(self) -> dict[int, tuple[sparse.csr_matrix, Vector]]:
+        """W (size, n) and b (size,) of the pre-activations W x + b that nothing bends before."""
+        columns: dict[int, list[sparse.csc_matrix]] = {}
+        offsets: dict[int, Vector] = {}
+        for first in range(0, self.size, COLUMNS_AT_ONCE):
+            count = min(COLUMNS_AT_ONCE, self.size - first)
+            x = np.concatenate([np.zeros((1, self.size)), np.eye(count, self.size, first)])
+            values: dict[int, Rows] = {INPUT: x}
+            for k, (part, one) in enumerate(zip(self.parts, self.nonlinearities, strict=True)):
+                if not values.keys() >= set(part.predecessors):
+                    continue
+                z = part.apply(values)
+                if one.kind == IDENTITY:
+                    values[k] = z
+                finite = np.isfinite(z[0])  # what never wins stands at minus infinity
+                moved = np.subtract(z[1:], z[0], where=finite, out=np.zeros_like(z[1:]))
+                columns.setdefault(k, []).append(sparse.csc_matrix(moved.T))
+                offsets[k] = z[0]
+        return {k: (sparse.hstack(some).tocsr(), offsets[k]) for k, some in columns.items()}
 
     # -- transposed --------------------------------------------------------------------------------
 

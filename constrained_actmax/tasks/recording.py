@@ -234,10 +234,14 @@ class Recording(Task):
 
     @override
     def revisit(self, x: Vector, start: int) -> Evaluation:
+        return self._remembered(x, start) or super().revisit(x, start)
+
+    def _remembered(self, x: Vector, start: int) -> Evaluation | None:
+        """Return the evaluation of a point that is still known."""
         for known in (self._last, self._incumbents.known(start)):
             if known is not None and np.array_equal(x, known[0]):
                 return known[1]
-        return super().revisit(x, start)
+        return None
 
     def _check_target(self) -> None:
         if self._reached:
@@ -372,7 +376,9 @@ class Recording(Task):
 
     def _on_set(self, x: Vector, start: int) -> tuple[Vector, Evaluation]:
         inside = self._within_bounds(self.problem.set.project(x)[np.newaxis])[0]
-        return inside, self._evaluate(inside[np.newaxis], [start])
+        return inside, self._remembered(inside, start) or self._evaluate(
+            inside[np.newaxis], [start]
+        )
 
     @override
     def projector(self, *, accurate: bool = True) -> Projector:

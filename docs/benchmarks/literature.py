@@ -9,10 +9,11 @@ scikit-learn's digits its second most probable class, pixels in [0, 1].
 Entrants: `auto` from four starts; `lp-walk` from up to a hundred starts (the paper's begin at
 solutions of relaxations); `region-sampling`, the paper's first algorithm; and HiGHS's mixed-integer
 program with a binary variable for every unit, bounds from intervals and its own heuristics, on
-networks of up to 1,000 units. The walks take no constraints on outputs, so `auto`, the augmented
-Lagrangian and the mixed-integer program alone are asked for the least change. The gradient method
-of [Tong, Zhu, Serra and Burer (2025)](https://arxiv.org/abs/2512.24295) is not here: the paper's
-text was not at hand to restate it truly.
+networks of up to 1,000 units, with 1,000 inputs up to 500. The walks take no constraints on
+outputs, so `auto`, the augmented Lagrangian and the mixed-integer program alone are asked for the
+least change. The gradient method of [Tong, Zhu, Serra and Burer
+(2025)](https://arxiv.org/abs/2512.24295) is not here: the paper's text was not at hand to restate
+it truly.
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ INPUTS, LAYERS, UNITS, SEEDS = (10, 100, 1000), (1, 2, 3), (100, 500), (0, 1)
 STARTS, WALKS, MANY, DRAWS = 4, 100, 1000, 1000
 #: Hidden layers of the networks on digits, the images, and the lead of the wanted class.
 DIGITS, IMAGES, LEAD, TOLERANCE = ((100,), (100, 100)), (0, 1, 2, 3), 1e-2, 1e-4
-#: Units up to which HiGHS is asked: of larger programs it presolves for minutes and hears no limit.
-MOST_UNITS = 1000
+#: Units, and inputs times units, up to which HiGHS is asked: larger programs it presolves for
+#: minutes and hears no limit.
+MOST_UNITS, MOST_PRODUCTS = 1000, 500_000
 #: As good as the best within this share of max(|best|, range over draws).
 SAME = 1e-3
 
@@ -165,7 +167,7 @@ def random_tasks(seed: int) -> Any:
             "lp-walk": library(cax.LPWalk(regions=MANY), WALKS),
             "region-sampling": library(cax.RegionSampling(regions=MANY), 1),
         }
-        if layers * units <= MOST_UNITS:
+        if layers * units <= MOST_UNITS and n * layers * units <= MOST_PRODUCTS:
             entrants["HiGHS"] = lambda seconds, weights=weights: largest_mip(weights, seconds)
         draws = np.random.default_rng(0).uniform(-1, 1, (DRAWS, n))
         span = float(np.ptp(forward(weights, draws)))

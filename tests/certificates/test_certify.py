@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from sample_models import dense
+from sample_models import dense, shaken
 
 import constrained_actmax as cax
 from constrained_actmax.certificates.branching import Search, certificate_of
@@ -54,6 +54,46 @@ def test_the_printed_bound_is_no_smaller_than_the_bound() -> None:
         found = cax.certify(asked)
         printed = float(str(found).split(";")[0].split()[-1])
         assert asked.sign * printed <= asked.sign * found.dual_bound
+
+
+@pytest.mark.parametrize(("sense", "inputs"), [("maximize", 6), ("minimize", 12)])
+def test_a_target_is_proven_refuted_or_open_and_ends_as_soon_as_it_is(
+    sense: Any, inputs: int
+) -> None:
+    layers = [keras.layers.Dense(n, a, dtype="float64") for n, a in ((8, "relu"), (1, None))]
+    model = shaken(keras.Sequential([keras.Input((inputs,), dtype="float64"), *layers]), 3)
+    asked = cax.Problem(model, cax.Output(0), [cax.Box(-1, 1), cax.L1Ball(2.0)], sense=sense)
+    whole = cax.certify(asked)
+    assert whole.proven
+    best, sign = whole.best_value, asked.sign
+    for target, verdict in [
+        (best - sign * 2.0, "proven"),
+        (best - sign * 0.03, "proven"),
+        (best + sign * 0.03, "refuted"),
+        (best + sign * 2.0, "refuted"),
+    ]:
+        found = cax.certify(asked, target=target)
+        assert found.verdict == verdict
+        assert str(found).startswith(verdict.capitalize())
+        assert found.proven is (verdict == "proven")
+        assert found.nodes <= whole.nodes
+        if verdict == "refuted":
+            x = np.reshape(found.x, (1, -1))
+            value = float(np.asarray(model(x))[0, 0])
+            assert sign * (value - target) < 0.0
+            assert asked.feasible(x, np.zeros((1, 0))).all()
+        else:
+            assert sign * (found.dual_bound - target) >= 0.0
+    far = cax.certify(asked, target=best - sign * 2.0, method="mixed-integer")
+    assert (far.method, far.nodes) == ("linear bounds", 1)  # no rung more than it takes
+    # The gap ends nothing: a target within it is decided.
+    close = cax.certify(asked, target=best - sign * 1e-3, rtol=1.0)
+    assert close.verdict == "proven"
+    loose = cax.certify(asked, target=best - sign * 0.03, method="linear-bounds")
+    assert loose.verdict == "open"
+    assert str(loose).startswith("Open: whether an allowed input")
+    assert not loose.proven
+    assert cax.Certificate.from_dict(loose.to_dict()).verdict == "open"
 
 
 def test_it_is_saved_with_the_result(tmp_path: Path) -> None:
@@ -121,6 +161,7 @@ def test_bad_arguments_say_what_is_expected() -> None:
     for options, words in [
         ({"method": "branching-and-bound"}, "Did you mean 'branch-and-bound'"),
         ({"rtol": -1.0}, "rtol must be a number >= 0"),
+        ({"target": float("nan")}, "target: must be a finite number"),
         ({"result": 3}, "result must be a Result of the same problem"),
     ]:
         with pytest.raises(cax.SpecificationError, match=words):
@@ -206,7 +247,7 @@ def test_probabilities_among_several_classes_are_bounded_as_constraints(sets: li
     problem = cax.Problem(model, cax.Norm(1, center=x0), limits, sense="minimize", x0=x0)
     result = cax.solve(problem, seed=0)
     assert result.feasible
-    certificate = cax.certify(problem, result, budget=cax.Budget(seconds=1))
+    certificate = cax.certify(problem, result, budget=cax.Budget(evaluations=500))
     x = np.random.default_rng(0).uniform(-3, 3, (5000, 3))
     if sets:
         x[np.arange(5000), np.random.default_rng(1).integers(3, size=5000)] = 0.0

@@ -400,3 +400,21 @@ def test_a_last_stage_that_would_end_nowhere_takes_nothing_from_the_search() -> 
     alone = cax.solve(problem, method="successive-halving", **given)
     both = cax.solve(problem, **given)
     assert len(both.history.rows) >= 0.95 * len(alone.history.rows)
+
+
+def test_of_several_starts_the_answer_and_what_converged_are_measured_across_kinks() -> None:
+    weights = rounded(random_weights((8, 20, 20, 1), 3))
+    problem = cax.Problem(dense(weights), cax.Output(0), cax.Box(-1, 1))
+    ended = cax.solve(problem, starts=4, seed=0, method="active-signature")
+    ends = np.array([one.x for one in ended.starts])
+    budget = cax.Budget(evaluations=4 * len(ends))
+    together = cax.solve(problem, method="spg", starts=ends, budget=budget)
+    best = max(together.starts, key=lambda one: one.value)
+    alone = cax.solve(
+        problem, method="spg", starts=best.x[np.newaxis], budget=cax.Budget(evaluations=4)
+    )
+    assert together.optimality.stationarity == alone.optimality.stationarity <= NONE
+    assert together.status is Status.CONVERGED
+    # The gradient on one side of a kink is what the other starts show.
+    others = [one.stationarity for one in together.starts if one is not best]
+    assert max(others) > 1e3 * NONE

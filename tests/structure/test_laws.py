@@ -199,7 +199,7 @@ def pooled(order: str) -> Any:
 @pytest.mark.parametrize("order", ["relu first", "pool first", "used elsewhere"])
 def test_a_relu_and_the_max_pooling_next_to_it_are_one_function(order: str) -> None:
     structure = cax.Oracle(pooled(order), cax.Output(0)).structure()
-    joined = structure.joined()
+    joined = structure.joined
     x = np.random.default_rng(0).standard_normal((50, 36))
     np.testing.assert_array_equal(joined.values(x)["functions"], structure.values(x)["functions"])
     count = {True: 0, False: 0}
@@ -211,6 +211,10 @@ def test_a_relu_and_the_max_pooling_next_to_it_are_one_function(order: str) -> N
     first = {"relu first": 32 + 24, "pool first": 24 + 8, "used elsewhere": 32 + 24}
     assert count[False] == first[order]
     assert count[True] == (32 if order != "used elsewhere" else 56)
+    z = joined.preactivations(x)
+    assert list(joined.first_layers) == ([0, 1] if order == "relu first" else [0])
+    for k, (W, b) in joined.first_layers.items():
+        np.testing.assert_allclose(x @ W.T + b, z[k], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", sorted(CURVES))
