@@ -29,9 +29,9 @@ from constrained_actmax.sets.intersection import Intersection
 from constrained_actmax.standard_form import Bounds, FeasibleSet, Network, StandardForm
 
 if TYPE_CHECKING:
-    from constrained_actmax.constraints.between import Between
     from constrained_actmax.features.features import Features
     from constrained_actmax.objectives.base import Objective
+    from constrained_actmax.objectives.between import Between
     from constrained_actmax.oracles.oracle import Oracle
     from constrained_actmax.sets.distance import Distance
     from constrained_actmax.tasks.l1_split import SplitForm
@@ -711,10 +711,10 @@ def _sorted_constraints(
     functional, origins : list
         Comparisons and Functions, and what each was written as.
     """
-    from constrained_actmax.constraints.between import Between
     from constrained_actmax.constraints.function import Function
     from constrained_actmax.features.features import Features
     from constrained_actmax.objectives.base import Objective
+    from constrained_actmax.objectives.between import Between
 
     sets: list[tuple[ConvexSet, Any]] = []
     tables: list[Features] = []
@@ -773,8 +773,8 @@ def _oracle(
     model: Any, objective: Any, functional: Sequence[Between], options: Mapping[str, Any]
 ) -> BaseOracle:
     """Build, or take, the oracle of the objective and of the constraints on model outputs."""
-    from constrained_actmax.constraints.between import Between
-    from constrained_actmax.objectives.base import Objective, is_numeric
+    from constrained_actmax.objectives.base import Objective
+    from constrained_actmax.objectives.between import Between, is_numeric
     from constrained_actmax.objectives.output import Output
     from constrained_actmax.oracles.black_box import BlackBoxOracle
     from constrained_actmax.oracles.oracle import Oracle

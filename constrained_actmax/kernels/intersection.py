@@ -21,9 +21,10 @@ from constrained_actmax.kernels.components import (
     Separable,
     WithBox,
 )
+from constrained_actmax.kernels.convex_program import LARGEST, ConvexProgram, common_box
 from constrained_actmax.kernels.discrete import ROUNDING, DiscreteKernel
 from constrained_actmax.kernels.integers import IntegersKernel
-from constrained_actmax.kernels.kernel import LARGEST, Kernel, common_box
+from constrained_actmax.kernels.kernel import Kernel
 from constrained_actmax.kernels.mixed import Mixed, Union
 from constrained_actmax.kernels.part import PartKernel
 from constrained_actmax.kernels.relative import finite_widths
@@ -331,7 +332,6 @@ class IntersectionKernel(Kernel):
     def _open(piece: Piece) -> bool:
         # Every direction that a convex set is open along has g'd != 0 for almost every g, so two
         # linear programs decide it.
-        from constrained_actmax.kernels.convex_program import ConvexProgram
 
         if len(piece.indices) > LARGEST or not all(one.convex for one in piece.members):
             return False
@@ -457,7 +457,6 @@ class IntersectionKernel(Kernel):
             found = piece.members[0].linear_maximizer_in_box(g, piece.lower, piece.upper)
             if found is not None:
                 return found
-        from constrained_actmax.kernels.convex_program import ConvexProgram
 
         program = ConvexProgram(piece.members, piece.lower, piece.upper)
         return np.stack([program.maximizer(row) for row in g])
