@@ -175,8 +175,12 @@ class Mixed(Piece):
         """Say whether no choice of the discrete sets is left; False where that is not proven."""
         if is_empty(self._union.tightened((self.lower, self.upper))):
             return True
-        found, proven = self._search(np.clip(0.0, self.lower, self.upper))
-        return found is None and proven
+        x = np.clip(0.0, self.lower, self.upper)
+        for kernel, at in self._union.discrete:
+            if isinstance(kernel, CardinalityKernel):  # often a point of C itself
+                x[at] = kernel.center
+        point, proven = self._search(x, 1)
+        return point is None and proven
 
     def nearest(self, x: Vector) -> Vector | None:
         """Return the nearest point of the set, or a near one; None if none was found."""

@@ -72,30 +72,31 @@ class Search(Candidates):
 
 @dataclass(frozen=True, kw_only=True)
 class SuccessiveHalving(Solver):
-    r"""Projected gradient whose step length falls to zero, from draws that are weeded out by rungs.
+    r"""Projected gradient with decreasing step sizes, from random points that rungs weed out.
 
     .. math:: x \leftarrow P_C(x - \eta_t\, g / \|g\|_2), \qquad
               \eta_t = \eta_0 (1 + \cos(\pi t / T)) / 2
 
-    A logit of a ReLU network is piecewise linear: line searches stall at its kinks, steps of a
-    length that is set in advance cross them, and a length that falls to zero ends the last iterate
-    near a maximum [1]_ [2]_. :math:`\eta_0` is the reach of the set along the first gradient.
+    A logit of a ReLU network is piecewise linear: line searches stall at its kinks, step sizes
+    chosen in advance cross them, and step sizes that fall to zero end the last iterate near a
+    maximum [1]_ [2]_. :math:`\eta_0` is the reach of the set along the first gradient.
 
-    The objective is not concave, so one start is a lottery. By successive halving [3]_, the first
-    rung runs a few steps from the start and from draws in C, side by side in one model call a
-    round, one candidate for each `rows_per_draw` rows of the budget: the power of two nearest in
-    ratio, as many rows as a model call takes anyway. The best of each `narrowing` go on to the next
-    rung, which has the same rows for fewer candidates and so more steps, again from the full
-    length; the last rung has the rest, for the best one or few. On the way a candidate that has
-    lost most of its gain goes back to its best point; one whose trial is not finite too, with half
-    the step. Deterministic: the draws depend on the number
-    of the start alone. Returns the best point; every iterate lies in C.
+    The objective is not concave, so the result depends on the starting point. By successive halving
+    [3]_, the first rung runs a few steps from the start and from random points of C, side by side
+    in one model call a round, one candidate for each `evaluations_per_draw` evaluations of the
+    budget: the power of two nearest in ratio, as many rows as a model call takes anyway. The best
+    of each
+    `narrowing` go on to the next rung, which has as many evaluations for fewer candidates and so
+    more steps, again from the full step size; the last rung has the rest, for the best one or few.
+    On the way a candidate that has lost most of its gain goes back to its best point; one whose
+    trial is not finite too, with half the step. Deterministic: the random points depend on the
+    number of the start alone. Returns the best point; every iterate lies in C.
 
     Parameters
     ----------
-    rows : int, default 300
+    evaluations : int, default 300
         Evaluations of each start where no budget says otherwise.
-    rows_per_draw : int, default 16
+    evaluations_per_draw : int, default 16
         Evaluations for which there is one candidate; a power of two of them in all.
     most_draws : int, default 64
         Candidates of one start at most.
@@ -104,7 +105,8 @@ class SuccessiveHalving(Solver):
     rung_share : float, default 0.2
         Share of the evaluations that each rung but the last takes.
     last_steps : int, default 100
-        Steps that each candidate of the last rung should have; with twice the rows there are two.
+        Steps that each candidate of the last rung should have; with twice the evaluations there are
+        two.
 
     References
     ----------
@@ -117,8 +119,8 @@ class SuccessiveHalving(Solver):
 
     name: ClassVar[str] = "successive-halving"
 
-    rows: int = 300
-    rows_per_draw: int = 16
+    evaluations: int = 300
+    evaluations_per_draw: int = 16
     most_draws: int = 64
     narrowing: int = 4
     rung_share: float = 0.2
@@ -150,7 +152,7 @@ class SuccessiveHalving(Solver):
             Of the first rung; by default what the settings say.
         """
         if candidates is None:
-            wanted = max(1.0, share / self.rows_per_draw)
+            wanted = max(1.0, share / self.evaluations_per_draw)
             power = 2 ** round(math.log2(wanted))
             candidates = min(power, self.most_draws, MOST_ROWS, share)
         found, count, left = [], candidates, share
@@ -182,9 +184,9 @@ class SuccessiveHalving(Solver):
             The next cycle.
         """
         limited = task.remaining is not None or task.seconds_left is not None
-        task = planned(task, self.rows * len(x0))
+        task = planned(task, self.evaluations * len(x0))
         remaining = task.remaining
-        share = self.rows if remaining is None else max(1, remaining // len(x0))
+        share = self.evaluations if remaining is None else max(1, remaining // len(x0))
         found, timed = self.search(task, x0, starts, share, cycle)
         cycle += 1
         # What is left, of candidates that converged, of flat ones or of a limit of seconds, buys

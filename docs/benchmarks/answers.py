@@ -212,7 +212,7 @@ def tables(found: cax.Comparison, families: dict[str, dict[str, Any]]) -> Iterat
                     medians[top],
                     f"| {own} | {mine.value.median():.2f} | {mine.value.min():.2f} | "
                     f"{mine.value.max():.2f} | {mine.raw_violation.median():.2g} | "
-                    f"{mine.rows.median():.0f} | {mine.seconds.median():.2f} | {label} | "
+                    f"{mine.evaluations.median():.0f} | {mine.seconds.median():.2f} | {label} | "
                     f"{medians[top]:.2f} | {won} |",
                 )
             )

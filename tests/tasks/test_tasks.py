@@ -184,11 +184,11 @@ def test_less_is_left_until_a_point_is_better() -> None:
     task.evaluate(np.array([[0.1, 0.2, 0.3]]), [0])
     with pytest.raises(Stopped):  # it may take 99 more
         task.evaluate(np.zeros((100, 3)), [0] * 100)
-    assert run.rows == 1
+    assert run.evaluations == 1
     task.evaluate(np.array([[0.9, 0.2, 0.3]]), [1])
     assert task.remaining == 400 - 2 - 30
     task.evaluate(np.zeros((100, 3)), [0] * 100)
-    assert run.rows == 102
+    assert run.evaluations == 102
 
 
 @pytest.mark.parametrize("most", [None, 300])
@@ -223,7 +223,7 @@ def test_work_is_charged_to_the_share_of_a_start() -> None:
     assert run.share(2) == 40
     with pytest.raises(Stopped):
         run.charge(41)
-    assert run.rows == 0  # no evaluation
+    assert run.evaluations == 0  # no evaluation
 
 
 def test_seconds_are_kept_by_every_wrapper() -> None:
