@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 
+from constrained_actmax.certificate import outward
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.plotting.figures import CYCLE, GREY, VERMILION, new_figure, quiet
 
@@ -57,7 +58,7 @@ def plot_certificate(certificate: Certificate, ax: Axes | None = None) -> Axes:
     beyond = bound + (2.0 * room if upward else -2.0 * room)
     ax.axvspan(*sorted((bound, beyond)), color=GREY, alpha=0.25, hatch="//", linewidth=0)
     ax.axvline(bound, color=VERMILION, linewidth=2)
-    words = [(bound, f"proven bound\n{bound:.5g}", VERMILION, upward)]
+    words = [(bound, f"proven bound\n{outward(bound, 5, upward)}", VERMILION, upward)]
     if known:
         ax.axvspan(*sorted((bound, value)), color=VERMILION, alpha=0.12, linewidth=0)
         ax.axvline(value, color=CYCLE[0], linewidth=2)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from constrained_actmax.certificate import outward
 from constrained_actmax.plotting import plot_certificate, plot_history, plot_result
 from constrained_actmax.plotting.series import panel
 from constrained_actmax.report.page import code, page, pairs, paragraph, picture, section, table
@@ -84,7 +85,7 @@ def _bound(result: Result) -> list[str]:
             picture(
                 plot_certificate(found).figure,
                 f"{found.objective}: best value found {found.best_value:.4g}, proven bound "
-                f"{found.dual_bound:.4g}.",
+                f"{outward(found.dual_bound, 4, found.sense == 'maximize')}.",
                 "Shaded: where the optimum may lie. Hatched: values that no allowed input has.",
             )
         )

@@ -28,11 +28,11 @@ import keras
 import numpy as np
 import scipy.sparse as sp
 import tensorflow as tf
+from opening import opened
 
 import constrained_actmax as cax
 
 HERE = Path(__file__).resolve().parent
-CHART = HERE.parent / "images" / "proven_images.png"
 SECONDS, WALL = 30.0, 90.0  # a run: CPU seconds that count, and those of the clock that end it
 #: Network, radius in L-infinity, budget of the total change or none.
 QUESTIONS: list[tuple[str, float, float | None]] = [
@@ -241,7 +241,8 @@ def jobs(given: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Any]]]:
     for place in range(given.images):
         for question in QUESTIONS:
             yield f"{named(question)} {place}", partial(certified, question, given.cache, place)
-        for question in PLAIN if place < given.plain else ():
+    for place in range(given.plain):
+        for question in PLAIN:
             yield f"highs {named(question)} {place}", partial(highs, question, given.cache, place)
 
 
@@ -259,32 +260,9 @@ def row(runs: list[dict[str, Any]]) -> str:
     )
 
 
-def chart(found: dict[str, list[dict[str, Any]]]) -> None:
-    """Draw the shares proven, refuted and open."""
-    import matplotlib
-
-    matplotlib.use("agg")
-    import matplotlib.pyplot as plt
-
-    figure, ax = plt.subplots(figsize=(7.5, 0.6 + 0.45 * len(found)), layout="constrained")
-    names, left = list(found), np.zeros(len(found))
-    for verdict, colour in zip(VERDICTS, ("#0a6640", "#c8702a", "#c9ccd2"), strict=True):
-        share = [
-            100.0 * np.mean([one["verdict"] == verdict for one in runs]) for runs in found.values()
-        ]
-        ax.barh(names, share, left=left, color=colour, label=verdict)
-        left = left + share
-    ax.invert_yaxis()
-    ax.set(xlim=(0, 100), xlabel="% of the images")
-    ax.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside upper right", ncols=3, frameon=False)
-    figure.savefig(CHART, dpi=110)
-
-
 def page(given: argparse.Namespace, known: dict[str, dict[str, Any]]) -> str:
-    """Write the chart, and return the page of what is known."""
+    """Return the page of what is known."""
     tables: dict[str, list[dict[str, Any]]] = {}
-    both, alone = 0, 0
     for question in QUESTIONS:
         for plain in (False, True):
             name = ("highs " if plain else "") + named(question)
@@ -292,30 +270,11 @@ def page(given: argparse.Namespace, known: dict[str, dict[str, Any]]) -> str:
             if any(runs):
                 words = f"HiGHS's plain program: {named(question)}" if plain else named(question)
                 tables[words] = [one for one in runs if one is not None]
-    for question in PLAIN:
-        for place in range(given.images):
-            ours = known.get(f"{named(question)} {place}")
-            other = known.get(f"highs {named(question)} {place}")
-            if ours is not None and other is not None:
-                both += other["verdict"] != "open"
-                alone += ours["verdict"] != "open"
-    chart(tables)
-    small = [one for question in PLAIN for one in tables[named(question)]]
-    decided = sum(one["verdict"] != "open" for one in small)
-    compared = sum(len(runs) for name, runs in tables.items() if name.startswith("HiGHS"))
     _, about = network("convolutional", given.cache)
     _, embedded = network("embedded", given.cache)
     return "\n".join(
         [
             "# Verdicts proven for test images",
-            "",
-            "![Shares of images proven, refuted and open](../images/proven_images.png)",
-            "",
-            "May any image within an L-infinity distance of a test image get another verdict?",
-            f"Of {len(small)} such questions at distances of 0.02 and 0.05 `certify` decides",
-            f"{decided} within {SECONDS:g} s each; of the {compared} that HiGHS's plain",
-            f"mixed-integer program was asked too, it decides {alone} and HiGHS {both}.",
-            "A network trained for robustness is proven at 0.1, where the embedded one is refuted.",
             "",
             "Written by `docs/benchmarks/robustness.py`. Images are the first of Fashion-MNIST's",
             "test set that a network gets right. *Proven*: no image in the set has another",
@@ -385,7 +344,8 @@ def main() -> None:
                 with given.cache.open("a") as file:
                     file.write(json.dumps([name, known[name]]) + "\n")
     if given.write:
-        (HERE / "robustness.md").write_text(page(given, known), encoding="utf-8")
+        text = opened(page(given, known), "robustness")
+        (HERE / "robustness.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
