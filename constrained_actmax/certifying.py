@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from numbers import Real
-from typing import Any
+from typing import Any, TypedDict, overload
 
 import numpy as np
+from typing_extensions import Unpack
 
 from constrained_actmax.certificate import Certificate
 from constrained_actmax.certificates.branching import (
@@ -35,9 +36,35 @@ SEARCH_SHARE = 0.2  # of a budget, which the search for an input takes where non
 DISCRETE_SEARCH = RelaxAndRound(most_boxes=1, kicks=1)
 
 
+class Options(TypedDict, total=False):
+    """The keywords of `certify`."""
+
+    rtol: float
+    atol: float
+    budget: Budget | None
+    target: float | None
+    method: str
+    seed: int | None
+    callback: Callable[[Certificate], Any] | None
+
+
+@overload
 def certify(
-    problem: Problem,
-    result: Result | None = None,
+    problem: Problem, result: Result | None = None, **options: Unpack[Options]
+) -> Certificate: ...
+
+
+@overload
+def certify(
+    problem: list[Problem] | tuple[Problem, ...],
+    result: Sequence[Result | None] | None = None,
+    **options: Unpack[Options],
+) -> list[Certificate]: ...
+
+
+def certify(
+    problem: Problem | list[Problem] | tuple[Problem, ...],
+    result: Result | Sequence[Result | None] | None = None,
     *,
     rtol: float = 1e-4,
     atol: float = 0.0,
@@ -46,14 +73,16 @@ def certify(
     method: str = "auto",
     seed: int | None = None,
     callback: Callable[[Certificate], Any] | None = None,
-) -> Certificate:
+) -> Certificate | list[Certificate]:
     r"""Bound what any allowed input can reach, and prove the best input optimal where that works.
 
     Parameters
     ----------
-    problem : Problem
-        Model, objective, allowed inputs.
-    result : Result, optional
+    problem : Problem or list of Problem
+        Model, objective, allowed inputs. Several, such as one for each image, are bounded one after
+        the other; those of one `Oracle`, or of one model and objective, share what was compiled
+        and read.
+    result : Result or sequence of them, optional
         Of the same problem; its point is where the search begins, and it gets the certificate as
         `certificate`, saved with it.
     rtol, atol : float
@@ -61,8 +90,8 @@ def certify(
         of the objective over the set (`Problem.scales`); for the distance to the nearest input
         (see Notes) ``atol + rtol * distance``.
     budget : Budget, optional
-        Seconds, and evaluations of points tried; a fifth is for finding an input, where no result
-        is given and it is needed. Without one, branch and bound ends after 20,000
+        For each problem: seconds, and evaluations of points tried; a fifth is for finding an input,
+        where no result is given and it is needed. Without one, branch and bound ends after 20,000
         boxes.
     target : float, optional
         Ends where it is decided whether an allowed input has a larger value (a smaller one when
@@ -81,7 +110,7 @@ def certify(
 
     Returns
     -------
-    Certificate
+    Certificate, or list of Certificate
         Print it. After Ctrl-C, or at the end of the budget, with the bound so far.
 
     Raises
@@ -125,51 +154,73 @@ def certify(
     >>> cax.certify(problem, target=0.0).verdict  # none of them is called anything but a shirt
     'proven'
     """
+    several = isinstance(problem, list | tuple)
+    problems: list[Any] = [*problem] if isinstance(problem, list | tuple) else [problem]
+    results: list[Any] = [result] * len(problems)
+    if several and result is not None:
+        results = [*result] if isinstance(result, Sequence) else [result]
+    if len(results) != len(problems):
+        raise SpecificationError(
+            f"certify: {len(problems)} problems need as many results, got {len(results)}."
+        )
+    for one, known in zip(problems, results, strict=True):
+        _require(one, known)
+    _check(method, rtol, atol)
+    check_target(target)
+    limit = budget or Budget()
+    certificates: list[Certificate] = []
+    interrupted = False
+    for one, known in zip(problems, results, strict=True):
+        few = one.set.free_inputs <= MOST_INPUTS
+        how = "branch-and-bound" if method == "auto" and few else method
+        make = NearestChange if _by_balls(one, how == "branch-and-bound") else Search
+        search: Search | NearestChange = make(
+            one,
+            rtol=rtol,
+            atol=atol,
+            seed=seed or 0,
+            seconds=limit.seconds,
+            evaluations=limit.evaluations,
+            target=target,
+        )
+        try:
+            for _ in () if interrupted else _steps(search, how, known, budget):
+                if callback is not None and _ends(callback, certificate_of(search)):
+                    break
+                if search.done or search.expired():
+                    break
+        except KeyboardInterrupt:
+            interrupted = True
+        certificates.append(certificate_of(search))
+        if known is not None:
+            object.__setattr__(known, "certificate", certificates[-1])
+    return certificates if several else certificates[0]
+
+
+def _require(problem: Any, result: Any) -> None:
+    """Raise where something is no problem that can be bounded, or no result of it."""
     if not isinstance(problem, Problem):
         raise SpecificationError(
-            f"certify: expected Problem(model, objective, constraints), got "
+            "certify: expected Problem(model, objective, constraints), or a list of them, got "
             f"{type(problem).__name__}."
         )
     if result is not None and (
         not isinstance(result, Result) or result.layout.size != problem.size
     ):
         raise SpecificationError("certify: result must be a Result of the same problem.")
-    if method not in METHODS:
-        raise SpecificationError(f"certify: no method {method!r}. {suggest(method, METHODS)}")
-    for name, value in (("rtol", rtol), ("atol", atol)):
-        if not (isinstance(value, Real) and np.isfinite(value) and value >= 0.0):
-            raise SpecificationError(f"certify: {name} must be a number >= 0, got {quoted(value)}.")
     if not (problem.set.convex or problem.set.discrete):
         raise RefusedError(
             f"certify bounds convex and discrete sets, and {problem.set} is neither; hold its "
             "entries with Fixed."
         )
-    check_target(target)
-    few = problem.set.free_inputs <= MOST_INPUTS
-    branches = method == "branch-and-bound" or (method == "auto" and few)
-    limit = budget or Budget()
-    make = NearestChange if _by_balls(problem, branches) else Search
-    search: Search | NearestChange = make(
-        problem,
-        rtol=rtol,
-        atol=atol,
-        seed=seed or 0,
-        seconds=limit.seconds,
-        evaluations=limit.evaluations,
-        target=target,
-    )
-    try:
-        for _ in _steps(search, "branch-and-bound" if branches else method, result, budget):
-            if callback is not None and _ends(callback, certificate_of(search)):
-                break
-            if search.done or search.expired():
-                break
-    except KeyboardInterrupt:
-        pass
-    certificate = certificate_of(search)
-    if result is not None:
-        object.__setattr__(result, "certificate", certificate)
-    return certificate
+
+
+def _check(method: str, rtol: float, atol: float) -> None:
+    if method not in METHODS:
+        raise SpecificationError(f"certify: no method {method!r}. {suggest(method, METHODS)}")
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        if not (isinstance(value, Real) and np.isfinite(value) and value >= 0.0):
+            raise SpecificationError(f"certify: {name} must be a number >= 0, got {quoted(value)}.")
 
 
 def _by_balls(problem: Problem, branches: bool) -> bool:

@@ -388,7 +388,7 @@ class Search:
         width = upper - lower
         by_slopes = self._mean_value(0.5 * (lower + upper), width, steep)
         bound = np.where(whole, np.fmin(bound, by_slopes), bound)
-        self._try_named(found, lower, upper)
+        self._try_named(found, lower, upper, bound)
         going = self._going(bound)
         free = self._free & whole[:, np.newaxis]
         rising, falling = free & (least > 0.0), free & (most < 0.0)
@@ -462,7 +462,7 @@ class Search:
             bound = self._over_set(found.slopes[:, 0], found.offsets[:, 0], bound)
         return bound
 
-    def _try_named(self, found: Bounded, lower: Rows, upper: Rows) -> None:
+    def _try_named(self, found: Bounded, lower: Rows, upper: Rows, bound: Vector) -> None:
         """Try the points that the bounds name and the centres; ascend from a much better one."""
         named = np.concatenate([found.points[:, 0], 0.5 * (lower + upper)])
         if self.choices is None:
@@ -470,7 +470,8 @@ class Search:
         else:
             both = np.concatenate([lower, lower]), np.concatenate([upper, upper])
             self.try_points(self.choices.projected(named, *both))
-        if self.state.best_value > self._climbed + self.slack and self._affords(2):
+        better = self.state.best_value > self._climbed + self.slack
+        if better and not self.done and (bound > self.goal).any() and self._affords(2):
             assert self.state.x is not None
             self.climb(self.state.x[np.newaxis])
 
