@@ -141,10 +141,7 @@ class Mixed(Piece):
     def _union(self) -> Union:
         return Union(self.members)
 
-    @property
-    @override
-    def method(self) -> str:
-        return f"branch and bound over its choices, up to {MOST_BOXES} convex projections"
+    method = f"branch and bound over its choices, up to {MOST_BOXES} convex projections"
 
     @override
     def project(self, x: Rows) -> tuple[Rows, Vector | None]:

@@ -384,14 +384,6 @@ class Oracle(BaseOracle):
             return str(refusal)
         return None
 
-    def prepare(self, batch: int = 1) -> None:
-        """Trace, and measure XLA, for batches of this size, so that no later call has to."""
-        x = np.zeros((batch, self.size))
-        if self.source.rows is None:
-            self._callable("jacobian", [x])
-        else:
-            self._functions().concrete("jacobian")
-
     # -- calls -----------------------------------------------------------------------------------
 
     @override

@@ -1,4 +1,4 @@
-"""Projected gradient with steps of a given length, for networks with kinks."""
+"""Projected gradient with step sizes from a schedule, for nonsmooth networks."""
 
 from __future__ import annotations
 
@@ -27,33 +27,33 @@ IMPROVED_SHARE = 0.75
 #: Iterations of a start where no budget says otherwise.
 DEFAULT_ITERATIONS = 300
 #: Default length at the end of the geometric schedule, in units of the set's scale.
-LAST_LENGTH = 0.03
+LAST_STEP_SIZE = 0.03
 
 
 @dataclass(frozen=True, kw_only=True)
 class PGD(Solver):
-    r"""Projected gradient with normalised steps whose length is annealed, all starts at once.
+    r"""Normalised projected gradient with decreasing step sizes, all starts at once.
 
     .. math:: x \leftarrow P_C(x - \eta\, g / \|g\|_2)
 
-    A logit of a ReLU network is piecewise linear: line searches stall at its kinks, steps of a
-    length that is set in advance cross them. The length starts at the reach of the set along the
-    first gradient. With ``schedule="halved"`` it is halved, from the best point, whenever progress
-    stops at a checkpoint, with momentum [1]_; with "geometric" it falls to `last_length` by a
-    constant factor; with "constant" it stays. A trial that is not finite halves it, from the best
-    point. Returns the best point; every iterate lies in C.
+    A logit of a ReLU network is piecewise linear: line searches stall at its kinks, step sizes
+    chosen in advance cross them. The first one is the reach of the set along the first gradient.
+    With ``schedule="halved"`` it is halved, from the best point, whenever progress stops at a
+    checkpoint, with momentum [1]_; with "geometric" it falls to `last_step_size` by a constant
+    factor; with "constant" it stays. A trial that is not finite halves it, from the best point.
+    Returns the best point; every iterate lies in C.
 
     Parameters
     ----------
     schedule : {"halved", "geometric", "constant"}
-        How the length changes.
+        How the step size changes.
     iterations : int, optional
         N, of each start: the schedule is laid out over it. By default the start's share of the
         budget, or 300 without one.
-    first_length : float, optional
-        First step length, in input units (Euclidean); by default the reach of the set.
-    last_length : float, optional
-        Length at the end of the geometric schedule, in input units; by default 0.03 times the
+    first_step_size : float, optional
+        First step size, in input units (Euclidean); by default the reach of the set.
+    last_step_size : float, optional
+        Step size at the end of the geometric schedule, in input units; by default 0.03 times the
         largest size of an entry.
     momentum : float, default 0.75
         Weight of the gradient step against the last move, for the halved schedule.
@@ -68,8 +68,8 @@ class PGD(Solver):
 
     schedule: Literal["halved", "geometric", "constant"] = "halved"
     iterations: int | None = None
-    first_length: float | None = None
-    last_length: float | None = None
+    first_step_size: float | None = None
+    last_step_size: float | None = None
     momentum: float = MOMENTUM
 
     def __post_init__(self) -> None:
@@ -78,7 +78,7 @@ class PGD(Solver):
             raise SpecificationError(
                 f"pgd: schedule must be 'halved', 'geometric' or 'constant', got {self.schedule!r}."
             )
-        for name in ("iterations", "first_length", "last_length"):
+        for name in ("iterations", "first_step_size", "last_step_size"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise SpecificationError(f"pgd: {name} must be > 0, got {value!r}.")
@@ -97,9 +97,13 @@ class PGD(Solver):
         live = end_stuck(task, x0, found, starts)
         points = Candidates(task, x0, found.f, found.gradient, starts, live)
         previous = x0.copy()
-        length = self._first_length(task, x0, points.g, live)
-        shortest = LAST_LENGTH if self.last_length is None else self.last_length / task.problem.unit
-        factor = (np.minimum(shortest, length) / length) ** (1.0 / max(1, total - 1))
+        step_size = self._first_step_size(task, x0, points.g, live)
+        shortest = (
+            LAST_STEP_SIZE
+            if self.last_step_size is None
+            else self.last_step_size / task.problem.unit
+        )
+        factor = (np.minimum(shortest, step_size) / step_size) ** (1.0 / max(1, total - 1))
         checkpoints, passed = _checkpoints(total), 0
         improved, reduced = np.zeros(len(x0), dtype=int), np.ones(len(x0), dtype=bool)
         best_before = points.best_f.copy()
@@ -109,7 +113,7 @@ class PGD(Solver):
             """Let rows go on from their best points, with shorter steps and no momentum."""
             points.back_to_best(rows)
             previous[rows] = points.x[rows]
-            length[rows] *= 0.5
+            step_size[rows] *= 0.5
 
         for iteration in range(total):
             rows = np.flatnonzero(points.live)
@@ -118,8 +122,8 @@ class PGD(Solver):
             at = points.at(rows)
             x, g = points.x[at], points.g[at]
             norm = np.maximum(np.sqrt(np.einsum("bn,bn->b", g, g)), TINY)
-            step = g / norm[:, None]  # first: length / norm may overflow
-            step *= length[at, None]
+            step = g / norm[:, None]  # first: step_size / norm may overflow
+            step *= step_size[at, None]
             moved = project(np.subtract(x, step, out=step), rows.tolist())
             if self.schedule == "halved" and iteration > 0:
                 moved = blend(self._with_momentum(moved, x, previous[at]), rows.tolist())
@@ -135,7 +139,7 @@ class PGD(Solver):
             lost = ~(found.finite & found.gradient.any(axis=1))
             turn(rows[lost & points.live[at]])
             if self.schedule == "geometric":
-                length *= factor
+                step_size *= factor
             if self.schedule == "halved" and iteration + 1 in checkpoints:
                 span, passed = iteration + 1 - passed, iteration + 1
                 stuck = (improved < IMPROVED_SHARE * span) | (
@@ -163,9 +167,9 @@ class PGD(Solver):
         affordable = max(1, task.remaining // count - 1)
         return min(self.iterations or affordable, affordable)
 
-    def _first_length(self, task: Task, x: Rows, g: Rows, live: np.ndarray) -> Vector:
-        if self.first_length is not None:
-            return np.full(len(x), self.first_length / task.problem.unit)
+    def _first_step_size(self, task: Task, x: Rows, g: Rows, live: np.ndarray) -> Vector:
+        if self.first_step_size is not None:
+            return np.full(len(x), self.first_step_size / task.problem.unit)
         return reach(task.problem, x, g, live)
 
     @staticmethod

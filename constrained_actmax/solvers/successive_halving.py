@@ -1,4 +1,4 @@
-"""Projected gradient with falling step lengths, from draws that are weeded out by rungs."""
+"""Projected gradient with decreasing step sizes, from random points that rungs weed out."""
 
 from __future__ import annotations
 
@@ -225,17 +225,17 @@ class SuccessiveHalving(Solver):
             rungs = self.rungs(share, 1)
         task.carry(count * rungs[0][0])
         search = self._begin(task, x0, first, starts, rungs[0][0], cycle)
-        length = reach(task.problem, search.x, search.g, search.live)
+        step_size = reach(task.problem, search.x, search.g, search.live)
         timed, over = False, 0.0
         for place, (candidates, rows) in enumerate(rungs):
             if place:
-                search, length = self._leaders(search, length, count, candidates)
+                search, step_size = self._leaders(search, step_size, count, candidates)
                 task.carry(count * candidates)
             steps = rows // candidates - (place == 0)
             window = None
             if left is not None:
                 window = began + left * over, began + left * (over + rows / share)
-            timed |= self._descend(task, search, length, steps, window)
+            timed |= self._descend(task, search, step_size, steps, window)
             over += rows / share
         return search, timed
 
@@ -295,18 +295,18 @@ class SuccessiveHalving(Solver):
 
     @staticmethod
     def _leaders(
-        search: Search, length: Vector, count: int, candidates: int
+        search: Search, step_size: Vector, count: int, candidates: int
     ) -> tuple[Search, Vector]:
-        """Return the best candidates of each start, with their lengths."""
+        """Return the best candidates of each start, with their step sizes."""
         table = search.best_f.reshape(count, -1)
         best = np.argsort(table, axis=1, kind="stable")[:, :candidates]
         rows = (np.arange(count)[:, np.newaxis] * table.shape[1] + best).ravel()
-        return search.kept(rows), length[rows]
+        return search.kept(rows), step_size[rows]
 
     def _descend(
-        self, task: Task, search: Search, length: Vector, steps: int, window: Window
+        self, task: Task, search: Search, step_size: Vector, steps: int, window: Window
     ) -> bool:
-        """Take steps whose length falls to zero, within a window of the run's seconds.
+        """Take steps whose size falls to zero, within a window of the run's seconds.
 
         Returns
         -------
@@ -328,14 +328,14 @@ class SuccessiveHalving(Solver):
             at = search.at(rows)
             row_starts, g = search.starts[at], search.g[at]
             norm = np.maximum(np.sqrt(np.add.reduce(g * g, axis=1)), TINY)
-            step_ = g / norm[:, np.newaxis]  # first: length / norm may overflow
-            step_ *= share * length[at, np.newaxis]
+            step_ = g / norm[:, np.newaxis]  # first: step_size / norm may overflow
+            step_ *= share * step_size[at, np.newaxis]
             np.subtract(search.x[at], step_, out=step_)
             moved = search.project(step_, search.number[rows].tolist())
             found = task.evaluate(moved, row_starts)
             search.take(at, moved, found)
             if not found.finite.all():
-                self._turn_back(task, search, length, rows, found)
+                self._turn_back(task, search, step_size, rows, found)
             search.live[at] &= task.iterate_rows(row_starts, moved, found)
             # A plateau inside the set: go on from the best point with the next, shorter step.
             flat = ~found.gradient.any(axis=1)
@@ -346,14 +346,14 @@ class SuccessiveHalving(Solver):
         return False
 
     def _turn_back(
-        self, task: Task, search: Search, length: Vector, rows: Indices, found: Evaluation
+        self, task: Task, search: Search, step_size: Vector, rows: Indices, found: Evaluation
     ) -> None:
         """Send candidates whose trial is not finite back to their best points, with half the step.
 
         One that has seen too many in a row is given up; its start, if it was the last.
         """
         back = rows[~found.finite]
-        length[back] *= 0.5
+        step_size[back] *= 0.5
         for place in np.flatnonzero(search.trials[rows] > MOST_TRIALS).tolist():
             row = int(rows[place])
             start = int(search.starts[row])

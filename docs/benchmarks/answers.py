@@ -149,7 +149,7 @@ def methods(samples: Samples) -> dict[str, dict[str, Any]]:
             for decay in ("constant", "cosine")
         },
         "projected-gradient": {
-            f"projected-gradient {length:g}": cax.ProjectedGradient(length=length)
+            f"projected-gradient {length:g}": cax.ProjectedGradient(step_size=length)
             for length in (0.3, 0.1, 1.0)
         },
         "clipped-ascent": {
@@ -161,7 +161,7 @@ def methods(samples: Samples) -> dict[str, dict[str, Any]]:
             "tf-keras-vis": cax.TfKerasVis(),
             "tf-keras-vis 10, no penalties": cax.TfKerasVis(rate=10.0, penalties=0.0),
         },
-        "foolbox": {"foolbox": cax.Foolbox(), "foolbox 0.03": cax.Foolbox(relative_length=0.03)},
+        "foolbox": {"foolbox": cax.Foolbox(), "foolbox 0.03": cax.Foolbox(relative_step_size=0.03)},
         "adversarial-robustness-toolbox": {
             "adversarial-robustness-toolbox": cax.AdversarialRobustnessToolbox()
         },

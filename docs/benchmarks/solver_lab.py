@@ -341,7 +341,7 @@ def rivals() -> list[Entrant]:
     found += [
         Entrant(
             f"projected gradient {length:g}",
-            baselines.ProjectedGradient(length=length),
+            baselines.ProjectedGradient(step_size=length),
             "projected gradient",
         )
         for length in (0.1, 0.3, 1.0)

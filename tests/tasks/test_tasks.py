@@ -257,7 +257,7 @@ def test_the_tutorials_solver(starts: int, units: float) -> None:
         lambda x: (float((x - target) @ (x - target)), 2.0 * (x - target)), 2, smooth=True
     )
     problem = cax.Problem(oracle, constraints=cax.Box(0, units), sense="minimize")
-    method = own_solver(first_length=0.3, max_iterations=300)
+    method = own_solver(first_step_size=0.3, max_iterations=300)
     result = cax.solve(problem, method=method, starts=starts, seed=0)
     np.testing.assert_allclose(result.x, target, atol=0.02 * units)
     assert len(result.starts) == starts
@@ -265,7 +265,7 @@ def test_the_tutorials_solver(starts: int, units: float) -> None:
 
 @pytest.mark.parametrize("starts", [1, 16])
 def test_the_tutorials_solver_as_inner_one(starts: int) -> None:
-    method = cax.AugmentedLagrangian(inner=own_solver(first_length=0.3, max_iterations=100))
+    method = cax.AugmentedLagrangian(inner=own_solver(first_step_size=0.3, max_iterations=100))
     result = cax.solve(quadratic(0.5), method=method, starts=starts, seed=0)
     reference = scipy.optimize.minimize(
         lambda x: float(quadratic().evaluate(x[np.newaxis]).f[0]),
@@ -291,7 +291,7 @@ def test_the_tutorials_solver_for_the_nearest_point_in_l1(starts: int) -> None:
         xla=False,
         x0=center,
     )
-    method = cax.AugmentedLagrangian(inner=own_solver(first_length=0.3, max_iterations=100))
+    method = cax.AugmentedLagrangian(inner=own_solver(first_step_size=0.3, max_iterations=100))
     result = cax.solve(problem, method=method, starts=starts, seed=0)
     best = cax.solve(problem, method="SLSQP", starts=starts, seed=0)
     assert result.feasible
