@@ -253,9 +253,18 @@ def test_certify_bounds_what_it_found_and_saves_the_bound(
     assert result.certificate is not None
     assert result.value <= result.certificate.dual_bound
     asked = [*asked, "0.005"]
-    status, printed, _ = run(capsys, "certify", *asked, *QUICK)
+    status, printed, _ = run(capsys, "certify", *asked, *QUICK, "--out", str(tmp_path))
     assert status == 0
     assert "proven; mixed-integer program" in printed
+    assert cax.load_result(tmp_path).nfev <= 12  # of 60: the rest is for the bound
+    limits = ["--seconds", "5", "--target", "100", "--out", str(tmp_path)]
+    status, printed, _ = run(capsys, "certify", *asked, *limits)
+    assert status == 0
+    assert "Proven: no allowed input exceeds 100" in printed
+    loaded = cax.load_result(tmp_path).certificate
+    assert loaded is not None
+    assert (loaded.target, loaded.verdict) == (100.0, "proven")
+    assert str(loaded) in printed
     status, printed, _ = run(capsys, "certify", *asked, *QUICK, "--rtol", "10", "--minimize")
     assert status == 0
     assert "No allowed input goes below" in printed
