@@ -291,8 +291,8 @@ class LinearProgram(RowProgram):
             for row in range(n):
                 highs.changeRowBounds(first + row, float(low[row]), float(high[row]))
         highs.changeColsCost(cost.size, self._columns, cost)
-        if self._seconds is not None:
-            highs.setOptionValue("time_limit", self._seconds)
+        if self._seconds is not None:  # its clock counts all programs of one model
+            highs.setOptionValue("time_limit", highs.getRunTime() + self._seconds)
         highs.run()
         self.programs += 1
         self.iterations += max(0, int(highs.getInfo().simplex_iteration_count))
