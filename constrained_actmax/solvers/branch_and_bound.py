@@ -73,13 +73,13 @@ class BranchAndBound(Solver):
 
     @override
     def refusal(self, problem: StandardForm) -> str | None:
-        if not isinstance(problem, Problem):
+        if not isinstance(problem, Problem | Scaled):
             return f"{self.name} needs the problem itself; use method='auto'."
         if not problem.differentiable:
             return needs_gradients(self.name)
         if not (problem.set.convex or problem.set.discrete):
             return f"{self.name} needs a convex set or discrete ones; use method='pgd'."
-        oracle = problem.user_oracle
+        oracle = problem.asked.user_oracle
         if not isinstance(oracle, Oracle):
             return f"{self.name} needs a Keras or TensorFlow model; use method='auto'."
         reason = oracle.structure_refusal()
@@ -90,10 +90,9 @@ class BranchAndBound(Solver):
             if reason is not None:
                 return f"{self.name}: {reason}"
         try:
-            written = _written(problem)
-            allowed = Allowed.of(written)
+            allowed = Allowed.of(problem.asked)
             if problem.set.free_inputs <= MOST_INPUTS:  # where `auto` counts on it
-                structure = structure_of(written)
+                structure = structure_of(problem.asked)
                 LinearBounds(structure, structure.outputs["functions"], allowed)
         except RefusedError as error:
             return f"{self.name}: {error}"
@@ -115,13 +114,13 @@ class BranchAndBound(Solver):
         for start, point in zip(starts.tolist(), task.best_points(x0, starts), strict=True):
             task.end(start, point, status, detail)
 
-    def affordable(self, problem: Problem) -> BranchAndBound | None:
+    def affordable(self, problem: Problem | Scaled) -> BranchAndBound | None:
         """Return this with as many boxes as `auto` affords; None where it is none, or refuses."""
         lower, upper = problem.set.bounding_box()
         if np.count_nonzero(upper > lower) > MOST_INPUTS or self.refusal(problem) is not None:
             return None
         most = min(self.max_boxes, CONSTRAINED_BOXES) if problem.constraints else self.max_boxes
-        boxes = min(most, int(MOST_WORK / max(1.0, work_of(structure_of(problem)))))
+        boxes = min(most, int(MOST_WORK / max(1.0, work_of(structure_of(problem.asked)))))
         return replace(self, max_boxes=boxes) if boxes else None
 
     def prove(self, task: Recording, starts: Indices) -> int | None:
@@ -159,7 +158,7 @@ class BranchAndBound(Solver):
         own = task.problem
         left = None if task.remaining is None else max(0, task.remaining - 2 * len(starts))
         search = Search(
-            _written(own),
+            own.asked,
             rtol=self.rtol,
             atol=self.atol,
             seconds=task.seconds_left,
@@ -201,10 +200,3 @@ class BranchAndBound(Solver):
             if stopped.status is not Status.BUDGET:
                 raise
         return search
-
-
-def _written(problem: Problem) -> Problem:
-    """Return the problem in the user's units."""
-    while isinstance(problem, Scaled):
-        problem = problem.inner
-    return problem

@@ -56,8 +56,9 @@ class SearchAndFinish(Solver):
     search is all.
 
     Where at most ten inputs are free, branch and bound goes on from the best point: it proves it
-    optimal, or finds a better one, or gives a bound. It takes what the last stage has left of a budget of evaluations, and `prove`'s boxes at most. Under a limit of
-    seconds alone it comes first, for a fifth of them, and the search follows where it fails.
+    optimal, or finds a better one, or gives a bound. It takes what the last stage has left of a
+    budget of evaluations, and `prove`'s boxes at most. Under a limit of seconds alone it comes
+    first, for a fifth of them, and the search follows where it fails.
 
     Parameters
     ----------
