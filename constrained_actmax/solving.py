@@ -20,6 +20,7 @@ from constrained_actmax.result import Budget, Result, Status, Termination
 from constrained_actmax.scales import probed
 from constrained_actmax.solvers.across_steps import solve_across_steps
 from constrained_actmax.solvers.base import Solver
+from constrained_actmax.solvers.infeasibility import prove_infeasible
 from constrained_actmax.solvers.selection import select
 from constrained_actmax.starting_points import Starts, checked_seed, starting_points
 from constrained_actmax.tasks.extended import drawn_where_finite
@@ -104,6 +105,7 @@ def solve(
             else:
                 ended = solver.solve(run, own.point(points))
                 problem, ended = _until_optimal_there(problem, run, solver, ended)
+            ended = prove_infeasible(problem, run, ended)
     return measured_result(problem, run, solver, reason, points, ended, used_seed)
 
 
