@@ -133,7 +133,7 @@ class Budget:
     Parameters
     ----------
     evaluations : int, optional
-        Evaluations of the model, counted in rows.
+        Evaluations of the model, one row of a batch each.
     seconds : float, optional
         Wall-clock time, of the solving alone. It begins after the model is loaded and traced, its
         structure is read and the probes for the scales are made, which a first call pays once; a
@@ -162,7 +162,7 @@ class History(Quoted):
 
     Attributes
     ----------
-    start, nit, rows : list of int
+    start, nit, evaluations : list of int
         Which start, its iteration, and evaluations of the whole call by then.
     seconds : list of float
         Since the call began solving.
@@ -174,7 +174,7 @@ class History(Quoted):
 
     start: list[int] = field(default_factory=list)
     nit: list[int] = field(default_factory=list)
-    rows: list[int] = field(default_factory=list)
+    evaluations: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     value: list[float] = field(default_factory=list)
     violation: list[float] = field(default_factory=list)
@@ -708,7 +708,7 @@ def _loaded(place: Path) -> Result:
         optimality=Optimality(**optimality, constraints=Constraints(records)),
         status=Status[data["status"]],
         starts=starts,
-        history=History(**data["history"]),
+        history=_history(data["history"]),
         layout=layout,
         bounds=(arrays["lower"], arrays["upper"]),
         certificate=None if certified is None else Certificate.from_dict(certified),
@@ -716,6 +716,11 @@ def _loaded(place: Path) -> Result:
         x0=arrays.get("x0"),
         **plain,
     )
+
+
+def _history(data: dict[str, Any]) -> History:
+    """Return a saved history; what it calls evaluations was called rows before."""
+    return History(**{"evaluations" if key == "rows" else key: data[key] for key in data})
 
 
 def _from_first_format(data: dict[str, Any]) -> None:

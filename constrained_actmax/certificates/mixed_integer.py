@@ -21,8 +21,9 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from constrained_actmax.certificates.branching import BY_SOLVER, Search
-from constrained_actmax.certificates.programs import Relaxation
-from constrained_actmax.kernels.row_program import LinearProgram, RowProgram, row_program
+from constrained_actmax.certificates.programs import Relaxation, program_over, unit_of
+from constrained_actmax.certificates.scaled_program import ScaledProgram
+from constrained_actmax.kernels.row_program import LinearProgram
 from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm
 from constrained_actmax.layout import Indices, Vector
 from constrained_actmax.structure import Pieces
@@ -84,21 +85,24 @@ class MixedIntegerProgram:
 
     # -- making it ---------------------------------------------------------------------------------
 
-    def _over_set(self) -> tuple[LinearProgram, bool]:
+    def _over_set(self) -> tuple[ScaledProgram, bool]:
         """Return a linear program over C, or over the rows that are known of a curved one."""
-        found: RowProgram = row_program(self._hull, self._search.problem.size)
-        if isinstance(found, LinearProgram):
-            return found, False
         allowed = self._search.allowed
+        found = program_over(self._search.problem, allowed)
+        if isinstance(found.program, LinearProgram):
+            return found, False
+        unit = unit_of(allowed)
         rows = LinearRows(
-            sp.csr_array(allowed.matrix), np.full(len(allowed.most), -np.inf), allowed.most
+            sp.csr_array(allowed.matrix * unit), np.full(len(allowed.most), -np.inf), allowed.most
         )
-        return LinearProgram(ScipyForm(allowed.lower, allowed.upper, (rows,))), True
+        form = ScipyForm(allowed.lower / unit, allowed.upper / unit, (rows,))
+        return ScaledProgram(LinearProgram(form), len(allowed.lower), unit), True
 
     def _cut(self) -> None:
         r"""Cut off what lies outside: :math:`(x - p)^\top (y - p) \le 0` for the projection p."""
         case, hull = self._case, self._hull
         n, margin = case.size, hull.accuracy + hull.tolerance
+        size = 2.0 * unit_of(self._search.allowed)  # no entry is larger
         for _ in range(CUTS):
             found = self._program.minimum(self._g, case.lower, case.upper)
             if found is None:
@@ -106,7 +110,6 @@ class MixedIntegerProgram:
             x = found.x[:n]
             p = hull.project(x[np.newaxis])[0]
             away = x - p
-            size = np.abs(p).max(initial=1.0)
             if np.abs(away).max(initial=0.0) <= OUTSIDE * size:
                 return
             away = away / np.linalg.norm(away)

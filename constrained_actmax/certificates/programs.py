@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from constrained_actmax.certificates.allowed import Allowed
 from constrained_actmax.certificates.branching import Search
 from constrained_actmax.certificates.linear_bounds import (
     UNIT,
@@ -30,9 +31,13 @@ from constrained_actmax.certificates.linear_bounds import (
     LinearBounds,
 )
 from constrained_actmax.certificates.relaxations import Lines, WindowLines, bending, interval
+from constrained_actmax.certificates.scaled_program import ScaledProgram, powers_of_two
 from constrained_actmax.certificates.softmax import GroupLines
-from constrained_actmax.kernels.row_program import Minimum, RowProgram, row_program
+from constrained_actmax.kernels.intersection import IntersectionKernel
+from constrained_actmax.kernels.row_program import Minimum, row_program
+from constrained_actmax.kernels.scaled_set import ScaledSet
 from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.problem import Problem
 from constrained_actmax.structure import Curve, LogSumExp, Pieces, Softmax, Windows
 from constrained_actmax.structure.part import INPUT
 
@@ -105,7 +110,7 @@ class Relaxation:
             k, member = case
             alone = np.zeros((1, 1, bounds.steps[k].members.shape[1]))  # type: ignore[attr-defined]
             alone[..., member] = 1.0
-            self.relaxed[k] = WindowLines(alone, np.zeros((1, 1)), np.full((1, 1), member))
+            self.relaxed[k] = WindowLines(alone, np.zeros((1, 1)), alone)
         #: The units of each nonlinearity that are variables.
         self.bent = [self._bending(k) for k in range(len(bounds.steps))]
         #: The first variable of each nonlinearity's units behind the input.
@@ -274,7 +279,7 @@ class Relaxation:
 
     # -- the program -------------------------------------------------------------------------------
 
-    def load(self, program: RowProgram) -> Vector:
+    def load(self, program: ScaledProgram) -> Vector:
         """Give a program over C the variables and rows; return what it is to minimise."""
         program.widen(self.most)
         total = int(self.entries[-1])
@@ -308,7 +313,7 @@ class Relaxation:
             program.extend(rows, end, np.full(len(rows), np.inf))
         return np.append(-(self.rows[0] @ z.T), np.zeros(total - len(z)))
 
-    def solve(self, program: RowProgram) -> Minimum | None:
+    def solve(self, program: ScaledProgram) -> Minimum | None:
         """Return the solver's answer, whatever it is worth."""
         g = self.load(program)
         return program.minimum(g, self.lower, self.upper)
@@ -372,7 +377,7 @@ class Relaxation:
             assert isinstance(step, Windows)
             if above is (step.sign > 0):
                 return lines  # there is one
-            return replace(lines, lower_entry=self._entries(step, lines.lower_entry, taken))
+            return replace(lines, lower_slope=self._members(step, lines.lower_slope, taken))
         if isinstance(lines, GroupLines):
             return lines  # one above, one below
         weight, slope, offset, size = (np.zeros(step.units) for _ in range(4))
@@ -398,16 +403,18 @@ class Relaxation:
         return replace(lines, lower_slope=old, lower_offset=ends)
 
     @staticmethod
-    def _entries(step: Windows, entry: Array, taken: Sequence[tuple[Sides, Vector]]) -> Array:
-        """Return the entry of each window that has the largest multiplier."""
-        entry = entry.copy()
-        best = np.zeros(step.units)
+    def _members(step: Windows, slopes: Array, taken: Sequence[tuple[Sides, Vector]]) -> Array:
+        """Return the convex combination of each window's members that the multipliers name."""
+        weights = np.zeros(slopes.shape[1:])
         for side, part in taken:
-            for unit, weight, row in zip(side.units, part, side.slopes, strict=True):
-                if weight > best[unit]:
-                    best[unit] = weight
-                    entry[0, unit] = int(np.flatnonzero(step.members[unit] == row.argmax())[0])
-        return entry
+            entry = side.slopes.argmax(axis=1)
+            column = (step.members[side.units] == entry[:, np.newaxis]).argmax(axis=1)
+            np.add.at(weights, (side.units, column), part)
+        total = weights.sum(axis=1)
+        some = (total > 0.0) & np.isfinite(total)
+        slopes = slopes.copy()
+        slopes[0, some] = weights[some] / total[some, np.newaxis]
+        return slopes
 
 
 def possible_members(step: Windows, low: Vector, high: Vector) -> Array:
@@ -421,11 +428,19 @@ def possible_members(step: Windows, low: Vector, high: Vector) -> Array:
 
 
 def cases_of(search: Search) -> list[Relaxation]:
-    """Return the relaxation of a search's whole set, one for each rival that may be the largest."""
+    """Return the relaxation of a search's whole set, one for each rival that may be the largest.
+
+    Only where the outputs ask that the largest be large: elsewhere its rows say all.
+    """
     assert search.root is not None
     cases: list[tuple[int, int] | None] = [None]
+    pulled = search.bounds.parts[-1].pull(search.rows)[0]
+    later = {p for part in search.bounds.parts[:-1] for p in part.predecessors}
     for k, step in enumerate(search.bounds.steps):
-        if isinstance(step, Windows) and step.units == 1:
+        if not isinstance(step, Windows) or step.units != 1 or k in later or k not in pulled:
+            continue
+        rising = step.sign * pulled[k][:, 0]
+        if (rising >= 0.0).all() and rising.any():
             low, high = search.root.intervals[k]
             cases = [
                 (k, int(i)) for i in np.flatnonzero(possible_members(step, low[0], high[0])[0])
@@ -435,6 +450,19 @@ def cases_of(search: Search) -> list[Relaxation]:
         Relaxation(search.bounds, search.root, lower, upper, search.rows, search.limits, case)
         for case in cases
     ]
+
+
+def unit_of(allowed: Allowed) -> float:
+    """Return the power of two that is nearest below the largest entry of C's box."""
+    reach = max(np.abs(allowed.lower).max(initial=0.0), np.abs(allowed.upper).max(initial=0.0))
+    return float(powers_of_two(np.array([reach]))[0])
+
+
+def program_over(problem: Problem, allowed: Allowed) -> ScaledProgram:
+    """Return a program over the convex hull of C in units of its box."""
+    unit, hull = unit_of(allowed), problem.set.hull
+    assert isinstance(hull, IntersectionKernel)
+    return ScaledProgram(row_program(ScaledSet(hull, unit), problem.size), problem.size, unit)
 
 
 def linear_programs(search: Search, cases: Sequence[Relaxation]) -> Vector:
@@ -448,7 +476,7 @@ def linear_programs(search: Search, cases: Sequence[Relaxation]) -> Vector:
     bounds = np.array([case.value(search) for case in cases])
     for place in np.argsort(-bounds):
         if bounds[place] > search.goal and not search.expired():
-            program = row_program(search.problem.set.hull, search.problem.size)
+            program = program_over(search.problem, search.allowed)
             program.finish(search.seconds_left)
             found = cases[place].solve(program)
             if found is not None:

@@ -141,9 +141,19 @@ def folded() -> cax.Problem:
     return cax.Problem(oracle, cax.Logit(0), [cax.Box(-1, 1)], x0=np.full(12, 0.1))
 
 
+def nearest() -> cax.Problem:
+    """Return the least change that raises an output of the same network."""
+    oracle, start = folded().user_oracle, np.full(12, 0.1)
+    raised = cax.Output(0) >= float(oracle.values(start[np.newaxis])[0, 0]) + 0.3
+    distance = cax.Norm(np.inf, center=start)
+    limits = [cax.Box(-1, 1), raised]
+    return cax.Problem(oracle.model, distance, limits, sense="minimize", x0=start)
+
+
 @pytest.mark.parametrize(
     ("kind", "starts", "call", "row"),
     [
+        ("nearest", 2, 0.005, 0.001),
         ("smooth", 1, 0.005, 0.0),
         ("smooth", 3, 0.001, 0.003),
         ("kinks", 1, 0.005, 0.0),
@@ -154,7 +164,8 @@ def folded() -> cax.Problem:
 def test_a_limit_of_seconds_alone_is_spent(
     monkeypatch: pytest.MonkeyPatch, kind: str, starts: int, call: float, row: float
 ) -> None:
-    problem = folded() if kind == "network" else hilly(kind == "smooth")
+    special = {"network": folded, "nearest": nearest}
+    problem = special[kind]() if kind in special else hilly(kind == "smooth")
     problem.scales  # noqa: B018 - the probes are no part of the time
     clock = Clock(monkeypatch, call, row)
     spent, counts = {}, {}
@@ -178,7 +189,7 @@ def test_a_limit_of_seconds_alone_is_spent(
 def test_rungs_narrow_and_spend_what_there_is(
     share: int, per: int, most: int, narrowing: int
 ) -> None:
-    solver = cax.SuccessiveHalving(rows_per_draw=per, most_draws=most, narrowing=narrowing)
+    solver = cax.SuccessiveHalving(evaluations_per_draw=per, most_draws=most, narrowing=narrowing)
     rungs = solver.rungs(share)
     counts = [count for count, _ in rungs]
     assert sum(rows for _, rows in rungs) == share
@@ -196,7 +207,7 @@ def test_the_history_is_the_same_whether_or_not_somebody_listens(starts: int) ->
     settings = {"starts": starts, "seed": 1, "budget": cax.Budget(evaluations=200 * starts)}
     alone = cax.solve(problem, **settings)
     told = cax.solve(problem, callback=heard.append, **settings)
-    for name in ("start", "nit", "rows", "value", "violation"):
+    for name in ("start", "nit", "evaluations", "value", "violation"):
         assert getattr(alone.history, name) == getattr(told.history, name), name
     assert [one.value for one in heard] == alone.history.value
     np.testing.assert_array_equal(alone.x, told.x)
@@ -229,7 +240,7 @@ def test_slopes_below_tol_are_no_convergence() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"rows_per_draw": 0}, "rows_per_draw must be an integer >= 1"),
+        ({"evaluations_per_draw": 0}, "evaluations_per_draw must be an integer >= 1"),
         ({"rung_share": 0.5}, "in (0, 0.5)"),
         ({"narrowing": 1}, "narrowing must be >= 2"),
     ],
