@@ -69,8 +69,7 @@ def solve(
     heard = listener("callback", callback)
     tolerance = stationarity_tolerance(problem, tol)
     solver, reason = select(problem, method, options, budget)
-    drawn_seed = checked_seed(seed)
-    points, notes, used_seed = starting_points(problem, x0, starts, drawn_seed)
+    points, notes, used_seed = starting_points(problem, x0, starts, checked_seed(seed))
     shown = progress if isinstance(progress, bool) else None
     watching = None if isinstance(progress, bool) else listener("progress", progress)
     if budget is not None and (budget.evaluations or len(points)) < len(points):

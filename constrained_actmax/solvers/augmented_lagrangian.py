@@ -64,7 +64,7 @@ LEAD, BEHIND = 1e-3, 2
 #: Shares of a budget: that the search for a feasible point may take; that the rounds from the
 #: starts take before those from its point, unless they come to a better one; and that the first
 #: start keeps where there are fewer than ENOUGH evaluations for each on networks with kinks.
-SEARCH_SHARE, TRIAL_SHARE, FIRST_START = 0.75, 0.9, 0.5
+SEARCH_SHARE, TRIAL_SHARE, FIRST_START = 0.75, 0.75, 0.5
 ENOUGH = 2 * STEPS + CROSSING_STEPS
 #: How a start ends that a search for a feasible point may help.
 SEARCHED = (Status.INFEASIBLE, Status.ZERO_GRADIENT)
