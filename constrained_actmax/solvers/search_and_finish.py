@@ -124,7 +124,7 @@ class SearchAndFinish(Solver):
         if not (few and pays(problem)) or self.prove.refusal(problem) is not None:
             self._run(task, x0, starts)
             return
-        boxes = affordable_boxes(problem)
+        boxes = affordable_boxes(problem.asked)
         prove = replace(self.prove, max_boxes=max(1, min(self.prove.max_boxes, boxes)))
         if not boxes:
             self._run(task, x0, starts)
