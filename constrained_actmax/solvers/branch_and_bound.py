@@ -42,6 +42,12 @@ MOST_WORK = 5e9
 FEWEST_LEFT = 5
 
 
+def affordable_boxes(problem: Problem) -> int:
+    """Return how many boxes a proof takes at most: one where more inputs are free than pay."""
+    most = PROOF_BOXES if problem.set.free_inputs <= MOST_INPUTS else 1
+    return min(most, int(MOST_WORK / max(1.0, work_of(structure_of(problem)))))
+
+
 @dataclass(frozen=True, kw_only=True)
 class BranchAndBound(Solver):
     r"""Branch and bound over the input: the global optimum of few inputs, with its proof.
@@ -120,7 +126,7 @@ class BranchAndBound(Solver):
         if np.count_nonzero(upper > lower) > MOST_INPUTS or self.refusal(problem) is not None:
             return None
         most = min(self.max_boxes, CONSTRAINED_BOXES) if problem.constraints else self.max_boxes
-        boxes = min(most, int(MOST_WORK / max(1.0, work_of(structure_of(problem.asked)))))
+        boxes = min(most, affordable_boxes(problem.asked))
         return replace(self, max_boxes=boxes) if boxes else None
 
     def prove(self, task: Recording, starts: Indices) -> int | None:
@@ -179,24 +185,24 @@ class BranchAndBound(Solver):
             for place, start in enumerate(starts.tolist()):
                 task.iterate(start, y, float(found.f[place]), found.violation_of(place))
 
-        if draws:
-            search.begin(own.original(x0))
-        else:
-            search.try_points(own.original(x0))
-            reported = search.state.best_value
-        size = 1
-        while not search.done:
-            if search.expired() or search.spent or search.state.nodes >= self.max_boxes:
-                break
-            search.step(min(size, self.max_boxes - search.state.nodes))
-            size = min(MOST_BOXES, 2 * size)
-            if task.remaining is None:
-                tell()
         try:
+            if draws:
+                search.begin(own.original(x0))
+            else:
+                search.try_points(own.original(x0))
+                reported = search.state.best_value
+            size = 1
+            while not search.done:
+                if search.expired() or search.spent or search.state.nodes >= self.max_boxes:
+                    break
+                search.step(min(size, self.max_boxes - search.state.nodes))
+                size = min(MOST_BOXES, 2 * size)
+                if task.remaining is None:
+                    tell()
             if task.remaining is not None:
                 task.charge(search.state.evaluations)
             tell()
-        except Stopped as stopped:
+        except Stopped as stopped:  # the time of a proof may be over, and that of a search not
             if stopped.status is not Status.BUDGET:
                 raise
         return search
