@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +37,9 @@ ROUGHLY = 1.0
 #: within these shares of the sizes of entries, and by this factor from each to the next.
 GENTLE, NEAR_PROBES, NEARER = 1e-3, 8, (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
 STEEPER = 10.0**-1.5
-#: At an answer, so many of these shares are asked: what is a thousandth of the set away is near.
-NEAR_ANSWER = 3
+#: At an answer, so many of these shares are asked, as what is a thousandth of the set away is near,
+#: by so many probes: they count as evaluations of the run.
+NEAR_ANSWER, ANSWER_PROBES = 3, 3
 #: Evaluations that all scales of a problem take at most.
 MOST_PROBES = 2 * PROBES + NEAR_PROBES * len(NEARER)
 #: An entry that lies this much beyond its size at the end of a run has another size there.
@@ -86,6 +87,8 @@ class Scales(Quoted):
         before, up to the noise of derivatives. Methods leave them out; answers are judged by them.
     best : (numpy.ndarray, Evaluation) or None
         The best feasible probe, for runs that find no feasible point.
+    linear : bool
+        Whether f and c had one gradient each, at all probes, up to the noise of derivatives.
     """
 
     columns: Vector
@@ -99,6 +102,7 @@ class Scales(Quoted):
     dependent: np.ndarray
     best: tuple[Vector, Evaluation] | None = field(default=None, repr=False)
     finite: bool = True
+    linear: bool = False
 
     def describe_columns(self) -> str:
         """Return the sizes of the entries in a few words."""
@@ -164,6 +168,7 @@ def measured_scales(problem: Problem, *, probing: bool = True) -> Scales:
         len(points) + nearer + more,
         dependent,
         finite=bool(finite.all()),
+        linear=_linear(found, widths),
     )
     problem.scales = scales  # what a violation is measured in
     if not finite.any():
@@ -177,7 +182,13 @@ def measured_scales(problem: Problem, *, probing: bool = True) -> Scales:
     return replace(scales, best=(points[row].copy(), found.row(row)))
 
 
-def at_answer(problem: Problem, x: Vector, found: Evaluation, most: int | None) -> Scales | None:
+def at_answer(
+    problem: Problem,
+    x: Vector,
+    found: Evaluation,
+    most: int | None,
+    good: Callable[[Scales], bool],
+) -> Scales | None:
     """Return the scales of a problem as they are where a run ended; None where they are the same.
 
     Where the starting point and the probes lie in steeper parts of the set, or a set without bounds
@@ -193,6 +204,9 @@ def at_answer(problem: Problem, x: Vector, found: Evaluation, most: int | None) 
         The answer, and what the functions are there.
     most : int or None
         Evaluations that probes may take at most; what they do not pay stays as it was.
+    good : callable
+        Returns whether the answer is optimal in given scales. Where it is in those of the slopes at
+        the answer itself, which slopes near it approach, no probe is asked.
     """
     scales = problem.scales
     if not _precise(problem) or not scales.finite or not found.finite[0]:
@@ -220,13 +234,12 @@ def at_answer(problem: Problem, x: Vector, found: Evaluation, most: int | None) 
             sizes = replace(scales, columns=columns, set=size, slope=slope, range=slope)
     else:
         before = np.append(scales.slope, scales.constraints)
-        shares = NEARER[: NEAR_ANSWER if most is None else min(NEAR_ANSWER, most // NEAR_PROBES)]
-        nearer, _ = _nearer_sizes(there, found, widths, before, shares)
-        if not (nearer < before).any():
+        smallest = np.minimum(before, _first_order(found, widths))
+        if (smallest > 0.0).all() and good(_of_sizes(problem, scales, smallest)):
             return None
-        sizes, constraints = scales, nearer[1:]
-        if nearer[0] < scales.slope:
-            sizes = replace(scales, slope=float(nearer[0]), range=float(nearer[0]))
+        shares = NEARER[: NEAR_ANSWER if most is None else min(NEAR_ANSWER, most // ANSWER_PROBES)]
+        nearer, _ = _nearer_sizes(there, found, widths, before, shares, ANSWER_PROBES)
+        return _of_sizes(problem, scales, nearer) if (nearer < before).any() else None
     constraints = np.minimum(scales.constraints, constraints)
     return replace(
         scales,
@@ -234,6 +247,20 @@ def at_answer(problem: Problem, x: Vector, found: Evaluation, most: int | None) 
         set=sizes.set,
         slope=sizes.slope,
         range=sizes.range,
+        constraints=constraints,
+        written=_as_written(problem, constraints, scales.written),
+    )
+
+
+def _of_sizes(problem: Problem, scales: Scales, sizes: Vector) -> Scales:
+    """Return the scales with smaller sizes (1 + m,) of f's slope and of c."""
+    constraints = np.minimum(scales.constraints, sizes[1:])
+    slope = float(sizes[0])
+    lower = slope < scales.slope
+    return replace(
+        scales,
+        slope=slope if lower else scales.slope,
+        range=slope if lower else scales.range,
         constraints=constraints,
         written=_as_written(problem, constraints, scales.written),
     )
@@ -258,6 +285,7 @@ def _nearer_sizes(
     columns: Vector,
     sizes: Vector,
     shares: Sequence[float] = NEARER,
+    probes: int = NEAR_PROBES,
 ) -> tuple[Vector, int]:
     r"""Return the sizes of f's slope and of c (1 + m,) without what functions do far away alone.
 
@@ -280,6 +308,8 @@ def _nearer_sizes(
         By the probes.
     shares : sequence of float
         How near the nearer probes are, in turn.
+    probes : int
+        How many there are of each.
 
     Returns
     -------
@@ -293,13 +323,14 @@ def _nearer_sizes(
     going = _first_order(found.row(0), columns) < GENTLE * sizes
     c = found.c[0]
     lacking = np.append(np.abs(found.f[0]), np.abs(c - np.clip(c, problem.lower, problem.upper)))
-    ways = np.random.default_rng(SEED).uniform(-1.0, 1.0, (NEAR_PROBES, problem.size))
+    ways = np.random.default_rng(SEED).uniform(-1.0, 1.0, (probes, problem.size))
     evaluations = 0
     for share in shares:
+        going &= lacking < STEEPER * sizes
         if not going.any():
             break
         near = _evaluated(problem, problem.set.project(problem.x0 + share * columns * ways))
-        evaluations += NEAR_PROBES
+        evaluations += probes
         if not near.finite.any():
             continue
         changes = [
@@ -494,6 +525,16 @@ def _without(row: Vector, basis: list[Vector]) -> Vector:
         for one in basis:
             row = row - (row @ one) * one
     return row
+
+
+def _linear(found: Evaluation, columns: Vector) -> bool:
+    """Return whether f and c have the same gradients at all probes, more than one."""
+    if len(found.f) < 2 or not found.finite.all():
+        return False
+    slopes = np.concatenate([found.gradient[:, np.newaxis], found.jacobian], axis=1) * columns
+    sizes = np.abs(slopes[0]).max(axis=1, initial=0.0)
+    apart = np.abs(slopes - slopes[0]).max(axis=(0, 2), initial=0.0)
+    return bool((apart <= DERIVATIVE_NOISE * sizes).all())
 
 
 def _nearest_change(values: Vector, change: Vector, lower: float, upper: float) -> float:

@@ -45,7 +45,7 @@ class Scaled(Problem):
         scales = problem.scales
         self.objective_unit = scales.slope
         self.range = scales.range / scales.slope
-        self.unit = scales.set
+        self.unit, self.linear = scales.set, scales.linear
         self.units, self.set = self._set_in_units(problem)
         self._plain = bool(np.all(self.units == 1.0))
         self._slopes = self.units / scales.slope
