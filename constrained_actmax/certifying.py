@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from numbers import Real
-from typing import Any
+from typing import Any, TypedDict, overload
 
 import numpy as np
+from typing_extensions import Unpack
 
 from constrained_actmax.certificate import Certificate
 from constrained_actmax.certificates.branching import (
@@ -16,9 +18,11 @@ from constrained_actmax.certificates.branching import (
     certificate_of,
 )
 from constrained_actmax.certificates.mixed_integer import mixed_integer_programs
+from constrained_actmax.certificates.nearest_change import NearestChange
 from constrained_actmax.certificates.programs import cases_of, linear_programs
 from constrained_actmax.errors import RefusedError, SpecificationError, suggest
 from constrained_actmax.layout import Vector
+from constrained_actmax.oracles.oracle import Oracle
 from constrained_actmax.problem import Problem
 from constrained_actmax.quoting import quoted
 from constrained_actmax.result import Budget, Result
@@ -32,9 +36,35 @@ SEARCH_SHARE = 0.2  # of a budget, which the search for an input takes where non
 DISCRETE_SEARCH = RelaxAndRound(most_boxes=1, kicks=1)
 
 
+class Options(TypedDict, total=False):
+    """The keywords of `certify`."""
+
+    rtol: float
+    atol: float
+    budget: Budget | None
+    target: float | None
+    method: str
+    seed: int | None
+    callback: Callable[[Certificate], Any] | None
+
+
+@overload
 def certify(
-    problem: Problem,
-    result: Result | None = None,
+    problem: Problem, result: Result | None = None, **options: Unpack[Options]
+) -> Certificate: ...
+
+
+@overload
+def certify(
+    problem: list[Problem] | tuple[Problem, ...],
+    result: Sequence[Result | None] | None = None,
+    **options: Unpack[Options],
+) -> list[Certificate]: ...
+
+
+def certify(
+    problem: Problem | list[Problem] | tuple[Problem, ...],
+    result: Result | Sequence[Result | None] | None = None,
     *,
     rtol: float = 1e-4,
     atol: float = 0.0,
@@ -43,22 +73,25 @@ def certify(
     method: str = "auto",
     seed: int | None = None,
     callback: Callable[[Certificate], Any] | None = None,
-) -> Certificate:
+) -> Certificate | list[Certificate]:
     r"""Bound what any allowed input can reach, and prove the best input optimal where that works.
 
     Parameters
     ----------
-    problem : Problem
-        Model, objective, allowed inputs.
-    result : Result, optional
+    problem : Problem or list of Problem
+        Model, objective, allowed inputs. Several, such as one for each image, are bounded one after
+        the other; those of one `Oracle`, or of one model and objective, share what was compiled
+        and read.
+    result : Result or sequence of them, optional
         Of the same problem; its point is where the search begins, and it gets the certificate as
         `certificate`, saved with it.
     rtol, atol : float
         The bound is proven tight where the gap is at most ``atol + rtol * range``, with the range
-        of the objective over the set (`Problem.scales`).
+        of the objective over the set (`Problem.scales`); for the distance to the nearest input
+        (see Notes) ``atol + rtol * distance``.
     budget : Budget, optional
-        Seconds, and evaluations of points tried; a fifth is for finding an input, where no result
-        is given and it is needed. Without one, branch and bound ends after 20,000
+        For each problem: seconds, and evaluations of points tried; a fifth is for finding an input,
+        where no result is given and it is needed. Without one, branch and bound ends after 20,000
         boxes.
     target : float, optional
         Ends where it is decided whether an allowed input has a larger value (a smaller one when
@@ -77,7 +110,7 @@ def certify(
 
     Returns
     -------
-    Certificate
+    Certificate, or list of Certificate
         Print it. After Ctrl-C, or at the end of the budget, with the bound so far.
 
     Raises
@@ -95,6 +128,11 @@ def certify(
     give the bound [2]_, or HiGHS's own bound of a mixed-integer program. The claim holds for the
     network with its own constants in float64, on the allowed set enlarged by the tolerances. It is
     "rigorous" where rounding errors are bounded too, and "solver" where it is HiGHS's word.
+
+    A distance that is minimised under bounds on outputs (`Norm` with p = 1, 2 or inf, or
+    `SquaredDistance`, of all inputs, over a convex set) is bounded by balls round its centre: where
+    none of a ball's points satisfies the bounds on outputs, the distance is at least its radius,
+    which is found by bisection. Few inputs are branched on instead, except for ``Norm(2)``.
 
     References
     ----------
@@ -116,72 +154,111 @@ def certify(
     >>> cax.certify(problem, target=0.0).verdict  # none of them is called anything but a shirt
     'proven'
     """
+    several = isinstance(problem, list | tuple)
+    problems: list[Any] = [*problem] if isinstance(problem, list | tuple) else [problem]
+    results: list[Any] = [result] * len(problems)
+    if several and result is not None:
+        results = [*result] if isinstance(result, Sequence) else [result]
+    if len(results) != len(problems):
+        raise SpecificationError(
+            f"certify: {len(problems)} problems need as many results, got {len(results)}."
+        )
+    for one, known in zip(problems, results, strict=True):
+        _require(one, known)
+    _check(method, rtol, atol)
+    check_target(target)
+    limit = budget or Budget()
+    certificates: list[Certificate] = []
+    interrupted = False
+    for one, known in zip(problems, results, strict=True):
+        few = one.set.free_inputs <= MOST_INPUTS
+        how = "branch-and-bound" if method == "auto" and few else method
+        make = NearestChange if _by_balls(one, how == "branch-and-bound") else Search
+        search: Search | NearestChange = make(
+            one,
+            rtol=rtol,
+            atol=atol,
+            seed=seed or 0,
+            seconds=limit.seconds,
+            evaluations=limit.evaluations,
+            target=target,
+        )
+        try:
+            for _ in () if interrupted else _steps(search, how, known, budget):
+                if callback is not None and _ends(callback, certificate_of(search)):
+                    break
+                if search.done or search.expired():
+                    break
+        except KeyboardInterrupt:
+            interrupted = True
+        certificates.append(certificate_of(search))
+        if known is not None:
+            object.__setattr__(known, "certificate", certificates[-1])
+    return certificates if several else certificates[0]
+
+
+def _require(problem: Any, result: Any) -> None:
+    """Raise where something is no problem that can be bounded, or no result of it."""
     if not isinstance(problem, Problem):
         raise SpecificationError(
-            f"certify: expected Problem(model, objective, constraints), got "
+            "certify: expected Problem(model, objective, constraints), or a list of them, got "
             f"{type(problem).__name__}."
         )
     if result is not None and (
         not isinstance(result, Result) or result.layout.size != problem.size
     ):
         raise SpecificationError("certify: result must be a Result of the same problem.")
-    if method not in METHODS:
-        raise SpecificationError(f"certify: no method {method!r}. {suggest(method, METHODS)}")
-    for name, value in (("rtol", rtol), ("atol", atol)):
-        if not (isinstance(value, Real) and np.isfinite(value) and value >= 0.0):
-            raise SpecificationError(f"certify: {name} must be a number >= 0, got {quoted(value)}.")
     if not (problem.set.convex or problem.set.discrete):
         raise RefusedError(
             f"certify bounds convex and discrete sets, and {problem.set} is neither; hold its "
             "entries with Fixed."
         )
-    check_target(target)
-    few = problem.set.free_inputs <= MOST_INPUTS
-    branches = method == "branch-and-bound" or (method == "auto" and few)
-    limit = budget or Budget()
-    search = Search(
-        problem,
-        rtol=rtol,
-        atol=atol,
-        seed=seed or 0,
-        seconds=limit.seconds,
-        evaluations=limit.evaluations,
-        target=target,
-    )
-    try:
-        for _ in _steps(search, "branch-and-bound" if branches else method, result, budget):
-            if callback is not None and _ends(callback, certificate_of(search)):
-                break
-            if search.done or search.expired():
-                break
-    except KeyboardInterrupt:
-        pass
-    certificate = certificate_of(search)
-    if result is not None:
-        object.__setattr__(result, "certificate", certificate)
-    return certificate
+
+
+def _check(method: str, rtol: float, atol: float) -> None:
+    if method not in METHODS:
+        raise SpecificationError(f"certify: no method {method!r}. {suggest(method, METHODS)}")
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        if not (isinstance(value, Real) and np.isfinite(value) and value >= 0.0):
+            raise SpecificationError(f"certify: {name} must be a number >= 0, got {quoted(value)}.")
+
+
+def _by_balls(problem: Problem, branches: bool) -> bool:
+    """Whether a distance is bounded by balls: boxes take few inputs, and no square root."""
+    if problem.distance is None or not problem.set.convex:
+        return False
+    oracle = problem.user_oracle
+    return not branches or (isinstance(oracle, Oracle) and oracle.structure_refusal() is not None)
 
 
 def _steps(
-    search: Search, method: str, result: Result | None, budget: Budget | None
+    search: Search | NearestChange, method: str, result: Result | None, budget: Budget | None
 ) -> Iterator[None]:
-    """Improve the bound step by step: by boxes, or by one relaxation after the other."""
-    size, branches = 1, method == "branch-and-bound"
+    """Begin with points, and improve the bound step by step."""
     points = [] if result is None else [result.flat]
-    if search.target is not None:
+    if search.target is not None and isinstance(search, Search):
         search.try_points(np.array(points))
-        search.step(size)  # mostly takes less than a search for an input, and often decides
+        search.step(1)  # mostly takes less than a search for an input, and often decides
         yield
-    if result is None and (search.problem.constraints or not branches):
+    if result is None and (search.problem.constraints or method != "branch-and-bound"):
         points.append(_input(search, budget))
     search.begin(np.array(points).reshape(-1, search.problem.size))
+    improve = partial(_improvements, limited=budget is None)
+    yield from (
+        improve(search, method) if isinstance(search, Search) else search.steps(improve, method)
+    )
+
+
+def _improvements(search: Search, method: str, limited: bool) -> Iterator[None]:
+    """Improve the bound step by step: by boxes, or by one relaxation after the other."""
+    size, branches = 1, method == "branch-and-bound"
     while not search.done and not search.expired():
         if search.root is None or branches:
             search.step(size)
             yield
         if not branches or search.spent:
             break
-        if budget is None and search.state.nodes >= DEFAULT_BOXES:
+        if limited and search.state.nodes >= DEFAULT_BOXES:
             break
         size = min(MOST_BOXES, 2 * size)
     if method not in ("auto", "linear-program", "mixed-integer") or search.root is None:
@@ -196,7 +273,7 @@ def _steps(
         yield
 
 
-def _input(search: Search, budget: Budget | None) -> Vector:
+def _input(search: Search | NearestChange, budget: Budget | None) -> Vector:
     """Return an input that a search with a share of the budget finds."""
     problem = search.problem
     share = None

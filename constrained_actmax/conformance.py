@@ -283,13 +283,13 @@ def check_oracle(oracle: BaseOracle, points: Rows, *, seed: int = 0) -> None:
     x = np.array(points, dtype=np.float64)
     who, size, count = type(oracle).__name__, oracle.size, oracle.functions
     given = x.copy()
-    rows, calls = oracle.rows, oracle.calls
+    evaluations, calls = oracle.evaluations, oracle.calls
     values, jacobian = oracle.evaluate(x)
     _hold(np.array_equal(x, given), who, "evaluate writes into its argument")
     _hold(values.shape == (len(x), count), who, f"values have shape {values.shape}")
     _hold(jacobian.shape == (len(x), count, size), who, f"Jacobian has shape {jacobian.shape}")
     _hold(values.dtype == jacobian.dtype == np.float64, who, "numbers are float64")
-    _hold(oracle.rows == rows + len(x), who, "each row is counted once")
+    _hold(oracle.evaluations == evaluations + len(x), who, "each row is counted once")
     _hold(calls < oracle.calls <= calls + len(x), who, "calls of the model are counted")
     kept = values.copy(), jacobian.copy()
     again, slopes = oracle.evaluate(x)
@@ -672,7 +672,7 @@ def check_solver(solver: SolverLike, problem: Problem, starts: Rows) -> list[Ter
         ended = solver.solve(first, given)
     finally:
         del problem.evaluate
-    asked = first.rows
+    asked = first.evaluations
     _hold(np.array_equal(given, starts), solver, "does not write to its starts")
     _hold(len(ended) == len(given), solver, "ends every start")
     if solver.stays_inside:
@@ -687,11 +687,11 @@ def check_solver(solver: SolverLike, problem: Problem, starts: Rows) -> list[Ter
     for one, two in zip(ended, solver.solve(again, given), strict=True):
         _hold(np.array_equal(one.x, two.x), solver, "says the same when it is run again")
         _hold(one.status == two.status, solver, "ends the same when it is run again")
-    _hold(asked == again.rows, solver, "asks as often when it is run again")
+    _hold(asked == again.evaluations, solver, "asks as often when it is run again")
     short = Recording(problem, 1, budget=Budget(evaluations=FEW), reserve=not solver.stays_inside)
     last = solver.solve(short, given[:1])[0]
     short.returned(0, last.x)
-    _hold(short.rows <= FEW, solver, f"keeps to the budget: {short.rows} > {FEW}")
+    _hold(short.evaluations <= FEW, solver, f"keeps to the budget: {short.evaluations} > {FEW}")
     calls: list[int] = []
 
     def stop(intermediate: Intermediate) -> bool:

@@ -28,6 +28,8 @@ MOST_KINKS = 2000
 MOST_HELD = 20_000
 #: Boundaries whose slopes are taken at once: coefficients of their layer's entries are dense.
 ROWS_AT_ONCE = 256
+#: An entry of x this near to its bound moves one way.
+AT_BOUND = 1e-9
 #: A direction counts as keeping to the network within this.
 EXACT = 1e-7
 #: Entries of the input and units of the network up to which linear programs over its regions pay.
@@ -450,8 +452,10 @@ class Region:
 
         With :math:`p_u \ge 0` the amount by which the result u bends, f and every δ are affine in
         the direction d and p, and :math:`p_u = \max_i (0, -\delta_i)`. The program with ``>=``
-        alone is a bound; results at which its solution breaks the equality are held to it by one
-        binary variable for each of their boundaries, until the bound is 0 or none breaks it.
+        alone is a bound. Results at which its solution breaks the equality get an upper bound on
+        p, linear in the entries of d whose sign is known as x is at a bound (`_most_along`): where
+        those alone move a result, p cannot grow without d. Those that still break it are held to
+        it by one binary variable for each of their boundaries, until the bound is 0 or none does.
         """
         kinks, problem = self.kinks, self.kinks.problem
         if len(tight) > MOST_KINKS:
@@ -476,7 +480,8 @@ class Region:
             high = np.maximum(problem.upper - c, 0.0) + slopes[1:] @ y
             program.extend(np.concatenate([slopes[1:], outputs[1:]], axis=1), low, high)
         n, u, binaries = y.size, len(first), 0
-        held = np.zeros(u, dtype=bool)
+        held, bounded = np.zeros(u, dtype=bool), np.zeros(u, dtype=bool)
+        of_bounds = np.zeros((0, n))
         while True:
             found = program.minimum(np.append(g, np.zeros(binaries)), y - 1.0, y + 1.0)
             if found is None:
@@ -489,9 +494,16 @@ class Region:
             if slope <= EXACT or not broken.any():
                 if binaries:
                     return Direction(max(0.0, slope), d)
-                of_kinks, of_c = np.split(found.multipliers, [len(tight)])
-                gradient = slopes[0] - of_kinks @ a - of_c @ slopes[1:]
+                ends = np.cumsum([len(tight), problem.constraints])
+                of_kinks, of_c, of_p = np.split(found.multipliers, ends)
+                gradient = slopes[0] - of_kinks @ a - of_c @ slopes[1:] - of_p @ of_bounds
                 return Direction(max(0.0, slope), d, gradient, -of_c)
+            if (broken & ~bounded).any():
+                some = np.flatnonzero(broken & ~bounded)
+                A, high = _most_along(a, effects, which, some, least, largest)
+                program.extend(A, np.full(len(some), -np.inf), high + A[:, :n] @ y)
+                of_bounds, bounded = np.concatenate([of_bounds, A[:, :n]]), bounded | broken
+                continue
             new = np.flatnonzero(broken & ~held)
             here = np.flatnonzero((broken & ~held)[which])
             more = len(new) + len(here)
@@ -526,6 +538,31 @@ class Region:
                 pending = crossed.same_boundaries(pending, region)
                 region = crossed
         return region
+
+
+def _most_along(
+    a: Rows, effects: Rows, which: Indices, some: Indices, least: Vector, largest: Vector
+) -> tuple[Rows, Vector]:
+    r"""Return rows A and bounds with A (d, p) <= bounds for some results, where p is what bends.
+
+    :math:`p_u = \max_i (0, -a_i^T d - e_i^T p) \le \sum_k \max_i (0, -a_{ik} d_k) + \sum_v
+    \max_i (0, -e_{iv}) p_v`, with d between `least` and `largest`: linear in an entry d_k that has
+    one sign, constant in one that has two.
+    """
+    up = least >= -AT_BOUND
+    down = ~up & (largest <= AT_BOUND)
+    sign = np.where(up, 1.0, np.where(down, -1.0, 0.0))
+    back = np.where(up, np.maximum(-least, 0.0), np.where(down, np.maximum(largest, 0.0), 0.0))
+    A, high = np.zeros((len(some), a.shape[1] + effects.shape[1])), np.zeros(len(some))
+    for row, u in enumerate(some.tolist()):
+        own = which == u
+        most = np.maximum(-a[own] * np.where(sign, sign, 1.0), 0.0).max(axis=0)
+        other = np.maximum(a[own] * np.where(sign, sign, 1.0), 0.0).max(axis=0)
+        two = np.maximum(most * largest, -other * least)
+        high[row] = np.where(sign, (most + other) * back, two).sum()
+        A[row] = np.concatenate([-most * sign, np.minimum(effects[own], 0.0).min(axis=0)])
+        A[row, a.shape[1] + u] += 1.0
+    return A, high
 
 
 @dataclass(frozen=True, eq=False)

@@ -142,7 +142,7 @@ def measured_result(
         optimality=optimality,
         status=status,
         message=message,
-        nfev=run.rows,
+        nfev=run.evaluations,
         calls=run.calls,
         nit=chosen.nit,
         seconds=run.seconds,

@@ -254,9 +254,9 @@ class Line:
         history = run.history
         reached = list(zip(history.violation, history.value, strict=False))  # it grows meanwhile
         if not reached:
-            return f"{self._name}: {run.rows} evaluations{self._limits()}"
+            return f"{self._name}: {run.evaluations} evaluations{self._limits()}"
         violation, value = min(reached, key=lambda pair: self._rank(pair[0], self._sign * pair[1]))
-        return f"{self._best_text(value, violation)}, {run.rows} evaluations{self._limits()}"
+        return f"{self._best_text(value, violation)}, {run.evaluations} evaluations{self._limits()}"
 
     def _rank(self, violation: float, fun: float) -> tuple[float, float]:
         """Less is better: feasibility to the tolerance first, then what is minimised."""

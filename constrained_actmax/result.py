@@ -130,7 +130,7 @@ class Budget:
     Parameters
     ----------
     evaluations : int, optional
-        Evaluations of the model, counted in rows.
+        Evaluations of the model, one row of a batch each.
     seconds : float, optional
         Wall-clock time, of the solving alone. It begins after the model is loaded and traced, its
         structure is read and the probes for the scales are made, which a first call pays once; a
@@ -159,7 +159,7 @@ class History(Quoted):
 
     Attributes
     ----------
-    start, nit, rows : list of int
+    start, nit, evaluations : list of int
         Which start, its iteration, and evaluations of the whole call by then.
     seconds : list of float
         Since the call began solving.
@@ -171,7 +171,7 @@ class History(Quoted):
 
     start: list[int] = field(default_factory=list)
     nit: list[int] = field(default_factory=list)
-    rows: list[int] = field(default_factory=list)
+    evaluations: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     value: list[float] = field(default_factory=list)
     violation: list[float] = field(default_factory=list)
@@ -705,7 +705,7 @@ def _loaded(place: Path) -> Result:
         optimality=Optimality(**optimality, constraints=Constraints(records)),
         status=Status[data["status"]],
         starts=starts,
-        history=History(**data["history"]),
+        history=_history(data["history"]),
         layout=layout,
         bounds=(arrays["lower"], arrays["upper"]),
         certificate=None if certified is None else Certificate.from_dict(certified),
@@ -713,6 +713,11 @@ def _loaded(place: Path) -> Result:
         x0=arrays.get("x0"),
         **plain,
     )
+
+
+def _history(data: dict[str, Any]) -> History:
+    """Return a saved history; what it calls evaluations was called rows before."""
+    return History(**{"evaluations" if key == "rows" else key: data[key] for key in data})
 
 
 def _from_first_format(data: dict[str, Any]) -> None:

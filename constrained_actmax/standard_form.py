@@ -272,10 +272,7 @@ class DerivedForm(StandardForm):
     def kept_rows(self) -> np.ndarray:
         return self.inner.kept_rows
 
-    @property
-    @override
-    def split(self) -> SplitForm | None:
-        return None
+    split = None
 
     @override
     def original(self, x: Rows) -> Rows:

@@ -35,6 +35,7 @@ release = version_of("constrained-actmax")
 version = release
 
 extensions = [
+    "bars",
     "mathml",
     "myst_nb",
     "numpydoc",

@@ -79,7 +79,7 @@ def test_other_signatures_are_named_before_any_work(wrong: Any) -> None:
         cax.minimize(oracle, None, cax.Box(-2, 2), x0=START, callback=wrong)
     with pytest.raises(SpecificationError, match="callback: "):
         cax.solve_many([cax.Problem(oracle, None, cax.Box(-2, 2))], callback=wrong)
-    assert oracle.rows == 0
+    assert oracle.evaluations == 0
 
 
 def problems() -> list[cax.Problem]:

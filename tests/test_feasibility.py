@@ -183,7 +183,7 @@ def test_projection_on_the_simplex(y: list[float]) -> None:
 @pytest.mark.parametrize("budget", [False, True])
 def test_a_start_that_dies_draws_again(starts: int, budget: bool) -> None:
     # A peak over 6.4 % of the box: a start and its draws may all lie outside.
-    whole = starts * SuccessiveHalving().rows
+    whole = starts * SuccessiveHalving().evaluations
     limit = cax.Budget(evaluations=whole) if budget else None
     for seed in range(5):
         centre = np.random.default_rng(seed).uniform(0.2, 0.8, size=3)

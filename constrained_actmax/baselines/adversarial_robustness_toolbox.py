@@ -28,7 +28,7 @@ class AdversarialRobustnessToolbox(AttackBaseline):
     ----------
     steps : int, default 100
         Gradient steps; a smaller budget cuts it.
-    relative_length : float, default 0.1
+    relative_step_size : float, default 0.1
         Length of a step over the radius.
 
     References
@@ -58,7 +58,7 @@ class AdversarialRobustnessToolbox(AttackBaseline):
             classifier,
             norm={"1": 1, "2": 2, "inf": np.inf}[ball.norm],
             eps=ball.radius,
-            eps_step=self.relative_length * ball.radius,
+            eps_step=self.relative_step_size * ball.radius,
             max_iter=steps,
             targeted=True,
             num_random_init=0,

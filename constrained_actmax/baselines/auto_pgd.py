@@ -74,6 +74,6 @@ class AutoPGD(Baseline):
         schedule = PGD(
             schedule="halved",
             iterations=max(1, wanted),
-            first_length=max(run.problem.set.diameter, np.finfo(np.float64).tiny),
+            first_step_size=max(run.problem.set.diameter, np.finfo(np.float64).tiny),
         )
         schedule._run(run, x0, starts)

@@ -75,7 +75,7 @@ class Baseline(Solver):
 
 def charge(run: Recording, rows: int, calls: int = 1) -> None:
     """Count evaluations that did not pass through the run: forward with backward is one a row."""
-    run.rows += rows
+    run.evaluations += rows
     run.calls += calls
 
 

@@ -32,7 +32,7 @@ class Foolbox(AttackBaseline):
     ----------
     steps : int, default 100
         Gradient steps; a smaller budget cuts it.
-    relative_length : float, default 0.1
+    relative_step_size : float, default 0.1
         Length of a step over the radius (Foolbox's own default is 0.025 for L2).
 
     References
@@ -57,7 +57,7 @@ class Foolbox(AttackBaseline):
             "inf": foolbox.attacks.LinfProjectedGradientDescentAttack,
         }
         attack = kinds[ball.norm](
-            steps=steps, rel_stepsize=self.relative_length, random_start=False
+            steps=steps, rel_stepsize=self.relative_step_size, random_start=False
         )
         model = foolbox.TensorFlowModel(network, bounds=(ball.lower, ball.upper), device="/CPU:0")
         reference = tf.constant(ball.center.reshape(shape), tf.float32)

@@ -1,4 +1,4 @@
-"""Projected gradient with steps of a constant length."""
+"""Projected gradient with a constant step size."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from constrained_actmax.problem import Problem
 
 @dataclass(frozen=True, kw_only=True)
 class ProjectedGradient(StepBaseline):
-    r"""Steps of constant length along the gradient, projected on C [1]_.
+    r"""Projected gradient with a constant step size along the normalised gradient [1]_.
 
     .. math:: x \leftarrow P_C(x - \eta\, g / \|g\|_2)
 
     The projection is this library's, exact. It returns the best point that it evaluated. Each step
-    is one row.
+    is one evaluation.
 
-    With a constant length it comes within about that length of a maximum and no nearer; nothing
-    tells when to stop. It ignores constraints on outputs.
+    With a constant step size it comes within about that distance of a maximum and no nearer;
+    nothing tells when to stop. It ignores constraints on outputs.
 
     Parameters
     ----------
     steps : int, optional
         By default what the budget allows, or 300 without one.
-    length : float, default 0.3
+    step_size : float, default 0.3
         Euclidean length of a step before the projection, in input units.
 
     References
@@ -43,14 +43,14 @@ class ProjectedGradient(StepBaseline):
     limits: ClassVar[str] = "ignores constraints on outputs; no stopping rule; a step size to tune"
     returns_best: ClassVar[bool] = True
 
-    length: float = 0.3
+    step_size: float = 0.3
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        positive(self.name, "length", self.length)
+        positive(self.name, "step_size", self.step_size)
 
     @override
     def _moved(self, problem: Problem, x: Rows, g: Rows, share: float, memory: Any) -> Rows:
         size = np.maximum(np.linalg.norm(g, axis=1, keepdims=True), np.finfo(np.float64).tiny)
-        moved: Rows = problem.set.project(x - self.length * g / size)
+        moved: Rows = problem.set.project(x - self.step_size * g / size)
         return moved

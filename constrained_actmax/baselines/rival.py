@@ -111,17 +111,17 @@ class AttackBaseline(RivalBaseline):
     ----------
     steps : int, default 100
         Gradient steps, one row each; a smaller budget cuts it.
-    relative_length : float, default 0.1
+    relative_step_size : float, default 0.1
         Length of a step over the radius.
     """
 
     steps: int = 100
-    relative_length: float = 0.1
+    relative_step_size: float = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()
         positive(self.name, "steps", self.steps)
-        positive(self.name, "relative_length", self.relative_length)
+        positive(self.name, "relative_step_size", self.relative_step_size)
 
     @override
     def _refusal(self, problem: Problem, aim: Wanted) -> str | None:

@@ -6,7 +6,7 @@ import heapq
 import itertools
 import time
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,9 @@ from constrained_actmax.oracles.oracle import Oracle
 from constrained_actmax.problem import Problem
 from constrained_actmax.random_points import drawn
 from constrained_actmax.structure import Pieces, Structure
+
+if TYPE_CHECKING:
+    from constrained_actmax.certificates.nearest_change import NearestChange
 
 Array = npt.NDArray[Any]
 
@@ -129,8 +132,8 @@ class Search:
         self.problem, self.seed = problem, seed
         self.range = problem.scales.range
         self.slack = atol + rtol * self.range
-        self.structure = structure_of(problem)
-        self.allowed = Allowed.of(problem)
+        self.structure = self._read_structure()
+        self.allowed = self._allowed()
         self.part = self.structure.outputs["functions"]
         self.bounds = LinearBounds(self.structure, self.part, self.allowed, self.expired)
         self.sign = 1.0 if problem.sense == "maximize" else -1.0
@@ -145,8 +148,8 @@ class Search:
         self._number = itertools.count()
         self._heap: list[_Box] = []
         self._climbed = -np.inf
-        #: Why a bound is no proof besides those of the linear bounds.
-        self.doubts: list[str] = []
+        #: Why a bound is no proof.
+        self.doubts = list(self.bounds.doubts)
         #: The discrete inputs, where there are any.
         self.choices: Choices | None = None
         if not problem.set.convex:
@@ -179,23 +182,34 @@ class Search:
 
     # -- the question ------------------------------------------------------------------------------
 
+    def _read_structure(self) -> Structure:
+        return structure_of(self.problem)
+
+    def _allowed(self) -> Allowed:
+        return Allowed.of(self.problem)
+
     def _combinations(self) -> tuple[Array, Vector]:
         """Return rows over the outputs (1 + q, size), and what each further one has to reach."""
+        rows, limits = self._limits(1)
+        first = np.zeros((1, self.part.size))
+        first[0, 0] = self.sign
+        return np.concatenate([first, rows]), limits
+
+    def _limits(self, start: int) -> tuple[Array, Vector]:
+        """Return rows (q, size) over the outputs, constraints from `start`, and their bounds."""
         problem, size = self.problem, self.part.size
-        rows, limits = [np.zeros(size)], []
-        rows[0][0] = self.sign
-        outputs = size - 1
+        rows, limits = [], []
         allowed = problem.feasibility_tolerance * problem.imposed_sizes
-        for place in range(min(outputs, problem.constraints)):
+        for place in range(min(size - start, problem.constraints)):
             if not np.isfinite(allowed[place]):
                 continue
             for sign, bound in ((-1.0, problem.upper[place]), (1.0, problem.lower[place])):
                 if np.isfinite(bound):
                     row = np.zeros(size)
-                    row[1 + place] = sign
+                    row[start + place] = sign
                     rows.append(row)
                     limits.append(sign * bound - allowed[place])
-        return np.array(rows), np.array(limits)
+        return np.reshape(rows, (-1, size)), np.array(limits)
 
     def _uncoupled(self) -> Array:
         """Return which entries (n,) may go to their ends where the objective is monotone."""
@@ -223,8 +237,10 @@ class Search:
         values = self.structure.values(x)["functions"]
         self.state.evaluations += len(x)
         problem = self.problem
-        c = values[:, 1:] if problem.compiled else problem.evaluate(x).c
-        f = self.sign * values[:, 0]
+        first = self.part.size - problem.constraints
+        c = values[:, first:] if problem.compiled else problem.evaluate(x).c
+        place = int(np.abs(self.rows[0]).argmax())
+        f = self.rows[0][place] * values[:, place]
         return f, problem.feasible(x, c) & np.isfinite(f)
 
     def _affords(self, points: int) -> bool:
@@ -372,7 +388,7 @@ class Search:
         width = upper - lower
         by_slopes = self._mean_value(0.5 * (lower + upper), width, steep)
         bound = np.where(whole, np.fmin(bound, by_slopes), bound)
-        self._try_named(found, lower, upper)
+        self._try_named(found, lower, upper, bound)
         going = self._going(bound)
         free = self._free & whole[:, np.newaxis]
         rising, falling = free & (least > 0.0), free & (most < 0.0)
@@ -446,7 +462,7 @@ class Search:
             bound = self._over_set(found.slopes[:, 0], found.offsets[:, 0], bound)
         return bound
 
-    def _try_named(self, found: Bounded, lower: Rows, upper: Rows) -> None:
+    def _try_named(self, found: Bounded, lower: Rows, upper: Rows, bound: Vector) -> None:
         """Try the points that the bounds name and the centres; ascend from a much better one."""
         named = np.concatenate([found.points[:, 0], 0.5 * (lower + upper)])
         if self.choices is None:
@@ -454,7 +470,8 @@ class Search:
         else:
             both = np.concatenate([lower, lower]), np.concatenate([upper, upper])
             self.try_points(self.choices.projected(named, *both))
-        if self.state.best_value > self._climbed + self.slack and self._affords(2):
+        better = self.state.best_value > self._climbed + self.slack
+        if better and not self.done and (bound > self.goal).any() and self._affords(2):
             assert self.state.x is not None
             self.climb(self.state.x[np.newaxis])
 
@@ -611,14 +628,14 @@ def structure_of(problem: Problem) -> Structure:
     return oracle.structure()
 
 
-def certificate_of(search: Search) -> Certificate:
+def certificate_of(search: Search | NearestChange) -> Certificate:
     """Return what a search knows so far."""
     state, problem = search.state, search.problem
     dual, best = state.dual_bound, state.best_value
     infeasible = state.x is None and dual == -np.inf
     gap = max(0.0, dual - best) if state.x is not None else np.inf
     proven = gap <= search.slack if search.target is None else dual <= search.goal
-    doubts = tuple(search.bounds.doubts) + tuple(search.doubts)
+    doubts = tuple(search.doubts)
     rigour: Literal["rigorous", "numerical", "solver"] = "numerical" if doubts else "rigorous"
     if search.shown == BY_SOLVER:
         doubts, rigour = (*doubts, "the bound is HiGHS's, within its tolerances"), "solver"

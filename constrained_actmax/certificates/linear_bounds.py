@@ -566,7 +566,7 @@ class LinearBounds:
                 spread = np.zeros(low.shape)
                 each = np.arange(count)[:, np.newaxis]
                 for column in range(step.members.shape[1]):
-                    turned = np.abs(lines.upper_slope[..., column] - (lines.lower_entry == column))
+                    turned = np.abs(lines.upper_slope[..., column] - lines.lower_slope[..., column])
                     inside = step.members[:, column] >= 0
                     places = np.where(inside, step.members[:, column], 0)
                     np.add.at(
@@ -670,7 +670,7 @@ class LinearBounds:
         each = np.arange(len(rows))
         for column in range(step.members.shape[1]):
             above = positive * relaxed.upper_slope[index, :, column]
-            below = np.where(relaxed.lower_entry[index] == column, negative, 0.0)
+            below = negative * relaxed.lower_slope[index, :, column]
             total = np.where(step.members[:, column] >= 0, above + below, 0.0)
             at = (each[:, np.newaxis], places[np.newaxis, :, column])
             np.add.at(back, at, total)
@@ -678,7 +678,9 @@ class LinearBounds:
         offset = relaxed.upper_offset[index]
         constants = np.einsum("ru,ru->r", positive, offset)
         size = np.einsum("ru,ru->r", positive, np.abs(offset)) + sizes @ self.magnitudes[k]
-        return step.sign * back, constants + 2.0 * (rows.shape[1] + 2) * UNIT * size
+        # Slopes below sum to one within as many roundings as a window has members.
+        roundings = rows.shape[1] + step.members.shape[1] + 4
+        return step.sign * back, constants + 2.0 * roundings * UNIT * size
 
     @staticmethod
     def _through_groups(

@@ -105,7 +105,7 @@ class Relaxation:
             k, member = case
             alone = np.zeros((1, 1, bounds.steps[k].members.shape[1]))  # type: ignore[attr-defined]
             alone[..., member] = 1.0
-            self.relaxed[k] = WindowLines(alone, np.zeros((1, 1)), np.full((1, 1), member))
+            self.relaxed[k] = WindowLines(alone, np.zeros((1, 1)), alone)
         #: The units of each nonlinearity that are variables.
         self.bent = [self._bending(k) for k in range(len(bounds.steps))]
         #: The first variable of each nonlinearity's units behind the input.
@@ -372,7 +372,7 @@ class Relaxation:
             assert isinstance(step, Windows)
             if above is (step.sign > 0):
                 return lines  # there is one
-            return replace(lines, lower_entry=self._entries(step, lines.lower_entry, taken))
+            return replace(lines, lower_slope=self._members(step, lines.lower_slope, taken))
         if isinstance(lines, GroupLines):
             return lines  # one above, one below
         weight, slope, offset, size = (np.zeros(step.units) for _ in range(4))
@@ -398,16 +398,18 @@ class Relaxation:
         return replace(lines, lower_slope=old, lower_offset=ends)
 
     @staticmethod
-    def _entries(step: Windows, entry: Array, taken: Sequence[tuple[Sides, Vector]]) -> Array:
-        """Return the entry of each window that has the largest multiplier."""
-        entry = entry.copy()
-        best = np.zeros(step.units)
+    def _members(step: Windows, slopes: Array, taken: Sequence[tuple[Sides, Vector]]) -> Array:
+        """Return the convex combination of each window's members that the multipliers name."""
+        weights = np.zeros(slopes.shape[1:])
         for side, part in taken:
-            for unit, weight, row in zip(side.units, part, side.slopes, strict=True):
-                if weight > best[unit]:
-                    best[unit] = weight
-                    entry[0, unit] = int(np.flatnonzero(step.members[unit] == row.argmax())[0])
-        return entry
+            entry = side.slopes.argmax(axis=1)
+            column = (step.members[side.units] == entry[:, np.newaxis]).argmax(axis=1)
+            np.add.at(weights, (side.units, column), part)
+        total = weights.sum(axis=1)
+        some = (total > 0.0) & np.isfinite(total)
+        slopes = slopes.copy()
+        slopes[0, some] = weights[some] / total[some, np.newaxis]
+        return slopes
 
 
 def possible_members(step: Windows, low: Vector, high: Vector) -> Array:
@@ -421,11 +423,19 @@ def possible_members(step: Windows, low: Vector, high: Vector) -> Array:
 
 
 def cases_of(search: Search) -> list[Relaxation]:
-    """Return the relaxation of a search's whole set, one for each rival that may be the largest."""
+    """Return the relaxation of a search's whole set, one for each rival that may be the largest.
+
+    Only where the outputs ask that the largest be large: elsewhere its rows say all.
+    """
     assert search.root is not None
     cases: list[tuple[int, int] | None] = [None]
+    pulled = search.bounds.parts[-1].pull(search.rows)[0]
+    later = {p for part in search.bounds.parts[:-1] for p in part.predecessors}
     for k, step in enumerate(search.bounds.steps):
-        if isinstance(step, Windows) and step.units == 1:
+        if not isinstance(step, Windows) or step.units != 1 or k in later or k not in pulled:
+            continue
+        rising = step.sign * pulled[k][:, 0]
+        if (rising >= 0.0).all() and rising.any():
             low, high = search.root.intervals[k]
             cases = [
                 (k, int(i)) for i in np.flatnonzero(possible_members(step, low[0], high[0])[0])

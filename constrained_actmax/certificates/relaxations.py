@@ -205,14 +205,14 @@ def bending(step: Nonlinearity, lower: Rows, upper: Rows) -> Array:
 class WindowLines:
     r"""Linear functions above and below :math:`h = \max_i z_i` over windows, (B, units, width).
 
-    With c the largest lower bound and its entry j: below :math:`z_j`; above the better at the
-    middle of the largest upper bound and of
+    With c the largest lower bound and its entry j: below :math:`z_j`, as any convex combination of
+    the entries is; above the better at the middle of the largest upper bound and of
     :math:`c + \sum_i (z_i - c)_+`, each term under its chord.
     """
 
     upper_slope: Array
     upper_offset: Rows
-    lower_entry: Array
+    lower_slope: Array
 
 
 def window_lines(step: Windows, lower: Rows, upper: Rows) -> WindowLines:
@@ -242,5 +242,5 @@ def window_lines(step: Windows, lower: Rows, upper: Rows) -> WindowLines:
     return WindowLines(
         np.where(flat[..., np.newaxis], 0.0, slope),
         np.where(flat, most, offset + margin),
-        entry,
+        np.eye(step.members.shape[1])[entry],
     )

@@ -35,7 +35,7 @@ TIE = 1e-6
 #: Share of the largest gain that may be missing where a problem counts as solved.
 ACCURACY = 0.1
 
-Cost = Literal["rows", "seconds"]
+Cost = Literal["evaluations", "seconds"]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -136,9 +136,9 @@ class Comparison:
             Indexed by problem and method. ``runs`` started; ``value`` (median over feasible
             points), ``quartile_1``, ``quartile_3`` and ``best``; ``feasible``, the share of runs
             that ended feasible; ``violation``, the largest; ``raw_value`` and ``raw_violation``
-            (medians) of the returned array before projection; ``kkt`` (median residual); ``rows``,
-            ``calls`` and ``seconds`` (medians); ``wins`` and ``ties`` over starts; ``status``, how
-            often each; ``reason`` where nothing ran.
+            (medians) of the returned array before projection; ``kkt`` (median residual);
+            ``evaluations``, ``calls`` and ``seconds`` (medians); ``wins`` and ``ties`` over starts;
+            ``status``, how often each; ``reason`` where nothing ran.
         """
         import pandas as pd
 
@@ -270,7 +270,7 @@ class Comparison:
 
     # -- profiles ----------------------------------------------------------------------------------
 
-    def costs(self, accuracy: float = ACCURACY, cost: Cost = "rows") -> Rows:
+    def costs(self, accuracy: float = ACCURACY, cost: Cost = "evaluations") -> Rows:
         r"""Return what each method needed to solve each problem from each start.
 
         Solved means a feasible value with :math:`f \le f_L + \tau (f_0 - f_L)`, where
@@ -281,7 +281,7 @@ class Comparison:
         ----------
         accuracy : float, default 0.1
             tau, in (0, 1).
-        cost : {"rows", "seconds"}
+        cost : {"evaluations", "seconds"}
             What is counted.
 
         Returns
@@ -304,12 +304,14 @@ class Comparison:
                 rows.append(_first_reached(progress, problem, start, accuracy))
         return np.array(rows).reshape(-1, len(self.labels))
 
-    def performance_profile(self, accuracy: float = ACCURACY, cost: Cost = "rows") -> Profile:
+    def performance_profile(
+        self, accuracy: float = ACCURACY, cost: Cost = "evaluations"
+    ) -> Profile:
         """Return shares of problems solved against ratios of `costs` (Dolan and Moré 2002)."""
         return performance_profile(self.costs(accuracy, cost))
 
     def data_profile(self, accuracy: float = ACCURACY, *, groups: bool = True) -> Profile:
-        """Return shares of problems solved against `costs` in rows (Moré and Wild 2009).
+        """Return shares of problems solved against `costs` in evaluations (Moré and Wild 2009).
 
         Parameters
         ----------
@@ -319,7 +321,7 @@ class Comparison:
             Whether the unit is n + 1 evaluations, as in the paper, or one.
         """
         sizes = [one.size if groups else 0 for one in self.problems for _ in one.starts]
-        return data_profile(self.costs(accuracy, "rows"), sizes)
+        return data_profile(self.costs(accuracy, "evaluations"), sizes)
 
     # -- pictures ----------------------------------------------------------------------------------
 
@@ -330,9 +332,9 @@ class Comparison:
         return self.plot_performance_profile(ax=ax)
 
     def plot_convergence(
-        self, problem: str | None = None, *, cost: Cost = "rows", ax: Axes | None = None
+        self, problem: str | None = None, *, cost: Cost = "evaluations", ax: Axes | None = None
     ) -> Axes:
-        """Draw the best feasible value against rows or seconds, median and quartiles of starts."""
+        """Draw the best feasible value against `cost`: median and quartiles of the starts."""
         from constrained_actmax.plotting import plot_convergence
 
         record = self.problem(problem)
@@ -346,7 +348,7 @@ class Comparison:
         }
         return plot_convergence(
             curves,
-            unit="model evaluations" if cost == "rows" else "seconds",
+            unit="model evaluations" if cost == "evaluations" else "seconds",
             objective=record.objective,
             ax=ax,
         )
@@ -411,13 +413,13 @@ class Comparison:
         )
 
     def plot_performance_profile(
-        self, accuracy: float = ACCURACY, *, cost: Cost = "rows", ax: Axes | None = None
+        self, accuracy: float = ACCURACY, *, cost: Cost = "evaluations", ax: Axes | None = None
     ) -> Axes:
         """Draw the performance profile (Dolan and Moré 2002)."""
         from constrained_actmax.plotting import plot_profile
 
         found = self.performance_profile(accuracy, cost)
-        unit = f"{'evaluations' if cost == 'rows' else 'seconds'} over those of the cheapest method"
+        unit = f"{cost} over those of the cheapest method"
         return plot_profile(
             found.at, found.shares, self.labels, unit=unit, accuracy=accuracy, log=True, ax=ax
         )
@@ -481,7 +483,7 @@ class Comparison:
 
     def __str__(self) -> str:
         frame = self.to_frame()
-        shown = frame[["value", "feasible", "raw_violation", "rows", "seconds", "wins"]]
+        shown = frame[["value", "feasible", "raw_violation", "evaluations", "seconds", "wins"]]
         lines = [
             shown.to_string(float_format=lambda v: f"{v:.4g}", na_rep="-"),
             "",
@@ -555,7 +557,7 @@ class Comparison:
             "raw_value": _median([one.raw_value for one in ran]),
             "raw_violation": _median([one.raw_violation for one in ran]),
             "kkt": _median([one.stationarity for one in ran]),
-            "rows": _median([one.rows for one in ran]),
+            "evaluations": _median([one.evaluations for one in ran]),
             "calls": _median([one.calls for one in ran]),
             "seconds": _median([one.seconds for one in ran]),
             "wins": wins,

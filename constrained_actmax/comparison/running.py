@@ -123,7 +123,7 @@ def _library(
         raw_violation=result.maxcv,
         status=result.status.name,
         nit=result.nit,
-        rows=result.nfev,
+        evaluations=result.nfev,
         calls=result.calls,
         seconds=result.seconds,
         x=result.flat,
@@ -164,17 +164,17 @@ def _entrant(
         raw_violation=float(problem.violation(raw[np.newaxis], before.c)[0]),
         status=ended.status.name,
         nit=int(run.iterations[0]),
-        rows=run.rows,
+        evaluations=run.evaluations,
         calls=run.calls,
         seconds=seconds,
         x=x,
         raw=raw,
-        history=_arrays(run.history, (run.rows, seconds, point.value, kkt.violation)),
+        history=_arrays(run.history, (run.evaluations, seconds, point.value, kkt.violation)),
     )
 
 
 def _arrays(history: History, end: tuple[float, float, float, float]) -> dict[str, Vector]:
     return {
         name: np.asarray([*getattr(history, name), last], dtype=np.float64)
-        for name, last in zip(("rows", "seconds", "value", "violation"), end, strict=True)
+        for name, last in zip(("evaluations", "seconds", "value", "violation"), end, strict=True)
     }

@@ -65,7 +65,7 @@ class TradeOff:
         pandas.DataFrame
             ``radius``, ``value``, ``multiplier``, ``slope`` (from the radius before, what the
             multiplier should lie near), ``feasible``, ``violation``, ``kkt``, ``status``,
-            ``rows``, ``seconds``.
+            ``evaluations``, ``seconds``.
         """
         import pandas as pd
 
@@ -82,7 +82,7 @@ class TradeOff:
                 "violation": [one.maxcv for one in self.results],
                 "kkt": [one.optimality.stationarity for one in self.results],
                 "status": [one.status.name for one in self.results],
-                "rows": [one.nfev for one in self.results],
+                "evaluations": [one.nfev for one in self.results],
                 "seconds": [one.seconds for one in self.results],
             }
         )

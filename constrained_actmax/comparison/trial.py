@@ -45,14 +45,14 @@ class Trial:
         The same at the array as it was returned.
     status : str
         Name of the `Status`.
-    nit, rows, calls : int
-        Iterations; evaluations of one row; model calls.
+    nit, evaluations, calls : int
+        Iterations; evaluations; model calls.
     seconds : float
         Wall-clock time, compilation excluded.
     x, raw : numpy.ndarray, shape (n,)
         The projected and the returned array; empty where nothing ran.
     history : dict of numpy.ndarray
-        ``rows``, ``seconds``, ``value``, ``violation`` of the iterates, and of `x` at the end.
+        ``evaluations``, ``seconds``, ``value``, ``violation`` of the iterates and, last, of `x`.
     """
 
     problem: str
@@ -69,7 +69,7 @@ class Trial:
     raw_violation: float = math.nan
     status: str = ""
     nit: int = 0
-    rows: int = 0
+    evaluations: int = 0
     calls: int = 0
     seconds: float = math.nan
     x: Vector = field(default_factory=lambda: np.empty(0), repr=False)
@@ -81,7 +81,7 @@ class Trial:
 
         Parameters
         ----------
-        cost : {"rows", "seconds"}
+        cost : {"evaluations", "seconds"}
             What is counted.
         sense : {"maximize", "minimize"}
             Which way is better.
@@ -125,6 +125,7 @@ class Trial:
         if not (folder / f"{name}.json").is_file() or not (folder / f"{name}.npz").is_file():
             return None
         plain = from_json((folder / f"{name}.json").read_text(encoding="utf-8"))
+        plain.setdefault("evaluations", plain.get("rows"))  # their name in earlier releases
         with np.load(folder / f"{name}.npz", allow_pickle=False) as stored:
             arrays = {key: stored[key] for key in stored.files}
         history = {
@@ -132,6 +133,8 @@ class Trial:
             for key, array in arrays.items()
             if key.startswith("history_")
         }
+        if "rows" in history:
+            history["evaluations"] = history.pop("rows")
         numbers: dict[str, Any] = {
             key: math.nan if plain[key] is None else plain[key]  # as it was written once
             for key in PLAIN

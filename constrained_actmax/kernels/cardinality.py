@@ -120,6 +120,11 @@ class CardinalityKernel(DiscreteKernel):
             low[free] = high[free] = np.clip(self.center, lower, upper)[free]
         return low, high
 
+    @property
+    @override
+    def held(self) -> np.ndarray:
+        return np.zeros(self.size, dtype=bool)
+
     @override
     def piece(self, x: Vector) -> Bounds:
         lower, upper = np.full(len(x), -np.inf), np.full(len(x), np.inf)
@@ -185,20 +190,26 @@ class CardinalityKernel(DiscreteKernel):
         return []
 
     @override
-    def repaired(self, y: Vector, x: Vector) -> Rows:
-        changed = self._changed_groups(y[np.newaxis])[0]
-        violation = int(changed.sum()) - self.count
-        if violation <= 0:
-            return y[np.newaxis]
-        own = self._summed((x != y)[np.newaxis].astype(np.float64))[0] > 0.0
-        back_again = np.flatnonzero(changed & ~own) if violation == 1 else np.empty(0, dtype=int)
-        sizes = self._summed(np.abs(y - self.center)[np.newaxis])[0][back_again]
-        found = []
-        for group in back_again[np.argsort(sizes, kind="stable")[:MOST_BACK]].tolist():
-            back = y.copy()
-            back[self._entries(group)] = self.center[self._entries(group)]
-            found.append(back)
-        return np.array(found).reshape(-1, len(y))
+    def repaired(self, y: Rows, x: Vector) -> tuple[Rows, Indices]:
+        changed = self._changed_groups(y)
+        violation = changed.sum(axis=1) - self.count
+        own = self._summed((x != y).astype(np.float64)) > 0.0
+        sizes = self._summed(np.abs(y - self.center))
+        points: list[Vector] = []
+        of: list[int] = []
+        for row in np.flatnonzero(violation <= 1).tolist():
+            if violation[row] <= 0:
+                points.append(y[row])
+                of.append(row)
+                continue
+            back_again = np.flatnonzero(changed[row] & ~own[row])
+            smallest = np.argsort(sizes[row, back_again], kind="stable")[:MOST_BACK]
+            for group in back_again[smallest].tolist():
+                back = y[row].copy()
+                back[self._entries(group)] = self.center[self._entries(group)]
+                points.append(back)
+                of.append(row)
+        return np.array(points).reshape(-1, len(x)), np.array(of, dtype=int)
 
     @override
     def projected_in(self, lower: Vector, upper: Vector, x: Rows) -> tuple[Rows, Vector]:

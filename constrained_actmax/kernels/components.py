@@ -138,15 +138,9 @@ class Program(Piece):
     def method(self) -> str:
         return f"cvxpy, compiled once (Clarabel), about {5 + len(self.indices) // 50} ms a point"
 
-    @property
-    @override
-    def tolerance(self) -> float:
-        return 1e-8
+    tolerance = 1e-8
 
-    @property
-    @override
-    def accuracy(self) -> float:
-        return 1e-5
+    accuracy = 1e-5
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -273,17 +267,8 @@ class Alternating(Piece):
         p[out] = found
         return p, None
 
-    @property
-    @override
-    def method(self) -> str:
-        return "Dykstra's method, some hundred projections on each set"
+    method = "Dykstra's method, some hundred projections on each set"
 
-    @property
-    @override
-    def tolerance(self) -> float:
-        return 1e-8
+    tolerance = 1e-8
 
-    @property
-    @override
-    def accuracy(self) -> float:
-        return 1e-5
+    accuracy = 1e-5

@@ -61,6 +61,11 @@ class DiscreteKernel(Kernel):
     def parts(self, entry: int, lower: Vector, upper: Vector) -> list[Bounds]:
         """Return smaller boxes that hold all of the set within a box, divided at an open entry."""
 
+    @property
+    def held(self) -> np.ndarray:
+        """Which entries (n,) have one value in every box of the union."""
+        return np.ones(self.size, dtype=bool)
+
     def open(self, lower: Vector, upper: Vector) -> np.ndarray:
         """Return at which entries (n,) a tightened box leaves a choice."""
         return np.asarray(lower < upper)
@@ -81,10 +86,10 @@ class DiscreteKernel(Kernel):
         no entries here.
         """
 
-    def repaired(self, y: Vector, x: Vector) -> Rows:
-        """Return points (B, n) of the set that keep the entries in which y differs from x."""
-        inside = self.violation(y[np.newaxis])[0] == 0.0
-        return y[np.newaxis] if inside else np.empty((0, len(y)))
+    def repaired(self, y: Rows, x: Vector) -> tuple[Rows, Indices]:
+        """Return points of the set that keep what rows y (B, n) change of x, and of which row."""
+        inside = np.flatnonzero(self.violation(y) == 0.0)
+        return y[inside], inside
 
     @abstractmethod
     def emptiness(self, lower: Vector, upper: Vector) -> tuple[int, str] | None:

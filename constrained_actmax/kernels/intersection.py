@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,7 +21,7 @@ from constrained_actmax.kernels.components import (
     Separable,
     WithBox,
 )
-from constrained_actmax.kernels.discrete import ROUNDING, DiscreteKernel
+from constrained_actmax.kernels.discrete import ROUNDING
 from constrained_actmax.kernels.integers import IntegersKernel
 from constrained_actmax.kernels.kernel import LARGEST, Kernel, common_box
 from constrained_actmax.kernels.mixed import Mixed, Union
@@ -146,6 +146,14 @@ class IntersectionKernel(Kernel):
             found[at] = True
         return found
 
+    @cached_property
+    def choices_are_points(self) -> bool:
+        """Whether each choice of the discrete members leaves one point."""
+        held = self._box[0] == self._box[1]
+        for kernel, at in self.union.discrete:
+            held[at] |= kernel.held
+        return bool(held.all())
+
     @property
     def free_inputs(self) -> int:
         """The number of entries that are not fixed; a choice of one category counts as one."""
@@ -160,16 +168,18 @@ class IntersectionKernel(Kernel):
     def neighbours(self, x: Vector) -> Rows:
         """Return points (B, n) of the discrete members that are one step or swap from a point."""
         lower, upper = self.union.tightened(self._box)
-        found = [y for one, at in self.union.discrete for y in _moved(one, at, x, lower, upper)]
-        for one, at in self.union.discrete:
-            kept = []
-            for y in found:
-                for part in one.repaired(y[at], x[at]):
-                    y = y.copy()
-                    y[at] = part
-                    kept.append(y)
-            found = kept
-        return np.array(found).reshape(-1, self.size)
+        moved = [np.empty((0, self.size))]
+        for kernel, at in self.union.discrete:
+            parts = kernel.neighbours(x[at], lower[at], upper[at])
+            rows = np.repeat(x[np.newaxis], len(parts), axis=0)
+            rows[:, at] = parts
+            moved.append(rows)
+        points = np.concatenate(moved)
+        for kernel, at in self.union.discrete:
+            parts, of = kernel.repaired(points[:, at], x[at])
+            points = points[of]
+            points[:, at] = parts
+        return points
 
     def combinations(self, most: int) -> Rows | None:
         """Return all points (B, n), where the discrete members leave only so many; else None."""
@@ -515,16 +525,6 @@ def unless_empty(members: Sequence[Kernel]) -> IntersectionKernel | None:
         return None
     object.__setattr__(whole, "_nonempty", True)
     return whole
-
-
-def _moved(
-    one: DiscreteKernel, at: Indices, x: Vector, lower: Vector, upper: Vector
-) -> Iterator[Vector]:
-    """Yield a point with each of a discrete set's moves at its entries."""
-    for part in one.neighbours(x[at], lower[at], upper[at]):
-        y = x.copy()
-        y[at] = part
-        yield y
 
 
 def rows_of(x: Any, n: int, who: str, *, finite: bool) -> tuple[Rows, bool]:

@@ -62,7 +62,7 @@ class LevelsKernel(DiscreteKernel):
         return first, np.sum(self.levels <= upper + self._near, axis=0) - 1
 
     def _at(self, places: np.ndarray) -> Any:
-        return np.take_along_axis(self.levels, np.atleast_2d(places), axis=0)
+        return self.levels[np.atleast_2d(places), np.arange(self.size)]
 
     @override
     def tightened(self, lower: Vector, upper: Vector) -> Bounds:

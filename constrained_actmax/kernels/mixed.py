@@ -141,10 +141,7 @@ class Mixed(Piece):
     def _union(self) -> Union:
         return Union(self.members)
 
-    @property
-    @override
-    def method(self) -> str:
-        return f"branch and bound over its choices, up to {MOST_BOXES} convex projections"
+    method = f"branch and bound over its choices, up to {MOST_BOXES} convex projections"
 
     @override
     def project(self, x: Rows) -> tuple[Rows, Vector | None]:
@@ -175,8 +172,12 @@ class Mixed(Piece):
         """Say whether no choice of the discrete sets is left; False where that is not proven."""
         if is_empty(self._union.tightened((self.lower, self.upper))):
             return True
-        found, proven = self._search(np.clip(0.0, self.lower, self.upper))
-        return found is None and proven
+        x = np.clip(0.0, self.lower, self.upper)
+        for kernel, at in self._union.discrete:
+            if isinstance(kernel, CardinalityKernel):  # often a point of C itself
+                x[at] = kernel.center
+        point, proven = self._search(x, 1)
+        return point is None and proven
 
     def nearest(self, x: Vector) -> Vector | None:
         """Return the nearest point of the set, or a near one; None if none was found."""

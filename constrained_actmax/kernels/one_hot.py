@@ -102,6 +102,11 @@ class OneHotKernel(DiscreteKernel):
                 return int(at[0]), "the bounds leave no category of its group"
         return None
 
+    @property
+    @override
+    def held(self) -> np.ndarray:
+        return np.asarray(self.groups >= 0)
+
     @override
     def piece(self, x: Vector) -> Bounds:
         grouped = self.groups >= 0

@@ -64,6 +64,11 @@ class ScaledSet(Kernel):
         return self.inner.chooses_values
 
     @property
+    def choices_are_points(self) -> bool:
+        """See `IntersectionKernel.choices_are_points`."""
+        return self.inner.choices_are_points
+
+    @property
     def free_inputs(self) -> int:
         """Entries that are not fixed; see `IntersectionKernel.free_inputs`."""
         return self.inner.free_inputs

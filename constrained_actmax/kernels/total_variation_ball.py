@@ -70,10 +70,7 @@ class TotalVariationBallKernel(BallKernel):
     def bounding_box(self) -> tuple[Vector, Vector]:
         return Kernel.bounding_box(self)
 
-    @property
-    @override
-    def diameter(self) -> float:
-        return float("inf")
+    diameter = float("inf")
 
     # -- the function ----------------------------------------------------------------------------
 

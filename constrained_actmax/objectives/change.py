@@ -12,7 +12,7 @@ from typing_extensions import override
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Rows, Vector, real
 from constrained_actmax.objectives.base import Objective, Score
-from constrained_actmax.objectives.bounded import ONLY_BELOW, Bounded
+from constrained_actmax.objectives.bounded import ONLY_BELOW
 from constrained_actmax.objectives.signature import Signature, Tensor, Tensors
 from constrained_actmax.objectives.squared_distance import part, span
 from constrained_actmax.quoting import Quoted, quoted
@@ -72,6 +72,8 @@ class OfInput(Objective):
 
     on: str | None
 
+    bounded = ONLY_BELOW
+
     def _entries(self, signature: Signature, size: int) -> tuple[tuple[int, int], Any]:
         """Return where its entries lie and what takes them out of a batch's tensors."""
         who = type(self).__name__
@@ -81,11 +83,6 @@ class OfInput(Objective):
                 f"{self}: it is for {size} entries, the input has {region.dimension}."
             )
         return span(region), lambda tensors: part(tensors, region)
-
-    @property
-    @override
-    def bounded(self) -> Bounded:
-        return ONLY_BELOW
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -50,10 +50,7 @@ class Layer(Objective):
         above = True if both else False if grows else None
         return Score(("Layer", path), function, bounded=Bounded(above, True), layers=(path,))
 
-    @property
-    @override
-    def bounded(self) -> Bounded:
-        return Bounded(below=True)
+    bounded = Bounded(below=True)
 
     @override
     def describe(self) -> str:

@@ -49,10 +49,7 @@ class LogProbability(ClassObjective):
     def _bounds(self, head: Head, link: Link | None, target: int) -> Bounded:
         return Bounded(above=True, below=True if head.logits.above and head.logits.below else None)
 
-    @property
-    @override
-    def bounded(self) -> Bounded:
-        return Bounded(above=True)
+    bounded = Bounded(above=True)
 
 
 def log_probability(z: Tensor, target: Tensor, link: Link | None, binary: bool) -> Tensor:

@@ -11,7 +11,7 @@ from typing_extensions import override
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Layout, Vector
 from constrained_actmax.objectives.base import Objective, Parameters, Score, short
-from constrained_actmax.objectives.bounded import ONLY_BELOW, Bounded
+from constrained_actmax.objectives.bounded import ONLY_BELOW
 from constrained_actmax.objectives.signature import Signature, Tensor, Tensors
 from constrained_actmax.objectives.squared_distance import (
     flat,
@@ -100,10 +100,7 @@ class Norm(Objective):
         region = layout.region(self.on, who="Norm", everywhere=True)
         return flat_weights(self.weights, self.on, layout, region, "Norm")
 
-    @property
-    @override
-    def bounded(self) -> Bounded:
-        return ONLY_BELOW
+    bounded = ONLY_BELOW
 
     @override
     def describe(self) -> str:

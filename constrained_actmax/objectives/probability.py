@@ -60,10 +60,7 @@ class Probability(ClassObjective):
     def _bounds(self, head: Head, link: Link | None, target: int) -> Bounded:
         return BOTH
 
-    @property
-    @override
-    def bounded(self) -> Bounded:
-        return BOTH
+    bounded = BOTH
 
     @override
     def imposed(self, lower: Any, upper: Any) -> tuple[Objective, Any, Any]:

@@ -12,7 +12,7 @@ from typing_extensions import override
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Layout, Region, Vector
 from constrained_actmax.objectives.base import Objective, Parameters, Score, short
-from constrained_actmax.objectives.bounded import ONLY_BELOW, Bounded
+from constrained_actmax.objectives.bounded import ONLY_BELOW
 from constrained_actmax.objectives.signature import Signature, Tensor, Tensors
 
 
@@ -78,10 +78,7 @@ class SquaredDistance(Objective):
         region = self._region(layout)
         return flat_weights(self.weights, self.on, layout, region, "SquaredDistance")
 
-    @property
-    @override
-    def bounded(self) -> Bounded:
-        return ONLY_BELOW
+    bounded = ONLY_BELOW
 
     @override
     def describe(self) -> str:

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.objectives.base import Objective, Score
-from constrained_actmax.objectives.bounded import ONLY_BELOW, Bounded
+from constrained_actmax.objectives.bounded import ONLY_BELOW
 from constrained_actmax.objectives.norm import guarded_root
 from constrained_actmax.objectives.signature import Signature, Tensor, Tensors
 from constrained_actmax.objectives.squared_distance import part, span
@@ -77,10 +77,7 @@ class TotalVariation(Objective):
 
         return Score(("TotalVariation", span(region), shape, along), function, bounded=ONLY_BELOW)
 
-    @property
-    @override
-    def bounded(self) -> Bounded:
-        return ONLY_BELOW
+    bounded = ONLY_BELOW
 
     @override
     def describe(self) -> str:

@@ -51,7 +51,7 @@ class BaseOracle(ABC):
     batches: bool = True
 
     def __init__(self) -> None:
-        self.rows = 0
+        self.evaluations = 0
         self.calls = 0
         self._memo: tuple[Vector, float, Vector] | None = None
 
@@ -75,20 +75,20 @@ class BaseOracle(ABC):
     def evaluate(self, x: Rows) -> tuple[Rows, np.ndarray]:
         """Return values (B, K) and Jacobian (B, K, n) at rows x (B, n), in one call."""
         x = self._checked(x)
-        self.rows += len(x)
+        self.evaluations += len(x)
         values, jacobian = self._evaluate(x)
         return values, jacobian
 
     def values(self, x: Rows) -> Rows:
         """Return values (B, K) alone."""
         x = self._checked(x)
-        self.rows += len(x)
+        self.evaluations += len(x)
         return self._values(x)
 
     def vjp(self, x: Rows, weights: Rows) -> tuple[Rows, Rows]:
         r"""Return values (B, K) and :math:`\sum_k w_{bk} \nabla f_k(x_b)` (B, n), in one call."""
         x = self._checked(x)
-        self.rows += len(x)
+        self.evaluations += len(x)
         return self._vjp(x, np.asarray(weights, dtype=np.float64))
 
     def hessian_product(
@@ -112,7 +112,7 @@ class BaseOracle(ABC):
         direction = np.asarray(v, dtype=np.float64)
         if not direction.any():
             return np.zeros(self.size)  # trust-constr asks
-        self.rows += 1
+        self.evaluations += 1
         if bounds is None:
             bounds = np.full(self.size, -np.inf), np.full(self.size, np.inf)
         if reach is None:
@@ -200,7 +200,7 @@ class BaseOracle(ABC):
         length = float(np.linalg.norm(v))
         step = self.epsilon ** (1 / 3) * reach / length
         points, step = central_pair(x, v, bounds, step)
-        self.rows += 1
+        self.evaluations += 1
         _, jacobian = self._evaluate(points[1:])
         difference = np.tensordot(weights, jacobian[0] - jacobian[1], axes=1)
         return np.asarray(difference / (2 * step), dtype=np.float64)
@@ -263,8 +263,8 @@ class WrappedOracle(BaseOracle):
         bounds: tuple[Vector, Vector],
         reach: float,
     ) -> Vector:
-        before = self.inner.rows
+        before = self.inner.evaluations
         asked = self.inner.hessian_product
         product = self._counted(lambda: asked(x, v, weights, bounds, reach))
-        self.rows += self.inner.rows - before - 1
+        self.evaluations += self.inner.evaluations - before - 1
         return product

@@ -384,14 +384,6 @@ class Oracle(BaseOracle):
             return str(refusal)
         return None
 
-    def prepare(self, batch: int = 1) -> None:
-        """Trace, and measure XLA, for batches of this size, so that no later call has to."""
-        x = np.zeros((batch, self.size))
-        if self.source.rows is None:
-            self._callable("jacobian", [x])
-        else:
-            self._functions().concrete("jacobian")
-
     # -- calls -----------------------------------------------------------------------------------
 
     @override
@@ -568,7 +560,7 @@ def evaluate_together(oracles: Sequence[Oracle], x: Rows) -> tuple[Rows, np.ndar
     if first.source.rows is not None:
         pieces = [one._evaluate(row[np.newaxis]) for one, row in zip(oracles, rows, strict=True)]
         for one in oracles:
-            one.rows += 1
+            one.evaluations += 1
         return np.concatenate([p[0] for p in pieces]), np.concatenate([p[1] for p in pieces])
     stacked = [
         tf.constant(np.concatenate(arrays))
@@ -580,7 +572,7 @@ def evaluate_together(oracles: Sequence[Oracle], x: Rows) -> tuple[Rows, np.ndar
     function, _ = first._callable("jacobian", [rows])
     first.calls += 1
     for one in oracles:
-        one.rows += 1
+        one.evaluations += 1
     values, jacobian = function(tf.constant(rows), *stacked)
     return values.numpy(), jacobian.numpy()
 

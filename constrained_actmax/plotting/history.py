@@ -41,7 +41,7 @@ def plot_history(result: Result, ax: Axes | None = None) -> Axes:
         ax = new_figure(6.4, 3.6).subplots()
     history = result.history
     starts = np.asarray(history.start)
-    rows, values = np.asarray(history.rows), np.asarray(history.value, dtype=np.float64)
+    rows, values = np.asarray(history.evaluations), np.asarray(history.value, dtype=np.float64)
     broken = np.asarray(history.violation, dtype=np.float64) > VISIBLE_VIOLATION
     different = np.unique(starts)
     for place, start in enumerate(different):

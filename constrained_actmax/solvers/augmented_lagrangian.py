@@ -232,6 +232,7 @@ class AugmentedLagrangian(Solver):
 
     @override
     def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
+        unsplit = task, x0
         task, x0 = in_split_variables(task, x0)
         whole = task.remaining
         if whole is None:
@@ -242,7 +243,7 @@ class AugmentedLagrangian(Solver):
             evaluations = default_evaluations(task.size, len(starts))
             if search(task, x0[lost], starts[lost], evaluations):
                 self._go_on(task, starts)
-            self._end_rest(task, x0, starts, evaluations)
+            self._end_rest(*unsplit, starts, evaluations)
             return
         # A feasible point first: what starts do in vain cannot take it away.
         search(task, x0, starts, max(len(x0), int(SEARCH_SHARE * whole)))
@@ -263,7 +264,7 @@ class AugmentedLagrangian(Solver):
             self._follow_within(UntilBetter(task, kept, trial, known), x0[rows], starts[rows])
             if place == 0 and found and not UntilBetter(task, 0, 0, known).better:
                 self._go_on(task, starts)
-        self._end_rest(task, x0, starts, whole)
+        self._end_rest(*unsplit, starts, whole)
 
     @staticmethod
     def _groups(task: Task, x0: Rows, starts: Indices) -> list[Indices]:

@@ -383,6 +383,8 @@ class NeighbourhoodSearch:
 
     def _free(self, x: Vector) -> bool:
         """Whether entries are left that may move while the discrete ones keep their choice."""
+        if self.problem.set.choices_are_points:
+            return False
         lower, upper = self.problem.set.piece(x)
         return bool(np.any(lower < upper))
 
@@ -416,6 +418,8 @@ class NeighbourhoodSearch:
 
     def _choice(self, x: Vector) -> bytes:
         """Return what tells the discrete choices of points of C apart."""
+        if self.problem.set.choices_are_points:
+            return x.tobytes()
         return np.concatenate(self.problem.set.piece(x)).tobytes()
 
     def improved(self, here: Candidate, *, again: bool = False) -> Candidate:

@@ -12,6 +12,7 @@ from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.base import Solver, end_stuck, needs_gradients
+from constrained_actmax.solvers.candidates import Candidates
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.task import Task
 
@@ -85,7 +86,7 @@ class SPG(Solver):
                 searches.judge(rows, *searches.tried(rows), self.max_iterations)
 
 
-class Searches:
+class Searches(Candidates):
     """Line searches side by side, in the letters of the paper.
 
     Parameters
@@ -106,19 +107,15 @@ class Searches:
         self, task: Task, x0: Rows, starts: Indices, tolerance: float, memory: int
     ) -> None:
         problem, count = task.problem, len(x0)
-        self.task, self.starts, self.tolerance, self.memory = task, starts, tolerance, memory
+        found = task.evaluate(x0, starts)
+        live = end_stuck(task, x0, found, starts)
+        super().__init__(task, x0, found.f, found.gradient, starts, live)
+        self.tolerance, self.memory = tolerance, memory
         self.project = task.projector(accurate=not task.nonsmooth)
-        self.measure = task.projector()
-        self.x = x0.copy()
-        found = task.evaluate(self.x, starts)
-        self.f, self.g = found.f.copy(), found.gradient.copy()
-        self.live = end_stuck(task, self.x, found, starts)
-        self.best_f, self.best_x = self.f.copy(), self.x.copy()
         self.since = np.zeros(count, dtype=int)
         self.recent = np.full((count, memory), -np.inf)
         self.recent[:, 0] = self.f
-        rows = np.arange(count)
-        residual = self._end_converged(rows, np.where(self.live[:, None], self.g, 0.0))
+        residual = self._end_converged(self.number, np.where(self.live[:, None], self.g, 0.0))
         self.a = 1.0 / np.maximum(residual, STEP_RANGE[0])
         if problem.smooth is not False and np.isfinite(problem.set.diameter):
             # As far as the set goes: on a small set a smooth function is nearly linear.
@@ -127,15 +124,9 @@ class Searches:
         self.step, self.tries = np.ones(count), np.zeros(count, dtype=int)
         self.fresh = self.live.copy()
 
-    def _end(self, row: int, status: Status, detail: str = "") -> None:
-        """End a row at its best point."""
-        self.task.end(int(self.starts[row]), self.best_x[row], status, detail)
-        self.live[row] = False
-
     def _end_converged(self, rows: Indices, g: Rows) -> Vector:
         """End the rows whose residual is small; return the residuals."""
-        x = self.x[rows]
-        residual: Vector = np.max(np.abs(self.measure(x - g, rows.tolist()) - x), axis=1)
+        residual = self.residual_at(rows, self.x[rows], g)
         for row in rows[self.live[rows] & (residual <= self.tolerance)].tolist():
             self.task.end(int(self.starts[row]), self.x[row], Status.CONVERGED)
             self.live[row] = False
@@ -146,8 +137,7 @@ class Searches:
         rows, count = np.flatnonzero(self.fresh & self.live), len(self.x)
         if not rows.size:
             return
-        # a slice copies nothing
-        at: slice | Indices = slice(None) if rows.size == count else rows
+        at = self.at(rows)
         x, g = self.x[at], self.g[at]
         a = self.a[at] = capped(self.a[at], g, x, self.task.problem)
         back = a[:, None] * g
@@ -166,12 +156,12 @@ class Searches:
         if near.size:
             self._end_converged(near, self.g[near])
         for row in rows[self.live[at] & (slope >= 0)].tolist():
-            self._end(row, Status.STALLED, "No descent direction is left.")
+            self.end(row, Status.STALLED, "No descent direction is left.")
         self.fresh[at] = False
 
     def tried(self, rows: Indices) -> tuple[Rows, Evaluation]:
         """Return the trial points of some rows, evaluated."""
-        at: slice | Indices = slice(None) if rows.size == len(self.x) else rows
+        at = self.at(rows)
         trial, step = self.target[at], self.step[at]
         shortened = np.flatnonzero(step != 1.0)
         if shortened.size:
@@ -194,10 +184,10 @@ class Searches:
             self.tries[row] += 1
             if self.tries[row] > MAX_BACKTRACKS:
                 if found.finite[place]:
-                    self._end(row, Status.STALLED)
+                    self.end(row, Status.STALLED)
                 else:
                     detail = self.task.name_non_finite(trial[place], found, place)
-                    self._end(row, Status.NON_FINITE, detail)
+                    self.end(row, Status.NON_FINITE, detail)
 
     def _accept(self, row: int, x: Vector, found: Evaluation, place: int, most: int) -> None:
         """Take a step, and the next spectral step size."""
@@ -212,14 +202,14 @@ class Searches:
         if lead > 0:
             if lead > task.epsilon * max(1.0, abs(self.best_f[row])):
                 self.since[row] = 0
-            self.best_f[row], self.best_x[row] = value, self.x[row]
+            self.best_x[row], self.best_f[row], self.best_g[row] = x, value, self.g[row]
         self.fresh[row] = True
         if not task.iterate(start, self.x[row], value, found.violation_of(place)):
             self.live[row] = False
         elif self.since[row] > PATIENCE:
-            self._end(row, Status.STALLED)
+            self.end(row, Status.STALLED)
         elif task.iterations[start] >= most:
-            self._end(row, Status.BUDGET, "max_iterations reached.")
+            self.end(row, Status.BUDGET, "max_iterations reached.")
 
 
 def capped(a: Vector, g: Rows, x: Rows, problem: StandardForm) -> Vector:

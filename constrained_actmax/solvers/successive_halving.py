@@ -1,9 +1,8 @@
-"""Projected gradient with falling step lengths, from draws that are weeded out by rungs."""
+"""Projected gradient with decreasing step sizes, from random points that rungs weed out."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
@@ -16,10 +15,10 @@ from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.random_points import drawn
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.base import TINY, Solver, reach
+from constrained_actmax.solvers.candidates import Candidates
 from constrained_actmax.solvers.spg import needs_only_a_set
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.extended import MOST_TRIALS
-from constrained_actmax.tasks.projector import Projector
 from constrained_actmax.tasks.recording import MOST_ROWS
 from constrained_actmax.tasks.task import Task
 from constrained_actmax.tasks.timed import planned
@@ -39,90 +38,65 @@ SMALLEST_SHARE = 20
 DRAWS = 20189
 
 
-@dataclass
-class Search:
-    """The candidates of a run: rows of arrays, each on behalf of a start.
+class Search(Candidates):
+    """The candidates of a run; `number` says which of the first rung each is.
 
-    Parameters
+    Attributes
     ----------
-    x, f, g : numpy.ndarray, shapes (B, n), (B,), (B, n)
-        Where each is, with what is minimised and its gradient.
-    starts : numpy.ndarray, shape (B,)
-        The start that each works for.
-    number : numpy.ndarray, shape (B,)
-        Which candidate of the first rung it is.
-    live : numpy.ndarray of bool, shape (B,)
-        Whether it goes on.
-    goal : float
-        Residual of its best point at which it stops.
-    project, measure : Projector
-        For steps, and for residuals.
+    first_f : numpy.ndarray, shape (B,)
+        Where each began.
+    residual : numpy.ndarray, shape (B,)
+        Of the best points, where it was last measured; at the task's tolerance a candidate stops.
+    project : Projector
+        For steps.
     """
 
-    x: Rows
-    f: Vector
-    g: Rows
-    starts: Indices
-    number: Indices
-    live: np.ndarray
-    goal: float
-    project: Projector
-    measure: Projector
+    def __init__(
+        self, task: Task, x: Rows, f: Vector, g: Rows, starts: Indices, live: np.ndarray
+    ) -> None:
+        super().__init__(task, x, f, g, starts, live)
+        self.first_f = f.copy()
+        self.residual = np.full(len(x), np.inf)
+        self.project = task.projector(accurate=False)
 
-    def __post_init__(self) -> None:
-        self.best_x, self.best_f, self.best_g = self.x.copy(), self.f.copy(), self.g.copy()
-        self.first_f = self.f.copy()
-        #: Of the best points, where it was last measured.
-        self.residual = np.full(len(self.x), np.inf)
-        #: Trials that were not finite, one after the other.
-        self.trials = np.zeros(len(self.x), dtype=int)
-
-    def kept(self, rows: Sequence[int] | Indices) -> Search:
+    def kept(self, rows: Indices) -> Search:
         """Return some of the candidates, each at its best point."""
-        chosen = Search(
-            self.best_x[rows].copy(),
-            self.best_f[rows].copy(),
-            self.best_g[rows].copy(),
-            self.starts[rows],
-            self.number[rows],
-            np.isfinite(self.best_f[rows])
-            & (self.residual[rows] > self.goal)
-            & self.best_g[rows].any(axis=1),
-            self.goal,
-            self.project,
-            self.measure,
-        )
-        chosen.first_f = self.first_f[rows]
+        x, f, g = self.best_x[rows], self.best_f[rows], self.best_g[rows]
+        going = np.isfinite(f) & (self.residual[rows] > self.task.tolerance) & g.any(axis=1)
+        chosen = Search(self.task, x, f, g, self.starts[rows], going)
+        chosen.number, chosen.first_f = self.number[rows], self.first_f[rows]
         chosen.residual = self.residual[rows]
+        chosen.project, chosen.measure = self.project, self.measure
         return chosen
 
 
 @dataclass(frozen=True, kw_only=True)
 class SuccessiveHalving(Solver):
-    r"""Projected gradient whose step length falls to zero, from draws that are weeded out by rungs.
+    r"""Projected gradient with decreasing step sizes, from random points that rungs weed out.
 
     .. math:: x \leftarrow P_C(x - \eta_t\, g / \|g\|_2), \qquad
               \eta_t = \eta_0 (1 + \cos(\pi t / T)) / 2
 
-    A logit of a ReLU network is piecewise linear: line searches stall at its kinks, steps of a
-    length that is set in advance cross them, and a length that falls to zero ends the last iterate
-    near a maximum [1]_ [2]_. :math:`\eta_0` is the reach of the set along the first gradient.
+    A logit of a ReLU network is piecewise linear: line searches stall at its kinks, step sizes
+    chosen in advance cross them, and step sizes that fall to zero end the last iterate near a
+    maximum [1]_ [2]_. :math:`\eta_0` is the reach of the set along the first gradient.
 
-    The objective is not concave, so one start is a lottery. By successive halving [3]_, the first
-    rung runs a few steps from the start and from draws in C, side by side in one model call a
-    round, one candidate for each `rows_per_draw` rows of the budget: the power of two nearest in
-    ratio, as many rows as a model call takes anyway. The best of each `narrowing` go on to the next
-    rung, which has the same rows for fewer candidates and so more steps, again from the full
-    length; the last rung has the rest, for the best one or few. On the way a candidate that has
-    lost most of its gain goes back to its best point; one whose trial is not finite too, with half
-    the step. Deterministic: the draws depend on the number
-    of the start alone. Returns the best point; every iterate lies in C.
+    The objective is not concave, so the result depends on the starting point. By successive halving
+    [3]_, the first rung runs a few steps from the start and from random points of C, side by side
+    in one model call a round, one candidate for each `evaluations_per_draw` evaluations of the
+    budget: the power of two nearest in ratio, as many rows as a model call takes anyway. The best
+    of each
+    `narrowing` go on to the next rung, which has as many evaluations for fewer candidates and so
+    more steps, again from the full step size; the last rung has the rest, for the best one or few.
+    On the way a candidate that has lost most of its gain goes back to its best point; one whose
+    trial is not finite too, with half the step. Deterministic: the random points depend on the
+    number of the start alone. Returns the best point; every iterate lies in C.
 
     Parameters
     ----------
-    rows : int, default 300
+    evaluations : int, default 300
         Evaluations of each start where no budget says otherwise.
-    rows_per_draw : int, default 16
+    evaluations_per_draw : int, default 16
         Evaluations for which there is one candidate; a power of two of them in all.
     most_draws : int, default 64
         Candidates of one start at most.
@@ -131,7 +105,8 @@ class SuccessiveHalving(Solver):
     rung_share : float, default 0.2
         Share of the evaluations that each rung but the last takes.
     last_steps : int, default 100
-        Steps that each candidate of the last rung should have; with twice the rows there are two.
+        Steps that each candidate of the last rung should have; with twice the evaluations there are
+        two.
 
     References
     ----------
@@ -144,8 +119,8 @@ class SuccessiveHalving(Solver):
 
     name: ClassVar[str] = "successive-halving"
 
-    rows: int = 300
-    rows_per_draw: int = 16
+    evaluations: int = 300
+    evaluations_per_draw: int = 16
     most_draws: int = 64
     narrowing: int = 4
     rung_share: float = 0.2
@@ -177,7 +152,7 @@ class SuccessiveHalving(Solver):
             Of the first rung; by default what the settings say.
         """
         if candidates is None:
-            wanted = max(1.0, share / self.rows_per_draw)
+            wanted = max(1.0, share / self.evaluations_per_draw)
             power = 2 ** round(math.log2(wanted))
             candidates = min(power, self.most_draws, MOST_ROWS, share)
         found, count, left = [], candidates, share
@@ -209,9 +184,9 @@ class SuccessiveHalving(Solver):
             The next cycle.
         """
         limited = task.remaining is not None or task.seconds_left is not None
-        task = planned(task, self.rows * len(x0))
+        task = planned(task, self.evaluations * len(x0))
         remaining = task.remaining
-        share = self.rows if remaining is None else max(1, remaining // len(x0))
+        share = self.evaluations if remaining is None else max(1, remaining // len(x0))
         found, timed = self.search(task, x0, starts, share, cycle)
         cycle += 1
         # What is left, of candidates that converged, of flat ones or of a limit of seconds, buys
@@ -250,17 +225,17 @@ class SuccessiveHalving(Solver):
             rungs = self.rungs(share, 1)
         task.carry(count * rungs[0][0])
         search = self._begin(task, x0, first, starts, rungs[0][0], cycle)
-        length = reach(task.problem, search.x, search.g, search.live)
+        step_size = reach(task.problem, search.x, search.g, search.live)
         timed, over = False, 0.0
         for place, (candidates, rows) in enumerate(rungs):
             if place:
-                search, length = self._leaders(search, length, count, candidates)
+                search, step_size = self._leaders(search, step_size, count, candidates)
                 task.carry(count * candidates)
             steps = rows // candidates - (place == 0)
             window = None
             if left is not None:
                 window = began + left * over, began + left * (over + rows / share)
-            timed |= self._descend(task, search, length, steps, window)
+            timed |= self._descend(task, search, step_size, steps, window)
             over += rows / share
         return search, timed
 
@@ -310,31 +285,28 @@ class SuccessiveHalving(Solver):
             detail = task.name_non_finite(x0[row], first, row)
             task.end(int(starts[row]), x0[row], Status.NON_FINITE, detail)
         return Search(
+            task,
             x.reshape(-1, n),
             np.where(finite, f, np.inf).ravel(),
             g.reshape(-1, n),
             np.repeat(starts, candidates),
-            np.arange(count * candidates),
             usable.ravel(),
-            task.tolerance,
-            task.projector(accurate=False),
-            task.projector(),
         )
 
     @staticmethod
     def _leaders(
-        search: Search, length: Vector, count: int, candidates: int
+        search: Search, step_size: Vector, count: int, candidates: int
     ) -> tuple[Search, Vector]:
-        """Return the best candidates of each start, with their lengths."""
+        """Return the best candidates of each start, with their step sizes."""
         table = search.best_f.reshape(count, -1)
         best = np.argsort(table, axis=1, kind="stable")[:, :candidates]
         rows = (np.arange(count)[:, np.newaxis] * table.shape[1] + best).ravel()
-        return search.kept(rows), length[rows]
+        return search.kept(rows), step_size[rows]
 
     def _descend(
-        self, task: Task, search: Search, length: Vector, steps: int, window: Window
+        self, task: Task, search: Search, step_size: Vector, steps: int, window: Window
     ) -> bool:
-        """Take steps whose length falls to zero, within a window of the run's seconds.
+        """Take steps whose size falls to zero, within a window of the run's seconds.
 
         Returns
         -------
@@ -351,46 +323,37 @@ class SuccessiveHalving(Solver):
                 turns = [one for one in turns if one > done]
                 gained = search.first_f[rows] - search.best_f[rows]
                 lost = search.f[rows] - search.best_f[rows] > LOST * gained
-                self._back_to_best(search, rows[lost])
+                search.back_to_best(rows[lost])
             share = 0.5 + 0.5 * np.cos(np.pi * done)
-            # a slice copies nothing
-            at: slice | Indices = slice(None) if rows.size == len(search.x) else rows
+            at = search.at(rows)
             row_starts, g = search.starts[at], search.g[at]
             norm = np.maximum(np.sqrt(np.add.reduce(g * g, axis=1)), TINY)
-            step_ = g / norm[:, np.newaxis]  # first: length / norm may overflow
-            step_ *= share * length[at, np.newaxis]
+            step_ = g / norm[:, np.newaxis]  # first: step_size / norm may overflow
+            step_ *= share * step_size[at, np.newaxis]
             np.subtract(search.x[at], step_, out=step_)
             moved = search.project(step_, search.number[rows].tolist())
             found = task.evaluate(moved, row_starts)
-            search.x[at], search.f[at], search.g[at] = moved, found.f, found.gradient
+            search.take(at, moved, found)
             if not found.finite.all():
-                self._turn_back(task, search, length, rows, found)
-            else:
-                search.trials[at] = 0
-            better = found.finite & (found.f < search.best_f[at])
-            if better.any():
-                which = rows[better]
-                search.best_x[which], search.best_g[which] = moved[better], found.gradient[better]
-                search.best_f[which] = found.f[better]
+                self._turn_back(task, search, step_size, rows, found)
             search.live[at] &= task.iterate_rows(row_starts, moved, found)
             # A plateau inside the set: go on from the best point with the next, shorter step.
             flat = ~found.gradient.any(axis=1)
             if flat.any():
-                self._back_to_best(search, rows[flat & search.live[at]])
+                search.back_to_best(rows[flat & search.live[at]])
             if step % tests == tests - 1 or step == steps - 1:
                 self._measure(search)
         return False
 
     def _turn_back(
-        self, task: Task, search: Search, length: Vector, rows: Indices, found: Evaluation
+        self, task: Task, search: Search, step_size: Vector, rows: Indices, found: Evaluation
     ) -> None:
         """Send candidates whose trial is not finite back to their best points, with half the step.
 
         One that has seen too many in a row is given up; its start, if it was the last.
         """
-        search.trials[rows] = np.where(found.finite, 0, search.trials[rows] + 1)
         back = rows[~found.finite]
-        length[back] *= 0.5
+        step_size[back] *= 0.5
         for place in np.flatnonzero(search.trials[rows] > MOST_TRIALS).tolist():
             row = int(rows[place])
             start = int(search.starts[row])
@@ -398,22 +361,15 @@ class SuccessiveHalving(Solver):
             if not search.live[search.starts == start].any():
                 detail = task.name_non_finite(search.x[row], found, place)
                 task.end(start, search.best_x[row], Status.NON_FINITE, detail)
-        self._back_to_best(search, back)
-
-    @staticmethod
-    def _back_to_best(search: Search, rows: Indices) -> None:
-        """Let these candidates go on from their best points."""
-        search.x[rows], search.f[rows] = search.best_x[rows], search.best_f[rows]
-        search.g[rows] = search.best_g[rows]
+        search.back_to_best(back)
 
     @staticmethod
     def _measure(search: Search) -> None:
         rows = np.flatnonzero(search.live)
         if rows.size:
-            x = search.best_x[rows]
-            back = search.measure(x - search.best_g[rows], search.number[rows].tolist())
-            search.residual[rows] = np.max(np.abs(back - x), axis=1)
-            search.live[rows[search.residual[rows] <= search.goal]] = False
+            x, g = search.best_x[rows], search.best_g[rows]
+            search.residual[rows] = search.residual_at(rows, x, g)
+            search.live[rows[search.residual[rows] <= search.task.tolerance]] = False
 
 
 def _share_of_time(task: Task, window: Window) -> float:

@@ -169,10 +169,7 @@ class Pieces(Nonlinearity):
         offsets = self._of(self.offsets, signature)
         return rows * slopes[:, np.newaxis], np.einsum("bmu,bu->bm", rows, offsets)
 
-    @property
-    @override
-    def piecewise_affine(self) -> bool:
-        return True
+    piecewise_affine = True
 
     @override
     def sides(self, signature: Array) -> tuple[sparse.csr_matrix, Vector]:
@@ -262,10 +259,7 @@ class Windows(Nonlinearity):
             found[b] = rows[b] @ chosen
         return found, np.zeros(rows.shape[:2])
 
-    @property
-    @override
-    def piecewise_affine(self) -> bool:
-        return True
+    piecewise_affine = True
 
     @override
     def sides(self, signature: Array) -> tuple[sparse.csr_matrix, Vector]:

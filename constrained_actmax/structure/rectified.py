@@ -60,10 +60,7 @@ class RectifiedWindows(Nonlinearity):
     def continued(self, z: Rows, signature: Array) -> Rows:
         return self._windows.continued(self._with_zero(z), signature)
 
-    @property
-    @override
-    def piecewise_affine(self) -> bool:
-        return True
+    piecewise_affine = True
 
     @override
     def sides(self, signature: Array) -> tuple[sparse.csr_matrix, Vector]:

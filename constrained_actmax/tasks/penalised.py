@@ -29,10 +29,7 @@ class PenalisedForm(DerivedForm):
         self.lower = self.upper = np.empty(0)
         self.imposed, self.keeps_set = [], False
 
-    @property
-    @override
-    def hessians(self) -> int:
-        return 0  # none where a bound becomes active
+    hessians = 0  # none where a bound becomes active
 
     @property
     @override

@@ -130,7 +130,7 @@ class Recording(Task):
         self.progress = progress
         self.tolerance = tolerance
         self.history = History()
-        self.rows = 0
+        self.evaluations = 0
         self.calls = 0
         self._work = 0.0
         self.padded_rows = padded_rows or padded(starts, problem.size)
@@ -195,7 +195,7 @@ class Recording(Task):
     @property
     def _spent(self) -> int:
         """Evaluations, and other work in units of them."""
-        return self.rows + int(self._work)
+        return self.evaluations + int(self._work)
 
     @override
     def charge(self, work: float) -> None:
@@ -205,7 +205,7 @@ class Recording(Task):
     @override
     def count(self, rows: int) -> None:
         self._check_limits(rows)
-        self.rows += rows
+        self.evaluations += rows
 
     @override
     def share(self, starts_left: int) -> int | None:
@@ -263,7 +263,7 @@ class Recording(Task):
         else:
             parts = [self._padded(x[first : first + size]) for first in range(0, len(x), size)]
             found = Evaluation.concatenated(parts)
-        self.rows += len(x)
+        self.evaluations += len(x)
         self.calls += problem.oracle.calls - before
         return self._measured(x, found, starts)
 
@@ -308,16 +308,16 @@ class Recording(Task):
         For functions without gradients: at most 2n + 1 evaluations, beyond any budget.
         """
         oracle = self.problem.oracle
-        calls, rows = oracle.calls, oracle.rows
+        calls, evaluations = oracle.calls, oracle.evaluations
         found = self.problem.evaluate(x[np.newaxis], differences=True)
         self.calls += oracle.calls - calls
-        self.rows += oracle.rows - rows
+        self.evaluations += oracle.evaluations - evaluations
         return found
 
     def scales_at(self, asked: Problem, x: Vector, found: Evaluation) -> Scales | None:
         """Return the scales at an answer, as `at_answer` does; its probes count as evaluations."""
         oracle = asked.user_oracle
-        calls, rows = oracle.calls, oracle.rows
+        calls, evaluations = oracle.calls, oracle.evaluations
 
         def good(scales: Scales) -> bool:
             own = asked.in_scales(scales).scaled
@@ -325,7 +325,7 @@ class Recording(Task):
 
         scales = at_answer(asked, x, found, self.remaining, good)
         self.calls += oracle.calls - calls
-        self.rows += oracle.rows - rows
+        self.evaluations += oracle.evaluations - evaluations
         return scales
 
     @override
@@ -333,11 +333,11 @@ class Recording(Task):
         if self.remaining is not None and self.remaining < 1:
             raise Stopped(Status.BUDGET)
         oracle = self.problem.oracle
-        calls, rows = oracle.calls, oracle.rows
+        calls, evaluations = oracle.calls, oracle.evaluations
         x = self._within_bounds(x[np.newaxis])[0]
         product = self.problem.hessian_product(x, v, weights)
         self.calls += oracle.calls - calls
-        self.rows += oracle.rows - rows
+        self.evaluations += oracle.evaluations - evaluations
         return product
 
     @override
@@ -377,7 +377,7 @@ class Recording(Task):
         if ended is None or ended.status is not Status.CONVERGED:
             return False
         inside = self.problem.set.relative_violation(x) <= self.problem.set.tolerance
-        return bool(inside) and (limit is None or self.rows < limit)
+        return bool(inside) and (limit is None or self.evaluations < limit)
 
     def _on_set(self, x: Vector, start: int) -> tuple[Vector, Evaluation]:
         inside = self._within_bounds(self.problem.set.project(x)[np.newaxis])[0]
@@ -431,7 +431,7 @@ class Recording(Task):
         history = self.history
         history.start.append(start)
         history.nit.append(int(self.iterations[start]))
-        history.rows.append(self.rows)
+        history.evaluations.append(self.evaluations)
         history.seconds.append(self.seconds)
         history.value.append(value)
         history.violation.append(violation)
@@ -452,7 +452,7 @@ class Recording(Task):
                         violation,
                         int(self.iterations[start]),
                         start,
-                        self.rows,
+                        self.evaluations,
                     )
                 )
             except StopIteration:
@@ -474,7 +474,7 @@ class Recording(Task):
             self.iterations[start] += 1
             history.nit.append(int(self.iterations[start]))
         history.start.extend(row_starts)
-        history.rows.extend([self.rows] * count)
+        history.evaluations.extend([self.evaluations] * count)
         history.seconds.extend([self.seconds] * count)
         history.value.extend([written(value) for value in values])
         history.violation.extend(found.violation.tolist())

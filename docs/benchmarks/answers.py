@@ -149,7 +149,7 @@ def methods(samples: Samples) -> dict[str, dict[str, Any]]:
             for decay in ("constant", "cosine")
         },
         "projected-gradient": {
-            f"projected-gradient {length:g}": cax.ProjectedGradient(length=length)
+            f"projected-gradient {length:g}": cax.ProjectedGradient(step_size=length)
             for length in (0.3, 0.1, 1.0)
         },
         "clipped-ascent": {
@@ -161,7 +161,7 @@ def methods(samples: Samples) -> dict[str, dict[str, Any]]:
             "tf-keras-vis": cax.TfKerasVis(),
             "tf-keras-vis 10, no penalties": cax.TfKerasVis(rate=10.0, penalties=0.0),
         },
-        "foolbox": {"foolbox": cax.Foolbox(), "foolbox 0.03": cax.Foolbox(relative_length=0.03)},
+        "foolbox": {"foolbox": cax.Foolbox(), "foolbox 0.03": cax.Foolbox(relative_step_size=0.03)},
         "adversarial-robustness-toolbox": {
             "adversarial-robustness-toolbox": cax.AdversarialRobustnessToolbox()
         },
@@ -212,7 +212,7 @@ def tables(found: cax.Comparison, families: dict[str, dict[str, Any]]) -> Iterat
                     medians[top],
                     f"| {own} | {mine.value.median():.2f} | {mine.value.min():.2f} | "
                     f"{mine.value.max():.2f} | {mine.raw_violation.median():.2g} | "
-                    f"{mine.rows.median():.0f} | {mine.seconds.median():.2f} | {label} | "
+                    f"{mine.evaluations.median():.0f} | {mine.seconds.median():.2f} | {label} | "
                     f"{medians[top]:.2f} | {won} |",
                 )
             )

@@ -152,8 +152,8 @@ def cutest() -> list[str]:
         f"Solved by a method of SciPy and not by `auto`: {', '.join(lost) or 'none'}. Where both",
         f"solve it, `auto` takes {ours.sum()} evaluations and SciPy's SLSQP {theirs.sum()}; the",
         f"median of the ratios is {np.median(ours / theirs):.2f}, and",
-        f"{(ours > 1.5 * theirs).sum()} of {len(both)} are above 1.5. Ours leave out the probes for",
-        f"a problem's scales, once for all its runs: {int(np.median(probes))} evaluations in the median,",
+        f"{(ours > 1.5 * theirs).sum()} of {len(both)} are above 1.5. Ours leave out the probes",
+        f"for a problem's scales, once for all its runs: {np.median(probes):.0f} in the median and",
         f"{max(probes)} at most.",
         "",
     ]

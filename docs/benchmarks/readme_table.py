@@ -38,7 +38,8 @@ def entrants() -> dict[str, dict[str, Any]]:
             for decay in ("constant", "cosine")
         },
         "fixed steps, projected by this library": {
-            f"steps {length:g}": cax.ProjectedGradient(length=length) for length in (0.1, 0.3, 1.0)
+            f"steps {length:g}": cax.ProjectedGradient(step_size=length)
+            for length in (0.1, 0.3, 1.0)
         },
         '`maximize`, `method="pgd"`': {"pgd": "pgd"},
         "`maximize`": {"auto": "auto"},

@@ -341,7 +341,7 @@ def rivals() -> list[Entrant]:
     found += [
         Entrant(
             f"projected gradient {length:g}",
-            baselines.ProjectedGradient(length=length),
+            baselines.ProjectedGradient(step_size=length),
             "projected gradient",
         )
         for length in (0.1, 0.3, 1.0)
@@ -387,11 +387,13 @@ def candidates() -> list[Entrant]:
         ),
         Entrant(
             "rungs from one candidate per 40 rows",
-            cax.SuccessiveHalving(rows_per_draw=40),
+            cax.SuccessiveHalving(evaluations_per_draw=40),
             planned=True,
         ),
         Entrant("rungs, one per 16 rows", cax.SuccessiveHalving(), planned=True),
-        Entrant("rungs, one per 8 rows", cax.SuccessiveHalving(rows_per_draw=8), planned=True),
+        Entrant(
+            "rungs, one per 8 rows", cax.SuccessiveHalving(evaluations_per_draw=8), planned=True
+        ),
         Entrant("rungs, a third goes on", cax.SuccessiveHalving(narrowing=3), planned=True),
         Entrant("spg alone", cax.SPG()),
     ]
@@ -467,7 +469,9 @@ def record(problem: cax.Problem, result: Any) -> dict[str, Any]:
     if isinstance(result, cax.Failure):
         return {"failed": str(result)}
     history, best, rows, values = result.history, -np.inf, [], []
-    for at, value, violation in zip(history.rows, history.value, history.violation, strict=True):
+    for at, value, violation in zip(
+        history.evaluations, history.value, history.violation, strict=True
+    ):
         if violation <= problem.set.tolerance and value > best:
             best = value
             rows.append(int(at))

@@ -62,7 +62,7 @@ def row(problem: cax.Problem, method: str, x0: np.ndarray) -> tuple[str, str]:
         seen = [
             value
             for value, rows, violation in zip(
-                history.value, history.rows, history.violation, strict=True
+                history.value, history.evaluations, history.violation, strict=True
             )
             if rows <= mark and violation <= problem.set.tolerance
         ]

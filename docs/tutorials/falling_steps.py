@@ -1,4 +1,4 @@
-"""A solver of one's own: the projected subgradient method with steps of falling length."""
+"""A solver of one's own: the projected subgradient method with decreasing step sizes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from constrained_actmax.tasks import Task
 
 @dataclass(frozen=True, kw_only=True)
 class FallingSteps(StepwiseSolver):
-    r"""Steps of length :math:`a_k = a_0 / \sqrt{k + 1}` along the gradient, then a projection [1]_.
+    r"""Projected subgradient steps of size :math:`a_k = a_0 / \sqrt{k + 1}` [1]_.
 
     .. math:: x \leftarrow P_C(x - a_k\, g / \|g\|_2)
 
     Parameters
     ----------
-    first_length : float
+    first_step_size : float
         a_0, in the units of the model's input.
     max_iterations : int
         Steps of each start.
@@ -33,7 +33,7 @@ class FallingSteps(StepwiseSolver):
 
     name: ClassVar[str] = "falling-steps"
 
-    first_length: float = 1.0
+    first_step_size: float = 1.0
     max_iterations: int = 1000
 
     def refusal(self, problem: StandardForm) -> str | None:
@@ -48,8 +48,8 @@ class FallingSteps(StepwiseSolver):
             if np.max(np.abs(project(x - g) - x)) <= task.tolerance:
                 task.end(start, x, cax.Status.CONVERGED)
                 return
-            length = self.first_length / np.sqrt(k + 1)
-            x = project(x - length * g / np.linalg.norm(g))
+            step_size = self.first_step_size / np.sqrt(k + 1)
+            x = project(x - step_size * g / np.linalg.norm(g))
             f, g = yield x  # ask for an evaluation; all starts share one model call
             if not task.iterate(start, x, f):  # counted, recorded; False: the callback said stop
                 return

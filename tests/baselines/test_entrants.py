@@ -95,7 +95,7 @@ def test_leaves_the_model_as_it_was_and_keeps_its_budget(
     (ended,) = method.solve(run, start)
     assert state(network) == before
     np.testing.assert_array_equal(start, kept)
-    assert 0 < run.rows <= BUDGET
+    assert 0 < run.evaluations <= BUDGET
     assert ended.x.shape == (36,)
     assert np.isfinite(ended.x).all()
     assert method.limits
@@ -109,7 +109,7 @@ def test_the_same_twice(name: str, problem: cax.Problem) -> None:
     ]
     for one, two in zip(*runs, strict=True):
         np.testing.assert_array_equal(one.raw, two.raw)
-        assert one.rows == two.rows
+        assert one.evaluations == two.evaluations
 
 
 @pytest.mark.parametrize("name", [*TRAINERS, "gradient-ascent", "projected-adam"])
@@ -137,7 +137,7 @@ def test_gradient_ascent_is_the_answer_s_own_loop(problem: cax.Problem) -> None:
         x = x + 1.0 * g / (np.linalg.norm(g) + 1e-5)
     trial = cax.compare(problem, cax.GradientAscent(steps=7), starts=start).trials[0]
     np.testing.assert_allclose(trial.raw, x[0], atol=1e-12)  # two sums of squares, last bits
-    assert trial.rows == 7
+    assert trial.evaluations == 7
     np.testing.assert_allclose(trial.x, problem.set.project(x[0]), atol=1e-12)
 
 
@@ -152,9 +152,9 @@ def test_one_row_of_ones_has_n_plus_1_times_the_rate() -> None:
 def test_identity_rows_count_n_rows_a_step() -> None:
     problem = cax.Problem(dense(), cax.Probability(1))
     found = cax.compare(problem, cax.IdentityDense(data="identity", epochs=4), starts=1)
-    assert found.trials[0].rows == 4 * 6
+    assert found.trials[0].evaluations == 4 * 6
     cut = cax.compare(problem, cax.IdentityDense(data="identity"), starts=1, budget=15)
-    assert cut.trials[0].rows == 12
+    assert cut.trials[0].evaluations == 12
     assert cut.trials[0].status == "BUDGET"
 
 

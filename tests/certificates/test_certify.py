@@ -13,7 +13,7 @@ import tensorflow as tf
 from sample_models import dense, shaken
 
 import constrained_actmax as cax
-from constrained_actmax.certificates.branching import Search, certificate_of
+from constrained_actmax.certificates.branching import POINTS, Search, certificate_of
 from constrained_actmax.solvers import branch_and_bound, search_and_finish
 
 
@@ -86,6 +86,8 @@ def test_a_target_is_proven_refuted_or_open_and_ends_as_soon_as_it_is(
             assert sign * (found.dual_bound - target) >= 0.0
     far = cax.certify(asked, target=best - sign * 2.0, method="mixed-integer")
     assert (far.method, far.nodes) == ("linear bounds", 1)  # no rung more than it takes
+    search = Search(asked, rtol=0.0, target=best - sign * 2.0)
+    assert search.step(1).evaluations == POINTS  # nor an ascent
     # The gap ends nothing: a target within it is decided.
     close = cax.certify(asked, target=best - sign * 1e-3, rtol=1.0)
     assert close.verdict == "proven"
@@ -105,6 +107,30 @@ def test_it_is_saved_with_the_result(tmp_path: Path) -> None:
     assert result.certificate is not None
     assert str(loaded) == str(result.certificate)
     np.testing.assert_array_equal(loaded.x, result.certificate.x)
+
+
+def test_several_problems_are_bounded_as_each_alone() -> None:
+    oracle = cax.Oracle(dense("relu", head=None), cax.Output(1))
+    centers = np.random.default_rng(0).uniform(-1, 1, (3, 6))
+    asked = [cax.Problem(oracle, None, [cax.LinfBall(0.2, center=c)]) for c in centers]
+    results = [None, None, cax.solve(asked[2], seed=0)]
+    together = cax.certify(asked, results, target=0.3, method="mixed-integer")
+    for one, known, found in zip(asked, results, together, strict=True):
+        alone = cax.certify(one, known, target=0.3, method="mixed-integer")
+        assert (found.verdict, found.dual_bound) == (alone.verdict, alone.dual_bound)
+    assert results[2] is not None
+    assert results[2].certificate is not None
+    assert cax.certify([], target=0.0) == []
+    for wrong, given in (([asked[0], 3], None), (asked, results[:1])):
+        with pytest.raises(cax.SpecificationError, match="a list of them|as many results"):
+            cax.certify(wrong, given)  # type: ignore[arg-type]
+
+    def interrupt(_: cax.Certificate) -> None:
+        raise KeyboardInterrupt
+
+    first, *others = cax.certify(asked, target=0.3, callback=interrupt)
+    assert np.isfinite(first.dual_bound)
+    assert [one.nodes for one in others] == [0, 0]
 
 
 def test_the_same_seed_gives_the_same_certificate() -> None:

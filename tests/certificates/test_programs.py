@@ -95,14 +95,18 @@ def test_linear_bounds_programs_and_values_are_in_order(name: str, oracle: cax.O
     assert found.rigour == "rigorous"
 
 
-@pytest.mark.parametrize("name", ["a limit", "l2", "rows"])
+@pytest.mark.parametrize("name", ["a limit", "a margin", "l2", "rows"])
 def test_any_multipliers_give_a_bound_and_the_solvers_give_its_value(
     name: str, oracle: cax.Oracle
 ) -> None:
+    objective, limits = {
+        "a limit": (cax.Output(0), [cax.Output(1) <= 0.3]),
+        "a margin": (cax.Margin(0, link="softmax"), []),
+    }.get(name, (None, []))
     problem = (
-        cax.Problem(dense([5, 8], seed=2), cax.Output(0), [cax.Box(-1, 1), cax.Output(1) <= 0.3])
-        if name == "a limit"
-        else cax.Problem(oracle, None, SETS[name])
+        cax.Problem(oracle, None, SETS[name])
+        if objective is None
+        else cax.Problem(dense([5, 8], seed=2), objective, [cax.Box(-1, 1), *limits])
     )
     search = bounded(problem)
     x = problem.set.project(np.random.default_rng(1).uniform(-1, 1, (POINTS, 5)))
@@ -116,6 +120,7 @@ def test_any_multipliers_give_a_bound_and_the_solvers_give_its_value(
     exact = case.rows[0] @ case.preactivations[-1][1] - g @ found.x
     assert case.value(search, found.multipliers) == pytest.approx(exact, abs=1e-5)
     assert case.value(search) >= exact  # none: the linear bound itself
+    assert name != "a margin" or case.value(search) > exact + 0.1  # one rival for all inputs
     rng = np.random.default_rng(3)
     size = len(found.multipliers)
     for corrupted in (

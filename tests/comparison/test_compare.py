@@ -72,7 +72,7 @@ def test_every_trial_is_there_and_within_budget(found: cax.Comparison) -> None:
     assert len(found.trials) == 3 * 6 * 4
     ran = [one for one in found.trials if one.outcome == "ran"]
     assert {one.method for one in ran} == {"spg", "pgd", "ascent", "outside"}
-    assert all(0 < one.rows <= 60 for one in ran)
+    assert all(0 < one.evaluations <= 60 for one in ran)
 
 
 def test_all_methods_begin_at_the_same_starts(bowls: dict[str, cax.Problem]) -> None:
@@ -106,7 +106,7 @@ def test_raw_and_projected_are_both_measured(
     assert one.value == pytest.approx(float(problem.evaluate(x).f[0]))
     assert one.raw_violation > 1
     assert one.feasible
-    assert one.rows == 1  # scoring is not the method's
+    assert one.evaluations == 1  # scoring is not the method's
 
 
 def test_failures_and_refusals_are_rows_with_reasons(found: cax.Comparison) -> None:
@@ -159,7 +159,7 @@ def test_costs_are_first_times_below_the_target(found: cax.Comparison) -> None:
             values, violation = one.history["value"], one.history["violation"]
             for place in range(len(values)):
                 if violation[place] <= problem.tolerance and values[place] <= target:
-                    expected = one.history["rows"][place]
+                    expected = one.history["evaluations"][place]
                     break
         assert costs[0, column] == expected
 
@@ -195,7 +195,7 @@ def test_goes_on_from_a_folder(
     assert not set(again) & set(played)
     other = cax.compare(bowls, methods, starts=2, budget=21, folder=tmp_path)
     assert len(again) == 7 + 12  # another question
-    assert all(one.rows <= 21 for one in other.trials)
+    assert all(one.evaluations <= 21 for one in other.trials)
     assert not list(tmp_path.rglob("*.pkl"))
 
 
@@ -254,7 +254,7 @@ def test_residuals_of_the_first_format_had_units(tmp_path: Path, found: cax.Comp
     loaded = cax.load_comparison(tmp_path)
     for old, new in zip(loaded.trials, found.trials, strict=True):
         assert np.isnan(old.stationarity)
-        assert (old.outcome, old.rows) == (new.outcome, new.rows)
+        assert (old.outcome, old.evaluations) == (new.outcome, new.evaluations)
         np.testing.assert_array_equal(old.value, new.value)
     assert str(loaded).splitlines()[0] == str(found).splitlines()[0]
     data["format"] = 4
@@ -283,7 +283,7 @@ def test_workers_find_the_same() -> None:
     )
     for a, b in zip(one.trials, two.trials, strict=True):
         np.testing.assert_allclose(a.x, b.x, atol=1e-9)
-        assert a.rows == b.rows
+        assert a.evaluations == b.evaluations
 
 
 def test_names_are_suggested(bowls: dict[str, cax.Problem]) -> None:

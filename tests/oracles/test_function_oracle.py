@@ -88,7 +88,7 @@ def test_a_black_box_with_arguments_has_outputs_to_name() -> None:
     oracle.values(np.ones((1, 2)))
     asked = oracle.with_objectives([2 * cax.Output(1), cax.Output(0)])
     assert isinstance(asked, cax.FunctionOracle)
-    assert (asked.calls, asked.rows, oracle.calls) == (0, 0, 1)
+    assert (asked.calls, asked.evaluations, oracle.calls) == (0, 0, 1)
     np.testing.assert_array_equal(asked.values(np.array([[2.0, 5.0]])), [[20.0, 10.0]])
     problem = cax.Problem(oracle, -cax.Output(0), [cax.Box(0, 1), cax.Output(1) >= 0.25])
     assert cax.solve(problem, seed=0).value == pytest.approx(-4.0, abs=1e-4)

@@ -142,7 +142,7 @@ def test_signatures_of_strings_are_refused(tmp_path: Path) -> None:
     values, jacobian = oracle.evaluate(np.array([[1.0], [2.0], [3.0]]))
     np.testing.assert_allclose(values[:, 0], [1, 4, 9])
     np.testing.assert_allclose(jacobian[:, 0, 0], [2, 4, 6])
-    assert (oracle.rows, oracle.calls) == (3, 3)
+    assert (oracle.evaluations, oracle.calls) == (3, 3)
 
 
 def test_keras_model_with_a_fixed_batch_is_called_in_pieces() -> None:
@@ -153,7 +153,7 @@ def test_keras_model_with_a_fixed_batch_is_called_in_pieces() -> None:
     np.testing.assert_allclose(
         oracle.evaluate(x)[1], Oracle(free, Output(1), xla=False).evaluate(x)[1], rtol=1e-5
     )
-    assert (oracle.rows, oracle.calls) == (6, 2)
+    assert (oracle.evaluations, oracle.calls) == (6, 2)
 
 
 def test_tensorflow_functions() -> None:
@@ -186,7 +186,7 @@ def test_function_of_one_point_is_called_point_by_point() -> None:
     np.testing.assert_allclose(values[:, 0], np.sum(x**2, axis=1))
     np.testing.assert_allclose(values[:, 1], x[:, 0] * x[:, 2])
     np.testing.assert_allclose(jacobian[:, 0], 2 * x)
-    assert (oracle.rows, oracle.calls) == (2, 2)
+    assert (oracle.evaluations, oracle.calls) == (2, 2)
     check_oracle(oracle, x)
 
 

@@ -242,7 +242,7 @@ def test_no_memory_growth_over_ten_thousand_calls() -> None:
     tracemalloc.stop()
     assert grown < 100_000
     assert oracle.traces == traces
-    assert oracle.rows == 20_002
+    assert oracle.evaluations == 20_002
 
 
 @pytest.mark.parametrize("structure", ["list", "dict"])

@@ -188,7 +188,7 @@ def test_noise_of_batches_is_measured() -> None:
     model.layers[1].set_weights([np.full((3, 1), 10.0), np.zeros(1)])
     oracle = cax.Oracle(model, cax.Output(0), xla=False)
     assert oracle.epsilon == pytest.approx(2e-5, rel=0.05)  # what the layer adds
-    rows, calls = oracle.rows, oracle.calls
+    rows, calls = oracle.evaluations, oracle.calls
     assert (rows, calls) == (0, 0)  # the library's own questions are not the user's evaluations
     problem = cax.Problem(oracle, constraints=cax.Box(0, 1))
     assert problem.oracle.epsilon == oracle.epsilon

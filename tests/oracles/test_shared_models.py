@@ -51,7 +51,7 @@ def test_half_plus_two_is_mapped_row_by_row(shared: Path) -> None:
     values, jacobian = oracle.evaluate(np.array([[1.0], [4.0], [-2.0]]))
     np.testing.assert_allclose(values[:, 0], [2.5, 4.0, 1.0])
     np.testing.assert_allclose(jacobian[:, 0, 0], 0.5)
-    assert (oracle.rows, oracle.calls) == (3, 3)
+    assert (oracle.evaluations, oracle.calls) == (3, 3)
     assert oracle.smooth
 
 

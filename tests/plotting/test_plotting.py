@@ -142,7 +142,7 @@ def test_history_has_a_line_a_start_and_hollow_points_outside() -> None:
     history = History(
         start=[0, 0, 0, 1, 1],
         nit=[0, 1, 2, 0, 1],
-        rows=[1, 2, 3, 4, 5],
+        evaluations=[1, 2, 3, 4, 5],
         seconds=[0.1] * 5,
         value=[0.0, 9.0, 2.0, 1.0, 3.0],
         violation=[0.0, 0.5, 0.0, 0.0, 0.0],

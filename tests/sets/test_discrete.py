@@ -148,10 +148,15 @@ def test_violations_hull_and_neighbours_agree_with_all_points(name: str, y: np.n
     assert part.relative_violation(x) == 0.0
     lower, upper = whole.bounds()
     for one, at in whole.union.discrete:
-        for z in one.neighbours(x[at], lower[at], upper[at]):
-            assert not np.array_equal(z, x[at])
-            for kept in one.repaired(z, x[at]):
-                assert one.violation(kept[np.newaxis]) == 0.0
+        moved = one.neighbours(x[at], lower[at], upper[at])
+        assert np.all(np.any(moved != x[at], axis=1))
+        repaired, of = one.repaired(moved, x[at])
+        assert np.all(one.violation(repaired) == 0.0)
+        assert np.all((repaired == moved[of]) | (moved[of] == x[at]))  # its move is kept
+        low, high = one.piece(x[at])
+        assert np.array_equal(low[one.held], high[one.held])
+    low, high = whole.piece(x)
+    assert not whole.choices_are_points or np.array_equal(low, high)
 
 
 def test_branches_leave_out_their_point_and_nothing_else() -> None:

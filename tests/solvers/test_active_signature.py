@@ -163,6 +163,25 @@ def test_dependent_normals_are_decided_by_directions() -> None:
         assert (found.value == pytest.approx(0.0, abs=1e-9)) == top
 
 
+@pytest.mark.parametrize("margin", [0.1, -0.1])
+def test_many_kinks_that_pay_are_decided_where_bounds_say_how_entries_move(margin: float) -> None:
+    # f = sum_u v_u relu(w_u'x) - c'x over [0, 1]^n is convex, so the origin is a local maximum if
+    # and only if f falls along every axis: if c_k > sum_u v_u relu(w_uk).
+    n, units = 6, 160
+    rng = np.random.default_rng(8)
+    W, v = rng.standard_normal((n, units)), rng.uniform(0.1, 1.0, units)
+    c = np.maximum(W, 0.0) @ v + 0.1
+    c[2] += margin - 0.1
+    first = np.concatenate([W, np.eye(n)], axis=1)
+    weights = [
+        (first, np.append(np.zeros(units), np.full(n, 3.0))),  # no kinks of the linear term
+        (np.append(v, -c)[:, np.newaxis], np.array([3.0 * c.sum()])),
+    ]
+    found = solved(dense(weights), cax.Box(0, 1), x0=np.zeros(n))
+    assert found.status is Status.CONVERGED, found.message
+    assert (found.value <= 1e-4) == (margin > 0)
+
+
 @pytest.mark.parametrize(
     "sets",
     [
@@ -399,7 +418,7 @@ def test_a_last_stage_that_would_end_nowhere_takes_nothing_from_the_search() -> 
     given: Any = {"seed": 0, "budget": cax.Budget(evaluations=700)}
     alone = cax.solve(problem, method="successive-halving", **given)
     both = cax.solve(problem, **given)
-    assert len(both.history.rows) >= 0.95 * len(alone.history.rows)
+    assert len(both.history.evaluations) >= 0.95 * len(alone.history.evaluations)
 
 
 def test_of_several_starts_the_answer_and_what_converged_are_measured_across_kinks() -> None:

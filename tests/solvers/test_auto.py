@@ -178,7 +178,7 @@ def test_a_limit_of_seconds_alone_is_spent(
 def test_rungs_narrow_and_spend_what_there_is(
     share: int, per: int, most: int, narrowing: int
 ) -> None:
-    solver = cax.SuccessiveHalving(rows_per_draw=per, most_draws=most, narrowing=narrowing)
+    solver = cax.SuccessiveHalving(evaluations_per_draw=per, most_draws=most, narrowing=narrowing)
     rungs = solver.rungs(share)
     counts = [count for count, _ in rungs]
     assert sum(rows for _, rows in rungs) == share
@@ -196,7 +196,7 @@ def test_the_history_is_the_same_whether_or_not_somebody_listens(starts: int) ->
     settings = {"starts": starts, "seed": 1, "budget": cax.Budget(evaluations=200 * starts)}
     alone = cax.solve(problem, **settings)
     told = cax.solve(problem, callback=heard.append, **settings)
-    for name in ("start", "nit", "rows", "value", "violation"):
+    for name in ("start", "nit", "evaluations", "value", "violation"):
         assert getattr(alone.history, name) == getattr(told.history, name), name
     assert [one.value for one in heard] == alone.history.value
     np.testing.assert_array_equal(alone.x, told.x)
@@ -229,7 +229,7 @@ def test_slopes_below_tol_are_no_convergence() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"rows_per_draw": 0}, "rows_per_draw must be an integer >= 1"),
+        ({"evaluations_per_draw": 0}, "evaluations_per_draw must be an integer >= 1"),
         ({"rung_share": 0.5}, "in (0, 0.5)"),
         ({"narrowing": 1}, "narrowing must be >= 2"),
     ],

@@ -147,7 +147,7 @@ def test_one_model_call_gives_everything_at_a_point(method: str) -> None:
     assert len(points) >= 5
     # Value, gradient, constraints and Jacobian came from these calls and no others: products with
     # the Hessian apart, there was one call for each point that was asked.
-    products = run.rows - len(points)
+    products = run.evaluations - len(points)
     assert problem.user_oracle.calls - before == run.calls
     assert run.calls - products <= len(points)
     repeated = sum(a == b for a, b in pairwise(points))

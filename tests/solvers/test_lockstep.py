@@ -69,7 +69,7 @@ def test_the_network_gives_the_same_bits_at_the_same_padded_shape(method: str) -
     together = Recording(problem, 5, budget=budget, reserve=True)
     solver.solve(together, starts)
     assert together.padded_rows == 8
-    assert together.calls < 0.5 * together.rows
+    assert together.calls < 0.5 * together.evaluations
     for row, point in enumerate(starts):
         alone = Recording(problem, 1, padded_rows=8, budget=budget, reserve=True)
         solver.solve(alone, point[None])

@@ -119,7 +119,7 @@ def test_pgd_schedules_approach_the_optimum(schedule: str) -> None:
     best = np.abs(np.clip(center, -0.5, 0.5) - center).sum()
     options = {"schedule": schedule, "iterations": 400}
     if schedule == "constant":
-        options["first_length"] = 0.05
+        options["first_step_size"] = 0.05
     result = cax.solve(problem, method="pgd", x0=np.full(12, 0.3), options=options)
     assert best <= result.value <= best + {"constant": 0.2}.get(schedule, 0.05)
 

@@ -190,7 +190,7 @@ def test_the_check_finds_a_part_that_is_not_the_affine_function_read() -> None:
 def test_reading_is_not_counted_as_evaluation() -> None:
     oracle = cax.Oracle(samples.dense("relu", None), cax.Output(0))
     oracle.structure()
-    assert (oracle.rows, oracle.calls) == (0, 0)
+    assert (oracle.evaluations, oracle.calls) == (0, 0)
 
 
 def test_a_model_that_rounding_makes_another_function_is_refused() -> None:

@@ -184,11 +184,11 @@ def test_less_is_left_until_a_point_is_better() -> None:
     task.evaluate(np.array([[0.1, 0.2, 0.3]]), [0])
     with pytest.raises(Stopped):  # it may take 99 more
         task.evaluate(np.zeros((100, 3)), [0] * 100)
-    assert run.rows == 1
+    assert run.evaluations == 1
     task.evaluate(np.array([[0.9, 0.2, 0.3]]), [1])
     assert task.remaining == 400 - 2 - 30
     task.evaluate(np.zeros((100, 3)), [0] * 100)
-    assert run.rows == 102
+    assert run.evaluations == 102
 
 
 @pytest.mark.parametrize("most", [None, 300])
@@ -223,7 +223,7 @@ def test_work_is_charged_to_the_share_of_a_start() -> None:
     assert run.share(2) == 40
     with pytest.raises(Stopped):
         run.charge(41)
-    assert run.rows == 0  # no evaluation
+    assert run.evaluations == 0  # no evaluation
 
 
 def test_seconds_are_kept_by_every_wrapper() -> None:
@@ -257,7 +257,7 @@ def test_the_tutorials_solver(starts: int, units: float) -> None:
         lambda x: (float((x - target) @ (x - target)), 2.0 * (x - target)), 2, smooth=True
     )
     problem = cax.Problem(oracle, constraints=cax.Box(0, units), sense="minimize")
-    method = own_solver(first_length=0.3, max_iterations=300)
+    method = own_solver(first_step_size=0.3, max_iterations=300)
     result = cax.solve(problem, method=method, starts=starts, seed=0)
     np.testing.assert_allclose(result.x, target, atol=0.02 * units)
     assert len(result.starts) == starts
@@ -265,7 +265,7 @@ def test_the_tutorials_solver(starts: int, units: float) -> None:
 
 @pytest.mark.parametrize("starts", [1, 16])
 def test_the_tutorials_solver_as_inner_one(starts: int) -> None:
-    method = cax.AugmentedLagrangian(inner=own_solver(first_length=0.3, max_iterations=100))
+    method = cax.AugmentedLagrangian(inner=own_solver(first_step_size=0.3, max_iterations=100))
     result = cax.solve(quadratic(0.5), method=method, starts=starts, seed=0)
     reference = scipy.optimize.minimize(
         lambda x: float(quadratic().evaluate(x[np.newaxis]).f[0]),
@@ -291,7 +291,7 @@ def test_the_tutorials_solver_for_the_nearest_point_in_l1(starts: int) -> None:
         xla=False,
         x0=center,
     )
-    method = cax.AugmentedLagrangian(inner=own_solver(first_length=0.3, max_iterations=100))
+    method = cax.AugmentedLagrangian(inner=own_solver(first_step_size=0.3, max_iterations=100))
     result = cax.solve(problem, method=method, starts=starts, seed=0)
     best = cax.solve(problem, method="SLSQP", starts=starts, seed=0)
     assert result.feasible
