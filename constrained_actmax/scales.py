@@ -37,9 +37,8 @@ ROUGHLY = 1.0
 #: within these shares of the sizes of entries, and by this factor from each to the next.
 GENTLE, NEAR_PROBES, NEARER = 1e-3, 8, (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
 STEEPER = 10.0**-1.5
-#: At an answer, so many of these shares are asked, as what is a thousandth of the set away is near,
-#: by so many probes: they count as evaluations of the run.
-NEAR_ANSWER, ANSWER_PROBES = 3, 3
+#: At an answer, so many of these shares are asked: what is a thousandth of the set away is near.
+NEAR_ANSWER = 3
 #: Evaluations that all scales of a problem take at most.
 MOST_PROBES = 2 * PROBES + NEAR_PROBES * len(NEARER)
 #: An entry that lies this much beyond its size at the end of a run has another size there.
@@ -237,8 +236,8 @@ def at_answer(
         smallest = np.minimum(before, _first_order(found, widths))
         if (smallest > 0.0).all() and good(_of_sizes(problem, scales, smallest)):
             return None
-        shares = NEARER[: NEAR_ANSWER if most is None else min(NEAR_ANSWER, most // ANSWER_PROBES)]
-        nearer, _ = _nearer_sizes(there, found, widths, before, shares, ANSWER_PROBES)
+        shares = NEARER[: NEAR_ANSWER if most is None else min(NEAR_ANSWER, most // NEAR_PROBES)]
+        nearer, _ = _nearer_sizes(there, found, widths, before, shares)
         return _of_sizes(problem, scales, nearer) if (nearer < before).any() else None
     constraints = np.minimum(scales.constraints, constraints)
     return replace(
@@ -285,7 +284,6 @@ def _nearer_sizes(
     columns: Vector,
     sizes: Vector,
     shares: Sequence[float] = NEARER,
-    probes: int = NEAR_PROBES,
 ) -> tuple[Vector, int]:
     r"""Return the sizes of f's slope and of c (1 + m,) without what functions do far away alone.
 
@@ -308,8 +306,6 @@ def _nearer_sizes(
         By the probes.
     shares : sequence of float
         How near the nearer probes are, in turn.
-    probes : int
-        How many there are of each.
 
     Returns
     -------
@@ -323,14 +319,14 @@ def _nearer_sizes(
     going = _first_order(found.row(0), columns) < GENTLE * sizes
     c = found.c[0]
     lacking = np.append(np.abs(found.f[0]), np.abs(c - np.clip(c, problem.lower, problem.upper)))
-    ways = np.random.default_rng(SEED).uniform(-1.0, 1.0, (probes, problem.size))
+    ways = np.random.default_rng(SEED).uniform(-1.0, 1.0, (NEAR_PROBES, problem.size))
     evaluations = 0
     for share in shares:
         going &= lacking < STEEPER * sizes
         if not going.any():
             break
         near = _evaluated(problem, problem.set.project(problem.x0 + share * columns * ways))
-        evaluations += probes
+        evaluations += NEAR_PROBES
         if not near.finite.any():
             continue
         changes = [

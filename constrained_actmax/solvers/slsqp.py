@@ -11,7 +11,7 @@ from typing_extensions import override
 from constrained_actmax.layout import Vector
 from constrained_actmax.optimality import optimal
 from constrained_actmax.result import Status
-from constrained_actmax.scales import ANSWER_PROBES, DOUBLE, GENTLE
+from constrained_actmax.scales import DOUBLE, GENTLE, NEAR_PROBES
 from constrained_actmax.solvers._scipy import (
     ScipySolver,
     Variables,
@@ -94,7 +94,7 @@ class SLSQP(ScipySolver):
         task, start, x = variables.task, variables.start, variables.x(y)
         looks = self.ftol is None and (still or problem.linear)
         ended = looks and variables.optimal(y)
-        if ended and progress.beyond < ANSWER_PROBES and not self._settled(variables, y):
+        if ended and progress.beyond < NEAR_PROBES and not self._settled(variables, y):
             progress.beyond, ended = progress.beyond + 1, False
             return
         only_off = looks and not ended and problem.constraints
