@@ -102,7 +102,7 @@ class Certificate:
         if not math.isfinite(self.dual_bound):
             return f"Not proven: no bound of {self.objective} is known; {how}."
         digits = self._digits()
-        bound = _outward(self.dual_bound, digits, upper)
+        bound = outward(self.dual_bound, digits, upper)
         beyond = "exceeds" if upper else "goes below"
         if self.target is not None:
             first = {
@@ -153,7 +153,7 @@ class Certificate:
         )
 
 
-def _outward(value: float, digits: int, upward: bool) -> str:
+def outward(value: float, digits: int, upward: bool) -> str:
     """Return a number in so many digits, rounded so that the bound still holds."""
     text = f"{value:.{digits}g}"
     if (float(text) >= value) if upward else (float(text) <= value):

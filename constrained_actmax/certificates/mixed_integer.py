@@ -13,6 +13,7 @@ and never below a value that is known.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,9 +22,10 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from constrained_actmax.certificates.branching import BY_SOLVER, Search
-from constrained_actmax.certificates.programs import Relaxation
-from constrained_actmax.kernels.row_program import LinearProgram, RowProgram, row_program
-from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm
+from constrained_actmax.certificates.programs import Relaxation, program_over, unit_of
+from constrained_actmax.certificates.scaled_program import ScaledProgram
+from constrained_actmax.kernels.row_program import LinearProgram
+from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm, Substitution
 from constrained_actmax.layout import Indices, Vector
 from constrained_actmax.structure import Pieces
 
@@ -68,11 +70,12 @@ class MixedIntegerProgram:
         It gets points that the solver names; its best one is where the solver begins.
     case : Relaxation
     seconds : float or None
-        After which it ends; None: after a fixed number of nodes.
+        After which it ends, building it included; None: after a fixed number of nodes.
     """
 
     def __init__(self, search: Search, case: Relaxation, seconds: float | None) -> None:
-        self._search, self._case, self._seconds = search, case, seconds
+        self._search, self._case = search, case
+        self._end = None if seconds is None else time.perf_counter() + seconds
         self._hull = search.problem.set.hull
         #: For each nonlinearity the units that have a binary, and the kink of each.
         self.kinks = [self._needed(k) for k in range(len(case.bent))]
@@ -84,29 +87,34 @@ class MixedIntegerProgram:
 
     # -- making it ---------------------------------------------------------------------------------
 
-    def _over_set(self) -> tuple[LinearProgram, bool]:
+    def _over_set(self) -> tuple[ScaledProgram, bool]:
         """Return a linear program over C, or over the rows that are known of a curved one."""
-        found: RowProgram = row_program(self._hull, self._search.problem.size)
-        if isinstance(found, LinearProgram):
-            return found, False
         allowed = self._search.allowed
+        found = program_over(self._search.problem, allowed)
+        if isinstance(found.program, LinearProgram):
+            return found, False
+        unit = unit_of(allowed)
         rows = LinearRows(
-            sp.csr_array(allowed.matrix), np.full(len(allowed.most), -np.inf), allowed.most
+            sp.csr_array(allowed.matrix * unit), np.full(len(allowed.most), -np.inf), allowed.most
         )
-        return LinearProgram(ScipyForm(allowed.lower, allowed.upper, (rows,))), True
+        form = ScipyForm(allowed.lower / unit, allowed.upper / unit, (rows,))
+        return ScaledProgram(LinearProgram(Substitution(form)), len(allowed.lower), unit), True
 
     def _cut(self) -> None:
         r"""Cut off what lies outside: :math:`(x - p)^\top (y - p) \le 0` for the projection p."""
         case, hull = self._case, self._hull
         n, margin = case.size, hull.accuracy + hull.tolerance
+        size = 2.0 * unit_of(self._search.allowed)  # no entry is larger
         for _ in range(CUTS):
+            if self._left() == 0.0:
+                return
+            self._program.finish(self._left())
             found = self._program.minimum(self._g, case.lower, case.upper)
             if found is None:
                 return
             x = found.x[:n]
             p = hull.project(x[np.newaxis])[0]
             away = x - p
-            size = np.abs(p).max(initial=1.0)
             if np.abs(away).max(initial=0.0) <= OUTSIDE * size:
                 return
             away = away / np.linalg.norm(away)
@@ -158,7 +166,7 @@ class MixedIntegerProgram:
                 rows[each, self._binary(k)] = on
                 end = offset + slope * case.lowest(k)[units] - case.least(k)[units]
                 self._program.extend(rows, np.full(len(units), -np.inf), sign * end + off)
-        self._program.make_binary(count, NODES if self._seconds is None else None)
+        self._program.make_binary(count, NODES if self._end is None else None)
 
     def _binary(self, k: int) -> Array:
         """Return the binaries of one nonlinearity."""
@@ -173,7 +181,7 @@ class MixedIntegerProgram:
         constant = float(case.rows[0] @ case.preactivations[-1][1])
         goal = self._search.goal
         count = sum(len(units) for units, _ in self.kinks)
-        self._program.finish(self._seconds)
+        self._program.finish(self._left())
         least, y = self._program.least(
             np.append(self._g, np.zeros(count)),
             case.lower,
@@ -184,6 +192,9 @@ class MixedIntegerProgram:
         if y is not None:
             self._search.try_points(self._search.problem.set.project(y[np.newaxis, :n]))
         return None if least is None else constant - least
+
+    def _left(self) -> float | None:
+        return None if self._end is None else max(0.0, self._end - time.perf_counter())
 
     def _start(self) -> Vector | None:
         """Return the best point known with its units and pieces."""

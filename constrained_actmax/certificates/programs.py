@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from constrained_actmax.certificates.allowed import Allowed
 from constrained_actmax.certificates.branching import Search
 from constrained_actmax.certificates.linear_bounds import (
     UNIT,
@@ -30,9 +31,13 @@ from constrained_actmax.certificates.linear_bounds import (
     LinearBounds,
 )
 from constrained_actmax.certificates.relaxations import Lines, WindowLines, bending, interval
+from constrained_actmax.certificates.scaled_program import ScaledProgram, powers_of_two
 from constrained_actmax.certificates.softmax import GroupLines
-from constrained_actmax.kernels.row_program import Minimum, RowProgram, row_program
+from constrained_actmax.kernels.intersection import IntersectionKernel
+from constrained_actmax.kernels.row_program import Minimum, row_program
+from constrained_actmax.kernels.scaled_set import ScaledSet
 from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.problem import Problem
 from constrained_actmax.structure import Curve, LogSumExp, Pieces, Softmax, Windows
 from constrained_actmax.structure.part import INPUT
 
@@ -274,7 +279,7 @@ class Relaxation:
 
     # -- the program -------------------------------------------------------------------------------
 
-    def load(self, program: RowProgram) -> Vector:
+    def load(self, program: ScaledProgram) -> Vector:
         """Give a program over C the variables and rows; return what it is to minimise."""
         program.widen(self.most)
         total = int(self.entries[-1])
@@ -308,7 +313,7 @@ class Relaxation:
             program.extend(rows, end, np.full(len(rows), np.inf))
         return np.append(-(self.rows[0] @ z.T), np.zeros(total - len(z)))
 
-    def solve(self, program: RowProgram) -> Minimum | None:
+    def solve(self, program: ScaledProgram) -> Minimum | None:
         """Return the solver's answer, whatever it is worth."""
         g = self.load(program)
         return program.minimum(g, self.lower, self.upper)
@@ -447,6 +452,19 @@ def cases_of(search: Search) -> list[Relaxation]:
     ]
 
 
+def unit_of(allowed: Allowed) -> float:
+    """Return the power of two that is nearest below the largest entry of C's box."""
+    reach = max(np.abs(allowed.lower).max(initial=0.0), np.abs(allowed.upper).max(initial=0.0))
+    return float(powers_of_two(np.array([reach]))[0])
+
+
+def program_over(problem: Problem, allowed: Allowed) -> ScaledProgram:
+    """Return a program over the convex hull of C in units of its box."""
+    unit, hull = unit_of(allowed), problem.set.hull
+    assert isinstance(hull, IntersectionKernel)
+    return ScaledProgram(row_program(ScaledSet(hull, unit), problem.size), problem.size, unit)
+
+
 def linear_programs(search: Search, cases: Sequence[Relaxation]) -> Vector:
     """Lower a search's bound by the linear program of each case, where it does.
 
@@ -458,7 +476,7 @@ def linear_programs(search: Search, cases: Sequence[Relaxation]) -> Vector:
     bounds = np.array([case.value(search) for case in cases])
     for place in np.argsort(-bounds):
         if bounds[place] > search.goal and not search.expired():
-            program = row_program(search.problem.set.hull, search.problem.size)
+            program = program_over(search.problem, search.allowed)
             program.finish(search.seconds_left)
             found = cases[place].solve(program)
             if found is not None:

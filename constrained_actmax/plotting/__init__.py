@@ -1,5 +1,6 @@
 """Pictures: arrays and results to matplotlib Axes, and images to and from files."""
 
+from constrained_actmax.plotting.certificates import plot_certificate
 from constrained_actmax.plotting.convergence import plot_convergence
 from constrained_actmax.plotting.final_inputs import plot_final_inputs
 from constrained_actmax.plotting.history import plot_history
@@ -15,6 +16,7 @@ from constrained_actmax.plotting.waterfall import plot_waterfall
 __all__ = [
     "picture_data_url",
     "pixel_range",
+    "plot_certificate",
     "plot_convergence",
     "plot_final_inputs",
     "plot_history",

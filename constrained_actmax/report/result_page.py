@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from constrained_actmax.plotting import plot_history, plot_result
+from constrained_actmax.certificate import outward
+from constrained_actmax.plotting import plot_certificate, plot_history, plot_result
 from constrained_actmax.plotting.series import panel
 from constrained_actmax.report.page import code, page, pairs, paragraph, picture, section, table
 from constrained_actmax.report.repeating import result_code
@@ -24,6 +25,7 @@ def result_page(result: Result, title: str | None = None) -> str:
         lead,
         [
             section("The input", _input(result)),
+            *_bound(result),
             section(
                 "Constraints and optimality",
                 table(
@@ -70,6 +72,25 @@ def _input(result: Result) -> str:
         plot_result(result)[0].figure,
         f"The input found ({inputs}); {result.objective} = {result.value:.4g}, {state}.",
     )
+
+
+def _bound(result: Result) -> list[str]:
+    """Return the section on the certificate, where there is one."""
+    found = result.certificate
+    if found is None:
+        return []
+    parts = [paragraph(str(found))]
+    if math.isfinite(found.dual_bound):
+        parts.append(
+            picture(
+                plot_certificate(found).figure,
+                f"{found.objective}: best value found {found.best_value:.4g}, proven bound "
+                f"{outward(found.dual_bound, 4, found.sense == 'maximize')}.",
+                "Shaded: where the optimum may lie. Hatched: values that no allowed input has.",
+            )
+        )
+    parts += [paragraph(doubt, "quiet") for doubt in found.doubts]
+    return [section("The bound", *parts)]
 
 
 def _history(result: Result) -> str:

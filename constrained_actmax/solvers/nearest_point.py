@@ -20,6 +20,7 @@ from constrained_actmax.solvers.base import BEYOND, TINY, Solver, needs_gradient
 from constrained_actmax.standard_form import FeasibleSet, StandardForm
 from constrained_actmax.tasks.recording import MOST_ROWS
 from constrained_actmax.tasks.task import Task
+from constrained_actmax.tasks.timed import planned
 
 #: Steps of each descent within a ball, and balls, of the first rung and of the second; evaluations
 #: for which there is one candidate; the share of them that goes on. Of the settings that were tried
@@ -124,14 +125,23 @@ class NearestPoint(Solver):
 
     @override
     def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
-        cycle = 0
+        self.run_cycles(task, x0, starts)
+
+    def run_cycles(self, task: Task, x0: Rows, starts: Indices, cycle: int = 0) -> int:
+        """Race until the budget is used up, each cycle from other draws round the nearest points.
+
+        Parameters and what is returned are those of `SuccessiveHalving.run_cycles`.
+        """
+        limited = task.remaining is not None or task.seconds_left is not None
+        planning = planned(task, self.evaluations * len(x0))
+        again = False
         while True:
-            left = task.remaining
+            left = planning.remaining
             share = self.evaluations if left is None else left // len(x0)
-            if cycle and (left is None or share < PER_CANDIDATE):
+            if again and (not limited or share < PER_CANDIDATE):
                 break
-            self._race(task, x0, starts, share, cycle)
-            cycle += 1
+            self._race(planning, x0, starts, share, cycle)
+            cycle, again = cycle + 1, True
             going = np.array([task.best(start) is not None for start in starts.tolist()])
             if not going.any():
                 break
@@ -141,6 +151,7 @@ class NearestPoint(Solver):
                 self.fallback._run(task, x[np.newaxis], np.array([start]))
             else:
                 self._end(task, start, best.x)
+        return cycle
 
     @staticmethod
     def _end(task: Task, start: int, x: Vector) -> None:

@@ -18,6 +18,7 @@ from constrained_actmax.result import Status, Termination
 from constrained_actmax.solvers.active_signature import ActiveSignature
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.solvers.branch_and_bound import BranchAndBound
+from constrained_actmax.solvers.nearest_point import NearestPoint
 from constrained_actmax.solvers.scipy_options import own_options
 from constrained_actmax.solvers.successive_halving import SuccessiveHalving
 from constrained_actmax.standard_form import StandardForm
@@ -61,8 +62,9 @@ class SearchAndFinish(Solver):
     The search ends near kinks, and no gradient tells how near. The last stage goes on from the best
     point of each start, the best start first, to a local optimum that is one exactly. Of a budget
     a fifth is kept for it. What it does not use of evaluations stays unused; of a limit of seconds
-    alone it buys an annealed search from other draws, and so on until the time is over. It leaves
-    out starts that converged or failed, and where it cannot take the problem the search is all.
+    alone it buys a search from other draws, if the search makes some, and so on until the time is
+    over. It leaves out starts that converged or failed, and where it cannot take the problem the
+    search is all.
 
     Where at most ten inputs are free and no function is constrained, branch and bound goes on from
     the best point: it proves it optimal, or finds a better one, or gives a bound. It takes what the
@@ -115,7 +117,7 @@ class SearchAndFinish(Solver):
         if not (few and pays(problem)) or self.prove.refusal(problem) is not None:
             self._run(task, x0, starts)
             return
-        boxes = int(MOST_WORK / max(1.0, work_of(structure_of(problem))))
+        boxes = int(MOST_WORK / max(1.0, work_of(structure_of(problem.asked))))
         prove = replace(self.prove, max_boxes=max(1, min(self.prove.max_boxes, boxes)))
         if not boxes:
             self._run(task, x0, starts)
@@ -167,8 +169,11 @@ class SearchAndFinish(Solver):
             self.search._run(task, x0, starts)
             return
         remaining, seconds = task.remaining, task.seconds_left
-        if remaining is None and seconds is not None and isinstance(self.search, SuccessiveHalving):
-            self._run_in_turns(task, self.search, x0, starts)
+        search = self.search
+        if isinstance(search, SuccessiveHalving | NearestPoint) and (
+            remaining is None and seconds is not None
+        ):
+            self._run_in_turns(task, search, x0, starts)
             return
         kept = 0 if remaining is None else int(KEPT_SHARE * remaining)
         units = kinks.units(task.problem)
@@ -181,7 +186,7 @@ class SearchAndFinish(Solver):
         self._finish(task, starts)
 
     def _run_in_turns(
-        self, task: Task, search: SuccessiveHalving, x0: Rows, starts: Indices
+        self, task: Task, search: SuccessiveHalving | NearestPoint, x0: Rows, starts: Indices
     ) -> None:
         """Search and finish by turns until the time is over."""
         settled: dict[int, tuple[float, Termination]] = {}

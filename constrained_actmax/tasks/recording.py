@@ -21,6 +21,7 @@ from constrained_actmax.result import Budget, History, Status, Termination
 from constrained_actmax.scales import Scales, at_answer
 from constrained_actmax.tasks.incumbents import Incumbents
 from constrained_actmax.tasks.projector import Projector
+from constrained_actmax.tasks.scaled import Scaled
 from constrained_actmax.tasks.task import Incumbent, Stopped, Task
 
 #: Growth of max |x| beyond the start's scale that is called divergence.
@@ -84,7 +85,7 @@ class Recording(Task):
 
     Parameters
     ----------
-    problem : Problem
+    problem : Problem or Scaled
         What is asked.
     starts : int
         How many starts the call has.
@@ -108,11 +109,11 @@ class Recording(Task):
         of two, as far as memory allows.
     """
 
-    problem: Problem
+    problem: Problem | Scaled
 
     def __init__(
         self,
-        problem: Problem,
+        problem: Problem | Scaled,
         starts: int,
         *,
         budget: Budget | None = None,
@@ -150,7 +151,7 @@ class Recording(Task):
         self._reached = False
         self.ask(problem)
 
-    def ask(self, problem: Problem) -> None:
+    def ask(self, problem: Problem | Scaled) -> None:
         """Begin with a problem, or go on with the same one in other scales, as nothing was found.
 
         Counts, limits and history stay.

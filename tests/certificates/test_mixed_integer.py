@@ -61,6 +61,24 @@ def test_every_rung_is_lower_and_the_last_is_the_maximum(
     assert abs(found.dual_bound - exact.dual_bound) <= (1e-3 + slack) * problem.scales.range
 
 
+@pytest.mark.parametrize(("ball", "unit"), [(False, 2.0**-40), (True, 2.0**20)])
+def test_other_units_give_the_same_programs(ball: bool, unit: float, oracle: cax.Oracle) -> None:
+    found: list[list[float]] = []
+    for u in (1.0, unit):  # of the inputs, and one over it of the output
+        model = keras.models.clone_model(oracle.model)
+        first, *others, kernel, bias = oracle.model.get_weights()
+        model.set_weights([first / u, *others, kernel / u, bias / u])
+        rows = cax.Linear(np.array([[1, 1, 1, 1], [1, -2, 0, 1]]), -0.5 * u, 0.5 * u)
+        center = u * np.array(CENTER)
+        sets = [cax.Box(-u, u), cax.L2Ball(0.6 * u, center=center) if ball else rows]
+        problem = cax.Problem(model, cax.Output(0), sets, x0=center if ball else None)
+        rungs: list[cax.Certificate] = []
+        cax.certify(problem, method="mixed-integer", rtol=0.0, callback=rungs.append)
+        found.append([u * one.dual_bound for one in rungs])
+        assert found[-1][0] > found[-1][1] > found[-1][2]
+    np.testing.assert_allclose(found[1][1:], found[0][1:], rtol=1e-6)
+
+
 def searched(oracle: cax.Oracle) -> tuple[Search, Any, np.ndarray]:
     search = Search(cax.Problem(oracle, None, SETS["box"]), rtol=0.0)
     search.begin(np.zeros((0, 4)))

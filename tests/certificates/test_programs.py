@@ -12,8 +12,7 @@ from sample_networks import networks
 
 import constrained_actmax as cax
 from constrained_actmax.certificates.branching import Search
-from constrained_actmax.certificates.programs import cases_of, linear_programs
-from constrained_actmax.kernels.row_program import row_program
+from constrained_actmax.certificates.programs import cases_of, linear_programs, program_over
 
 D = "float64"
 POINTS = 300
@@ -113,7 +112,7 @@ def test_any_multipliers_give_a_bound_and_the_solvers_give_its_value(
     values, feasible = search.measure(x)
     best = values[feasible].max()
     (case,) = cases_of(search)
-    program = row_program(problem.set, 5)
+    program = program_over(problem, search.allowed)
     g = case.load(program)
     found = program.minimum(g, case.lower, case.upper)
     assert found is not None
@@ -134,7 +133,7 @@ def test_any_multipliers_give_a_bound_and_the_solvers_give_its_value(
         assert case.value(search, corrupted) >= best
     assert case.value(search, np.full(size, np.nan)) == case.value(search)
     # Cut short, Clarabel has multipliers and the simplex method none; neither is a wrong bound.
-    program = row_program(problem.set, 5)
+    program = program_over(problem, search.allowed)
     program.finish(1e-9)
     unfinished = case.solve(program)
     assert (unfinished is None) is (name != "l2")

@@ -25,6 +25,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     methods = ["auto", "spg", "gradient-ascent", "trainable-input", "dataset-search"]
     found = cax.compare(problems, methods, starts=3, budget=40)
     result = cax.solve(problems["Bag"], starts=3, seed=0, budget=cax.Budget(evaluations=90))
+    cax.certify(problems["Bag"], result, method="linear-bounds")
     return {
         "comparison": found.to_html(folder / "comparison.html"),
         "result": result.to_html(folder / "result.html"),

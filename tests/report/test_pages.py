@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import constrained_actmax as cax
+from constrained_actmax.plotting import plot_certificate
 from constrained_actmax.report.page import number
 from constrained_actmax.report.repeating import comparison_code, expression, result_code
 
@@ -84,6 +86,28 @@ def test_the_code_of_a_result_repeats_it(tmp_path: Path, monkeypatch: pytest.Mon
     again = scope["result"]
     assert isinstance(again, cax.Result)
     assert again.value == pytest.approx(result.value, rel=1e-5)
+
+
+def test_a_certificate_is_shown_between_value_and_bound(
+    problem: cax.Problem, tmp_path: Path
+) -> None:
+    result = cax.solve(problem, seed=0, budget=cax.Budget(evaluations=30))
+    assert "The bound" not in result.to_html(tmp_path / "plain.html").read_text(encoding="utf-8")
+    found = cax.certify(problem, result, method="linear-bounds")
+    page = result.to_html(tmp_path / "certified.html").read_text(encoding="utf-8")
+    section = page.split("<h2>The bound</h2>")[1].split("</section>")[0]
+    assert "No allowed input exceeds" in section
+    said = section.split("proven bound ")[1].split('"')[0]
+    assert float(said.rstrip(".")) >= found.dual_bound
+    ax = plot_certificate(found)
+    low, high = ax.get_xlim()
+    assert low < found.best_value < found.dual_bound < high
+    bound, best = (text.get_text().split("\n") for text in ax.texts)
+    assert bound[0] == "proven bound"
+    assert float(bound[1]) >= found.dual_bound  # rounded outward
+    assert best == ["best found", f"{found.best_value:.5g}"]
+    with pytest.raises(cax.SpecificationError, match="no finite bound"):
+        plot_certificate(replace(found, dual_bound=np.inf))
 
 
 def test_an_infeasible_result_says_so_first(tmp_path: Path) -> None:

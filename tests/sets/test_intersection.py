@@ -360,15 +360,16 @@ FORMS = {
 @pytest.mark.parametrize("name", FORMS)
 def test_scipy_form_has_the_same_points(name: str) -> None:
     together = Intersection(FORMS[name]).bind(LAYOUT)
-    form = together.to_scipy()
-    assert (form.lift is not None) == name.startswith("split")
+    variables = together.in_scipy_variables()
+    form = variables.form
+    assert (variables.matrix is not None) == name.startswith("split")
     inside = together.sample(np.random.default_rng(0), 6)
     outside = together.project(3 * RNG.standard_normal((20, 9)))
     outside += 0.3 * RNG.standard_normal((20, 9))
     for x in np.concatenate([inside, outside]):
-        y = x if form.lift is None else form.lift.lift(x)
-        if form.lift is not None:
-            back = form.lift.offset + form.lift.matrix @ y
+        y = variables.inverse(x)
+        if variables.matrix is not None:
+            back = variables.x(y)
             if together.violation(x) == 0:
                 np.testing.assert_allclose(back, x, atol=1e-12)
             else:  # what bounds on the split variables cut off is outside
@@ -388,8 +389,8 @@ def test_scipy_form_has_the_same_points(name: str) -> None:
             np.testing.assert_allclose(change, row.hessian_product(y, v), atol=1e-6)
 
 
-def test_scipy_has_no_form_of_two_lifts_or_of_a_nuclear_norm() -> None:
-    assert Intersection([L1Ball(9, C), L1Ball(1, C + 1)]).bind(LAYOUT).to_scipy() is None
+def test_scipy_has_no_form_of_two_l1_balls_or_of_a_nuclear_norm() -> None:
+    assert Intersection([L1Ball(9, C), L1Ball(1, C + 1)]).bind(LAYOUT).in_scipy_variables() is None
     square = Layout.of_array((3, 3))
     assert Intersection([NuclearNormBall(2)]).bind(square).to_scipy() is None
 

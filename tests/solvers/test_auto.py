@@ -141,9 +141,19 @@ def folded() -> cax.Problem:
     return cax.Problem(oracle, cax.Logit(0), [cax.Box(-1, 1)], x0=np.full(12, 0.1))
 
 
+def nearest() -> cax.Problem:
+    """Return the least change that raises an output of the same network."""
+    oracle, start = folded().user_oracle, np.full(12, 0.1)
+    raised = cax.Output(0) >= float(oracle.values(start[np.newaxis])[0, 0]) + 0.3
+    distance = cax.Norm(np.inf, center=start)
+    limits = [cax.Box(-1, 1), raised]
+    return cax.Problem(oracle.model, distance, limits, sense="minimize", x0=start)
+
+
 @pytest.mark.parametrize(
     ("kind", "starts", "call", "row"),
     [
+        ("nearest", 2, 0.005, 0.001),
         ("smooth", 1, 0.005, 0.0),
         ("smooth", 3, 0.001, 0.003),
         ("kinks", 1, 0.005, 0.0),
@@ -154,7 +164,8 @@ def folded() -> cax.Problem:
 def test_a_limit_of_seconds_alone_is_spent(
     monkeypatch: pytest.MonkeyPatch, kind: str, starts: int, call: float, row: float
 ) -> None:
-    problem = folded() if kind == "network" else hilly(kind == "smooth")
+    special = {"network": folded, "nearest": nearest}
+    problem = special[kind]() if kind in special else hilly(kind == "smooth")
     problem.scales  # noqa: B018 - the probes are no part of the time
     clock = Clock(monkeypatch, call, row)
     spent, counts = {}, {}
