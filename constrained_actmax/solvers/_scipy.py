@@ -72,22 +72,15 @@ class Variables:
     ) -> None:
         self.task, self.start = Extended(task), start
         self.unit = 1.0  # the smallest of the variables' units
-<<<<<<< HEAD
-        if form.lift is None:
-            self.form, self.unit = _in_units_of_the_box(form)
-        self.form = normalised(self.form)
+        if variables.matrix is None:
+            variables, self.unit = _in_units_of_the_box(variables)
+        self._variables = variables.normalised()
+        self.form = self._variables.form
         self.objective_weight = 1.0
         if written_objective:
             self.objective_weight = task.problem.objective_unit
         elif task.problem.linear:
             self.objective_weight = LINEAR_WEIGHT
-=======
-        if variables.matrix is None:
-            variables, self.unit = _in_units_of_the_box(variables)
-        self._variables = variables.normalised()
-        self.form = self._variables.form
-        self.objective_weight = task.problem.objective_unit if written_objective else 1.0
->>>>>>> main
         self._key: bytes | None = None
         self._first = True
         self._bounded = task.problem.set.bounded
