@@ -25,7 +25,7 @@ from constrained_actmax.certificates.branching import BY_SOLVER, Search
 from constrained_actmax.certificates.programs import Relaxation, program_over, unit_of
 from constrained_actmax.certificates.scaled_program import ScaledProgram
 from constrained_actmax.kernels.row_program import LinearProgram
-from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm
+from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm, Substitution
 from constrained_actmax.layout import Indices, Vector
 from constrained_actmax.structure import Pieces
 
@@ -98,7 +98,7 @@ class MixedIntegerProgram:
             sp.csr_array(allowed.matrix * unit), np.full(len(allowed.most), -np.inf), allowed.most
         )
         form = ScipyForm(allowed.lower / unit, allowed.upper / unit, (rows,))
-        return ScaledProgram(LinearProgram(form), len(allowed.lower), unit), True
+        return ScaledProgram(LinearProgram(Substitution(form)), len(allowed.lower), unit), True
 
     def _cut(self) -> None:
         r"""Cut off what lies outside: :math:`(x - p)^\top (y - p) \le 0` for the projection p."""
