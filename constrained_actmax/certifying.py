@@ -273,22 +273,37 @@ def _improvements(search: Search, method: str, limited: bool) -> Iterator[None]:
         yield
 
 
+def share_of(budget: Budget, starts: int = 1) -> Budget:
+    """Return what a search for an input from so many starts may take of a budget."""
+    return Budget(
+        evaluations=None
+        if budget.evaluations is None
+        else max(starts, int(SEARCH_SHARE * budget.evaluations)),
+        seconds=None if budget.seconds is None else SEARCH_SHARE * budget.seconds,
+    )
+
+
+def rest_of(budget: Budget, result: Result) -> Budget:
+    """Return what a search has left of a budget, at least what a share of it is."""
+    least = share_of(budget)
+    return Budget(
+        evaluations=None
+        if budget.evaluations is None
+        else max(least.evaluations or 1, budget.evaluations - result.nfev),
+        seconds=None
+        if budget.seconds is None
+        else max(least.seconds or 0.0, budget.seconds - result.seconds),
+    )
+
+
 def _input(search: Search | NearestChange, budget: Budget | None) -> Vector:
     """Return an input that a search with a share of the budget finds."""
     problem = search.problem
-    share = None
-    if budget is not None:
-        share = Budget(
-            evaluations=None
-            if budget.evaluations is None
-            else max(1, int(SEARCH_SHARE * budget.evaluations)),
-            seconds=None if budget.seconds is None else SEARCH_SHARE * budget.seconds,
-        )
     found = solve(
         problem,
         method="auto" if problem.set.convex else DISCRETE_SEARCH,
         seed=search.seed,
-        budget=share,
+        budget=None if budget is None else share_of(budget),
         target=search.target,
         progress=False,
     )

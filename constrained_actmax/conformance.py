@@ -346,7 +346,7 @@ def check_objective(objective: Objective, oracle: Oracle, points: Rows, *, seed:
     AssertionError
         Names the law that is broken.
     """
-    from constrained_actmax.constraints.between import Between
+    from constrained_actmax.objectives.between import Between
     from constrained_actmax.objectives.squared_distance import SquaredDistance
 
     _hold(bool(str(objective)), type(objective).__name__, "it says what it is")

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from constrained_actmax.constraints.between import Between
 from constrained_actmax.errors import RefusedError, SpecificationError
 from constrained_actmax.features.features import Features
 from constrained_actmax.layout import Vector
+from constrained_actmax.objectives.between import Between
 from constrained_actmax.objectives.change import Differing, Metric
 from constrained_actmax.objectives.norm import Norm
 from constrained_actmax.oracles.oracle import Oracle

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from typing_extensions import override
 
 from constrained_actmax.callbacks import Callback
 from constrained_actmax.errors import RefusedError, SpecificationError, suggest
 from constrained_actmax.evaluation import Evaluation
-from constrained_actmax.layout import Rows, Structure
+from constrained_actmax.layout import Structure
 from constrained_actmax.objectives.squared_distance import SquaredDistance
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.oracle import Oracle
@@ -20,7 +19,6 @@ from constrained_actmax.result import Budget, Result
 from constrained_actmax.scales import PROBES, probed
 from constrained_actmax.solvers.least_violation import LeastViolation, violation
 from constrained_actmax.solving import check_target, solve
-from constrained_actmax.standard_form import Network
 from constrained_actmax.starting_points import Starts
 
 #: The objective where a budget has no room for probes: then sizes are those of the bounds, or 1.
@@ -29,54 +27,42 @@ UNMEASURED = (
 )
 
 
-class LeastSlack(Problem):
-    r"""Maximise the least slack of another problem's bounds on functions, subject to them all.
+class LeastSlack:
+    r"""The least slack of bounds on functions, in the place of f.
 
     .. math:: s(x) = \min_j \min(u_j - c_j(x),\, c_j(x) - l_j) / k_j
 
-    with k what each function changes over the set (`Scales`). A point is feasible exactly where it
-    is for the other problem, and then s is at least 0, up to the tolerance.
+    with k what each function changes over the set (`Scales`). A point is feasible exactly where
+    every constraint holds, and then s is at least 0, up to the tolerance.
 
     Parameters
     ----------
     problem : Problem
-        The other one, with its scales; its objective plays no part.
+        With its scales.
     """
 
     def __init__(self, problem: Problem) -> None:
-        derived = {"scaled", "split", "distance", "range", "scales"}
-        self.__dict__.update(
-            (name, value) for name, value in vars(problem).items() if name not in derived
-        )
-        self.inner = problem
-        self.sense: Literal["maximize", "minimize"] = "maximize"
-        self.objective_text = "least slack" if problem.scales.evaluations else UNMEASURED
         sizes = problem.scales.constraints
-        self._sizes = sizes, problem.lower / sizes, problem.upper / sizes
-        best = problem.scales.best
-        if best is not None:
-            best = best[0], self._of_slack(best[1])
-        self.scales = replace(problem.scales, slope=1.0, range=1.0, best=best)
+        self._sizes, self._lower, self._upper = sizes, problem.lower / sizes, problem.upper / sizes
+        #: Whether it is one function of c, and no minimum of several.
+        self.smooth = np.isfinite(problem.lower).sum() + np.isfinite(problem.upper).sum() == 1
 
-    @property
-    @override
-    def smooth(self) -> bool | None:
-        bounds = np.isfinite(self.lower).sum() + np.isfinite(self.upper).sum()
-        return self.inner.smooth if bounds == 1 else False
-
-    def _of_slack(self, found: Evaluation) -> Evaluation:
-        sizes, lower, upper = self._sizes
-        h, slopes = violation(lower, upper, found.c / sizes, found.jacobian / sizes[:, np.newaxis])
+    def __call__(self, found: Evaluation) -> Evaluation:
+        """Return an evaluation with the slack's negative and its gradient for f and its own."""
+        c, jacobian = found.c / self._sizes, found.jacobian / self._sizes[:, np.newaxis]
+        h, slopes = violation(self._lower, self._upper, c, jacobian)
         rows, worst = np.arange(len(h)), np.argmax(h, axis=1)
         return replace(found, f=h[rows, worst], gradient=slopes[rows, worst], written=None)
 
-    @override
-    def evaluate(self, x: Rows, *, differences: bool = False) -> Evaluation:
-        return self._of_slack(self.inner.evaluate(x, differences=differences))
 
-    @override
-    def network(self) -> Network:
-        raise RefusedError("The least of several slacks is no output of the network.")
+def of_least_slack(problem: Problem) -> Problem:
+    """Return the problem that maximises the least slack under the same constraints."""
+    slack, scales = LeastSlack(problem), problem.scales
+    best = None if scales.best is None else (scales.best[0], slack(scales.best[1]))
+    other = problem.in_scales(replace(scales, slope=1.0, range=1.0, best=best))
+    other.sense, other.merit = "maximize", slack
+    other.objective_text = "least slack" if scales.evaluations else UNMEASURED
+    return other
 
 
 def find_feasible(
@@ -174,7 +160,7 @@ def find_feasible(
         )
     problem, _ = probed(problem, budget)
     return solve(
-        LeastSlack(problem),
+        of_least_slack(problem),
         method=LeastViolation(),
         x0=x0,
         starts=starts,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from numbers import Real
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from typing_extensions import override
@@ -29,12 +29,13 @@ from constrained_actmax.sets.intersection import Intersection
 from constrained_actmax.standard_form import Bounds, FeasibleSet, Network, StandardForm
 
 if TYPE_CHECKING:
-    from constrained_actmax.constraints.between import Between
     from constrained_actmax.features.features import Features
     from constrained_actmax.objectives.base import Objective
+    from constrained_actmax.objectives.between import Between
     from constrained_actmax.oracles.oracle import Oracle
     from constrained_actmax.sets.distance import Distance
     from constrained_actmax.tasks.l1_split import SplitForm
+    from constrained_actmax.tasks.scaled import Scaled
 
 #: Default violation of a constraint that is not projected on, in units of what its function
 #: changes over the set; at least this many times the relative precision of the model.
@@ -49,6 +50,10 @@ COPY_PROBES, STEP_PROBES, PROBE_SEED = 8, 32, 20260
 #: of the steepest, which growth over the bounded entries of a far point does not reach.
 FAR, FAR_PROBES, LINEAR, LEAST_SLOPE = 1e6, 4, 0.25, 1e-4
 NAMED = 5  # entries that a message names
+#: What a problem makes of its oracle and its scales, and a copy with others makes again.
+REMADE = frozenset(
+    ("scaled", "split", "distance", "_written", "_bounds", "_kept_bounds", "imposed_sizes")
+)
 #: Functions of Python's; TensorFlow's and models are callables of other types.
 PLAIN_FUNCTIONS = (FunctionType, BuiltinFunctionType, MethodType, partial)
 #: What belongs to the model and is handed to its `Oracle`.
@@ -63,6 +68,15 @@ MODEL_OPTIONS = (
     "safe_mode",
     "signature",
 )
+
+
+class Merit(Protocol):
+    """A function of c that is minimised in the place of f."""
+
+    smooth: bool
+
+    def __call__(self, found: Evaluation) -> Evaluation:
+        """Return an evaluation with this function and its gradient for f and its own."""
 
 
 @dataclass(frozen=True)
@@ -214,6 +228,8 @@ class Problem(StandardForm):
             **model_options,
         }
         self.sense = sense
+        #: What stands in f's place, made of an evaluation of c; None where f is the objective.
+        self.merit: Merit | None = None
         from constrained_actmax.oracles.oracle import Oracle
         from constrained_actmax.sets.conversion import keeps_feasible
 
@@ -273,7 +289,7 @@ class Problem(StandardForm):
     @property
     @override
     def smooth(self) -> bool | None:
-        return self.oracle.smooth
+        return self.oracle.smooth if self.merit is None or self.merit.smooth else False
 
     @property
     @override
@@ -297,6 +313,8 @@ class Problem(StandardForm):
 
     @override
     def network(self) -> Network:
+        if self.merit is not None:
+            raise RefusedError("The least of several slacks is no output of the network.")
         if self._functions:
             raise RefusedError("Functions of one's own have no structure.")
         structure = self.user_oracle.structure()
@@ -330,21 +348,25 @@ class Problem(StandardForm):
     def in_scales(self, scales: Scales) -> Problem:
         """Return the same problem with other scales."""
         other = self.asking(self.user_oracle)
-        other.__dict__.pop("range", None)
         other.scales = scales
         return other
 
-    @cached_property
+    @property
     @override
     def range(self) -> float:
         return self.scales.range
 
     @cached_property
-    def scaled(self) -> Problem:
+    def scaled(self) -> Scaled:
         """The problem in its own units, as solvers see it."""
         from constrained_actmax.tasks.scaled import Scaled
 
         return Scaled(self)
+
+    @property
+    def asked(self) -> Problem:
+        """The problem in the user's units."""
+        return self
 
     def point(self, x: Rows) -> Rows:
         """Return a point or rows of the user's in the variables of this problem."""
@@ -378,6 +400,10 @@ class Problem(StandardForm):
     @cached_property
     @override
     def distance(self) -> Distance | None:
+        return self.distance_in(1.0, 1.0)
+
+    def distance_in(self, objective_unit: float, units: Vector | float) -> Distance | None:
+        """Return `distance` of the problem in some units of its objective and its entries."""
         from constrained_actmax.objectives.norm import Norm
         from constrained_actmax.objectives.squared_distance import SquaredDistance
         from constrained_actmax.oracles.oracle import Oracle
@@ -390,28 +416,32 @@ class Problem(StandardForm):
         if not isinstance(written, Norm | SquaredDistance):
             return None
         center, weights = written.flat_center(self.layout), written.flat_weights(self.layout)
-        order, unit = 2.0, float(np.sqrt(self.objective_unit))
+        order, unit = 2.0, float(np.sqrt(objective_unit))
         if isinstance(written, Norm):
-            order, unit = float(written.p), self.objective_unit
+            order, unit = float(written.p), objective_unit
         if center.size < self.size or order not in ORDERS:  # it speaks of one input of several
             return None
         weights = np.ones(self.size) if weights is None else weights
-        return Distance(order, center, weights / unit).scaled(self.units)
+        return Distance(order, center, weights / unit).scaled(units)
 
     @cached_property
     @override
     def split(self) -> SplitForm | None:
+        return self.split_of(self)
+
+    def split_of(self, form: Problem | Scaled) -> SplitForm | None:
+        """Return `split` of this problem in its own units or the user's."""
         from constrained_actmax.objectives.squared_distance import SquaredDistance
         from constrained_actmax.oracles.oracle import Oracle
         from constrained_actmax.tasks.l1_split import SplitForm
 
-        distance, oracle = self.distance, self.user_oracle
-        if distance is None or distance.order != 1.0 or not self.set.only_box:
+        distance, oracle = form.distance, self.user_oracle
+        if distance is None or distance.order != 1.0 or not form.set.only_box:
             return None
         assert isinstance(oracle, Oracle)
         # In split variables the distance is linear; here a smooth one stands for it.
         smooth = oracle.with_objectives([SquaredDistance(), *oracle.objectives[1:]]).smooth
-        return SplitForm(self, distance.center, distance.weights, smooth)
+        return SplitForm(form, distance.center, distance.weights, smooth)
 
     def evaluate(self, x: Rows, *, differences: bool = False) -> Evaluation:
         """Return f, its gradient, c and its Jacobian at rows x (B, n), in one model call.
@@ -439,7 +469,8 @@ class Problem(StandardForm):
             extra = [function.evaluate(x, slopes=slopes) for function in self._functions]
             values = np.concatenate([values, *(one[0] for one in extra)], axis=1)
             jacobian = np.concatenate([jacobian, *(one[1] for one in extra)], axis=1)
-        return _evaluation(values, jacobian)
+        found = _evaluation(values, jacobian)
+        return found if self.merit is None else self.merit(found)
 
     def hessian_product(
         self, x: Vector, v: Vector, weights: Vector, reach: float | None = None
@@ -528,19 +559,13 @@ class Problem(StandardForm):
     def asking(self, oracle: BaseOracle) -> Problem:
         """Return the same problem with another oracle of the same functions."""
         other = copy.copy(self)
-        for name in (
-            "scaled",
-            "split",
-            "distance",
-            "_written",
-            "_bounds",
-            "_kept_bounds",
-            "imposed_sizes",
-        ):  # made of others
-            other.__dict__.pop(name, None)
         other.user_oracle = oracle
         other.oracle = Negated(oracle) if self.sense == "maximize" else oracle
         return other
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy takes over: all that its oracle and scales do not change."""
+        return {name: value for name, value in vars(self).items() if name not in REMADE}
 
     def __repr__(self) -> str:
         parts = [str(one) for one in self.set.members] + [one.description for one in self.imposed]
@@ -686,10 +711,10 @@ def _sorted_constraints(
     functional, origins : list
         Comparisons and Functions, and what each was written as.
     """
-    from constrained_actmax.constraints.between import Between
     from constrained_actmax.constraints.function import Function
     from constrained_actmax.features.features import Features
     from constrained_actmax.objectives.base import Objective
+    from constrained_actmax.objectives.between import Between
 
     sets: list[tuple[ConvexSet, Any]] = []
     tables: list[Features] = []
@@ -748,8 +773,8 @@ def _oracle(
     model: Any, objective: Any, functional: Sequence[Between], options: Mapping[str, Any]
 ) -> BaseOracle:
     """Build, or take, the oracle of the objective and of the constraints on model outputs."""
-    from constrained_actmax.constraints.between import Between
-    from constrained_actmax.objectives.base import Objective, is_numeric
+    from constrained_actmax.objectives.base import Objective
+    from constrained_actmax.objectives.between import Between, is_numeric
     from constrained_actmax.objectives.output import Output
     from constrained_actmax.oracles.black_box import BlackBoxOracle
     from constrained_actmax.oracles.oracle import Oracle

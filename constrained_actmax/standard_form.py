@@ -144,9 +144,9 @@ class StandardForm(ABC):
         """The entries of c, (m,), that every iterate has to keep, and the answer up to rounding."""
 
     @property
-    @abstractmethod
     def split(self) -> SplitForm | None:
         """The problem in split variables, where it asks for the nearest point in L1; else None."""
+        return None
 
     @property
     def distance(self) -> Distance | None:
@@ -268,8 +268,6 @@ class DerivedForm(StandardForm):
     @override
     def kept_rows(self) -> np.ndarray:
         return self.inner.kept_rows
-
-    split = None
 
     @override
     def original(self, x: Rows) -> Rows:

@@ -83,13 +83,7 @@ DOORS = {
 }
 
 #: Imports inside functions that close a circle: by the file, what it imports, and why.
-CIRCLES = {
-    "result": {"report"},  # Result.to_html; Result.plot draws from below
-    "problem": {"tasks.scaled"},  # a Problem has its scaled form, which is a Problem
-    "objectives.base": {"constraints.between"},  # comparisons of objectives make constraints
-    "kernels.kernel": {"kernels.convex_program"},  # a kernel by itself as one program
-    "sets.restoring": {"sets"},  # the names of all sets
-}
+CIRCLES = {"result": {"report"}}  # Result.to_html; Result.plot draws from below
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -11,7 +11,7 @@ from typing_extensions import override
 from constrained_actmax.baselines.base import positive
 from constrained_actmax.baselines.steps import StepBaseline
 from constrained_actmax.layout import Rows
-from constrained_actmax.problem import Problem
+from constrained_actmax.standard_form import StandardForm
 
 GUARD = 1e-8  # the tutorial's
 
@@ -50,7 +50,7 @@ class ClippedAscent(StepBaseline):
         positive(self.name, "rate", self.rate)
 
     @override
-    def _moved(self, problem: Problem, x: Rows, g: Rows, share: float, memory: Any) -> Rows:
+    def _moved(self, problem: StandardForm, x: Rows, g: Rows, share: float, memory: Any) -> Rows:
         spread = np.std(g, axis=1, keepdims=True) + GUARD
         lower, upper = problem.set.bounds()
         moved: Rows = np.clip(x - self.rate * g / spread, lower, upper)

@@ -15,6 +15,7 @@ from constrained_actmax.layout import Layout, Rows, Vector, labels_of
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
 from constrained_actmax.tasks.recording import Recording
+from constrained_actmax.tasks.scaled import Scaled
 
 #: Samples in one model call.
 BATCH = 256
@@ -144,7 +145,7 @@ class DatasetSearch(Baseline):
         return best, status, f"Looked at {looked} of {len(samples)} samples."
 
     @staticmethod
-    def _constraints(problem: Problem, x: Rows, values: Rows) -> Rows:
+    def _constraints(problem: Problem | Scaled, x: Rows, values: Rows) -> Rows:
         if values.shape[1] - 1 == problem.constraints:
             return values[:, 1:]
         return problem.evaluate(x).c  # functions of the input, which are no model call

@@ -11,7 +11,7 @@ from typing_extensions import override
 from constrained_actmax.baselines.base import positive
 from constrained_actmax.baselines.steps import StepBaseline
 from constrained_actmax.layout import Rows
-from constrained_actmax.problem import Problem
+from constrained_actmax.standard_form import StandardForm
 
 #: The answer's own guard against a division by zero.
 GUARD = 1e-5
@@ -53,6 +53,6 @@ class GradientAscent(StepBaseline):
         positive(self.name, "rate", self.rate)
 
     @override
-    def _moved(self, problem: Problem, x: Rows, g: Rows, share: float, memory: Any) -> Rows:
+    def _moved(self, problem: StandardForm, x: Rows, g: Rows, share: float, memory: Any) -> Rows:
         length = np.linalg.norm(g, axis=1, keepdims=True)
         return np.asarray(x - self.rate * g / (length + GUARD))

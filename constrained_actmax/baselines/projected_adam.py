@@ -12,7 +12,7 @@ from constrained_actmax.baselines.base import positive
 from constrained_actmax.baselines.steps import StepBaseline
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Rows
-from constrained_actmax.problem import Problem
+from constrained_actmax.standard_form import StandardForm
 
 # Kingma and Ba (2015), Algorithm 1.
 FIRST_MOMENT = 0.9
@@ -63,7 +63,7 @@ class ProjectedAdam(StepBaseline):
             )
 
     @override
-    def _moved(self, problem: Problem, x: Rows, g: Rows, share: float, memory: Any) -> Rows:
+    def _moved(self, problem: StandardForm, x: Rows, g: Rows, share: float, memory: Any) -> Rows:
         t = memory["t"] = memory.get("t", 0) + 1
         m = memory["m"] = FIRST_MOMENT * memory.get("m", 0.0) + (1 - FIRST_MOMENT) * g
         v = memory["v"] = SECOND_MOMENT * memory.get("v", 0.0) + (1 - SECOND_MOMENT) * g**2

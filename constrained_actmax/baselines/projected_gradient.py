@@ -11,7 +11,7 @@ from typing_extensions import override
 from constrained_actmax.baselines.base import positive
 from constrained_actmax.baselines.steps import StepBaseline
 from constrained_actmax.layout import Rows
-from constrained_actmax.problem import Problem
+from constrained_actmax.standard_form import StandardForm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class ProjectedGradient(StepBaseline):
         positive(self.name, "step_size", self.step_size)
 
     @override
-    def _moved(self, problem: Problem, x: Rows, g: Rows, share: float, memory: Any) -> Rows:
+    def _moved(self, problem: StandardForm, x: Rows, g: Rows, share: float, memory: Any) -> Rows:
         size = np.maximum(np.linalg.norm(g, axis=1, keepdims=True), np.finfo(np.float64).tiny)
         moved: Rows = problem.set.project(x - self.step_size * g / size)
         return moved

@@ -136,21 +136,22 @@ class AttackBaseline(RivalBaseline):
 
     @override
     def _search(self, run: Recording, start: int, x0: Vector) -> tuple[Vector, Status, str]:
-        aim = wanted(self.name, run.problem)
-        ball = ball_of(self.name, run.problem)
+        problem = run.problem.asked
+        aim = wanted(self.name, problem)
+        ball = ball_of(self.name, problem)
         assert isinstance(aim, Wanted)  # refusal() asked
         assert isinstance(ball, Ball)
         steps = affordable(run, self.steps)
         if not steps:
             return x0, Status.BUDGET, "The budget has no evaluation left."
-        oracle = run.problem.user_oracle
+        oracle = problem.user_oracle
         assert isinstance(oracle, Oracle)
-        shape = (1, *run.problem.layout.inputs[0].shape)
+        shape = (1, *problem.layout.inputs[0].shape)
         found = self._attack(logits_of(oracle, aim, x0.size), aim, ball, shape, steps)
         charge(run, steps, steps)
         run.iterations[start] = steps
         status = Status.BUDGET if steps < self.steps else Status.STALLED
-        x = np.asarray(found, dtype=np.float64).reshape(-1)
+        x = run.problem.point(np.asarray(found, dtype=np.float64).reshape(-1))
         return x, status, f"{steps} of {self.steps} steps, from the reference, not from the start."
 
 

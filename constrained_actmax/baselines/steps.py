@@ -11,9 +11,9 @@ from typing_extensions import override
 
 from constrained_actmax.baselines.base import Baseline, affordable, positive
 from constrained_actmax.layout import Indices, Rows, Vector
-from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.base import end_stuck
+from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.recording import Recording
 from constrained_actmax.tasks.task import Stopped
 
@@ -41,7 +41,7 @@ class StepBaseline(Baseline):
             positive(self.name, "steps", self.steps)
 
     @abstractmethod
-    def _moved(self, problem: Problem, x: Rows, g: Rows, share: float, memory: Any) -> Rows:
+    def _moved(self, problem: StandardForm, x: Rows, g: Rows, share: float, memory: Any) -> Rows:
         """Return the next points from x (B, n) and the gradients g of what is minimised (B, n).
 
         Parameters

@@ -94,7 +94,7 @@ class TfKerasVis(RivalBaseline):
         from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
         from tf_keras_vis.utils.scores import CategoricalScore
 
-        problem = run.problem
+        problem, x0 = run.problem.asked, run.problem.original(x0)
         aim = wanted(self.name, problem)
         oracle = problem.user_oracle
         assert isinstance(aim, Wanted)
@@ -132,5 +132,5 @@ class TfKerasVis(RivalBaseline):
         charge(run, steps, steps)
         run.iterations[start] = steps
         status = Status.BUDGET if steps < self.steps else Status.STALLED
-        x = np.asarray(found, dtype=np.float64).reshape(-1)
+        x = run.problem.point(np.asarray(found, dtype=np.float64).reshape(-1))
         return x, status, f"{steps} of {self.steps} steps."

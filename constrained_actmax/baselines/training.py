@@ -83,7 +83,7 @@ class TrainingBaseline(Baseline):
         import keras
         import tensorflow as tf
 
-        aim = wanted(self.name, run.problem)
+        aim = wanted(self.name, run.problem.asked)
         assert isinstance(aim, Wanted)  # refusal() asked
         plan = self._plan(run, aim, x0)
         rows = len(plan.data)

@@ -13,6 +13,7 @@ and never below a value that is known.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ from constrained_actmax.certificates.branching import BY_SOLVER, Search
 from constrained_actmax.certificates.programs import Relaxation, program_over, unit_of
 from constrained_actmax.certificates.scaled_program import ScaledProgram
 from constrained_actmax.kernels.row_program import LinearProgram
-from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm
+from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm, Substitution
 from constrained_actmax.layout import Indices, Vector
 from constrained_actmax.structure import Pieces
 
@@ -69,11 +70,12 @@ class MixedIntegerProgram:
         It gets points that the solver names; its best one is where the solver begins.
     case : Relaxation
     seconds : float or None
-        After which it ends; None: after a fixed number of nodes.
+        After which it ends, building it included; None: after a fixed number of nodes.
     """
 
     def __init__(self, search: Search, case: Relaxation, seconds: float | None) -> None:
-        self._search, self._case, self._seconds = search, case, seconds
+        self._search, self._case = search, case
+        self._end = None if seconds is None else time.perf_counter() + seconds
         self._hull = search.problem.set.hull
         #: For each nonlinearity the units that have a binary, and the kink of each.
         self.kinks = [self._needed(k) for k in range(len(case.bent))]
@@ -96,7 +98,7 @@ class MixedIntegerProgram:
             sp.csr_array(allowed.matrix * unit), np.full(len(allowed.most), -np.inf), allowed.most
         )
         form = ScipyForm(allowed.lower / unit, allowed.upper / unit, (rows,))
-        return ScaledProgram(LinearProgram(form), len(allowed.lower), unit), True
+        return ScaledProgram(LinearProgram(Substitution(form)), len(allowed.lower), unit), True
 
     def _cut(self) -> None:
         r"""Cut off what lies outside: :math:`(x - p)^\top (y - p) \le 0` for the projection p."""
@@ -104,6 +106,9 @@ class MixedIntegerProgram:
         n, margin = case.size, hull.accuracy + hull.tolerance
         size = 2.0 * unit_of(self._search.allowed)  # no entry is larger
         for _ in range(CUTS):
+            if self._left() == 0.0:
+                return
+            self._program.finish(self._left())
             found = self._program.minimum(self._g, case.lower, case.upper)
             if found is None:
                 return
@@ -161,7 +166,7 @@ class MixedIntegerProgram:
                 rows[each, self._binary(k)] = on
                 end = offset + slope * case.lowest(k)[units] - case.least(k)[units]
                 self._program.extend(rows, np.full(len(units), -np.inf), sign * end + off)
-        self._program.make_binary(count, NODES if self._seconds is None else None)
+        self._program.make_binary(count, NODES if self._end is None else None)
 
     def _binary(self, k: int) -> Array:
         """Return the binaries of one nonlinearity."""
@@ -176,7 +181,7 @@ class MixedIntegerProgram:
         constant = float(case.rows[0] @ case.preactivations[-1][1])
         goal = self._search.goal
         count = sum(len(units) for units, _ in self.kinks)
-        self._program.finish(self._seconds)
+        self._program.finish(self._left())
         least, y = self._program.least(
             np.append(self._g, np.zeros(count)),
             case.lower,
@@ -187,6 +192,9 @@ class MixedIntegerProgram:
         if y is not None:
             self._search.try_points(self._search.problem.set.project(y[np.newaxis, :n]))
         return None if least is None else constant - least
+
+    def _left(self) -> float | None:
+        return None if self._end is None else max(0.0, self._end - time.perf_counter())
 
     def _start(self) -> Vector | None:
         """Return the best point known with its units and pieces."""

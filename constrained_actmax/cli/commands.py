@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import click
 
 import constrained_actmax as cax
+from constrained_actmax.certifying import rest_of, share_of
 from constrained_actmax.cli.demo import run_demo
 from constrained_actmax.cli.display import quiet_start, write_result
 from constrained_actmax.cli.specification import EXAMPLE, Specification
@@ -133,16 +134,27 @@ def minimize(context: click.Context, /, **flags: Any) -> None:
 def certify(context: click.Context, /, down: bool, rtol: float, **flags: Any) -> None:
     """Solve as maximize does, and bound what any allowed input can reach.
 
-    The limits hold for the solver and for the bound, each. The exit status is 0 if the result is
-    proven to be the optimum, or that there is none, and 1 if not.
+    The limits are those of the whole: a fifth is for solving. With --target it ends where it is
+    decided whether an allowed input is beyond it. The exit status is 0 if the result is proven to
+    be the optimum, or that there is none, or that no input is beyond the target, and 1 if not.
     """
     specification = _specification(flags)
     problem, arguments = _problem(
         specification, "minimize" if down else specification.goal or "maximize", flags
     )
-    result = cax.solve(problem, **arguments)
     budget = arguments.get("budget")
-    certificate = cax.certify(problem, result, rtol=rtol, budget=budget, seed=flags["seed"])
+    if budget is not None:
+        starts = arguments.get("starts", 1)
+        arguments["budget"] = share_of(budget, starts if isinstance(starts, int) else len(starts))
+    result = cax.solve(problem, **arguments)
+    certificate = cax.certify(
+        problem,
+        result,
+        rtol=rtol,
+        budget=None if budget is None else rest_of(budget, result),
+        target=arguments.get("target"),
+        seed=arguments.get("seed"),
+    )
     _show(result, specification, flags)
     context.exit(FEASIBLE if certificate.proven else NOTHING_FEASIBLE)
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.constraints.between import Between
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Layout, Rows, Vector, real
+from constrained_actmax.objectives.between import Between
 from constrained_actmax.objectives.values import Values
 from constrained_actmax.oracles import finite_differences
 from constrained_actmax.oracles.finite_differences import Domain

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from constrained_actmax.constraints.between import Between
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import real
+from constrained_actmax.objectives.between import Between
 from constrained_actmax.objectives.change import Metric, NearestRow, checked_rows
 from constrained_actmax.quoting import quoted
 

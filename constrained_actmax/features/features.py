@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from constrained_actmax.constraints.between import Between
 from constrained_actmax.errors import SpecificationError, suggest
 from constrained_actmax.features.feature import Feature
 from constrained_actmax.features.reading import of_frame, of_transformer
 from constrained_actmax.layout import Layout, Rows, Vector, real
 from constrained_actmax.objectives.base import Objective
+from constrained_actmax.objectives.between import Between
 from constrained_actmax.objectives.change import Change, Metric, NearestRow
 from constrained_actmax.quoting import Quoted, quoted
 from constrained_actmax.sets.base import ConvexSet

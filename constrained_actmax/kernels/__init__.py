@@ -3,15 +3,15 @@
 from constrained_actmax.kernels.ball import BallKernel
 from constrained_actmax.kernels.intersection import IntersectionKernel
 from constrained_actmax.kernels.kernel import InBox, Kernel
-from constrained_actmax.kernels.scipy_form import Lift, LinearRows, ScipyForm, SmoothRow
+from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm, SmoothRow, Substitution
 
 __all__ = [
     "BallKernel",
     "InBox",
     "IntersectionKernel",
     "Kernel",
-    "Lift",
     "LinearRows",
     "ScipyForm",
     "SmoothRow",
+    "Substitution",
 ]

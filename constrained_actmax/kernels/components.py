@@ -6,14 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.errors import ProjectionError
+from constrained_actmax.kernels.convex_program import ACCEPTED, ConvexProgram, common_box
 from constrained_actmax.kernels.dykstra import dykstra
-from constrained_actmax.kernels.kernel import ACCEPTED, InBox, Kernel, common_box
+from constrained_actmax.kernels.kernel import InBox, Kernel
 from constrained_actmax.kernels.relative import finite_widths, relative_violation
 from constrained_actmax.kernels.separable_form import SeparableForm
 from constrained_actmax.kernels.separable_program import SeparableProgram
@@ -22,9 +22,6 @@ from constrained_actmax.layout import Indices, Rows, Vector
 MOST_ROWS = 200  # above, a dense system of their size costs what cvxpy's sparse one does
 MOST_NUMBERS = 20_000_000  # in the rows, which are held dense
 INSIDE = 1e-12  # relative violation of a dual's answer; what is farther outside goes to cvxpy
-
-if TYPE_CHECKING:
-    from constrained_actmax.kernels.convex_program import ConvexProgram
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -76,8 +73,6 @@ class Piece(ABC):
     @cached_property
     def program(self) -> ConvexProgram:
         """The piece as one cvxpy problem."""
-        from constrained_actmax.kernels.convex_program import ConvexProgram  # loads cvxpy when used
-
         return ConvexProgram(self.members, self.lower, self.upper)
 
 

@@ -10,13 +10,16 @@ import numpy as np
 
 from constrained_actmax.errors import ProjectionError, SpecificationError
 from constrained_actmax.kernels.cone_program import SOLVERS, ConeProgram
-from constrained_actmax.kernels.kernel import ACCEPTED, LARGEST, Kernel, common_box, entry_sizes
 from constrained_actmax.kernels.relative import finite_widths, powers_of_two, relative_violation
 from constrained_actmax.layout import Rows, Vector
 
 if TYPE_CHECKING:
     import cvxpy as cp
 
+    from constrained_actmax.kernels.kernel import Kernel
+
+LARGEST = 16_384  # entries; a cvxpy Parameter of 1e5 can end the process (cvxpy#1622)
+ACCEPTED = 1e-9  # relative violation below which a solver's point counts as inside
 SHARES = np.logspace(-10, -3, 15)  # steps inside; a point that needs a longer one is no answer
 OPTIMAL = 1e-8  # a gap of half the squared distance, relative to the size of the point
 SHARP = 5e-11  # one that leaves a near point open by 1e-5, by strong convexity
@@ -28,6 +31,21 @@ UNLIKE = 1e3  # times another entry's width: what fails in one unit is tried in 
 
 
 Sized = Sequence[tuple[Any, Any]]  # constraints and the sizes of what they compare
+
+
+def common_box(members: Sequence[Kernel], lower: Vector, upper: Vector) -> tuple[Vector, Vector]:
+    """Return bounds that hold on the intersection of some kernels and a box."""
+    for one in members:
+        low, high = one.bounding_box()
+        lower, upper = np.maximum(lower, low), np.minimum(upper, high)
+    return np.minimum(lower, upper), upper
+
+
+def entry_sizes(members: Sequence[Kernel], lower: Vector, upper: Vector) -> Rows:
+    """Return (1, n): the size of each entry's numbers on the sets and a box, 0 if unknown."""
+    low, high = common_box(members, lower, upper)
+    ends = [np.abs(np.where(np.isfinite(one), one, 0.0)) for one in (low, high)]
+    return np.asarray(np.maximum(*ends)[np.newaxis])
 
 
 def relaxed(rows: Sized, slack: Any) -> list[cp.Constraint]:

@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from typing_extensions import override
 
 from constrained_actmax.errors import ProjectionError
+from constrained_actmax.kernels.convex_program import relaxed
 from constrained_actmax.kernels.kernel import Kernel
 from constrained_actmax.kernels.relative import relative, sizes
 from constrained_actmax.layout import Rows, Vector
@@ -159,7 +160,6 @@ class CvxpyKernel(Kernel):
         import cvxpy as cp
 
         from constrained_actmax.kernels.cone_program import ConeProgram
-        from constrained_actmax.kernels.convex_program import relaxed
 
         variable, rows, _, _ = self._meter
         point, slack = cp.Parameter(self.size), cp.Variable(nonneg=True)

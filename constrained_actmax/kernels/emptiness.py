@@ -9,7 +9,14 @@ import numpy as np
 
 from constrained_actmax.errors import InfeasibleError, ProjectionError
 from constrained_actmax.kernels.components import Alone, Piece, Separable, WithBox
-from constrained_actmax.kernels.kernel import LARGEST, Kernel, common_box, entry_sizes
+from constrained_actmax.kernels.convex_program import (
+    LARGEST,
+    common_box,
+    entry_sizes,
+    relaxed,
+    unlike_units,
+)
+from constrained_actmax.kernels.kernel import Kernel
 from constrained_actmax.kernels.mixed import Mixed, Union
 from constrained_actmax.kernels.relative import finite_widths
 from constrained_actmax.layout import Vector
@@ -110,8 +117,6 @@ def _slack(
 
     Entries in unlike units are measured in their own too, before a clash is believed.
     """
-    from constrained_actmax.kernels.convex_program import unlike_units
-
     found = _slack_in(giving, hard, lower, upper, None)
     units = None
     if found[0] > ELASTIC:
@@ -131,7 +136,6 @@ def _slack_in(
     import cvxpy as cp
 
     from constrained_actmax.kernels.cone_program import ConeProgram
-    from constrained_actmax.kernels.convex_program import relaxed
 
     n = len(lower)
     at = entry_sizes((*giving, *hard), lower, upper)

@@ -21,9 +21,10 @@ from constrained_actmax.kernels.components import (
     Separable,
     WithBox,
 )
+from constrained_actmax.kernels.convex_program import LARGEST, ConvexProgram, common_box
 from constrained_actmax.kernels.discrete import ROUNDING
 from constrained_actmax.kernels.integers import IntegersKernel
-from constrained_actmax.kernels.kernel import LARGEST, Kernel, common_box
+from constrained_actmax.kernels.kernel import Kernel
 from constrained_actmax.kernels.mixed import Mixed, Union
 from constrained_actmax.kernels.part import PartKernel
 from constrained_actmax.kernels.relative import finite_widths
@@ -31,6 +32,7 @@ from constrained_actmax.kernels.scipy_form import (
     LinearRows,
     ScipyForm,
     SmoothRow,
+    Substitution,
     in_split_variables,
 )
 from constrained_actmax.layout import Indices, Layout, Rows, Vector, numbers
@@ -340,7 +342,6 @@ class IntersectionKernel(Kernel):
     def _open(piece: Piece) -> bool:
         # Every direction that a convex set is open along has g'd != 0 for almost every g, so two
         # linear programs decide it.
-        from constrained_actmax.kernels.convex_program import ConvexProgram
 
         if len(piece.indices) > LARGEST or not all(one.convex for one in piece.members):
             return False
@@ -466,7 +467,6 @@ class IntersectionKernel(Kernel):
             found = piece.members[0].linear_maximizer_in_box(g, piece.lower, piece.upper)
             if found is not None:
                 return found
-        from constrained_actmax.kernels.convex_program import ConvexProgram
 
         program = ConvexProgram(piece.members, piece.lower, piece.upper)
         return np.stack([program.maximizer(row) for row in g])
@@ -496,8 +496,12 @@ class IntersectionKernel(Kernel):
             rows += form.rows
             smooth += form.smooth
             l1 += form.l1
-        form = ScipyForm(low, high, tuple(rows), tuple(smooth), l1=tuple(l1))
-        return in_split_variables(form, lower, upper)
+        return ScipyForm(low, high, tuple(rows), tuple(smooth), tuple(l1))
+
+    def in_scipy_variables(self) -> Substitution | None:
+        """Return the set in variables in which an L1 ball is one row; None without such a form."""
+        form = self.to_scipy()
+        return None if form is None else in_split_variables(form, *self.bounding_box())
 
     def _rows(self, x: Any, who: str) -> tuple[Rows, bool]:
         return rows_of(x, self.size, f"IntersectionKernel.{who}", finite=who != "violation")

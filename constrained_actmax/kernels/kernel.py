@@ -11,17 +11,14 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from typing_extensions import override
 
+from constrained_actmax.kernels.convex_program import ConvexProgram
 from constrained_actmax.kernels.relative import relative, sizes
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.quoting import Quoted
 
-LARGEST = 16_384  # entries; a cvxpy Parameter of 1e5 can end the process (cvxpy#1622)
-ACCEPTED = 1e-9  # relative violation below which a solver's point counts as inside
-
 if TYPE_CHECKING:
     import cvxpy as cp
 
-    from constrained_actmax.kernels.convex_program import ConvexProgram
     from constrained_actmax.kernels.scipy_form import ScipyForm
     from constrained_actmax.kernels.separable_form import SeparableForm
 
@@ -133,8 +130,6 @@ class Kernel(Quoted, ABC):
     @cached_property
     def program(self) -> ConvexProgram:
         """The set as one cvxpy problem."""
-        from constrained_actmax.kernels.convex_program import ConvexProgram  # for sets that need it
-
         unlimited = np.full(self.size, np.inf)
         return ConvexProgram((self,), -unlimited, unlimited)
 
@@ -297,18 +292,3 @@ class InBox:
         if self.inexact is None:
             return self.projection(x)[0], None
         return self.inexact(x, tolerance, warm)
-
-
-def common_box(members: Sequence[Kernel], lower: Vector, upper: Vector) -> tuple[Vector, Vector]:
-    """Return bounds that hold on the intersection of some kernels and a box."""
-    for one in members:
-        low, high = one.bounding_box()
-        lower, upper = np.maximum(lower, low), np.minimum(upper, high)
-    return np.minimum(lower, upper), upper
-
-
-def entry_sizes(members: Sequence[Kernel], lower: Vector, upper: Vector) -> Rows:
-    """Return (1, n): the size of each entry's numbers on the sets and a box, 0 if unknown."""
-    low, high = common_box(members, lower, upper)
-    ends = [np.abs(np.where(np.isfinite(one), one, 0.0)) for one in (low, high)]
-    return np.asarray(np.maximum(*ends)[np.newaxis])

@@ -178,7 +178,7 @@ class PartKernel(Kernel):
         )
         smooth = tuple(self._smooth(one) for one in form.smooth)
         l1 = tuple((self._spread(c), self._spread(w), r) for c, w, r in form.l1)
-        return ScipyForm(*self._embedded(form.lower, form.upper), rows, smooth, l1=l1)
+        return ScipyForm(*self._embedded(form.lower, form.upper), rows, smooth, l1)
 
     def _spread(self, part: Vector) -> Vector:
         whole = np.zeros(self.entries)

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from constrained_actmax.kernels.intersection import IntersectionKernel
 from constrained_actmax.kernels.scaled_set import ScaledSet
-from constrained_actmax.kernels.scipy_form import ScipyForm, normalised
+from constrained_actmax.kernels.scipy_form import Substitution
 from constrained_actmax.layout import Rows, Vector
 
 #: Feasibility of a simplex solution, and how near a kink or bound it counts as on it, both in units
@@ -110,8 +110,8 @@ class LinearProgram(RowProgram):
 
     Parameters
     ----------
-    form : ScipyForm
-        Of C, without smooth constraints.
+    variables : Substitution
+        C without smooth constraints.
 
     References
     ----------
@@ -119,26 +119,24 @@ class LinearProgram(RowProgram):
        Programming Computation 10.
     """
 
-    def __init__(self, form: ScipyForm) -> None:
+    def __init__(self, variables: Substitution) -> None:
         super().__init__()
-        self._form = form = normalised(form)
+        self._variables = variables = variables.normalised()
+        form, matrix = variables.form, variables.matrix
         self._further = 0
-        self._lift: Any = None if form.lift is None else form.lift.matrix.tocsc()
+        self._matrix: Any = None if matrix is None else matrix.tocsc()
         self._highs = new_highs()
         size = 1.0
-        if form.lift is not None:  # the rows bound the parts of x, by numbers of any size
+        if matrix is not None:  # the rows bound the parts of x, by numbers of any size
             ends = [np.abs(one) for rows in form.rows for one in (rows.lower, rows.upper)]
             size = max([1.0, *(float(one[np.isfinite(one)].max(initial=1.0)) for one in ends)])
         self._low, self._high = within_reach(form.lower, form.upper, FAR * size)
         self._add_columns(self._low, self._high)
         for rows in form.rows:
             self._append(sp.csr_array(rows.matrix), rows.lower, rows.upper)
-        if form.lift is not None:  # the box on x, which bounds on the split variables do not say
-            self._append(
-                sp.csr_array(form.lift.matrix),
-                np.full(form.lift.offset.size, -np.inf),
-                np.full(form.lift.offset.size, np.inf),
-            )
+        if matrix is not None:  # the box on x, which bounds on the split variables do not say
+            n = matrix.shape[0]
+            self._append(matrix, np.full(n, -np.inf), np.full(n, np.inf))
         self._fixed = int(self._highs.getNumRow())
 
     @property
@@ -162,12 +160,11 @@ class LinearProgram(RowProgram):
         )
 
     def _in_variables(self, A: Rows, low: Vector, high: Vector) -> tuple[Any, Vector, Vector]:
-        lift = self._form.lift
-        if lift is None:
+        if self._matrix is None:
             return sp.csr_array(A), low, high
-        of_x, further = np.split(A, [lift.offset.size], axis=1)
-        moved = of_x @ lift.offset
-        columns = np.concatenate([of_x @ self._lift, further], axis=1)
+        of_x, further = np.split(A, [self._matrix.shape[0]], axis=1)
+        moved = of_x @ self._variables.offset
+        columns = np.concatenate([of_x @ self._matrix, further], axis=1)
         return sp.csr_array(columns), low - moved, high - moved
 
     @override
@@ -249,8 +246,8 @@ class LinearProgram(RowProgram):
         import highspy
 
         moved = 0.0
-        if self._form.lift is not None:
-            moved = float(g[: self._form.lift.offset.size] @ self._form.lift.offset)
+        if self._matrix is not None:
+            moved = float(g[: self._matrix.shape[0]] @ self._variables.offset)
         if start is not None:
             solution = highspy.HighsSolution()
             solution.col_value = self._in_y(start)
@@ -269,35 +266,33 @@ class LinearProgram(RowProgram):
         return (None if bound is None else bound + moved), y
 
     def _in_y(self, x: Vector) -> Vector:
-        lift = self._form.lift
-        if lift is None:
+        if self._matrix is None:
             return x
-        n = lift.offset.size
-        return np.append(lift.lift(x[:n]), x[n:])
+        n = self._matrix.shape[0]
+        return np.append(self._variables.inverse(x[:n]), x[n:])
 
     def _point(self, solution: Any) -> Vector:
-        y, lift = np.asarray(solution.col_value), self._form.lift
-        if lift is None:
+        y = np.asarray(solution.col_value)
+        if self._matrix is None:
             return y
         own = self._low.size
-        return np.append(lift.offset + lift.matrix @ y[:own], y[own:])
+        return np.append(self._variables.x(y[:own]), y[own:])
 
     def _run(self, g: Vector, lower: Vector, upper: Vector) -> None:
-        highs, lift = self._highs, self._form.lift
-        own = self._low.size
-        if lift is None:
+        highs, own = self._highs, self._low.size
+        if self._matrix is None:
             cost, low, high = g, np.maximum(self._low, lower), np.minimum(self._high, upper)
             highs.changeColsBounds(own, self._columns[:own], low, np.maximum(low, high))
         else:
-            n = lift.offset.size
-            cost = np.append(self._lift.T @ g[:n], g[n:])
+            n, offset = self._matrix.shape[0], self._variables.offset
+            cost = np.append(self._matrix.T @ g[:n], g[n:])
             first = self._fixed - n
-            low, high = lower - lift.offset, upper - lift.offset
+            low, high = lower - offset, upper - offset
             for row in range(n):
                 highs.changeRowBounds(first + row, float(low[row]), float(high[row]))
         highs.changeColsCost(cost.size, self._columns, cost)
-        if self._seconds is not None:
-            highs.setOptionValue("time_limit", self._seconds)
+        if self._seconds is not None:  # its clock counts all programs of one model
+            highs.setOptionValue("time_limit", highs.getRunTime() + self._seconds)
         highs.run()
         self.programs += 1
         self.iterations += max(0, int(highs.getInfo().simplex_iteration_count))
@@ -397,9 +392,9 @@ def row_program(set_: IntersectionKernel | ScaledSet, n: int) -> RowProgram:
     n : int
         Its entries.
     """
-    form = set_.to_scipy()
-    if form is not None and not form.smooth:
-        return LinearProgram(form)
+    variables = set_.in_scipy_variables()
+    if variables is not None and not variables.form.smooth:
+        return LinearProgram(variables)
     return ConicProgram(set_, n)
 
 

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from constrained_actmax.kernels.intersection import IntersectionKernel
 from constrained_actmax.kernels.kernel import Kernel
-from constrained_actmax.kernels.scipy_form import ScipyForm, scaled_form
+from constrained_actmax.kernels.scipy_form import Substitution
 from constrained_actmax.layout import Rows, Vector
 
 
@@ -163,12 +163,7 @@ class ScaledSet(Kernel):
     def to_cvxpy(self, variable: Any) -> list[Any]:
         return self.inner.to_cvxpy(self.unit * variable)
 
-    @override
-    def to_scipy(
-        self, lower: Vector | None = None, upper: Vector | None = None
-    ) -> ScipyForm | None:
-        form = self.inner.to_scipy(
-            None if lower is None else lower * self.unit,
-            None if upper is None else upper * self.unit,
-        )
-        return None if form is None else scaled_form(form, self.unit)
+    def in_scipy_variables(self) -> Substitution | None:
+        """See ``IntersectionKernel.in_scipy_variables``; y is divided by the unit too."""
+        found = self.inner.in_scipy_variables()
+        return None if found is None else found.scaled(self.unit)

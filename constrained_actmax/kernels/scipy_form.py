@@ -1,14 +1,15 @@
-"""A convex set as SciPy takes it: bounds, sparse rows, smooth functions, L1 balls as rows."""
+"""A convex set as SciPy takes it, in x or in other variables, where an L1 ball is one row."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from constrained_actmax.layout import Vector
+from constrained_actmax.layout import Rows, Vector
 
 
 @dataclass(frozen=True)
@@ -31,20 +32,8 @@ class SmoothRow:
 
 
 @dataclass(frozen=True)
-class Lift:
-    """Split variables: ``x = offset + matrix @ y``, with y the variables that SciPy sees.
-
-    `lift` gives a y for an x; rows and bounds of the form that carries a lift speak of y.
-    """
-
-    matrix: sp.csr_array  # (n, N)
-    offset: Vector  # (n,)
-    lift: Callable[[Vector], Vector]
-
-
-@dataclass(frozen=True)
 class ScipyForm:
-    """Bounds, rows and smooth constraints, in x or, with a lift, in its split variables.
+    """Bounds, rows, smooth constraints and L1 balls.
 
     Parameters
     ----------
@@ -54,23 +43,20 @@ class ScipyForm:
         Sparse linear rows.
     smooth : tuple of SmoothRow
         Smooth convex inequalities.
-    lift : Lift, optional
-        How the variables make x.
     l1 : tuple of (center, weights, radius)
-        Weighted L1 balls that are not split yet; a weight is 0 where a ball says nothing.
+        Weighted L1 balls; a weight is 0 where a ball says nothing.
     """
 
     lower: Vector
     upper: Vector
     rows: tuple[LinearRows, ...] = ()
     smooth: tuple[SmoothRow, ...] = ()
-    lift: Lift | None = None
     l1: tuple[tuple[Vector, Vector, float], ...] = ()
 
     @property
     def only_bounds(self) -> bool:
-        """Whether bounds on x say it all."""
-        return not (self.rows or self.smooth or self.lift or self.l1)
+        """Whether bounds say it all."""
+        return not (self.rows or self.smooth or self.l1)
 
     @classmethod
     def free(cls, n: int) -> ScipyForm:
@@ -78,8 +64,64 @@ class ScipyForm:
         return cls(np.full(n, -np.inf), np.full(n, np.inf))
 
 
-def in_split_variables(form: ScipyForm, lower: Vector, upper: Vector) -> ScipyForm | None:
-    """Return a form with its L1 ball as one row, in variables x = c + u - v with u, v >= 0.
+@dataclass(frozen=True)
+class Substitution:
+    r"""A set in other variables y with :math:`x = b + A y`.
+
+    Parameters
+    ----------
+    form : ScipyForm
+        The set in y, without L1 balls.
+    matrix : scipy.sparse.csr_array, shape (n, N), optional
+        A; y is x without it.
+    offset : numpy.ndarray, shape (n,), or float
+        b.
+    inverse : callable
+        A y for an x.
+    """
+
+    form: ScipyForm
+    matrix: sp.csr_array | None = None
+    offset: Vector | float = 0.0
+    inverse: Callable[[Vector], Vector] = np.array
+
+    def x(self, y: Vector) -> Vector:
+        """Return the point x of y."""
+        return np.array(y) if self.matrix is None else np.asarray(self.offset + self.matrix @ y)
+
+    def pulled(self, slopes: Any) -> Any:
+        """Return derivatives by y from derivatives by x, along the last axis."""
+        return slopes if self.matrix is None else (self.matrix.T @ np.asarray(slopes).T).T
+
+    def direction(self, v: Vector) -> Vector:
+        """Return the step in x of a step in y."""
+        return v if self.matrix is None else np.asarray(self.matrix @ v)
+
+    def scaled(self, unit: float) -> Substitution:
+        """Return the same of the set ``{x : unit x in C}``, y divided by the unit too."""
+        form = in_units(self.form, np.full(self.form.lower.size, unit))
+        if self.matrix is None:
+            return Substitution(form)
+        return Substitution(
+            form, self.matrix, self.offset / unit, lambda x: self.inverse(unit * x) / unit
+        )
+
+    def normalised(self) -> Substitution:
+        """Return the same with rows and smooth constraints whose numbers are of size 1."""
+        rows = tuple(_normalised_rows(one) for one in self.form.rows)
+        smooth = tuple(
+            _weighted(one, 1.0 / abs(one.upper)) if one.upper else one for one in self.form.smooth
+        )
+        return replace(self, form=replace(self.form, rows=rows, smooth=smooth))
+
+
+def split(up: Rows, down: Rows) -> Rows:
+    """Return the parts of numbers above zero, then those of others below it: u and v of u - v."""
+    return np.concatenate([np.maximum(up, 0.0), np.maximum(-down, 0.0)], axis=-1)
+
+
+def in_split_variables(form: ScipyForm, lower: Vector, upper: Vector) -> Substitution | None:
+    """Return a set with its L1 ball as one row, in variables x = c + u - v with u, v >= 0.
 
     The variables are the entries that the ball leaves alone, then u, then v.
 
@@ -92,28 +134,27 @@ def in_split_variables(form: ScipyForm, lower: Vector, upper: Vector) -> ScipyFo
 
     Returns
     -------
-    ScipyForm or None
-        The form itself where it has no L1 ball; None where it has several.
+    Substitution or None
+        Of x itself where there is no L1 ball; None where there are several.
     """
     if not form.l1:
-        return form
+        return Substitution(form)
     if len(form.l1) > 1:
         return None
     ((center, weights, radius),) = form.l1
     at, outside = np.flatnonzero(weights > 0.0), np.flatnonzero(weights == 0.0)
     n, k, c, w = weights.size, outside.size, center[at], weights[at]
-    low, high = lower[at], upper[at]
-    below = np.concatenate([np.maximum(low - c, 0.0), np.maximum(c - high, 0.0)])
-    above = np.concatenate([np.maximum(high - c, 0.0), np.maximum(c - low, 0.0)])
+    low, high = lower[at] - c, upper[at] - c
+    below, above = split(low, high), split(high, low)
     entries = np.concatenate([np.ones(k + at.size), -np.ones(at.size)])
     places = np.concatenate([outside, at, at]), np.arange(k + 2 * at.size)
     matrix = sp.csr_array((entries, places), shape=(n, k + 2 * at.size))
     offset = np.where(weights > 0.0, center, 0.0)
     ball = sp.csr_array(np.concatenate([np.zeros(k), w, w])[np.newaxis])
 
-    def lift(x: Vector) -> Vector:
-        y = np.concatenate([np.maximum(x[at] - c, 0.0), np.maximum(c - x[at], 0.0)])
-        return np.concatenate([x[outside], np.clip(y, below, above)])
+    def inverse(x: Vector) -> Vector:
+        d = x[at] - c
+        return np.concatenate([x[outside], np.clip(split(d, d), below, above)])
 
     moved = (
         LinearRows(
@@ -123,13 +164,13 @@ def in_split_variables(form: ScipyForm, lower: Vector, upper: Vector) -> ScipyFo
         )
         for one in form.rows
     )
-    return ScipyForm(
+    in_y = ScipyForm(
         np.concatenate([lower[outside], below]),
         np.concatenate([upper[outside], above]),
         (LinearRows(ball, np.array([-np.inf]), np.array([radius])), *moved),
         tuple(_composed(one, matrix, offset) for one in form.smooth),
-        Lift(matrix, offset, lift),
     )
+    return Substitution(in_y, matrix, offset, inverse)
 
 
 def _composed(row: SmoothRow, matrix: sp.csr_array, offset: Vector) -> SmoothRow:
@@ -152,7 +193,7 @@ def in_units(form: ScipyForm, units: Vector) -> ScipyForm:
     Parameters
     ----------
     form : ScipyForm
-        Its lift, if it has one, is left out.
+        Without L1 balls.
     units : numpy.ndarray, shape (N,)
         One unit > 0 for each of its variables.
     """
@@ -160,27 +201,6 @@ def in_units(form: ScipyForm, units: Vector) -> ScipyForm:
     rows = tuple(LinearRows(sp.csr_array(r.matrix @ diagonal), r.lower, r.upper) for r in form.rows)
     smooth = tuple(_row_in_units(row, units) for row in form.smooth)
     return ScipyForm(form.lower / units, form.upper / units, rows, smooth)
-
-
-def scaled_form(form: ScipyForm, unit: float) -> ScipyForm:
-    """Return the form of the set ``{x : unit x in C}``, its split variables scaled as well."""
-    scaled = in_units(form, np.full(form.lower.size, unit))
-    lift = form.lift
-    if lift is None:
-        return scaled
-    return replace(
-        scaled,
-        lift=Lift(lift.matrix, lift.offset / unit, lambda x: lift.lift(unit * x) / unit),
-    )
-
-
-def normalised(form: ScipyForm) -> ScipyForm:
-    """Return the form with rows and smooth constraints whose numbers are of size 1."""
-    rows = tuple(_normalised_rows(one) for one in form.rows)
-    smooth = tuple(
-        _weighted(one, 1.0 / abs(one.upper)) if one.upper else one for one in form.smooth
-    )
-    return replace(form, rows=rows, smooth=smooth)
 
 
 def _normalised_rows(rows: LinearRows) -> LinearRows:

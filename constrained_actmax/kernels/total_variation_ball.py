@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from constrained_actmax.errors import ProjectionError, SpecificationError
 from constrained_actmax.kernels.ball import BallKernel
+from constrained_actmax.kernels.convex_program import ConvexProgram
 from constrained_actmax.kernels.differences import difference_matrix
 from constrained_actmax.kernels.dual_root import PULLS, ROUNDING
 from constrained_actmax.kernels.group_ball import shrunk_norms
@@ -21,7 +22,6 @@ from constrained_actmax.layout import Rows, Vector
 if TYPE_CHECKING:
     import cvxpy as cp
 
-    from constrained_actmax.kernels.convex_program import ConvexProgram
     from constrained_actmax.kernels.difference_program import DifferenceProgram
 
 RELAXATION = 1.7  # Eckstein and Bertsekas (1992) recommend 1.5 to 1.8
@@ -225,7 +225,6 @@ class TotalVariationBallKernel(BallKernel):
         return {}
 
     def _program_in(self, lower: Vector, upper: Vector) -> ConvexProgram:
-        from constrained_actmax.kernels.convex_program import ConvexProgram
 
         key = (lower.tobytes(), upper.tobytes())
         if key not in self._programs:

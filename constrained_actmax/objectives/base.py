@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
-from constrained_actmax.layout import Rows, Vector, is_table
+from constrained_actmax.layout import Rows, Vector
+from constrained_actmax.objectives.between import Comparable, is_numeric
 from constrained_actmax.objectives.bounded import BOTH, UNKNOWN, Bounded
 from constrained_actmax.objectives.signature import Signature, Tensor, Tensors
 from constrained_actmax.quoting import Quoted
-
-if TYPE_CHECKING:
-    from constrained_actmax.constraints.between import Between
 
 #: Numbers that a compiled function takes as arguments, each with a leading axis of one or B rows.
 Parameters: TypeAlias = tuple[npt.NDArray[Any], ...]
@@ -56,7 +54,7 @@ class Score:
     layers: tuple[str, ...] = ()
 
 
-class Objective(Quoted, ABC):
+class Objective(Quoted, Comparable):
     """A number that a model gives for each input: what should be large, small, or within limits.
 
     Objectives are written without a model and bound to one by `bind`. They add, subtract and scale
@@ -70,7 +68,6 @@ class Objective(Quoted, ABC):
     """
 
     __array_ufunc__ = None  # NumPy numbers and arrays on the left leave arithmetic to us
-    __hash__ = object.__hash__
 
     # -- what a new objective writes -------------------------------------------------------------
 
@@ -136,6 +133,7 @@ class Objective(Quoted, ABC):
     def __radd__(self, other: Any) -> Objective:
         return self.__add__(other)
 
+    @override
     def __sub__(self, other: Any) -> Objective:
         if isinstance(other, Objective):
             return LinearCombination.of([(1.0, self), (-1.0, other)])
@@ -171,43 +169,6 @@ class Objective(Quoted, ABC):
 
     def __pos__(self) -> Objective:
         return self
-
-    # -- comparisons -----------------------------------------------------------------------------
-
-    def __le__(self, other: Any) -> Between:
-        return self._between(other, below=False, above=True)
-
-    def __ge__(self, other: Any) -> Between:
-        return self._between(other, below=True, above=False)
-
-    def __eq__(self, other: object) -> Between:  # type: ignore[override]
-        return self._between(other, below=True, above=True)
-
-    def __ne__(self, other: object) -> bool:
-        return self is not other
-
-    def __lt__(self, other: Any) -> Between:
-        raise SpecificationError(
-            f"{self} < {other}: a strict limit has no nearest point; write <=."
-        )
-
-    def __gt__(self, other: Any) -> Between:
-        raise SpecificationError(
-            f"{self} > {other}: a strict limit has no nearest point; write >=."
-        )
-
-    def _between(self, other: Any, *, below: bool, above: bool) -> Between:
-        from constrained_actmax.constraints.between import Between
-
-        if isinstance(other, Objective):
-            return Between(
-                0.0 if below else None,
-                LinearCombination.of([(1.0, self), (-1.0, other)]),
-                0.0 if above else None,
-            )
-        if not is_numeric(other):
-            return cast("Between", NotImplemented)
-        return Between(other if below else None, self, other if above else None)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -343,16 +304,6 @@ def as_number(value: Any) -> float | None:
     return number
 
 
-def is_numeric(value: Any) -> bool:
-    """Whether the value is a number or an array, list or table of numbers."""
-    if isinstance(value, int | float | np.generic | np.ndarray | list | tuple) or is_table(value):
-        try:
-            return np.asarray(value).dtype.kind in "fiub"
-        except ValueError:
-            return False
-    return False
-
-
 def short(value: Any) -> str:
     """Return an index, a name or an array in a few characters, for descriptions."""
     if isinstance(value, np.ndarray) or (isinstance(value, list | tuple) and len(value) > 4):
@@ -369,6 +320,5 @@ __all__ = [
     "Score",
     "ScoreFunction",
     "as_number",
-    "is_numeric",
     "short",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from inspect import isabstract
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import scipy.sparse as sp
 
 from constrained_actmax.errors import SpecificationError, suggest
 from constrained_actmax.sets.base import ConvexSet
+from constrained_actmax.sets.intersection import Intersection
 
 #: Fields whose strings are words, never numbers.
 TEXT = ("on", "name", "length", "under", "strategy")
@@ -23,12 +25,10 @@ def from_dict(data: Mapping[str, Any]) -> ConvexSet:
     SpecificationError
         If the set is unknown, or is a `CvxpySet`, whose function JSON cannot hold.
     """
-    from constrained_actmax import sets
-
     known = {
-        name: value
-        for name in sets.__all__
-        if isinstance(value := getattr(sets, name), type) and issubclass(value, ConvexSet)
+        one.__name__: one
+        for one in _below(ConvexSet.__subclasses__())
+        if one.__module__.startswith(f"{__package__}.") and not isabstract(one)
     }
     name = data.get("set")
     if name == "CvxpySet":
@@ -40,7 +40,7 @@ def from_dict(data: Mapping[str, Any]) -> ConvexSet:
         raise SpecificationError(f"from_dict: unknown set {name!r}. {suggest(name, known)}")
     if name == "Intersection":
         members = [from_dict(one) for one in data["sets"]]
-        return sets.Intersection(members, strategy=data.get("strategy"))
+        return Intersection(members, strategy=data.get("strategy"))
     values = {
         key: value if key in TEXT else _restored(value, names=key in ("where", "groups"))
         for key, value in data.items()
@@ -48,6 +48,12 @@ def from_dict(data: Mapping[str, Any]) -> ConvexSet:
     }
     found: ConvexSet = known[str(name)](**values)
     return found
+
+
+def _below(kinds: Sequence[type[ConvexSet]]) -> Iterator[type[ConvexSet]]:
+    for one in kinds:
+        yield one
+        yield from _below(one.__subclasses__())
 
 
 def _restored(value: Any, *, names: bool) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +13,7 @@ import scipy.sparse.linalg
 from scipy.optimize import OptimizeResult
 from typing_extensions import override
 
-from constrained_actmax.kernels.scipy_form import Lift, ScipyForm, in_units, normalised
+from constrained_actmax.kernels.scipy_form import Substitution, in_units
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.optimality import residuals
 from constrained_actmax.result import Status
@@ -50,7 +50,7 @@ class Variables:
     ----------
     task, start : Task, int
         Who asks, and on whose behalf.
-    form : ScipyForm
+    variables : Substitution
         The convex set as SciPy takes it. Where its entries have unlike widths each variable is
         measured in units of its own: SciPy does not project.
     written_objective : bool
@@ -58,13 +58,19 @@ class Variables:
     """
 
     def __init__(
-        self, task: Task, start: int, form: ScipyForm, *, written_objective: bool = False
+        self,
+        task: Task,
+        start: int,
+        variables: Substitution,
+        *,
+        written_objective: bool = False,
     ) -> None:
-        self.task, self.start, self.form = Extended(task), start, form
+        self.task, self.start = Extended(task), start
         self.unit = 1.0  # the smallest of the variables' units
-        if form.lift is None:
-            self.form, self.unit = _in_units_of_the_box(form)
-        self.form = normalised(self.form)
+        if variables.matrix is None:
+            variables, self.unit = _in_units_of_the_box(variables)
+        self._variables = variables.normalised()
+        self.form = self._variables.form
         self.objective_weight = task.problem.objective_unit if written_objective else 1.0
         self._key: bytes | None = None
         self._first = True
@@ -87,21 +93,11 @@ class Variables:
     def x(self, y: Vector) -> Vector:
         """Return the model's x for SciPy's y, moved into the bounds that C states."""
         lower, upper = self._bounds
-        return np.minimum(np.maximum(self._unbounded(y), lower), upper)
-
-    def _unbounded(self, y: Vector) -> Vector:
-        lift = self.form.lift
-        return np.array(y) if lift is None else lift.offset + lift.matrix @ y
+        return np.minimum(np.maximum(self._variables.x(y), lower), upper)
 
     def y(self, x: Vector) -> Vector:
         """Return SciPy's y for the model's x, inside its bounds."""
-        lift = self.form.lift
-        return np.clip(x if lift is None else lift.lift(x), self.form.lower, self.form.upper)
-
-    def _pull(self, gradient: Any) -> Any:
-        """Return derivatives by y from derivatives by x, along the last axis."""
-        lift = self.form.lift
-        return gradient if lift is None else (lift.matrix.T @ np.asarray(gradient).T).T
+        return np.clip(self._variables.inverse(x), self.form.lower, self.form.upper)
 
     def at(self, y: Vector) -> Variables:
         """Evaluate the point unless it is the last one.
@@ -127,7 +123,7 @@ class Variables:
         found = self.task.evaluate(x[np.newaxis], [self.start])
         if not found.finite[0]:
             raise Stopped(Status.NON_FINITE, self.task.name_non_finite(x, found, 0))
-        g: Vector = self._pull(found.gradient[0])
+        g: Vector = self._variables.pulled(found.gradient[0])
         if self._first:
             sloping = found.gradient.any() or not problem.differentiable
             if not sloping and not problem.constraints:
@@ -136,15 +132,15 @@ class Variables:
         self._key, self._x, self.found, self._violation = key, x, found, found.violation
         self.f, self.g = float(found.f[0]), g
         c = found.c[0]
-        beyond = self._unbounded(y) - x
+        beyond = self._variables.x(y) - x
         if beyond.any():
             self.f += float(found.gradient[0] @ beyond)
             c = c + found.jacobian[0] @ beyond
-        if self.guards and not problem.may_be_iterate(self._unbounded(y), c):
+        if self.guards and not problem.may_be_iterate(self._variables.x(y), c):
             self.f = np.inf
         if problem.constraints:
             self.c: Vector = c
-            self.jacobian = self._pull(found.jacobian[0])
+            self.jacobian = self._variables.pulled(found.jacobian[0])
         return self
 
     def value(self, y: Vector) -> float:
@@ -185,25 +181,26 @@ class Variables:
 
     def hessian_product(self, y: Vector, v: Vector, weights: Vector) -> Vector:
         """Return the product of the weighted Hessian with v, by y."""
-        lift = self.form.lift
-        direction = v if lift is None else lift.matrix @ v
-        product = self.task.hessian_product(self.x(y), np.ravel(direction), weights)
-        return np.asarray(self._pull(product))
+        direction = np.ravel(self._variables.direction(v))
+        product = self.task.hessian_product(self.x(y), direction, weights)
+        return np.asarray(self._variables.pulled(product))
 
 
-def _in_units_of_the_box(form: ScipyForm) -> tuple[ScipyForm, float]:
-    """Return the form in y = x / width of the box, as a lift, and the smallest unit."""
+def _in_units_of_the_box(variables: Substitution) -> tuple[Substitution, float]:
+    """Return the set in y = x / width of the box, and the smallest unit."""
+    form = variables.form
     width = form.upper - form.lower
     finite = np.isfinite(width) & (width > 0)
     if not finite.any():
-        return form, 1.0
+        return variables, 1.0
     # Relative to the largest: the set is measured in units of that already.
     units = np.ones(width.size)
     units[finite] = width[finite] / width[finite].max()
     if np.all(units == 1.0):
-        return form, 1.0
-    lift = Lift(sp.diags_array(units).tocsr(), np.zeros(units.size), lambda x: x / units)
-    return replace(in_units(form, units), lift=lift), float(units.min())
+        return variables, 1.0
+    matrix = sp.diags_array(units).tocsr()
+    in_y = Substitution(in_units(form, units), matrix, np.zeros(units.size), lambda x: x / units)
+    return in_y, float(units.min())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,14 +225,15 @@ class ScipySolver(RowSolver):
         if not self.derivative_free and not problem.differentiable:
             return needs_gradients(self.name)
         problem = self._asked(problem)
-        form = problem.set.to_scipy()
-        if form is None:
+        variables = problem.set.in_scipy_variables()
+        if variables is None:
             return (
                 f"{self.name} takes bounds, linear rows and smooth constraints, and "
                 f"{self._without_form(problem)} has no such form; "
                 "use method='spg' or 'pgd', which project."
             )
-        if not self.takes_rows and not form.only_bounds:
+        form = variables.form
+        if not (self.takes_rows or form.only_bounds):
             member = self._first_not_box(problem)
             return f"{self.name} takes bounds alone and cannot keep {member}; use method='spg'."
         if not self.takes_rows and problem.constraints:
@@ -264,9 +262,9 @@ class ScipySolver(RowSolver):
 
     def variables(self, task: Task, start: int, *, written_objective: bool = False) -> Variables:
         """Return what SciPy's callables see."""
-        form = task.problem.set.to_scipy()
-        assert form is not None  # refusal() asked
-        return Variables(task, start, form, written_objective=written_objective)
+        variables = task.problem.set.in_scipy_variables()
+        assert variables is not None  # refusal() asked
+        return Variables(task, start, variables, written_objective=written_objective)
 
     def workspace(self, variables: int, problem: StandardForm) -> float:
         """Return the bytes of the method's dense workspace."""
@@ -274,8 +272,8 @@ class ScipySolver(RowSolver):
 
     @override
     def most_at_once(self, problem: StandardForm) -> int:
-        form = problem.set.to_scipy()
-        needed = 0.0 if form is None else self.workspace(form.lower.size, problem)
+        found = problem.set.in_scipy_variables()
+        needed = 0.0 if found is None else self.workspace(found.form.lower.size, problem)
         return int(min(MOST_ROWS, max(1.0, MEMORY_LIMIT // max(needed, 1.0))))
 
     @staticmethod

@@ -61,13 +61,13 @@ class BranchAndBound(Solver):
 
     @override
     def refusal(self, problem: StandardForm) -> str | None:
-        if not isinstance(problem, Problem):
+        if not isinstance(problem, Problem | Scaled):
             return f"{self.name} needs the problem itself; use method='auto'."
         if not problem.differentiable:
             return needs_gradients(self.name)
         if not (problem.set.convex or problem.set.discrete):
             return f"{self.name} needs a convex set or discrete ones; use method='pgd'."
-        oracle = problem.user_oracle
+        oracle = problem.asked.user_oracle
         if not isinstance(oracle, Oracle):
             return f"{self.name} needs a Keras or TensorFlow model; use method='auto'."
         reason = oracle.structure_refusal()
@@ -78,10 +78,9 @@ class BranchAndBound(Solver):
             if reason is not None:
                 return f"{self.name}: {reason}"
         try:
-            written = _written(problem)
-            allowed = Allowed.of(written)
+            allowed = Allowed.of(problem.asked)
             if problem.set.free_inputs <= MOST_INPUTS:  # where `auto` counts on it
-                structure = structure_of(written)
+                structure = structure_of(problem.asked)
                 LinearBounds(structure, structure.outputs["functions"], allowed)
         except RefusedError as error:
             return f"{self.name}: {error}"
@@ -119,7 +118,7 @@ class BranchAndBound(Solver):
         own = task.problem
         left = None if task.remaining is None else max(0, task.remaining - 2 * len(starts))
         search = Search(
-            _written(own),
+            own.asked,
             rtol=self.rtol,
             atol=self.atol,
             seconds=task.seconds_left,
@@ -163,10 +162,3 @@ class BranchAndBound(Solver):
             if stopped.status is not Status.BUDGET:
                 raise
         return search
-
-
-def _written(problem: Problem) -> Problem:
-    """Return the problem in the user's units."""
-    while isinstance(problem, Scaled):
-        problem = problem.inner
-    return problem

@@ -118,8 +118,8 @@ class FrankWolfe(StepwiseSolver):
             if self.gap_tolerance is None
             else self.gap_tolerance / problem.objective_unit
         )
-        form = feasible.to_scipy()
-        polytope = form is not None and not form.smooth
+        variables = feasible.in_scipy_variables()
+        polytope = variables is not None and not variables.form.smooth
         kind = self.steps if polytope else "plain"
         active = ActiveSet(x)
         f, g = first

@@ -84,9 +84,10 @@ def polish(task: Task, start: int, x: Vector, goal: float) -> tuple[Vector, bool
     problem = task.problem
     if problem.smooth is False or problem.size > LARGEST:
         return x, False
-    form = problem.set.to_scipy()
-    if form is None or form.lift is not None or form.smooth:
+    variables = problem.set.in_scipy_variables()
+    if variables is None or variables.matrix is not None or variables.form.smooth:
         return x, False
+    form = variables.form
     origin = x
     found = task.evaluate(x[np.newaxis], [start])
     if not found.finite[0]:

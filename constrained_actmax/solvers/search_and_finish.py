@@ -117,7 +117,7 @@ class SearchAndFinish(Solver):
         if not (few and pays(problem)) or self.prove.refusal(problem) is not None:
             self._run(task, x0, starts)
             return
-        boxes = int(MOST_WORK / max(1.0, work_of(structure_of(problem))))
+        boxes = int(MOST_WORK / max(1.0, work_of(structure_of(problem.asked))))
         prove = replace(self.prove, max_boxes=max(1, min(self.prove.max_boxes, boxes)))
         if not boxes:
             self._run(task, x0, starts)

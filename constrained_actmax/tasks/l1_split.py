@@ -8,6 +8,7 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.evaluation import Evaluation
+from constrained_actmax.kernels.scipy_form import split
 from constrained_actmax.layout import Indices, Layout, Rows, Vector
 from constrained_actmax.result import Status
 from constrained_actmax.sets.box import Box
@@ -42,10 +43,9 @@ class SplitForm(DerivedForm):
         self.center = center
         self.weights = np.tile(np.broadcast_to(weights, center.shape), 2)
         self._smooth = smooth
-        lower, upper = inner.set.bounding_box()
-        least = np.concatenate([np.maximum(lower - center, 0.0), np.maximum(center - upper, 0.0)])
-        most = np.concatenate([np.maximum(upper - center, 0.0), np.maximum(center - lower, 0.0)])
-        self.set = Intersection([Box(least, most)]).bind(Layout.of_array((self.size,)), None)
+        low, high = (bound - center for bound in inner.set.bounding_box())
+        whole = Intersection([Box(split(low, high), split(high, low))])
+        self.set = whole.bind(Layout.of_array((self.size,)), None)
         self.stepped = np.tile(inner.stepped, 2)
 
     @property
@@ -71,7 +71,7 @@ class SplitForm(DerivedForm):
     def y(self, x: Rows) -> Rows:
         """Return the (u, v) of least sum for rows or a point x."""
         d = x - self.center
-        return np.concatenate([np.maximum(d, 0.0), np.maximum(-d, 0.0)], axis=-1)
+        return split(d, d)
 
     def lifted(self, found: Evaluation, y: Rows) -> Evaluation:
         """Return an evaluation made at x as one at y."""

@@ -20,6 +20,7 @@ from constrained_actmax.result import Budget, History, Status, Termination
 from constrained_actmax.scales import Scales, at_answer
 from constrained_actmax.tasks.incumbents import Incumbents
 from constrained_actmax.tasks.projector import Projector
+from constrained_actmax.tasks.scaled import Scaled
 from constrained_actmax.tasks.task import Incumbent, Stopped, Task
 
 #: Growth of max |x| beyond the start's scale that is called divergence.
@@ -83,7 +84,7 @@ class Recording(Task):
 
     Parameters
     ----------
-    problem : Problem
+    problem : Problem or Scaled
         What is asked.
     starts : int
         How many starts the call has.
@@ -107,11 +108,11 @@ class Recording(Task):
         of two, as far as memory allows.
     """
 
-    problem: Problem
+    problem: Problem | Scaled
 
     def __init__(
         self,
-        problem: Problem,
+        problem: Problem | Scaled,
         starts: int,
         *,
         budget: Budget | None = None,
@@ -149,7 +150,7 @@ class Recording(Task):
         self._reached = False
         self.ask(problem)
 
-    def ask(self, problem: Problem) -> None:
+    def ask(self, problem: Problem | Scaled) -> None:
         """Begin with a problem, or go on with the same one in other scales, as nothing was found.
 
         Counts, limits and history stay.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from typing_extensions import override
@@ -12,9 +13,13 @@ from constrained_actmax.kernels.intersection import IntersectionKernel
 from constrained_actmax.kernels.relative import powers_of_two
 from constrained_actmax.kernels.scaled_set import ScaledSet
 from constrained_actmax.layout import Layout, Rows, Vector
-from constrained_actmax.problem import Problem
 from constrained_actmax.sets.box import Box
-from constrained_actmax.standard_form import FeasibleSet, Network
+from constrained_actmax.standard_form import DerivedForm, FeasibleSet, Network
+
+if TYPE_CHECKING:
+    from constrained_actmax.problem import Problem
+    from constrained_actmax.sets.distance import Distance
+    from constrained_actmax.tasks.l1_split import SplitForm
 
 #: Violation, in units of each constraint, that solvers aim at where `tol` is as small; and how far
 #: inside its bounds they keep a function that may not leave them at all.
@@ -22,7 +27,7 @@ FINEST_VIOLATION = 1e-9
 INSIDE = 4 * FINEST_VIOLATION
 
 
-class Scaled(Problem):
+class Scaled(DerivedForm):
     r"""Minimise f / G over y = x / w in C / w, subject to l / k <= c / k <= u / k.
 
     With the problem's `Scales`: w the sizes of the entries where C is bounds, linear rows and L1
@@ -36,15 +41,13 @@ class Scaled(Problem):
         In the user's units.
     """
 
+    inner: Problem
+
     def __init__(self, problem: Problem) -> None:
-        derived = {"scaled", "split", "distance", "range", "_bounds", "imposed_sizes"}
-        self.__dict__.update(
-            (name, value) for name, value in problem.__dict__.items() if name not in derived
-        )
-        self.inner, self.scaled = problem, self
+        super().__init__(problem)
+        self.oracle, self.layout, self.sign = problem.oracle, problem.layout, problem.sign
         scales = problem.scales
         self.objective_unit = scales.slope
-        self.range = scales.range / scales.slope
         self.unit = scales.set
         self.units, self.set = self._set_in_units(problem)
         self._plain = bool(np.all(self.units == 1.0))
@@ -52,7 +55,6 @@ class Scaled(Problem):
         self._same_slopes = bool(np.all(self._slopes == 1.0))
         self._sizes = scales.constraints
         self.lower, self.upper = problem.lower / self._sizes, problem.upper / self._sizes
-        self.imposed_sizes = problem.imposed_sizes / self._sizes
         if problem.feasibility_tolerance == 0.0:
             self.feasibility_tolerance = 0.5 * INSIDE
             room = self.upper - self.lower > 2 * INSIDE
@@ -82,10 +84,35 @@ class Scaled(Problem):
         members = box, *(one for one in couplings if one is not None)
         return columns, IntersectionKernel(members, layout)
 
+    @property
+    def asked(self) -> Problem:
+        """The problem in the user's units."""
+        return self.inner
+
+    @cached_property
+    @override
+    def range(self) -> float:
+        return self.inner.range / self.objective_unit
+
+    @cached_property
+    @override
+    def imposed_sizes(self) -> Vector:
+        return self.inner.imposed_sizes / self._sizes
+
+    @cached_property
+    @override
+    def distance(self) -> Distance | None:
+        return self.inner.distance_in(self.objective_unit, self.units)
+
+    @cached_property
+    @override
+    def split(self) -> SplitForm | None:
+        return self.inner.split_of(self)
+
     # -- between the user's units and these ------------------------------------------------------
 
-    @override
     def point(self, x: Rows) -> Rows:
+        """Return a point or rows of the user's in these units."""
         if self._plain:
             return x
         lower, upper = self.set.bounds()
@@ -98,8 +125,8 @@ class Scaled(Problem):
         lower, upper = self._box  # a product may end a rounding outside
         return np.minimum(np.maximum(x * self.units, lower), upper)
 
-    @override
     def value(self, f: float) -> float:
+        """Return the objective as written from the number that is minimised."""
         return self.inner.value(f * self.objective_unit)
 
     def evaluation(self, found: Evaluation) -> Evaluation:
@@ -116,8 +143,8 @@ class Scaled(Problem):
         f = found.f / self.objective_unit
         return Evaluation(f, gradient, c, jacobian, found.finite, found.violation, found.f)
 
-    @override
     def unscaled(self, found: Evaluation) -> Evaluation:
+        """Return an evaluation that was made in these units in the user's."""
         gradient, jacobian, c = found.gradient, found.jacobian, found.c
         if not self._same_slopes:
             gradient = gradient / self._slopes
@@ -131,8 +158,8 @@ class Scaled(Problem):
 
     # -- what solvers ask ------------------------------------------------------------------------
 
-    @override
     def evaluate(self, x: Rows, *, differences: bool = False) -> Evaluation:
+        """See `Problem.evaluate`."""
         return self.evaluation(self.inner.evaluate(self.original(x), differences=differences))
 
     @override
@@ -140,16 +167,13 @@ class Scaled(Problem):
         found = self.inner.network()
         return Network(found.structure, found.weights / np.append(self.objective_unit, self._sizes))
 
-    @override
-    def hessian_product(
-        self, x: Vector, v: Vector, weights: Vector, reach: float | None = None
-    ) -> Vector:
+    def hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
+        """See `Problem.hessian_product`."""
         sizes = np.concatenate([[self.objective_unit], self._sizes[: len(weights) - 1]])
         way, length = v * self.units, float(np.linalg.norm(v))
-        if reach is None:
-            # One size of a bounded entry, wherever its bounds lie; of others as far as they are.
-            open_ = ~np.isfinite(self.scaled_width)
-            reach = max(1.0, float(np.linalg.norm(x[open_])))
+        # One size of a bounded entry, wherever its bounds lie; of others as far as they are.
+        open_ = ~np.isfinite(self.scaled_width)
+        reach = max(1.0, float(np.linalg.norm(x[open_])))
         if length > 0.0:
             reach *= float(np.linalg.norm(way)) / length
         product = self.inner.hessian_product(self.original(x), way, weights / sizes, reach)

@@ -92,10 +92,11 @@ def test_the_catalogue_knows_which_sets_have_a_form_for_scipy() -> None:
     }
     said = {cells[0].strip("`"): cells[3] for cells in rows(read("sets.md")) if len(cells) == 4}
     for name, one in made.items():
-        form = cax.Intersection([one]).bind(layout).to_scipy()
-        if form is None:
+        variables = cax.Intersection([one]).bind(layout).in_scipy_variables()
+        if variables is None:
             words = "none"
         else:
+            form = variables.form
             words = "smooth" if form.smooth else "rows" if form.rows else "bounds"
         assert said[name] == words, name
 

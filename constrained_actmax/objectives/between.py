@@ -1,16 +1,68 @@
-"""Limits on a number that the model gives: lower <= objective <= upper."""
+"""Comparisons of numbers that the model gives, and what they make: lower <= objective <= upper."""
 
 from __future__ import annotations
 
 import copy
-from typing import Any, NoReturn, Self
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
 import numpy as np
 
 from constrained_actmax.errors import SpecificationError
-from constrained_actmax.layout import aligned
-from constrained_actmax.objectives.base import Objective
+from constrained_actmax.layout import aligned, is_table
 from constrained_actmax.quoting import quoted
+
+if TYPE_CHECKING:
+    from constrained_actmax.objectives.base import Objective
+
+
+class Comparable(ABC):
+    """A number whose comparisons with numbers, and with others like it, make constraints."""
+
+    __hash__ = object.__hash__
+
+    @abstractmethod
+    def __sub__(self, other: Any) -> Objective:
+        """Return the difference."""
+
+    def __le__(self, other: Any) -> Between:
+        return self._between(other, below=False, above=True)
+
+    def __ge__(self, other: Any) -> Between:
+        return self._between(other, below=True, above=False)
+
+    def __eq__(self, other: object) -> Between:  # type: ignore[override]
+        return self._between(other, below=True, above=True)
+
+    def __ne__(self, other: object) -> bool:
+        return self is not other
+
+    def __lt__(self, other: Any) -> Between:
+        raise SpecificationError(
+            f"{self} < {other}: a strict limit has no nearest point; write <=."
+        )
+
+    def __gt__(self, other: Any) -> Between:
+        raise SpecificationError(
+            f"{self} > {other}: a strict limit has no nearest point; write >=."
+        )
+
+    def _between(self, other: Any, *, below: bool, above: bool) -> Between:
+        if isinstance(other, Comparable):
+            return Between(0.0 if below else None, self - other, 0.0 if above else None)
+        if not is_numeric(other):
+            return cast("Between", NotImplemented)
+        return Between(other if below else None, cast("Objective", self), other if above else None)
+
+
+def is_numeric(value: Any) -> bool:
+    """Whether the value is a number or an array, list or table of numbers."""
+    if isinstance(value, int | float | np.generic | np.ndarray | list | tuple) or is_table(value):
+        try:
+            return np.asarray(value).dtype.kind in "fiub"
+        except ValueError:
+            return False
+    return False
 
 
 class Between:
@@ -61,7 +113,7 @@ class Between:
         tolerance: float | None = None,
         name: str | None = None,
     ) -> None:
-        if not isinstance(objective, Objective):
+        if not isinstance(objective, Comparable):
             raise SpecificationError(
                 "Between: expected lower, objective, upper with an objective such as Logit(7) in "
                 f"the middle, got {type(objective).__name__}."
