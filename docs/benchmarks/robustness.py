@@ -307,8 +307,8 @@ def page(given: argparse.Namespace, known: dict[str, dict[str, Any]]) -> str:
             "",
             "## Where it does not help",
             "",
-            "- Wide sets at 784 inputs. For the largest Logit(7) over all of [0, 1] with a total of",
-            "  10 the linear program proves 18.6, where the best value found is 7.62 (run apart).",
+            "- Wide sets at 784 inputs. For the largest Logit(7) over [0, 1] with a total of 10",
+            "  the linear program proves 18.6, where the best value found is 7.62 (run apart).",
             "- Wider layers were not measured.",
             "",
         ]
