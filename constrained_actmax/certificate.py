@@ -91,11 +91,14 @@ class Certificate:
             return "refuted"
         return "proven" if self.proven else "open"
 
+    @property
+    def how(self) -> str:
+        """What has shown the bound, in words."""
+        boxes = f"{self.nodes} box{'' if self.nodes == 1 else 'es'}"
+        return f"{self.method}, {boxes}, {self.seconds:.2f} s, {self.rigour}"
+
     def __str__(self) -> str:
-        how = (
-            f"{self.method}, {self.nodes} box{'' if self.nodes == 1 else 'es'}, "
-            f"{self.seconds:.2f} s, {self.rigour}"
-        )
+        how = self.how
         if self.infeasible:
             return f"No allowed input satisfies the bounds on outputs: proven; {how}."
         upper = self.sense == "maximize"

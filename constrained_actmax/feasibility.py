@@ -111,8 +111,8 @@ def find_feasible(
     -------
     Result
         Its `value` is the least slack. Where none of the evaluations was feasible the status is
-        INFEASIBLE, `x` the least violating point and `value` below zero: that the budget was
-        spent, and no proof.
+        INFEASIBLE, `x` the least violating point and `value` below zero; the message says whether
+        the budget was spent, or no point is feasible by a separating certificate or a proof.
 
     Raises
     ------

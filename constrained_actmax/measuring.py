@@ -18,7 +18,7 @@ from constrained_actmax.quoting import quoted
 from constrained_actmax.result import (
     FIRST_ORDER,
     LOCAL_OPTIMUM,
-    NO_BETTER_NEIGHBOUR,
+    WHOLE,
     Optimality,
     Result,
     Start,
@@ -211,7 +211,7 @@ def _status_of(
     # What a method says of its own success is no reason for another status.
     if status is Status.CONVERGED and chosen.detail.startswith((LOCAL_OPTIMUM, FIRST_ORDER)):
         message = f"Converged. {chosen.detail}"
-    elif status is Status.STALLED and chosen.detail.startswith(NO_BETTER_NEIGHBOUR):
+    elif status in WHOLE and chosen.detail.startswith(WHOLE[status]):
         message = chosen.detail
     elif chosen.detail and Status.CONVERGED not in (status, chosen.status):
         detail = chosen.detail.strip()

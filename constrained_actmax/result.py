@@ -80,6 +80,9 @@ NON_FINITE = "The model returned NaN or infinity"
 #: How the detail of a start begins of which a method has proven more than a residual says.
 LOCAL_OPTIMUM = "A local optimum: no direction across the kinks of the network improves it."
 NO_BETTER_NEIGHBOUR = "No better neighbour: no step or swap of a discrete input improves on it"
+PROVEN_INFEASIBLE = "Infeasible, proven"
+#: By status, how a detail begins that is the whole message.
+WHOLE = {Status.STALLED: NO_BETTER_NEIGHBOUR, Status.INFEASIBLE: PROVEN_INFEASIBLE}
 FIRST_ORDER = "First-order: no direction across the kinks improves on it to first order."
 
 

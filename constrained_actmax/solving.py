@@ -20,6 +20,7 @@ from constrained_actmax.result import Budget, Result, Status, Termination
 from constrained_actmax.scales import probed
 from constrained_actmax.solvers.across_steps import solve_across_steps
 from constrained_actmax.solvers.base import Solver
+from constrained_actmax.solvers.infeasibility import prove_infeasible
 from constrained_actmax.solvers.selection import select
 from constrained_actmax.starting_points import Starts, checked_seed, starting_points
 from constrained_actmax.tasks.extended import drawn_where_finite
@@ -68,8 +69,7 @@ def solve(
     heard = listener("callback", callback)
     tolerance = stationarity_tolerance(problem, tol)
     solver, reason = select(problem, method, options, budget)
-    drawn_seed = checked_seed(seed)
-    points, notes, used_seed = starting_points(problem, x0, starts, drawn_seed)
+    points, notes, used_seed = starting_points(problem, x0, starts, checked_seed(seed))
     shown = progress if isinstance(progress, bool) else None
     watching = None if isinstance(progress, bool) else listener("progress", progress)
     if budget is not None and (budget.evaluations or len(points)) < len(points):
@@ -104,6 +104,7 @@ def solve(
             else:
                 ended = solver.solve(run, own.point(points))
                 problem, ended = _until_optimal_there(problem, run, solver, ended)
+            ended = prove_infeasible(problem, run, ended)
     return measured_result(problem, run, solver, reason, points, ended, used_seed)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import cvxpy as cp
@@ -67,7 +68,9 @@ def test_find_feasible_makes_the_least_slack_large() -> None:
 
 
 def test_infeasible_is_said_of_what_was_spent() -> None:
-    impossible = [cax.Box(0, 1), cax.Output(0) >= 2.5]  # 2.4 at most
+    # A function of one's own has no structure in which a proof could be found.
+    lowest = cax.Function(lambda x: x.sum(), None, -0.1, jacobian=lambda x: np.ones(5))
+    impossible = [cax.Box(0, 1), lowest]
     asked = default_evaluations(5, 2)
     for result in (
         cax.maximize(MODEL, cax.Output(1), impossible, seed=0, starts=2),
@@ -87,7 +90,66 @@ def test_infeasible_is_said_of_what_was_spent() -> None:
         size = few.settings["scales"]["constraints"][0][0]
         assert ("over the bounds' sizes" in repr(few)) is not measured
         assert few.value == pytest.approx(-few.maxcv)
-        assert measured or size == 2.5
+        assert measured or size == 0.1
+
+
+AFFINE = keras.Sequential([keras.Input((3,)), L.Dense(3)])
+
+
+@pytest.mark.parametrize(
+    ("seed", "ball", "apart"), [(0, False, 0.5), (1, True, 0.05), (2, True, -0.2)]
+)
+def test_affine_limits_are_called_infeasible_by_a_true_certificate(
+    seed: int, ball: bool, apart: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    a, b = rng.standard_normal((3, 3)), rng.standard_normal(3)
+    AFFINE.set_weights([a, b])
+    x = cp.Variable(3)  # the least violation that bounds at zero have, by another program
+    inside = [x >= 0, x <= 1, *([cp.norm(x - 0.5) <= 0.4] if ball else [])]
+    least = cp.Problem(cp.Minimize(cp.max(x @ a + b)), inside).solve()
+    bound = float(least - apart)
+    sets = [cax.Box(0, 1), *([cax.L2Ball(0.4, center=np.full(3, 0.5))] if ball else [])]
+    limits = [cax.Output(k) <= bound for k in range(3)]
+    result = cax.find_feasible(
+        cax.Oracle(AFFINE, xla=False), [*sets, *limits], budget=cax.Budget(evaluations=32), target=0
+    )
+    assert result.feasible == (apart < 0)
+    if apart < 0:
+        return
+    assert result.status is cax.Status.INFEASIBLE
+    assert result.certificate is not None
+    assert result.certificate.infeasible
+    said = re.findall(r"([\d.e-]+) for Output\((\d)\)", result.message)
+    multipliers = np.zeros(3)
+    for weight, k in said:
+        multipliers[int(k)] = float(weight)
+    promised = float(result.message.rsplit(maxsplit=1)[1].rstrip("."))
+    assert promised > 0
+    sizes = np.array([one[0] for one in result.settings["scales"]["constraints"]])
+    weights = multipliers / sizes
+    total = cp.Problem(cp.Minimize((x @ a + b - bound) @ weights), inside).solve()
+    assert total >= promised - 1e-5
+    # By duality, the best multipliers promise the least violation over the sizes.
+    least = cp.Problem(cp.Minimize(cp.max(cp.multiply(x @ a + b - bound, 1 / sizes))), inside)
+    assert promised >= 0.98 * least.solve() - 5e-4
+
+
+def test_infeasible_is_proven_where_boxes_are_few() -> None:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.Input((2,)), L.Dense(8, "relu"), L.Dense(8, "relu"), L.Dense(1)]
+    )
+    axis = np.linspace(0, 1, 201)
+    grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    values = np.asarray(model(grid))
+    limit = cax.Budget(evaluations=40)
+    for beyond in (-1e-3, 0.05):
+        bound = float(values.max() + beyond * np.ptp(values))
+        allowed = [cax.Box(0, 1), cax.Output(0) >= bound]
+        result = cax.maximize(model, cax.Output(0), allowed, seed=0, budget=limit)
+        assert ("Infeasible, proven" in result.message) == (beyond > 0)
+        assert beyond < 0 or result.status is cax.Status.INFEASIBLE
 
 
 @settings(max_examples=12, deadline=None)

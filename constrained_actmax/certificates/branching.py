@@ -109,6 +109,8 @@ class Search:
         Of points, at most.
     target : float, optional
         The search ends where it is known whether a feasible point is better; the gap ends nothing.
+    tries : bool, default True
+        Whether points are evaluated; not where bounds alone are asked for.
 
     Raises
     ------
@@ -126,6 +128,7 @@ class Search:
         seconds: float | None = None,
         evaluations: int | None = None,
         target: float | None = None,
+        tries: bool = True,
     ) -> None:
         self.began = time.perf_counter()
         self.seconds, self._most = seconds, evaluations
@@ -137,7 +140,7 @@ class Search:
         self.part = self.structure.outputs["functions"]
         self.bounds = LinearBounds(self.structure, self.part, self.allowed, self.expired)
         self.sign = 1.0 if problem.sense == "maximize" else -1.0
-        self.target = target
+        self.target, self._tries = target, tries
         self.state = Progress()
         #: What linear bounds say of the whole, once the first box is bounded.
         self.root: Bounded | None = None
@@ -464,6 +467,8 @@ class Search:
 
     def _try_named(self, found: Bounded, lower: Rows, upper: Rows, bound: Vector) -> None:
         """Try the points that the bounds name and the centres; ascend from a much better one."""
+        if not self._tries:
+            return
         named = np.concatenate([found.points[:, 0], 0.5 * (lower + upper)])
         if self.choices is None:
             self.try_points(self.problem.set.project(named))

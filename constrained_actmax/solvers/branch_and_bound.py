@@ -139,26 +139,26 @@ class BranchAndBound(Solver):
                 task.iterate(start, y, float(found.f[place]), found.violation_of(place))
 
         try:
-            if draws:
-                search.begin(own.original(x0))
-            else:
-                search.try_points(own.original(x0))
-                reported = search.state.best_value
-            size = 1
-            while not search.done:
-                if search.expired() or search.spent or search.state.nodes >= self.max_boxes:
-                    break
-                search.step(min(size, self.max_boxes - search.state.nodes))
-                size = min(MOST_BOXES, 2 * size)
-                if task.remaining is None:
-                    tell()
-        finally:
-            task.certificate = certificate_of(search)
-        try:
+            try:
+                if draws:
+                    search.begin(own.original(x0))
+                else:
+                    search.try_points(own.original(x0))
+                    reported = search.state.best_value
+                size = 1
+                while not search.done:
+                    if search.expired() or search.spent or search.state.nodes >= self.max_boxes:
+                        break
+                    search.step(min(size, self.max_boxes - search.state.nodes))
+                    size = min(MOST_BOXES, 2 * size)
+                    if task.remaining is None:
+                        tell()
+            finally:
+                task.certificate = certificate_of(search)
             if task.remaining is not None:
                 task.charge(search.state.evaluations)
             tell()
-        except Stopped as stopped:
+        except Stopped as stopped:  # the time of a proof may be over, and that of a search not
             if stopped.status is not Status.BUDGET:
                 raise
         return search

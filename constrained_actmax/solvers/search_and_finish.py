@@ -14,6 +14,7 @@ from constrained_actmax.certificates.branching import MOST_INPUTS, certificate_o
 from constrained_actmax.certificates.linear_bounds import work_of
 from constrained_actmax.layout import Indices, Rows
 from constrained_actmax.optimality import residuals
+from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status, Termination
 from constrained_actmax.solvers.active_signature import ActiveSignature
 from constrained_actmax.solvers.base import Solver
@@ -48,6 +49,12 @@ MOST_BOXES = 1000
 MOST_WORK = 5e9
 #: Evaluations that a first box takes: the best point, two of the box, two to return.
 FEWEST_LEFT = 5
+
+
+def affordable_boxes(problem: Problem) -> int:
+    """Return how many boxes a proof takes at most: one where more inputs are free than pay."""
+    most = MOST_BOXES if problem.set.free_inputs <= MOST_INPUTS else 1
+    return min(most, int(MOST_WORK / max(1.0, work_of(structure_of(problem)))))
 
 
 def pays(problem: StandardForm) -> bool:
@@ -117,7 +124,7 @@ class SearchAndFinish(Solver):
         if not (few and pays(problem)) or self.prove.refusal(problem) is not None:
             self._run(task, x0, starts)
             return
-        boxes = int(MOST_WORK / max(1.0, work_of(structure_of(problem.asked))))
+        boxes = affordable_boxes(problem.asked)
         prove = replace(self.prove, max_boxes=max(1, min(self.prove.max_boxes, boxes)))
         if not boxes:
             self._run(task, x0, starts)

@@ -13,8 +13,7 @@ import scipy.optimize
 import scipy.sparse as sp
 
 from constrained_actmax.conformance import check_convex_set
-from constrained_actmax.errors import InfeasibleError, ProjectionError, SpecificationError
-from constrained_actmax.kernels import cone_program
+from constrained_actmax.errors import InfeasibleError, SpecificationError
 from constrained_actmax.kernels.intersection import IntersectionKernel
 from constrained_actmax.kernels.l2_ball import L2BallKernel
 from constrained_actmax.layout import Input, Layout
@@ -301,36 +300,6 @@ def test_huge_points_end_inside_to_rounding() -> None:
         together = Intersection([Box(0, 1), one]).bind(layout)
         p = together.project(1e16 * rng.standard_normal((4, 784)))
         assert np.max(together.violation(p)) <= 1e-12
-
-
-def test_cvxpy_set_with_a_shape_and_an_auxiliary_variable() -> None:
-    def smooth(x: cp.Variable) -> list[cp.Constraint]:
-        assert x.shape == (4, 4)
-        level = cp.Variable()
-        return [cp.abs(x - level) <= 0.5]
-
-    one = CvxpySet(smooth, shape=(4, 4)).bind(IMAGE)
-    y = np.zeros((1, 16))
-    y[0, 3] = 3.0
-    p = one.project(y)
-    assert p.max() - p.min() == pytest.approx(1.0, abs=1e-6)
-    assert one.violation(y) == pytest.approx(1.0, abs=1e-6)  # a spread of 3 where 1 is allowed
-    assert one.violation(p) <= 1e-8
-
-
-def test_a_failure_of_all_solvers_reports_their_statuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    hopeless = (("CLARABEL", {"max_iter": 1}), ("SCS", {"max_iters": 1}))
-    monkeypatch.setattr(cone_program, "SOLVERS", hopeless)
-    one = CvxpySet(lambda x: cp.norm(x, 3) <= 1).bind(TABLE)
-    with pytest.raises(ProjectionError, match=r"CvxpySet.*CLARABEL: .*SCS: "):
-        one.project(np.full((1, 4), 1e3))
-
-
-def test_a_second_solver_takes_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    steps = (("CLARABEL", {"max_iter": 1}), ("SCS", {"eps_abs": 1e-9, "eps_rel": 1e-9}))
-    monkeypatch.setattr(cone_program, "SOLVERS", steps)
-    one = CvxpySet(lambda x: cp.norm(x, 2) <= 1).bind(TABLE)
-    np.testing.assert_allclose(one.project(np.full((1, 4), 3.0)), np.full((1, 4), 0.5), atol=1e-5)
 
 
 def test_importing_sets_loads_neither_cvxpy_nor_tensorflow() -> None:

@@ -1,0 +1,151 @@
+"""A proof that no input keeps all bounds on functions, for a run that found none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.optimize import linprog
+
+from constrained_actmax.certificates.allowed import ACCURATE
+from constrained_actmax.certificates.branching import Search, certificate_of
+from constrained_actmax.errors import RefusedError
+from constrained_actmax.problem import Problem
+from constrained_actmax.result import PROVEN_INFEASIBLE, Status, Termination
+from constrained_actmax.solvers.branch_and_bound import BranchAndBound
+from constrained_actmax.solvers.search_and_finish import affordable_boxes
+from constrained_actmax.tasks.recording import Recording
+
+#: How a start ends that says nothing of what else there is.
+OTHER = (Status.INTERRUPTED, Status.NON_FINITE)
+#: Cutting planes for the multipliers, the decimals that are kept of them, and boxes of one batch.
+CUTS, DIGITS, BATCH = 50, 4, 64
+#: Decrease of the bound, relative, below which its multipliers are good enough.
+ENOUGH = 1e-4
+CERTIFICATE = (
+    f"{PROVEN_INFEASIBLE} by a separating certificate: at every point of the set the violations, "
+    "over what each function changes, with multipliers {}, sum to at least"
+)
+PROOF = f"{PROVEN_INFEASIBLE}: no point of the set keeps all bounds on functions"
+
+
+def prove_infeasible(
+    problem: Problem, run: Recording, ended: list[Termination]
+) -> list[Termination]:
+    """Return the ends of starts without a feasible point, with a proof that there is none.
+
+    It takes no evaluation: linear bounds of the network's outputs over the whole set, whose
+    multipliers are the certificate where they separate it from the bounds; then, of few inputs,
+    over as many boxes as `auto` spends on the proof of an optimum. Where that shows nothing, the
+    ends stay.
+
+    Parameters
+    ----------
+    problem : Problem
+        What was asked.
+    run : Recording
+        Its task, which keeps the certificate.
+    ended : list of Termination
+        How each start ended.
+    """
+    if run.certificate is not None and run.certificate.infeasible:
+        return ended
+    found = problem.scales.best is not None
+    found = found or any(run.best(start) is not None for start in range(len(ended)))
+    open_ = problem.constraints and problem.set.convex and not run.out_of_time
+    if found or not open_ or any(one.status in OTHER for one in ended):
+        return ended
+    if BranchAndBound().refusal(problem) is not None:
+        return ended
+    boxes = affordable_boxes(problem)
+    if not boxes:
+        return ended
+    try:
+        # With any feasible point asked for, a box is finished only where it can have none.
+        anything = -np.inf if problem.sense == "maximize" else np.inf
+        search = Search(problem, rtol=0.0, seconds=run.seconds_left, target=anything, tries=False)
+        search.step(1)
+        words = _separating(problem, search)
+        while not (words or search.done or search.expired() or search.state.nodes >= boxes):
+            search.step(min(BATCH, boxes - search.state.nodes))
+    except RefusedError:  # what the set or the structure turns out not to have
+        return ended
+    if not (words or search.done):
+        return ended
+    if not search.done:
+        search.tighten(-np.inf)
+    run.certificate = certificate_of(search)
+    if not words:
+        words = f"{PROOF} ({run.certificate.how})."
+    return [replace(one, status=Status.INFEASIBLE, detail=words) for one in ended]
+
+
+def _separating(problem: Problem, search: Search) -> str:
+    r"""Return a sentence on multipliers under which the violations cannot vanish, or nothing.
+
+    With :math:`h_j \ge b_j - a_j^\top x` over C, exactly so where the functions are affine,
+
+    .. math:: \max_{\lambda \ge 0,\, \sum_j \lambda_j = 1}\; \min_{x \in C}
+              \sum_j \lambda_j (b_j - a_j^\top x) / k_j
+
+    is the dual of the least violation; it is solved by cutting planes [1]_. Where it is above zero
+    no point of C keeps all bounds.
+
+    References
+    ----------
+    .. [1] Kelley (1960), The cutting-plane method for solving convex programs, J. SIAM 8, 703-712.
+    """
+    root = search.root
+    if root is None or not len(search.limits):
+        return ""
+    outputs = np.abs(search.rows[1:]).argmax(axis=1) - 1
+    sizes = problem.imposed_sizes[outputs]
+    slopes = root.slopes[0, 1:] / sizes[:, np.newaxis]
+    offsets = (root.offsets[0, 1:] - search.limits) / sizes
+    if not (np.isfinite(slopes).all() and np.isfinite(offsets).all()):
+        return ""
+    allowed, count = search.allowed, len(sizes)
+    box = allowed.lower[np.newaxis], allowed.upper[np.newaxis]
+    weights, best, cuts = np.full(count, 1.0 / count), np.inf, np.empty((0, count))
+    multipliers = weights
+    for _ in range(CUTS if count > 1 else 1):
+        g = (weights @ slopes)[np.newaxis]
+        top, x = allowed.maximum(g, *box, effort=ACCURATE)
+        value = float(top[0] + weights @ offsets)
+        if value < best:
+            best, multipliers = value, weights
+        cuts = np.vstack([cuts, slopes @ x[0] + offsets])
+        least = linprog(
+            np.append(np.zeros(count), 1.0),
+            np.hstack([cuts, -np.ones((len(cuts), 1))]),
+            np.zeros(len(cuts)),
+            np.append(np.ones((1, count)), [[0.0]], axis=1),
+            [1.0],
+            bounds=[(0.0, None)] * count + [(None, None)],
+            method="highs",
+        )
+        if least.status != 0 or least.fun >= best - ENOUGH * abs(best) or least.fun >= 0.0:
+            break
+        weights = np.maximum(least.x[:-1], 0.0)
+        weights = weights / weights.sum()
+    multipliers = np.round(multipliers, DIGITS)  # as they are printed
+    violation = -search.largest(multipliers @ slopes, float(multipliers @ offsets))
+    shown = np.floor(violation * 10.0**DIGITS) / 10.0**DIGITS
+    if not shown > 0.0:
+        return ""
+    texts = [
+        f"{weight:g} for {_named(problem, output, search.rows[1 + row, 1 + output])}"
+        for row, (weight, output) in enumerate(zip(multipliers.tolist(), outputs, strict=True))
+        if weight > 0.0
+    ]
+    return f"{CERTIFICATE.format(' and '.join(texts))} {shown:g}."
+
+
+def _named(problem: Problem, output: int, sign: float) -> str:
+    """Return a bound as the user wrote it, with its side where it has two."""
+    for one in problem.imposed:
+        if one.rows.start <= output < one.rows.stop:
+            both = np.isfinite([problem.lower[output], problem.upper[output]]).all()
+            side = "lower" if sign > 0.0 else "upper"
+            return f"the {side} bound of {one.description}" if both else one.description
+    raise AssertionError(output)

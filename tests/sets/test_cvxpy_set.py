@@ -1,0 +1,45 @@
+"""A set written in cvxpy: shapes, variables of its own, solvers that fail."""
+
+from __future__ import annotations
+
+import cvxpy as cp
+import numpy as np
+import pytest
+
+from constrained_actmax.errors import ProjectionError
+from constrained_actmax.kernels import cone_program
+from constrained_actmax.layout import Layout
+from constrained_actmax.sets import CvxpySet
+
+IMAGE = Layout.of_array((4, 4))
+TABLE = Layout.of_array((4,))
+
+
+def test_cvxpy_set_with_a_shape_and_an_auxiliary_variable() -> None:
+    def smooth(x: cp.Variable) -> list[cp.Constraint]:
+        assert x.shape == (4, 4)
+        level = cp.Variable()
+        return [cp.abs(x - level) <= 0.5]
+
+    one = CvxpySet(smooth, shape=(4, 4)).bind(IMAGE)
+    y = np.zeros((1, 16))
+    y[0, 3] = 3.0
+    p = one.project(y)
+    assert p.max() - p.min() == pytest.approx(1.0, abs=1e-6)
+    assert one.violation(y) == pytest.approx(1.0, abs=1e-6)  # a spread of 3 where 1 is allowed
+    assert one.violation(p) <= 1e-8
+
+
+def test_a_failure_of_all_solvers_reports_their_statuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    hopeless = (("CLARABEL", {"max_iter": 1}), ("SCS", {"max_iters": 1}))
+    monkeypatch.setattr(cone_program, "SOLVERS", hopeless)
+    one = CvxpySet(lambda x: cp.norm(x, 3) <= 1).bind(TABLE)
+    with pytest.raises(ProjectionError, match=r"CvxpySet.*CLARABEL: .*SCS: "):
+        one.project(np.full((1, 4), 1e3))
+
+
+def test_a_second_solver_takes_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = (("CLARABEL", {"max_iter": 1}), ("SCS", {"eps_abs": 1e-9, "eps_rel": 1e-9}))
+    monkeypatch.setattr(cone_program, "SOLVERS", steps)
+    one = CvxpySet(lambda x: cp.norm(x, 2) <= 1).bind(TABLE)
+    np.testing.assert_allclose(one.project(np.full((1, 4), 3.0)), np.full((1, 4), 0.5), atol=1e-5)
