@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +86,8 @@ class Scales(Quoted):
         before, up to the noise of derivatives. Methods leave them out; answers are judged by them.
     best : (numpy.ndarray, Evaluation) or None
         The best feasible probe, for runs that find no feasible point.
+    linear : bool
+        Whether f and c had one gradient each, at all probes, up to the noise of derivatives.
     """
 
     columns: Vector
@@ -99,6 +101,7 @@ class Scales(Quoted):
     dependent: np.ndarray
     best: tuple[Vector, Evaluation] | None = field(default=None, repr=False)
     finite: bool = True
+    linear: bool = False
 
     def describe_columns(self) -> str:
         """Return the sizes of the entries in a few words."""
@@ -164,6 +167,7 @@ def measured_scales(problem: Problem, *, probing: bool = True) -> Scales:
         len(points) + nearer + more,
         dependent,
         finite=bool(finite.all()),
+        linear=_linear(found, widths),
     )
     problem.scales = scales  # what a violation is measured in
     if not finite.any():
@@ -177,7 +181,13 @@ def measured_scales(problem: Problem, *, probing: bool = True) -> Scales:
     return replace(scales, best=(points[row].copy(), found.row(row)))
 
 
-def at_answer(problem: Problem, x: Vector, found: Evaluation, most: int | None) -> Scales | None:
+def at_answer(
+    problem: Problem,
+    x: Vector,
+    found: Evaluation,
+    most: int | None,
+    good: Callable[[Scales], bool],
+) -> Scales | None:
     """Return the scales of a problem as they are where a run ended; None where they are the same.
 
     Where the starting point and the probes lie in steeper parts of the set, or a set without bounds
@@ -193,6 +203,9 @@ def at_answer(problem: Problem, x: Vector, found: Evaluation, most: int | None) 
         The answer, and what the functions are there.
     most : int or None
         Evaluations that probes may take at most; what they do not pay stays as it was.
+    good : callable
+        Returns whether the answer is optimal in given scales. Where it is in those of the slopes at
+        the answer itself, which slopes near it approach, no probe is asked.
     """
     scales = problem.scales
     if not _precise(problem) or not scales.finite or not found.finite[0]:
@@ -220,13 +233,12 @@ def at_answer(problem: Problem, x: Vector, found: Evaluation, most: int | None) 
             sizes = replace(scales, columns=columns, set=size, slope=slope, range=slope)
     else:
         before = np.append(scales.slope, scales.constraints)
+        smallest = np.minimum(before, _first_order(found, widths))
+        if (smallest > 0.0).all() and good(_of_sizes(problem, scales, smallest)):
+            return None
         shares = NEARER[: NEAR_ANSWER if most is None else min(NEAR_ANSWER, most // NEAR_PROBES)]
         nearer, _ = _nearer_sizes(there, found, widths, before, shares)
-        if not (nearer < before).any():
-            return None
-        sizes, constraints = scales, nearer[1:]
-        if nearer[0] < scales.slope:
-            sizes = replace(scales, slope=float(nearer[0]), range=float(nearer[0]))
+        return _of_sizes(problem, scales, nearer) if (nearer < before).any() else None
     constraints = np.minimum(scales.constraints, constraints)
     return replace(
         scales,
@@ -234,6 +246,20 @@ def at_answer(problem: Problem, x: Vector, found: Evaluation, most: int | None) 
         set=sizes.set,
         slope=sizes.slope,
         range=sizes.range,
+        constraints=constraints,
+        written=_as_written(problem, constraints, scales.written),
+    )
+
+
+def _of_sizes(problem: Problem, scales: Scales, sizes: Vector) -> Scales:
+    """Return the scales with smaller sizes (1 + m,) of f's slope and of c."""
+    constraints = np.minimum(scales.constraints, sizes[1:])
+    slope = float(sizes[0])
+    lower = slope < scales.slope
+    return replace(
+        scales,
+        slope=slope if lower else scales.slope,
+        range=slope if lower else scales.range,
         constraints=constraints,
         written=_as_written(problem, constraints, scales.written),
     )
@@ -296,6 +322,7 @@ def _nearer_sizes(
     ways = np.random.default_rng(SEED).uniform(-1.0, 1.0, (NEAR_PROBES, problem.size))
     evaluations = 0
     for share in shares:
+        going &= lacking < STEEPER * sizes
         if not going.any():
             break
         near = _evaluated(problem, problem.set.project(problem.x0 + share * columns * ways))
@@ -494,6 +521,16 @@ def _without(row: Vector, basis: list[Vector]) -> Vector:
         for one in basis:
             row = row - (row @ one) * one
     return row
+
+
+def _linear(found: Evaluation, columns: Vector) -> bool:
+    """Return whether f and c have the same gradients at all probes, more than one."""
+    if len(found.f) < 2 or not found.finite.all():
+        return False
+    slopes = np.concatenate([found.gradient[:, np.newaxis], found.jacobian], axis=1) * columns
+    sizes = np.abs(slopes[0]).max(axis=1, initial=0.0)
+    apart = np.abs(slopes - slopes[0]).max(axis=(0, 2), initial=0.0)
+    return bool((apart <= DERIVATIVE_NOISE * sizes).all())
 
 
 def _nearest_change(values: Vector, change: Vector, lower: float, upper: float) -> float:

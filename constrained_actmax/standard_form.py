@@ -89,6 +89,8 @@ class StandardForm(ABC):
         The user's units of each variable.
     unit, objective_unit : float
         The user's units of a length, and of f.
+    linear : bool
+        Whether the gradients of f and c were the same at all probes.
     """
 
     set: FeasibleSet
@@ -102,6 +104,7 @@ class StandardForm(ABC):
     units: Vector | float = 1.0
     unit: float = 1.0
     objective_unit: float = 1.0
+    linear: bool = False
 
     @property
     @abstractmethod

@@ -37,6 +37,8 @@ class NumberColumn(Quoted):
         Whether its values are whole numbers.
     unit : str
         Of its values; empty without one.
+    truth : bool
+        Whether its values are False and True, entries 0 and 1.
     """
 
     name: str
@@ -45,6 +47,7 @@ class NumberColumn(Quoted):
     spread: float = 1.0
     whole: bool = False
     unit: str = ""
+    truth: bool = False
 
     @property
     def places(self) -> tuple[int, ...]:
@@ -72,6 +75,8 @@ class NumberColumn(Quoted):
     def decoded(self, x: Rows) -> Any:
         """Return the values of entries (B, 1): integers where all are whole."""
         values = self.numbers(x[:, 0])
+        if self.truth and np.all((values == 0) | (values == 1)):
+            return values == 1
         return values.astype(np.int64) if self.whole and np.all(values % 1 == 0) else values
 
 
@@ -224,7 +229,7 @@ class Table(Quoted):
                 continue
             first, last = (one.decoded(x[np.newaxis, at])[0] for x in (before, after))
             if first != last:
-                number = isinstance(one, NumberColumn)
+                number = isinstance(one, NumberColumn) and not one.truth
                 difference = last - first if number else f"{first} \N{RIGHTWARDS ARROW} {last}"
                 change = {"entry": one.name, "before": first, "after": last, "change": difference}
                 found.append(change | {"unit": one.unit})

@@ -181,7 +181,8 @@ def _filled(
             inferred = _number(one, values)
         known[one.name] = features.get(one.name, Feature()).completed(inferred)
         if isinstance(one, NumberColumn) and known[one.name].kind == "integer":
-            columns[at] = replace(one, whole=True)
+            truth = frame is not None and frame[one.name].dtype.kind == "b"
+            columns[at] = replace(one, whole=True, truth=truth)
     table = Table(tuple(columns), tuple(names), on)
     return table, known, None if frame is None else table.encode(frame)
 

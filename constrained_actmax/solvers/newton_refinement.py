@@ -62,7 +62,8 @@ def polish(task: Task, start: int, x: Vector, goal: float) -> tuple[Vector, bool
     Parameters
     ----------
     task : Task
-        Counts the evaluations: one, and one for each free entry, a step.
+        Counts the evaluations: one where `x` was not the last point, and one for each free entry,
+        a step.
     start : int
         On whose behalf.
     x : numpy.ndarray, shape (n,)
@@ -89,7 +90,7 @@ def polish(task: Task, start: int, x: Vector, goal: float) -> tuple[Vector, bool
         return x, False
     form = variables.form
     origin = x
-    found = task.evaluate(x[np.newaxis], [start])
+    found = task.revisit(x, start)
     if not found.finite[0]:
         return x, False
     f = float(found.f[0])
@@ -113,10 +114,11 @@ def polish(task: Task, start: int, x: Vector, goal: float) -> tuple[Vector, bool
     return best_x, best.residual <= goal
 
 
-def restore(task: Task, start: int, x: Vector) -> Vector:
+def restore(task: Task, start: int, x: Vector, mu: Vector | None = None) -> Vector:
     """Lead a point that breaks functional constraints a little back to one that keeps them.
 
-    Gauss-Newton steps on the broken rows, each projected on C. Where a method ends outside, at a
+    Gauss-Newton steps on the broken rows, each projected on C; rows with a multiplier are held at
+    their limits. Where a method ends outside, at a
     kink of the network say, its answer is worth the few evaluations.
 
     Parameters
@@ -125,6 +127,8 @@ def restore(task: Task, start: int, x: Vector) -> Vector:
         Counts the evaluations, on this start's behalf.
     x : numpy.ndarray, shape (n,)
         Where to begin.
+    mu : numpy.ndarray, shape (m,), optional
+        Multipliers there.
 
     Returns
     -------
@@ -134,16 +138,19 @@ def restore(task: Task, start: int, x: Vector) -> Vector:
     problem = task.problem
     y = problem.set.project(x)
     for _ in range(STEPS):
-        found = task.evaluate(y[np.newaxis], [start])
+        found = task.revisit(y, start)
         if not found.finite[0]:
             break
         if problem.feasible(y[np.newaxis], found.c)[0]:
             return np.asarray(y)
         c = found.c[0]
         violation = c - np.clip(c, problem.lower, problem.upper)
-        broken = np.flatnonzero(violation)
-        target = -OVERSHOOT * violation[broken]
-        y = problem.set.project(y + np.linalg.lstsq(found.jacobian[0][broken], target)[0])
+        target = -OVERSHOOT * violation
+        if mu is not None:
+            target = np.where(mu > 0, problem.upper - c, target)
+            target = np.where(mu < 0, problem.lower - c, target)
+        broken = np.flatnonzero(target)
+        y = problem.set.project(y + np.linalg.lstsq(found.jacobian[0][broken], target[broken])[0])
     return x
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.layout import Vector
+from constrained_actmax.optimality import optimal
 from constrained_actmax.result import Status
+from constrained_actmax.scales import DOUBLE, GENTLE, NEAR_PROBES
 from constrained_actmax.solvers._scipy import (
     ScipySolver,
     Variables,
@@ -88,11 +91,35 @@ class SLSQP(ScipySolver):
         progress.since = 0 if gain > noise else progress.since + 1
         progress.y, progress.f = y.copy(), variables.f
         progress.violation = variables.violation
-        ended = self.ftol is None and still and variables.optimal(y)
+        task, start, x = variables.task, variables.start, variables.x(y)
+        looks = self.ftol is None and (still or problem.linear)
+        ended = looks and variables.optimal(y)
+        if ended and progress.beyond < NEAR_PROBES and not self._settled(variables, y):
+            progress.beyond, ended = progress.beyond + 1, False
+            return
+        only_off = looks and not ended and problem.constraints
+        if only_off and (kkt := variables.residuals(y)).stationarity <= task.tolerance:
+            # Steps onto the constraints alone are cheaper than further ones that decrease f too.
+            restored = restore(task, start, x, kkt.mu)
+            ended = optimal(problem, restored, task.revisit(restored, start), task.tolerance)
+            x = restored if ended else x
         if ended or progress.since > PATIENCE:
             status = Status.CONVERGED if ended else Status.STALLED
-            task, start, x = variables.task, variables.start, variables.x(y)
             if task.problem.constraints and task.best(start) is None and not ended:
                 x = restore(task, start, x)
             task.end(start, x, status)
             raise Stopped(status)
+
+    @staticmethod
+    def _settled(variables: Variables, y: Vector) -> bool:
+        """Whether no smaller scale of f that may be found at an optimal point makes it another.
+
+        Where f's slopes are far below their size and constraints balance them, the answer would be
+        asked again in a nearer scale, by probes: a few more steps from here are cheaper.
+        """
+        problem, tolerance = variables.task.problem, variables.task.tolerance
+        slope = float(np.max(np.abs(variables.found.gradient), initial=0.0))
+        if slope >= GENTLE or problem.epsilon > DOUBLE or not problem.differentiable:
+            return True
+        residual = variables.residuals(y).stationarity
+        return residual <= tolerance * slope or residual > GENTLE * slope

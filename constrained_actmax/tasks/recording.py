@@ -14,6 +14,7 @@ from typing_extensions import override
 from constrained_actmax.certificate import Proof
 from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Structure, Vector
+from constrained_actmax.optimality import optimal
 from constrained_actmax.problem import Problem
 from constrained_actmax.quoting import Quoted
 from constrained_actmax.result import Budget, History, Status, Termination
@@ -318,7 +319,12 @@ class Recording(Task):
         """Return the scales at an answer, as `at_answer` does; its probes count as evaluations."""
         oracle = asked.user_oracle
         calls, evaluations = oracle.calls, oracle.evaluations
-        scales = at_answer(asked, x, found, self.remaining)
+
+        def good(scales: Scales) -> bool:
+            own = asked.in_scales(scales).scaled
+            return optimal(own, own.point(x), own.evaluation(found), self.tolerance)
+
+        scales = at_answer(asked, x, found, self.remaining, good)
         self.calls += oracle.calls - calls
         self.evaluations += oracle.evaluations - evaluations
         return scales

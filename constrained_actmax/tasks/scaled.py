@@ -48,7 +48,7 @@ class Scaled(DerivedForm):
         self.oracle, self.layout, self.sign = problem.oracle, problem.layout, problem.sign
         scales = problem.scales
         self.objective_unit = scales.slope
-        self.unit = scales.set
+        self.unit, self.linear = scales.set, scales.linear
         self.units, self.set = self._set_in_units(problem)
         self._plain = bool(np.all(self.units == 1.0))
         self._slopes = self.units / scales.slope

@@ -131,6 +131,9 @@ def test_any_multipliers_give_a_bound_and_the_solvers_give_its_value(
         np.full(size, np.inf),
     ):
         assert case.value(search, corrupted) >= best
+        slopes, offset = case.above(corrupted)
+        slack = 1e-12 * (np.abs(x) @ np.abs(slopes) + abs(offset))
+        assert (x @ slopes + offset + slack >= values)[feasible].all()
     assert case.value(search, np.full(size, np.nan)) == case.value(search)
     # Cut short, Clarabel has multipliers and the simplex method none; neither is a wrong bound.
     program = program_over(problem, search.allowed)

@@ -485,3 +485,14 @@ def test_the_person_asked_about_is_no_row_that_was_seen() -> None:
     assert features.remarks(x)[0] == "nearest row of the table: number 0, 0.4 away in the costs"
     seen = features.remarks(x, np.zeros(2))[0]
     assert seen == "nearest row of the table: number 1, 1.6 away in the costs"
+
+
+def test_columns_of_booleans_are_read_back_as_booleans() -> None:
+    frame = pd.DataFrame({"owner": [True, False, True], "visits": [1, 2, 3]})
+    features = cax.Features.from_frame(frame)
+    x = features.transform(frame)
+    pd.testing.assert_frame_equal(features.inverse_transform(x), frame)
+    (change,) = features.table.changes(x[0], np.array([0.0, 1.0]))
+    assert (change["before"], change["after"]) == (True, False)
+    assert change["change"] == "True \N{RIGHTWARDS ARROW} False"
+    assert type(features.table).from_dict(features.table.to_dict()) == features.table

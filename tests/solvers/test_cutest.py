@@ -10,6 +10,10 @@ from cutest_problems import PROBLEMS, Small, optimality
 
 import constrained_actmax as cax
 
+#: Evaluations of SciPy's SLSQP on problems on which closing checks once took more than half as many
+#: again: linear programs, an optimum at a vertex.
+BY_SLSQP = {"CB3": 7, "LOOTSMA": 9, "MADSEN": 12, "SIMPLLPA": 2, "SIMPLLPB": 2}
+
 
 def test_there_are_forty_of_them() -> None:
     assert len(cutest_problems.BY_NAME) == len(PROBLEMS) == 40
@@ -42,3 +46,34 @@ def test_auto_ends_at_a_point_of_kkt_and_says_so(one: Small) -> None:
     solved = kkt <= 1e-4 and violation <= 1e-6
     assert result.success
     assert solved
+    theirs = BY_SLSQP.get(one.name)
+    assert theirs is None or result.nfev <= 1.5 * theirs
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_linear_program_takes_few_steps_of_slsqp(seed: int) -> None:
+    rng = np.random.default_rng(2 * seed)
+    n, m = int(rng.integers(2, 15)), int(rng.integers(1, 10))
+    matrix, point = rng.standard_normal((m, n)), rng.uniform(0.2, 0.8, n)
+    lower = matrix @ point - rng.uniform(0.0, 0.5, m)
+    slope = np.abs(rng.standard_normal(n)) * 10.0 ** rng.uniform(-2.0, 2.0)
+    rows = scipy.optimize.NonlinearConstraint(
+        lambda x: matrix @ x, lower, np.inf, jac=lambda x: matrix
+    )
+    points: list[bytes] = []
+
+    def linear(x: np.ndarray) -> tuple[float, np.ndarray]:
+        points.append(x.tobytes())
+        return float(slope @ x), slope
+
+    box = cax.Box(np.zeros(n), np.inf)
+    problem = cax.Problem(
+        cax.FunctionOracle(linear, n), constraints=[box, rows], sense="minimize", x0=np.full(n, 0.5)
+    )
+    assert problem.scales.linear
+    points.clear()
+    result = cax.solve(problem, method="SLSQP")
+    best = scipy.optimize.linprog(slope, -matrix, -lower).fun
+    assert result.success
+    assert result.value == pytest.approx(best, abs=1e-6 * problem.scales.range)
+    assert result.nfev == len(points) == len(set(points)) <= 7
