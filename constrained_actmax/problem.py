@@ -244,12 +244,8 @@ class Problem(StandardForm):
         self.user_oracle = user_oracle
         self.layout: Layout = user_oracle.layout
         self.x0 = None if x0 is None else check_finite(self.layout.flatten(x0, "x0"), "x0")
-        for one in tables:
-            sets.extend((part, one) for part in one.bound(self.layout, self.x0))
-        if bounds is not None:
-            sets.insert(0, (box_from_bounds(bounds, self.layout), bounds))
         #: For each member of `set` the name and the objects that the user wrote it as.
-        self.written_sets = _without_repeats(sets)
+        self.written_sets = self._written_sets(sets, bounds)
         members = [one.set for one in self.written_sets]
         self.set: FeasibleSet = Intersection(members).bind(self.layout, self.x0)
         self.user_oracle = user_oracle = user_oracle.within(self.domain)
@@ -271,6 +267,14 @@ class Problem(StandardForm):
         self.stepped: np.ndarray = np.zeros(self.size, dtype=bool)
         if isinstance(user_oracle, Oracle):
             self._probe(user_oracle)
+
+    def _written_sets(self, sets: list[tuple[ConvexSet, Any]], bounds: Any) -> list[WrittenSet]:
+        """Return the sets that were written, with those of tables and of `bounds`, once each."""
+        for table in self.features:
+            sets.extend((part, table) for part in table.bound(self.layout, self.x0))
+        if bounds is not None:
+            sets.insert(0, (box_from_bounds(bounds, self.layout), bounds))
+        return _without_repeats(sets)
 
     def _probe(self, oracle: Oracle) -> None:
         """Look for steps of the network, and at the precision of its copy, at points of C."""
