@@ -87,6 +87,7 @@ def test_infeasible_is_said_of_what_was_spent() -> None:
     assert spent.value < 0
     for budget, measured in ((1, False), (15, False), (16, True)):
         few = cax.find_feasible(MODEL, impossible, budget=cax.Budget(evaluations=budget))
+        assert few.nfev <= budget
         size = few.settings["scales"]["constraints"][0][0]
         assert ("over the bounds' sizes" in repr(few)) is not measured
         assert few.value == pytest.approx(-few.maxcv)

@@ -140,6 +140,7 @@ class Incumbents:
         tolerance: float,
         converged: Callable[[], bool],
         on_set: Callable[[Vector], tuple[Vector, Evaluation]],
+        affordable: Callable[[], bool],
     ) -> tuple[Vector, Evaluation]:
         """Return the point that a start gives back, on C, with an evaluation made there.
 
@@ -158,21 +159,28 @@ class Incumbents:
             Returns whether the solver converged to `last`, a point of C that may be evaluated.
         on_set : callable
             Projects a point on C and evaluates it.
+        affordable : callable
+            Returns whether the budget has an evaluation left; without one the last point is left
+            out where another is known.
         """
         problem = self.problem
         candidates: list[tuple[Vector, Evaluation]] = []
         best, known = self.best[start], self._known[start]
 
-        def on_set_once(x: Vector) -> tuple[Vector, Evaluation]:
-            """Return what `on_set` does; a point of C whose evaluation is known costs no other."""
+        def known_on_set(x: Vector) -> Evaluation | None:
+            """Return the evaluation of a point of C, where it is known."""
             least, there = self._least_violated[start], self._least_known[start]
             if best is not None and np.array_equal(x, best.x):
                 there = known
             elif least is None or not np.array_equal(x, least):
                 there = None
-            if there is None or problem.set.relative_violation(x) > problem.set.tolerance:
-                return on_set(x)
-            return x, there
+            inside = problem.set.relative_violation(x) <= problem.set.tolerance
+            return there if inside else None
+
+        def on_set_once(x: Vector) -> tuple[Vector, Evaluation]:
+            """Return what `on_set` does; a point of C whose evaluation is known costs no other."""
+            there = known_on_set(x)
+            return on_set(x) if there is None else (x, there)
 
         if best is not None and known is not None:
             candidates.append(on_set_once(best.x))
@@ -180,6 +188,7 @@ class Incumbents:
         others = [self._near_x[start], last]
         if best is None and others[0] is None:
             others.append(self._least_violated[start])
+        free = any(point is not None and known_on_set(point) is not None for point in others)
         for place, point in enumerate(others):
             if point is None or any(
                 other is not None and np.array_equal(point, other) for other in others[:place]
@@ -188,6 +197,9 @@ class Incumbents:
             # A last point in C was evaluated on the way there, so it is no better than the best;
             # but where a start converged, it may be as good to second order.
             known_worse = not problem.constraints and best is not None
+            spare = point is last and (candidates or free) and known_on_set(last) is None
+            if spare and not affordable():
+                continue
             settles = point is last and converged()
             if settles and best is not None and not np.array_equal(point, best.x):
                 there = on_set(point)

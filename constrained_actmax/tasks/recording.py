@@ -360,6 +360,7 @@ class Recording(Task):
                 tolerance=self.tolerance,
                 converged=lambda: self._has_converged(start, last),
                 on_set=lambda x: self._on_set(x, start),
+                affordable=self._can_ask,
             )
         return self._returned[start]
 
@@ -374,11 +375,16 @@ class Recording(Task):
 
     def _has_converged(self, start: int, x: Vector) -> bool:
         """Return whether a start converged to a point of C, and one evaluation is to be had."""
-        ended, limit = self.ended.get(start), self.budget.evaluations
+        ended = self.ended.get(start)
         if ended is None or ended.status is not Status.CONVERGED:
             return False
         inside = self.problem.set.relative_violation(x) <= self.problem.set.tolerance
-        return bool(inside) and (limit is None or self.evaluations < limit)
+        return bool(inside) and self._can_ask()
+
+    def _can_ask(self) -> bool:
+        """Return whether the budget has an evaluation left."""
+        limit = self.budget.evaluations
+        return limit is None or self.evaluations < limit
 
     def _on_set(self, x: Vector, start: int) -> tuple[Vector, Evaluation]:
         inside = self._within_bounds(self.problem.set.project(x)[np.newaxis])[0]
