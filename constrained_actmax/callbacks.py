@@ -64,12 +64,15 @@ def _passed(who: str, callback: Callback) -> Callable[[Intermediate], Any]:
     except ValueError:  # a builtin without a signature
         return callback
     needed = [
-        one
-        for one in parameters
-        if one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+        parameter
+        for parameter in parameters
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     ]
-    keywords = [one.name for one in needed if one.kind is one.KEYWORD_ONLY]
-    positions = [one.name for one in needed if one.kind is not one.KEYWORD_ONLY]
+    keywords = [parameter.name for parameter in needed if parameter.kind is parameter.KEYWORD_ONLY]
+    positions = [
+        parameter.name for parameter in needed if parameter.kind is not parameter.KEYWORD_ONLY
+    ]
     if keywords == [STATE] and not positions:
         return lambda state: callback(intermediate_result=state)
     if not keywords and len(positions) == 2:
@@ -77,8 +80,9 @@ def _passed(who: str, callback: Callback) -> Callable[[Intermediate], Any]:
     if not keywords and len(positions) == 1 and positions[0] in POINTS:
         return lambda state: callback(state.x)
     takes_one = any(
-        one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD, one.VAR_POSITIONAL)
-        for one in parameters
+        parameter.kind
+        in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD, parameter.VAR_POSITIONAL)
+        for parameter in parameters
     )
     if not keywords and len(positions) <= 1 and takes_one:
         return callback

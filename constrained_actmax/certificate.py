@@ -113,18 +113,18 @@ class Certificate:
                 "refuted": f"Refuted: an allowed input {beyond} {self.target:.12g}",
                 "open": f"Open: whether an allowed input {beyond} {self.target:.12g} is not known",
             }[self.verdict]
-            found = "no feasible input is known"
+            best_known = "no feasible input is known"
             if not math.isnan(self.best_value):
-                found = f"the best found has {self.best_value:.{digits}g}"
-            return f"{first}; {found}, and none {beyond} {bound}; {how}."
+                best_known = f"the best found has {self.best_value:.{digits}g}"
+            return f"{first}; {best_known}, and none {beyond} {bound}; {how}."
         first = f"No allowed input {beyond} {bound}"
         if math.isnan(self.best_value):
-            found = "no feasible input is known, and whether one exists is not proven"
+            best_known = "no feasible input is known, and whether one exists is not proven"
         else:
-            found = f"the best found is {self.best_value:.{digits}g}"
-            found += f"; gap {self.gap:.2g}, {_share(self.relative_gap)}"
-            found += ", proven" if self.proven else ": not proven to be the optimum"
-        return f"{first}; {found}; {how}."
+            best_known = f"the best found is {self.best_value:.{digits}g}"
+            best_known += f"; gap {self.gap:.2g}, {_share(self.relative_gap)}"
+            best_known += ", proven" if self.proven else ": not proven to be the optimum"
+        return f"{first}; {best_known}; {how}."
 
     def __repr__(self) -> str:
         return str(self)

@@ -163,19 +163,19 @@ def certify(
         raise SpecificationError(
             f"certify: {len(problems)} problems need as many results, got {len(results)}."
         )
-    for one, known in zip(problems, results, strict=True):
-        _require(one, known)
+    for asked, known in zip(problems, results, strict=True):
+        _require(asked, known)
     _check(method, rtol, atol)
     check_target(target)
     limit = budget or Budget()
     certificates: list[Certificate] = []
     interrupted = False
-    for one, known in zip(problems, results, strict=True):
-        few = one.set.free_inputs <= MOST_INPUTS
+    for asked, known in zip(problems, results, strict=True):
+        few = asked.set.free_inputs <= MOST_INPUTS
         how = "branch-and-bound" if method == "auto" and few else method
-        make = NearestChange if _by_balls(one, how == "branch-and-bound") else Search
+        make = NearestChange if _by_balls(asked, how == "branch-and-bound") else Search
         search: Search | NearestChange = make(
-            one,
+            asked,
             rtol=rtol,
             atol=atol,
             seed=seed or 0,
@@ -299,7 +299,7 @@ def rest_of(budget: Budget, result: Result) -> Budget:
 def _input(search: Search | NearestChange, budget: Budget | None) -> Vector:
     """Return an input that a search with a share of the budget finds."""
     problem = search.problem
-    found = solve(
+    result = solve(
         problem,
         method="auto" if problem.set.convex else DISCRETE_SEARCH,
         seed=search.seed,
@@ -307,7 +307,7 @@ def _input(search: Search | NearestChange, budget: Budget | None) -> Vector:
         target=search.target,
         progress=False,
     )
-    return found.flat
+    return result.flat
 
 
 def _ends(callback: Callable[[Certificate], Any], certificate: Certificate) -> bool:

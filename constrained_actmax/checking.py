@@ -122,11 +122,11 @@ class Check(Quoted):
         for name, reason in self.refused.items():
             if name not in SPECIAL:
                 names.setdefault(reason.removeprefix(name), []).append(name)
-        found = []
+        reasons = []
         for reason, (first, *others) in names.items():
             also = f" (as {', '.join(others)})" if others else ""
-            found.append(f"{first}{also}{reason}")
-        return found
+            reasons.append(f"{first}{also}{reason}")
+        return reasons
 
 
 def check(problem: Problem, *, x0: Structure | None = None, seed: int = 0) -> Check:
@@ -151,7 +151,7 @@ def check(problem: Problem, *, x0: Structure | None = None, seed: int = 0) -> Ch
     points, _, _ = starting_points(problem, x0, 1, seed)
     points = np.clip(points, *problem.set.bounds())  # projections may be off by rounding
     x = points[0]
-    found = problem.evaluate(points)
+    evaluation = problem.evaluate(points)
     seconds = []
     for _ in range(5):
         began = time.perf_counter()
@@ -180,22 +180,26 @@ def check(problem: Problem, *, x0: Structure | None = None, seed: int = 0) -> Ch
         method = f"none: {error}"
     return Check(
         problem=repr(problem),
-        inputs=[f"{one.name} {one.shape}" for one in problem.layout.inputs],
+        inputs=[f"{input_.name} {input_.shape}" for input_ in problem.layout.inputs],
         variables=problem.size,
         constraints=problem.constraints,
         projection=problem.set.projection_method,
         method=method,
         refused=refused,
         methods=[name for name in SOLVERS if name not in refused],
-        start_value=problem.sign * float(found.f[0]),
-        start_violation=float(problem.violation(points, found.c)[0]),
+        start_value=problem.sign * float(evaluation.f[0]),
+        start_violation=float(problem.violation(points, evaluation.c)[0]),
         gradient_error=abs(difference - slope) / max(abs(slope), abs(difference), 1e-12),
-        gradient_size=float(np.max(np.abs(found.gradient[0]), initial=0.0)),
+        gradient_size=float(np.max(np.abs(evaluation.gradient[0]), initial=0.0)),
         milliseconds=1e3 * float(np.median(seconds)),
         smooth=problem.smooth,
         scales=problem.scales,
         tolerances=dict(
-            zip((one.description for one in problem.imposed), problem.tolerances, strict=True)
+            zip(
+                (constraint.description for constraint in problem.imposed),
+                problem.tolerances,
+                strict=True,
+            )
         ),
         noise=problem.oracle.epsilon,
         stepped=problem.stepped_names,

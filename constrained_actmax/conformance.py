@@ -37,7 +37,7 @@ CVXPY_STALLS = 1e-5  # by how much its own point may be the farther one, on curv
 
 
 def check_convex_set(
-    one: ConvexSet | Kernel,
+    set_: ConvexSet | Kernel,
     points: Any,
     *,
     tolerance: float | None = None,
@@ -53,7 +53,7 @@ def check_convex_set(
 
     Parameters
     ----------
-    one : ConvexSet or Kernel
+    set_ : ConvexSet or Kernel
         The set; one that users write is bound to the length of the points.
     points : array_like, shape (B, n)
         Points to project, inside and outside.
@@ -70,13 +70,13 @@ def check_convex_set(
         Names the law, and by how much it is broken.
     """
     y = np.atleast_2d(np.asarray(points, dtype=np.float64))
-    bound = one if isinstance(one, Kernel) else one.bind(Layout.of_array((y.shape[1],)))
+    bound = set_ if isinstance(set_, Kernel) else set_.bind(Layout.of_array((y.shape[1],)))
     allowed = tolerance
     if allowed is None:
         allowed = max(CLOSED_FORM, bound.accuracy)
-    given = y.copy()
+    before = y.copy()
     p = bound.project(y)
-    _hold(np.array_equal(y, given), bound, "project writes into its argument")
+    _hold(np.array_equal(y, before), bound, "project writes into its argument")
     _hold(not np.shares_memory(p, y), bound, "project returns its argument")
     _hold(p.shape == y.shape and p.dtype == np.float64, bound, "project changes shape or dtype")
     worst = float(np.max(bound.relative_violation(p)))
@@ -110,8 +110,8 @@ def check_convex_set(
     slack = error[:, np.newaxis] + error
     _below((together - apart - slack).ravel(), 0.0, bound, "project is expansive")
     if reference:
-        for row, found in zip(y, p, strict=True):
-            _check_against_cvxpy(bound, row, found, unit, max(allowed, CVXPY_AGREEMENT))
+        for row, projected in zip(y, p, strict=True):
+            _check_against_cvxpy(bound, row, projected, unit, max(allowed, CVXPY_AGREEMENT))
 
 
 def check_scaling(
@@ -148,8 +148,8 @@ def check_scaling(
     layout = Layout.of_array((y.shape[1],))
 
     def at(a: float) -> Kernel:
-        one = make(a)
-        return one if isinstance(one, Kernel) else one.bind(layout)
+        scaled_set = make(a)
+        return scaled_set if isinstance(scaled_set, Kernel) else scaled_set.bind(layout)
 
     plain = at(1.0)
     p, outside = plain.project(y), plain.relative_violation(y)
@@ -157,17 +157,19 @@ def check_scaling(
     reach = np.maximum(_unit(p), np.max(np.abs(p), axis=1, initial=0.0))
     for a in scales:
         scaled = at(a)
-        found = scaled.project(a * y)
-        worst = float(np.max(scaled.relative_violation(found)))
+        projection = scaled.project(a * y)
+        worst = float(np.max(scaled.relative_violation(projection)))
         _hold(worst <= scaled.tolerance, scaled, f"times {a:g}, a projected point is outside")
         exact = math.frexp(a)[0] == 0.5
         apart = np.abs(scaled.relative_violation(a * y) - outside) / np.maximum(outside, 1.0)
         law = f"times {a:g}, relative violations change"
         _below(apart, SUM_ROUNDING if exact else CLOSED_FORM, scaled, law)
         if exact:
-            _hold(np.array_equal(found, a * p), scaled, f"times {a:g}, other bits are projected")
+            _hold(
+                np.array_equal(projection, a * p), scaled, f"times {a:g}, other bits are projected"
+            )
             continue
-        error = np.max(np.abs(found / a - p), axis=1, initial=0.0) / reach
+        error = np.max(np.abs(projection / a - p), axis=1, initial=0.0) / reach
         _below(error, allowed, scaled, f"times {a:g}, the projection is not times {a:g}")
 
 
@@ -184,8 +186,8 @@ def _check_variational(
     spread = rng.standard_normal((SET_SAMPLES, y.shape[1])) * np.median(reach)
     z = np.concatenate([bound.sample(rng, SET_SAMPLES), bound.project(spread), p])
     z = np.concatenate([z, 0.5 * (z + z[::-1])])
-    for row, found, scale in zip(y, p, reach, strict=True):
-        normal = row - found
+    for row, projected, scale in zip(y, p, reach, strict=True):
+        normal = row - projected
         length = float(np.linalg.norm(normal))
         # The nearest point is at most 2 |y - p| from p: of a point outside by rounding alone the
         # direction y - p says nothing, and p is accurate whatever it is.
@@ -194,8 +196,10 @@ def _check_variational(
         # Points of the set in the direction in which a nearer one would lie.
         ahead = np.array([[0.01], [0.1], [1.0]]) * scale * normal / length
         turned = ahead + 0.3 * scale * rng.standard_normal(ahead.shape) / np.sqrt(len(row))
-        steps = np.concatenate([z, bound.project(found + ahead), bound.project(found + turned)])
-        steps -= found
+        steps = np.concatenate(
+            [z, bound.project(projected + ahead), bound.project(projected + turned)]
+        )
+        steps -= projected
         # If p is off by e, then so is y - p, and the product by at most e (|y - p| + |z - p|).
         # Rounding of a huge point enters in proportion to its own size.
         noise = allowed * scale * (1.0 + np.linalg.norm(steps, axis=1) / length)
@@ -213,15 +217,15 @@ def _check_against_cvxpy(bound: Kernel, y: Vector, p: Vector, unit: float, allow
 
     variable = cp.Variable(len(y))
     problem = cp.Problem(cp.Minimize(cp.sum_squares(variable - y)), bound.to_cvxpy(variable))
-    found = []
+    distances = []
     for tol in (1e-12, 1e-10, 1e-8):  # which stalls latest differs from case to case
         with contextlib.suppress(cp.SolverError), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it calls points inaccurate that are not
             problem.solve(solver="CLARABEL", tol_gap_abs=tol, tol_gap_rel=tol, tol_feas=tol)
             if variable.value is not None:
-                found.append(np.array(variable.value))
-    _hold(bool(found), bound, "cvxpy finds no projection to compare with")
-    theirs = min(found, key=lambda v: abs(np.linalg.norm(y - v) - np.linalg.norm(y - p)))
+                distances.append(np.array(variable.value))
+    _hold(bool(distances), bound, "cvxpy finds no projection to compare with")
+    theirs = min(distances, key=lambda v: abs(np.linalg.norm(y - v) - np.linalg.norm(y - p)))
     scale = max(unit, float(np.max(np.abs(y))))
     apart = (float(np.linalg.norm(y - p)) - float(np.linalg.norm(y - theirs))) / scale
     law = "project disagrees with to_cvxpy in distance"
@@ -236,17 +240,17 @@ def _check_against_cvxpy(bound: Kernel, y: Vector, p: Vector, unit: float, allow
     _below(np.array([gap - theirs_off]), 10 * allowed, bound, "project disagrees with to_cvxpy")
 
 
-def _name(one: object) -> str:
-    return one.describe() if isinstance(one, ConvexSet) else str(one)
+def _name(subject: object) -> str:
+    return subject.describe() if isinstance(subject, ConvexSet) else str(subject)
 
 
-def _hold(condition: bool | np.bool_, one: object, law: str) -> None:
-    assert condition, f"{_name(one)}: {law}."
+def _hold(condition: bool | np.bool_, subject: object, law: str) -> None:
+    assert condition, f"{_name(subject)}: {law}."
 
 
-def _below(values: Vector, limit: float, one: object, law: str) -> None:
+def _below(values: Vector, limit: float, subject: object, law: str) -> None:
     worst = float(np.max(values, initial=-np.inf))
-    assert worst <= limit, f"{_name(one)}: {law} ({worst:.3g} > {limit:g})."
+    assert worst <= limit, f"{_name(subject)}: {law} ({worst:.3g} > {limit:g})."
 
 
 # -- oracles and objectives ------------------------------------------------------------------------
@@ -282,10 +286,10 @@ def check_oracle(oracle: BaseOracle, points: Rows, *, seed: int = 0) -> None:
     rng = np.random.default_rng(seed)
     x = np.array(points, dtype=np.float64)
     who, size, count = type(oracle).__name__, oracle.size, oracle.functions
-    given = x.copy()
+    original = x.copy()
     evaluations, calls = oracle.evaluations, oracle.calls
     values, jacobian = oracle.evaluate(x)
-    _hold(np.array_equal(x, given), who, "evaluate writes into its argument")
+    _hold(np.array_equal(x, original), who, "evaluate writes into its argument")
     _hold(values.shape == (len(x), count), who, f"values have shape {values.shape}")
     _hold(jacobian.shape == (len(x), count, size), who, f"Jacobian has shape {jacobian.shape}")
     _hold(values.dtype == jacobian.dtype == np.float64, who, "numbers are float64")
@@ -473,46 +477,51 @@ def check_task(
     AssertionError
         Names the law that is broken.
     """
-    form, given = task.problem, np.array(points)
-    starts = np.full(len(given), start)
+    form, before = task.problem, np.array(points)
+    starts = np.full(len(before), start)
     lower, _ = task.set.bounds()
     _hold(lower.shape == (task.size,), task, "the set has as many entries as the task")
     _hold(task.lower.shape == task.upper.shape == (form.constraints,), task, "c has two bounds")
-    found = _counted(task, given, starts, only)
-    _hold(np.array_equal(given, points), task, "evaluate does not write to its points")
-    b, n, m = len(given), task.size, form.constraints
-    shapes = found.f.shape, found.gradient.shape, found.c.shape, found.jacobian.shape
+    evaluation = _counted(task, before, starts, only)
+    _hold(np.array_equal(before, points), task, "evaluate does not write to its points")
+    b, n, m = len(before), task.size, form.constraints
+    shapes = (
+        evaluation.f.shape,
+        evaluation.gradient.shape,
+        evaluation.c.shape,
+        evaluation.jacobian.shape,
+    )
     _hold(shapes == ((b,), (b, n), (b, m), (b, m, n)), task, f"evaluate returns shapes {shapes}")
-    _hold(bool(found.finite.all()), task, "says that a point is not finite")
+    _hold(bool(evaluation.finite.all()), task, "says that a point is not finite")
     for row in range(b):
-        alone = task.evaluate(given[row : row + 1], [start])
+        alone = task.evaluate(before[row : row + 1], [start])
         for name in ("f", "gradient", "c", "jacobian"):
-            one, other = getattr(alone, name)[0], getattr(found, name)[row]
+            alone_value, other = getattr(alone, name)[0], getattr(evaluation, name)[row]
             size = 1.0 + float(np.max(np.abs(other), initial=0.0))
-            off = np.ravel(np.abs(one - other)) / size
+            off = np.ravel(np.abs(alone_value - other)) / size
             _below(off, ROUNDING * form.epsilon, task, f"{name} of a row depends on its neighbours")
     if form.differentiable and not task.nonsmooth:
-        _check_slopes(task, given, found, start, np.random.default_rng(seed))
-    _check_projector(task, given)
-    _check_reports(task, given, found, start)
+        _check_slopes(task, before, evaluation, start, np.random.default_rng(seed))
+    _check_projector(task, before)
+    _check_reports(task, before, evaluation, start)
     if problem is not None:
-        _check_answers(task, given, found, problem)
-    _check_limits(task, given[:1], start, only)
+        _check_answers(task, before, evaluation, problem)
+    _check_limits(task, before[:1], start, only)
 
 
 def _counted(task: Task, x: Rows, starts: Indices, only: bool) -> Evaluation:
     before, seconds = task.remaining, task.seconds
-    found = task.evaluate(x, starts)
+    evaluation = task.evaluate(x, starts)
     after = task.remaining
     if before is not None and after is not None:
         fewer = before - after
         _hold(fewer == len(x) if only else fewer >= len(x), task, f"{len(x)} rows count {fewer}")
     _hold(task.seconds > seconds, task, "the clock stands still")
-    return found
+    return evaluation
 
 
 def _check_slopes(
-    task: Task, x: Rows, found: Evaluation, start: int, rng: np.random.Generator
+    task: Task, x: Rows, evaluation: Evaluation, start: int, rng: np.random.Generator
 ) -> None:
     form = task.problem
     lower, upper = task.set.bounds()
@@ -523,7 +532,7 @@ def _check_slopes(
         v *= np.minimum(1.0, np.minimum(point - lower, upper - point) / step)  # within the bounds
         pair = task.evaluate(np.stack([point + step * v, point - step * v]), [start, start])
         values = np.column_stack([pair.f, pair.c])
-        slopes = np.concatenate([found.gradient[row][np.newaxis], found.jacobian[row]])
+        slopes = np.concatenate([evaluation.gradient[row][np.newaxis], evaluation.jacobian[row]])
         size = 1.0 + np.abs(slopes).sum(axis=1) + np.max(np.abs(values), axis=0)
         off = np.abs((values[0] - values[1]) / (2 * step) - slopes @ v) / size
         _below(off, allowed, task, "a gradient is not the derivative")
@@ -549,16 +558,18 @@ def _check_projector(task: Task, x: Rows) -> None:
     _below(off, max(CLOSED_FORM, task.set.accuracy), task, "a point alone projects elsewhere")
 
 
-def _check_reports(task: Task, x: Rows, found: Evaluation, start: int) -> None:
+def _check_reports(task: Task, x: Rows, evaluation: Evaluation, start: int) -> None:
     best = task.best(start)
     _hold(best is not None, task, "no best point, though feasible ones were evaluated")
     assert best is not None
-    slack = ROUNDING * task.epsilon * (1.0 + np.abs(found.f).max())
-    _hold(best.f <= found.f.min() + slack, task, "the best point is worse than an evaluated one")
+    slack = ROUNDING * task.epsilon * (1.0 + np.abs(evaluation.f).max())
+    _hold(
+        best.f <= evaluation.f.min() + slack, task, "the best point is worse than an evaluated one"
+    )
     there = task.evaluate(best.x[np.newaxis], [start])
     _hold(abs(float(there.f[0]) - best.f) <= slack, task, "the best point has another value")
     before = int(task.iterations[start])
-    _hold(task.iterate(start, x[0], float(found.f[0])), task, "a first iterate diverges")
+    _hold(task.iterate(start, x[0], float(evaluation.f[0])), task, "a first iterate diverges")
     task.evaluate(x[:1], [start])
     _hold(int(task.iterations[start]) == before + 1, task, "an iterate is not counted")
     task.end(start, x[0], Status.STALLED, "first")
@@ -568,25 +579,30 @@ def _check_reports(task: Task, x: Rows, found: Evaluation, start: int) -> None:
     _hold(ended.detail == "first", task, "the detail of the first word is lost")
 
 
-def _check_answers(task: Task, x: Rows, found: Evaluation, problem: Problem) -> None:
+def _check_answers(task: Task, x: Rows, evaluation: Evaluation, problem: Problem) -> None:
     form = task.problem
     user = form.original(x)
     _hold(user.shape == (len(x), problem.size), task, "a point has no form in the user's variables")
     theirs = problem.evaluate(user)
     allowed = ROUNDING * max(form.epsilon, problem.epsilon)
     size = 1.0 + np.abs(theirs.f)
-    off = np.abs(found.f * form.objective_unit - theirs.f) / size
+    off = np.abs(evaluation.f * form.objective_unit - theirs.f) / size
     _below(off, allowed, task, "f is not the user's at a feasible point")
-    inside = form.violation(x, found.c) <= form.feasibility_tolerance
+    inside = form.violation(x, evaluation.c) <= form.feasibility_tolerance
     written = problem.violation(user, theirs.c) <= problem.feasibility_tolerance
     _hold(bool(inside.all()) and bool(written.all()), task, "a feasible point is infeasible")
     if form.constraints:
-        ours, user_s = form.functional_violation(found.c), problem.functional_violation(theirs.c)
+        ours, user_s = (
+            form.functional_violation(evaluation.c),
+            problem.functional_violation(theirs.c),
+        )
         _below(np.abs(ours - user_s), allowed, task, "a violation is not the user's")
     network = task.structure
     if network is not None:
         values = network.structure.values(user)["functions"] * network.weights
-        for ours, asked in zip(values.T, np.column_stack([found.f, found.c]).T, strict=True):
+        for ours, asked in zip(
+            values.T, np.column_stack([evaluation.f, evaluation.c]).T, strict=True
+        ):
             off = np.abs(ours - asked) / (1.0 + np.abs(asked))
             _below(off, allowed, task, "the structure is not the network's")
 
@@ -658,7 +674,7 @@ def check_solver(solver: SolverLike, problem: Problem, starts: Rows) -> list[Ter
         Names the law that is broken.
     """
     _hold(solver.refusal(problem) is None, solver, f"takes the problem: {solver.refusal(problem)}")
-    given = np.array(starts)
+    before = np.array(starts)
     outside: list[float] = []
     seen = problem.evaluate
 
@@ -666,30 +682,30 @@ def check_solver(solver: SolverLike, problem: Problem, starts: Rows) -> list[Ter
         outside.append(float(np.max(problem.set.relative_violation(x))))
         return seen(x, **options)
 
-    first = Recording(problem, len(given), reserve=not solver.stays_inside)
+    first = Recording(problem, len(before), reserve=not solver.stays_inside)
     problem.evaluate = watched  # type: ignore[method-assign]
     try:
-        ended = solver.solve(first, given)
+        ended = solver.solve(first, before)
     finally:
         del problem.evaluate
     asked = first.evaluations
-    _hold(np.array_equal(given, starts), solver, "does not write to its starts")
-    _hold(len(ended) == len(given), solver, "ends every start")
+    _hold(np.array_equal(before, starts), solver, "does not write to its starts")
+    _hold(len(ended) == len(before), solver, "ends every start")
     if solver.stays_inside:
         _hold(max(outside) <= problem.set.tolerance, solver, f"stays inside C: {max(outside):.1e}")
-    values = problem.evaluate(given).f
-    for start, one in enumerate(ended):
-        x, found = first.returned(start, one.x)
+    values = problem.evaluate(before).f
+    for start, end in enumerate(ended):
+        x, evaluation = first.returned(start, end.x)
         slack = 1e-9 * max(1.0, abs(values[start]))
-        _hold(bool(problem.feasible(x[None], found.c)[0]), solver, "returns feasible points")
-        _hold(bool(found.f[0] <= values[start] + slack), solver, "is no worse than its start")
-    again = Recording(problem, len(given), reserve=not solver.stays_inside)
-    for one, two in zip(ended, solver.solve(again, given), strict=True):
-        _hold(np.array_equal(one.x, two.x), solver, "says the same when it is run again")
-        _hold(one.status == two.status, solver, "ends the same when it is run again")
+        _hold(bool(problem.feasible(x[None], evaluation.c)[0]), solver, "returns feasible points")
+        _hold(bool(evaluation.f[0] <= values[start] + slack), solver, "is no worse than its start")
+    again = Recording(problem, len(before), reserve=not solver.stays_inside)
+    for end, two in zip(ended, solver.solve(again, before), strict=True):
+        _hold(np.array_equal(end.x, two.x), solver, "says the same when it is run again")
+        _hold(end.status == two.status, solver, "ends the same when it is run again")
     _hold(asked == again.evaluations, solver, "asks as often when it is run again")
     short = Recording(problem, 1, budget=Budget(evaluations=FEW), reserve=not solver.stays_inside)
-    last = solver.solve(short, given[:1])[0]
+    last = solver.solve(short, before[:1])[0]
     short.returned(0, last.x)
     _hold(short.evaluations <= FEW, solver, f"keeps to the budget: {short.evaluations} > {FEW}")
     calls: list[int] = []
@@ -699,7 +715,7 @@ def check_solver(solver: SolverLike, problem: Problem, starts: Rows) -> list[Ter
         return len(calls) == 2
 
     stopped = Recording(problem, 1, callback=stop, reserve=not solver.stays_inside)
-    last = solver.solve(stopped, given[:1])[0]
+    last = solver.solve(stopped, before[:1])[0]
     if len(calls) >= 2:
         _hold(len(calls) == 2, solver, "ends when the callback says so")
         _hold(last.status is Status.INTERRUPTED, solver, "says that it was interrupted")

@@ -78,12 +78,12 @@ class Constraints:
     def __getitem__(self, key: object) -> ConstraintRecord:
         if isinstance(key, int | np.integer):
             return self._records[int(key)]
-        places = self.places(key)
-        if len(places) == 1:
-            return self._records[places[0]]
-        if places:
-            self._ambiguous(key, places)
-        known = ", ".join(str(one) for one in self._records) or "none"
+        positions = self.places(key)
+        if len(positions) == 1:
+            return self._records[positions[0]]
+        if positions:
+            self._ambiguous(key, positions)
+        known = ", ".join(str(record) for record in self._records) or "none"
         raise SpecificationError(
             f"constraints: no {key!r}; use an index, a name, or the object that was written, of: "
             f"{known}."
@@ -92,18 +92,20 @@ class Constraints:
     def places(self, key: object) -> list[int]:
         """Return the indices of the records that a name, a printed form or an object means."""
         if isinstance(key, str):
-            named = [place for place, one in enumerate(self._records) if one.name == key]
-            return named or [place for place, one in enumerate(self._records) if one.words == key]
+            named = [index for index, record in enumerate(self._records) if record.name == key]
+            return named or [
+                index for index, record in enumerate(self._records) if record.words == key
+            ]
         return [
-            place
-            for place, objects in enumerate(self._objects)
-            if any(one is key for one in objects)
+            index
+            for index, objects in enumerate(self._objects)
+            if any(object_ is key for object_ in objects)
         ]
 
-    def _ambiguous(self, key: object, places: Sequence[int]) -> NoReturn:
+    def _ambiguous(self, key: object, positions: Sequence[int]) -> NoReturn:
         raise SpecificationError(
-            f"constraints: {key!r} means {len(places)} of them, with the indices "
-            f"{', '.join(map(str, places))}; use an index, or give each its own name=."
+            f"constraints: {key!r} means {len(positions)} of them, with the indices "
+            f"{', '.join(map(str, positions))}; use an index, or give each its own name=."
         )
 
     @property
@@ -135,11 +137,13 @@ class Multipliers(Mapping[str, Numbers]):
 
     def __init__(self, constraints: Constraints) -> None:
         self._constraints = constraints
-        words = [one.words for one in constraints]
+        words = [constraint.words for constraint in constraints]
         self._places = {
-            one.words if words.count(one.words) == 1 else f"{one.words} [{place}]": place
-            for place, one in enumerate(constraints)
-            if one.multiplier is not None
+            constraint.words
+            if words.count(constraint.words) == 1
+            else f"{constraint.words} [{index}]": index
+            for index, constraint in enumerate(constraints)
+            if constraint.multiplier is not None
         }
 
     def __getitem__(self, key: str) -> Numbers:

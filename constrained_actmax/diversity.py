@@ -97,24 +97,24 @@ def alternatives(
             "write the function as Oracle(function, Output(0), input_shape=...)."
         )
     drawn = checked_seed(seed)
-    found: list[Result] = []
+    results: list[Result] = []
     apart: list[Between] = []
     for left in range(count, 0, -1):
         asked = _with(problem, apart) if apart else problem
-        share = None if budget is None else _share(budget, found, left)
+        share = None if budget is None else _share(budget, results, left)
         if share is None and budget is not None:
             break
         result = solve(asked, seed=drawn, budget=share)
         if not result.feasible:
-            if not found:
+            if not results:
                 return [result]
             break
-        found.append(result)
+        results.append(result)
         if min_distance is not None:
             apart.append(_far(problem, result.flat, float(min_distance)))
         if differ_in is not None:
             apart.append(_different(problem, result.flat, differ_in))
-    return sorted(found, key=lambda one: float(one.fun))
+    return sorted(results, key=lambda result: float(result.fun))
 
 
 def _check_integer(name: str, value: Any) -> None:
@@ -129,12 +129,12 @@ def _with(problem: Problem, apart: list[Between]) -> Problem:
     recipe = problem.recipe
     oracle = problem.user_oracle
     assert isinstance(oracle, Oracle)
-    given = recipe["constraints"]
-    listed = list(given) if isinstance(given, list | tuple) else [given]
+    written = recipe["constraints"]
+    listed = list(written) if isinstance(written, list | tuple) else [written]
     return Problem(
         oracle,
         recipe["objective"] or oracle.objectives[0],
-        [*(one for one in listed if one is not None), *apart],
+        [*(constraint for constraint in listed if constraint is not None), *apart],
         sense=problem.sense,
         bounds=recipe["bounds"],
         x0=recipe["x0"],
@@ -142,13 +142,13 @@ def _with(problem: Problem, apart: list[Between]) -> Problem:
     )
 
 
-def _share(budget: Budget, found: list[Result], left: int) -> Budget | None:
+def _share(budget: Budget, results: list[Result], left: int) -> Budget | None:
     """Return what is left of a budget for one of the solutions; None where nothing is."""
     evaluations, seconds = budget.evaluations, budget.seconds
     if evaluations is not None:
-        evaluations = (evaluations - sum(one.nfev for one in found)) // left
+        evaluations = (evaluations - sum(result.nfev for result in results)) // left
     if seconds is not None:
-        seconds = (seconds - sum(one.seconds for one in found)) / left
+        seconds = (seconds - sum(result.seconds for result in results)) / left
     if (evaluations is not None and evaluations < 1) or (seconds is not None and seconds <= 0):
         return None
     return Budget(evaluations=evaluations, seconds=seconds)
@@ -170,8 +170,10 @@ def _different(problem: Problem, x: Vector, least: int) -> Between:
         weights = np.where(movable, 1.0 / (DIFFERENT * np.where(movable, sizes, 1.0)), 0.0)
         return Differing(Metric(weights), np.arange(sizes.size), x) >= least
     features, own = _part(problem, x)
-    metric = features.metric({one.name: _unit(features, one) for one in features.table.columns})
-    groups = [*features.groups, *(features.groups[places[0]] for places, _ in metric.dropped)]
+    metric = features.metric(
+        {column.name: _unit(features, column) for column in features.table.columns}
+    )
+    groups = [*features.groups, *(features.groups[positions[0]] for positions, _ in metric.dropped)]
     return Differing(metric, np.array(groups), own, features.table.on) >= least
 
 

@@ -89,9 +89,11 @@ def reason_of(error: BaseException) -> str:
     text = text.partition("Arguments received by")[0]
     text = re.sub(r"\[\[?\{\{.*?\}\}\]?\]|\[Op:[^\]]*\]|(?<= )\[\[.*?\]\]", "", text)
     paragraphs = [
-        one for one in re.split(r"\n\s*\n", text) if not re.search(r'^\s*File "', one, re.M)
+        paragraph
+        for paragraph in re.split(r"\n\s*\n", text)
+        if not re.search(r'^\s*File "', paragraph, re.M)
     ]
-    lines = [line.strip() for one in paragraphs for line in one.splitlines()]
+    lines = [line.strip() for paragraph in paragraphs for line in paragraph.splitlines()]
     said = [line for line in lines if line and not _PLACES.match(line)]
     reason = " ".join(said).strip()
     if len(reason) > QUOTED:

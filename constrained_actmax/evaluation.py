@@ -63,23 +63,23 @@ class Evaluation(Quoted):
             return self
         if last - first == 1:
             return self.row(first)
-        found = Evaluation.concatenated([self.row(row) for row in range(first, last)])
-        found.violation = None if self.violation is None else self.violation[first:last].copy()
-        return found
+        kept = Evaluation.concatenated([self.row(row) for row in range(first, last)])
+        kept.violation = None if self.violation is None else self.violation[first:last].copy()
+        return kept
 
     @staticmethod
     def concatenated(parts: Sequence[Evaluation]) -> Evaluation:
         """Return the rows of several evaluations, one after the other."""
         return Evaluation(
-            np.concatenate([one.f for one in parts]),
-            np.concatenate([one.gradient for one in parts]),
-            np.concatenate([one.c for one in parts]),
-            np.concatenate([one.jacobian for one in parts]),
-            np.concatenate([one.finite for one in parts]),
+            np.concatenate([part.f for part in parts]),
+            np.concatenate([part.gradient for part in parts]),
+            np.concatenate([part.c for part in parts]),
+            np.concatenate([part.jacobian for part in parts]),
+            np.concatenate([part.finite for part in parts]),
             written=(
                 None
-                if any(one.written is None for one in parts)
-                else np.concatenate([one.written for one in parts if one.written is not None])
+                if any(part.written is None for part in parts)
+                else np.concatenate([part.written for part in parts if part.written is not None])
             ),
         )
 
@@ -87,16 +87,16 @@ class Evaluation(Quoted):
         """Return one row, still with a batch axis; a copy, so that it does not hold the rest."""
         if len(self.f) == 1:
             return self
-        found = self._rows.get(row)
-        if found is None:
-            one = slice(row, row + 1)
-            found = self._rows[row] = Evaluation(
-                self.f[one].copy(),
-                self.gradient[one].copy(),
-                self.c[one].copy(),
-                self.jacobian[one].copy(),
-                self.finite[one].copy(),
-                None if self.violation is None else self.violation[one].copy(),
-                None if self.written is None else self.written[one].copy(),
+        kept = self._rows.get(row)
+        if kept is None:
+            only = slice(row, row + 1)
+            kept = self._rows[row] = Evaluation(
+                self.f[only].copy(),
+                self.gradient[only].copy(),
+                self.c[only].copy(),
+                self.jacobian[only].copy(),
+                self.finite[only].copy(),
+                None if self.violation is None else self.violation[only].copy(),
+                None if self.written is None else self.written[only].copy(),
             )
-        return found
+        return kept

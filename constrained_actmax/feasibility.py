@@ -47,12 +47,12 @@ class LeastSlack:
         #: Whether it is one function of c, and no minimum of several.
         self.smooth = np.isfinite(problem.lower).sum() + np.isfinite(problem.upper).sum() == 1
 
-    def __call__(self, found: Evaluation) -> Evaluation:
+    def __call__(self, evaluation: Evaluation) -> Evaluation:
         """Return an evaluation with the slack's negative and its gradient for f and its own."""
-        c, jacobian = found.c / self._sizes, found.jacobian / self._sizes[:, np.newaxis]
+        c, jacobian = evaluation.c / self._sizes, evaluation.jacobian / self._sizes[:, np.newaxis]
         h, slopes = violation(self._lower, self._upper, c, jacobian)
         rows, worst = np.arange(len(h)), np.argmax(h, axis=1)
-        return replace(found, f=h[rows, worst], gradient=slopes[rows, worst], written=None)
+        return replace(evaluation, f=h[rows, worst], gradient=slopes[rows, worst], written=None)
 
 
 def of_least_slack(problem: Problem) -> Problem:

@@ -33,13 +33,13 @@ def from_json(text: str) -> Any:
 
 def _encoded(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(name): _encoded(one) for name, one in value.items()}
+        return {str(name): _encoded(item) for name, item in value.items()}
     if isinstance(value, enum.Enum):
         return value.name
     if isinstance(value, np.ndarray):
         return _encoded(value.tolist())
     if isinstance(value, list | tuple):
-        return [_encoded(one) for one in value]
+        return [_encoded(item) for item in value]
     if isinstance(value, np.generic):
         return _encoded(value.item())
     if isinstance(value, float) and not math.isfinite(value):
@@ -53,7 +53,7 @@ def _decoded(value: Any) -> Any:
     if isinstance(value, dict):
         if set(value) == {"float"}:
             return float(value["float"])
-        return {name: _decoded(one) for name, one in value.items()}
+        return {name: _decoded(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_decoded(one) for one in value]
+        return [_decoded(item) for item in value]
     return value

@@ -33,17 +33,19 @@ def with_checked_keywords(name: str, public: Any) -> Any:
 
 def _checked(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     taken = inspect.signature(function).parameters.values()
-    if any(one.kind is one.VAR_KEYWORD for one in taken):
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken):
         return function
-    known = {one.name for one in taken if one.kind is not one.POSITIONAL_ONLY} - {"self"}
+    known = {
+        parameter.name for parameter in taken if parameter.kind is not parameter.POSITIONAL_ONLY
+    } - {"self"}
 
     @functools.wraps(function)
-    def asked(*given: Any, **named: Any) -> Any:
+    def asked(*value: Any, **named: Any) -> Any:
         if not known.issuperset(named):
-            unknown = next(one for one in named if one not in known)
+            unknown = next(name for name in named if name not in known)
             raise SpecificationError(
                 f"{name}: no argument {unknown!r}. {suggest(unknown, sorted(known), 20)}"
             )
-        return function(*given, **named)
+        return function(*value, **named)
 
     return asked

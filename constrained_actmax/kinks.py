@@ -96,7 +96,9 @@ class Kinks:
         signature = self.structure.signature(self.problem.original(y[np.newaxis]))
         if like is not None:
             both = zip(self.structure.nonlinearities, signature, like.signature, strict=True)
-            signature = tuple(old if one.piecewise_affine else new for one, new, old in both)
+            signature = tuple(
+                old if nonlinearity.piecewise_affine else new for nonlinearity, new, old in both
+            )
         return Region(self, signature)
 
     def values(self, y: Rows) -> Rows:
@@ -124,7 +126,7 @@ def refusal(problem: StandardForm) -> str | None:
 
 def units(problem: StandardForm) -> int:
     """Return how many units the network has, or raise `RefusedError` where it cannot be read."""
-    return sum(one.size for one in problem.network().structure.nonlinearities)
+    return sum(nonlinearity.size for nonlinearity in problem.network().structure.nonlinearities)
 
 
 class Region:
@@ -146,20 +148,20 @@ class Region:
     @cached_property
     def key(self) -> bytes:
         """The same for the same signature."""
-        return b"".join(one.tobytes() for one in self.signature)
+        return b"".join(side.tobytes() for side in self.signature)
 
     @cached_property
     def _sides(self) -> list[tuple[sp.csr_matrix, Vector]]:
         pairs = zip(self.kinks.structure.nonlinearities, self.signature, strict=True)
-        return [one.sides(signature[0]) for one, signature in pairs]
+        return [nonlinearity.sides(signature[0]) for nonlinearity, signature in pairs]
 
     @cached_property
     def _bends(self) -> tuple[Indices, Indices, Vector, Indices]:
         """Layer, unit, bend and name of every boundary."""
         layers, units, bends, names = [], [], [], []
         pairs = zip(self.kinks.structure.nonlinearities, self.signature, strict=True)
-        for k, (one, signature) in enumerate(pairs):
-            unit, bend, name = one.bends(signature[0])
+        for k, (nonlinearity, signature) in enumerate(pairs):
+            unit, bend, name = nonlinearity.bends(signature[0])
             layers.append(np.full(len(unit), k))
             units.append(unit)
             bends.append(bend)
@@ -181,7 +183,10 @@ class Region:
     def _codes(self) -> Indices:
         """One number for each boundary, the same in other regions."""
         layers, units, _, names = self._bends
-        sizes = [max(one.units, one.size) + 1 for one in self.kinks.structure.nonlinearities]
+        sizes = [
+            max(nonlinearity.units, nonlinearity.size) + 1
+            for nonlinearity in self.kinks.structure.nonlinearities
+        ]
         most = max(sizes, default=1)
         return (layers * most + units) * most + names
 
@@ -199,8 +204,10 @@ class Region:
         kinks = self.kinks
         kinks.count(len(y))
         z, _ = kinks.structure.continued(self.signature, y * kinks.units, moved)
-        found = [np.asarray((E @ one.T).T + e) for (E, e), one in zip(self._sides, z, strict=True)]
-        return np.concatenate([np.zeros((len(y), 0)), *found], axis=1)
+        rooms = [
+            np.asarray((E @ values.T).T + e) for (E, e), values in zip(self._sides, z, strict=True)
+        ]
+        return np.concatenate([np.zeros((len(y), 0)), *rooms], axis=1)
 
     def layers(self, boundaries: Indices) -> Indices:
         """Return the number of the nonlinearity of each of some boundaries."""
@@ -262,10 +269,10 @@ class Region:
         """Estimates of the lengths of the boundaries' normals."""
         n = self.kinks.problem.size
         ways = np.random.default_rng(PROBE_SEED).standard_normal((PROBES, n))
-        found = self.distances(np.concatenate([np.zeros((1, n)), ways]))
+        distances = self.distances(np.concatenate([np.zeros((1, n)), ways]))
         # What never wins, such as the class itself among its rivals, stands at minus infinity.
-        found[:, ~np.isfinite(found).all(axis=0)] = 0.0
-        return np.asarray(np.sqrt(np.mean((found[1:] - found[0]) ** 2, axis=0)))
+        distances[:, ~np.isfinite(distances).all(axis=0)] = 0.0
+        return np.asarray(np.sqrt(np.mean((distances[1:] - distances[0]) ** 2, axis=0)))
 
     def tight(self, y: Vector, tolerance: float) -> Indices:
         """Return the boundaries that a point lies on, within a distance.
@@ -298,15 +305,15 @@ class Region:
         signature = list(self.signature)
         layers = self.layers(boundaries)
         for k in np.unique(layers).tolist():
-            one = self.kinks.structure.nonlinearities[k]
+            nonlinearity = self.kinks.structure.nonlinearities[k]
             here = boundaries[layers == k] - self._first[k]
-            signature[k] = one.crossed(signature[k][0], here)[np.newaxis]
+            signature[k] = nonlinearity.crossed(signature[k][0], here)[np.newaxis]
         return Region(self.kinks, tuple(signature))
 
     def changed(self, boundaries: Indices, other: Region) -> np.ndarray:
         """Return which of some boundaries may have other slopes than in another region."""
         pairs = list(zip(self.signature, other.signature, strict=True))
-        layers = [k for k, (one, two) in enumerate(pairs) if not np.array_equal(one, two)]
+        layers = [k for k, (side, two) in enumerate(pairs) if not np.array_equal(side, two)]
         changed = self.layers(boundaries) > min(layers, default=len(pairs))
         for k in layers:
             here = np.flatnonzero(self.layers(boundaries) == k)
@@ -321,10 +328,10 @@ class Region:
         """
         order = np.argsort(self._codes, kind="stable")
         codes = other._codes[boundaries]
-        places = np.searchsorted(self._codes[order], codes)
-        places = np.minimum(places, max(0, len(order) - 1))
-        found = order[places]
-        gone = self._codes[found] != codes
+        positions = np.searchsorted(self._codes[order], codes)
+        positions = np.minimum(positions, max(0, len(order) - 1))
+        matches = order[positions]
+        gone = self._codes[matches] != codes
         if gone.any():
             layers, units, _, _ = other._bends
             for i in np.flatnonzero(gone).tolist():
@@ -332,14 +339,16 @@ class Region:
                 here = np.flatnonzero((self._bends[0] == layer) & (self._bends[1] == unit))
                 names = other._bends[3][(other._bends[0] == layer) & (other._bends[1] == unit)]
                 new = here[~np.isin(self._bends[3][here], names)]
-                found[i] = new[0] if new.size else -1
-        return np.asarray(found)
+                matches[i] = new[0] if new.size else -1
+        return np.asarray(matches)
 
     @cached_property
     def _ways(self) -> Indices:
         """One number for all boundaries behind which one result bends the same way."""
         _, _, _, names = self._bends
-        alone = [isinstance(one, Pieces) for one in self.kinks.structure.nonlinearities]
+        alone = [
+            isinstance(nonlinearity, Pieces) for nonlinearity in self.kinks.structure.nonlinearities
+        ]
         return self._codes - np.where(np.array(alone, dtype=bool)[self._bends[0]], 0, names)
 
     def results(self, boundaries: Indices) -> Indices:
@@ -358,8 +367,8 @@ class Region:
     @cached_property
     def _rooms(self) -> Vector:
         pairs = zip(self.kinks.structure.nonlinearities, self.signature, strict=True)
-        found = [one.rooms(signature[0]) for one, signature in pairs]
-        return np.concatenate([np.zeros(0), *found])
+        rooms = [nonlinearity.rooms(signature[0]) for nonlinearity, signature in pairs]
+        return np.concatenate([np.zeros(0), *rooms])
 
     def rooms(self, boundaries: Indices) -> Vector:
         """Return how far results go on bending the same way behind some boundaries."""
@@ -368,13 +377,13 @@ class Region:
     def moved(self, boundaries: Indices, amounts: Vector) -> dict[int, Rows]:
         """Return what results are moved by that bend behind boundaries by amounts p (r,)."""
         layers, units, bends, _ = self._bends
-        found: dict[int, Rows] = {}
+        moves: dict[int, Rows] = {}
         for k in np.unique(layers[boundaries]).tolist():
             here = layers[boundaries] == k
-            found[k] = np.zeros((1, self.kinks.structure.nonlinearities[k].units))
+            moves[k] = np.zeros((1, self.kinks.structure.nonlinearities[k].units))
             by = (bends[boundaries] * amounts)[here]
-            np.add.at(found[k][0], units[boundaries[here]], by)
-        return found
+            np.add.at(moves[k][0], units[boundaries[here]], by)
+        return moves
 
     def behind(self, boundaries: Indices, amounts: Vector) -> Vector:
         """Return for every boundary how far its result has bent the way of one of some."""
@@ -382,9 +391,9 @@ class Region:
             return np.zeros(len(self._ways))
         ways = self.ways(boundaries)
         order = np.argsort(ways)
-        places = np.searchsorted(ways[order], self._ways)
-        places = order[np.minimum(places, len(order) - 1)]
-        return np.where(ways[places] == self._ways, amounts[places], 0.0)
+        positions = np.searchsorted(ways[order], self._ways)
+        positions = order[np.minimum(positions, len(order) - 1)]
+        return np.where(ways[positions] == self._ways, amounts[positions], 0.0)
 
     def effects(self, boundaries: Indices, bent: Indices) -> tuple[Rows, Vector, Rows]:
         """Return slopes (r, n) and offsets (r,) of some δ, and their slopes (r, u) in amounts p.
@@ -463,7 +472,7 @@ class Region:
         which, first = self.groups(tight)
         a, _, effects = self.effects(tight, tight[first])
         outputs, slopes = self.output_effects(tight[first]), self.slopes[0]
-        least, largest = (np.clip(one - y, -1.0, 1.0) for one in problem.set.bounds())
+        least, largest = (np.clip(bound - y, -1.0, 1.0) for bound in problem.set.bounds())
         fall = np.maximum(-a * least, -a * largest).sum(axis=1)
         most = self._most_bent(fall, effects, which, self.layers(tight))
         rise = np.maximum(a * least, a * largest).sum(axis=1)
@@ -483,10 +492,10 @@ class Region:
         held, bounded = np.zeros(u, dtype=bool), np.zeros(u, dtype=bool)
         of_bounds = np.zeros((0, n))
         while True:
-            found = program.minimum(np.append(g, np.zeros(binaries)), y - 1.0, y + 1.0)
-            if found is None:
+            solution = program.minimum(np.append(g, np.zeros(binaries)), y - 1.0, y + 1.0)
+            if solution is None:
                 return None
-            d, p = found.x[:n] - y, found.x[n : n + u]
+            d, p = solution.x[:n] - y, solution.x[n : n + u]
             bent = np.zeros(u)
             np.maximum.at(bent, which, -(a @ d + effects @ p))
             slope = -float(g @ np.append(d, p))
@@ -495,7 +504,7 @@ class Region:
                 if binaries:
                     return Direction(max(0.0, slope), d)
                 ends = np.cumsum([len(tight), problem.constraints])
-                of_kinks, of_c, of_p = np.split(found.multipliers, ends)
+                of_kinks, of_c, of_p = np.split(solution.multipliers, ends)
                 gradient = slopes[0] - of_kinks @ a - of_c @ slopes[1:] - of_p @ of_bounds
                 return Direction(max(0.0, slope), d, gradient, -of_c)
             if (broken & ~bounded).any():

@@ -70,7 +70,7 @@ def labels_of(value: Any, axis: int = -1) -> tuple[str, ...] | None:
     index = value.axes[axis]
     if not len(index) or index.equals(sys.modules["pandas"].RangeIndex(len(index))):
         return None
-    return tuple(str(one) for one in index)
+    return tuple(str(label) for label in index)
 
 
 def aligned(value: Any, names: Sequence[str] | None, who: str, owner: str = INPUT) -> Any:
@@ -89,8 +89,8 @@ def aligned(value: Any, names: Sequence[str] | None, who: str, owner: str = INPU
     SpecificationError
         If the labels are not these names.
     """
-    if isinstance(value, list | tuple) and any(is_table(one) for one in value):
-        return [aligned(one, names, who, owner) for one in value]
+    if isinstance(value, list | tuple) and any(is_table(item) for item in value):
+        return [aligned(item, names, who, owner) for item in value]
     if not is_table(value):
         return value
     labels, array = labels_of(value), np.asarray(value)
@@ -124,9 +124,9 @@ def order_of(
             f"{who}: the label {labels[0]!r} cannot be aligned, as {owner} has no names; {way}give "
             "plain numbers in its order, such as .to_numpy()."
         )
-    place = {label: at for at, label in enumerate(labels)}
-    if len(place) < len(labels):
-        twice = next(label for at, label in enumerate(labels) if place[label] != at)
+    position_of = {label: at for at, label in enumerate(labels)}
+    if len(position_of) < len(labels):
+        twice = next(label for at, label in enumerate(labels) if position_of[label] != at)
         raise SpecificationError(f"{who}: the label {twice!r} is given more than once.")
     known = set(names)
     unknown = [label for label in labels if label not in known]
@@ -134,13 +134,13 @@ def order_of(
         raise SpecificationError(
             f"{who}: {owner} has nothing named {unknown[0]!r}. {suggest(unknown[0], names)}"
         )
-    missing = [name for name in names if name not in place]
+    missing = [name for name in names if name not in position_of]
     if missing:
         raise SpecificationError(
             f"{who}: the labels lack {', '.join(map(repr, missing))}; give a number for each name "
             f"of {owner}."
         )
-    return [place[name] for name in names]
+    return [position_of[name] for name in names]
 
 
 def numbers(x: Any, who: str) -> Vector:
@@ -185,7 +185,7 @@ def real(value: Any, who: str, expected: str = "numbers") -> npt.NDArray[np.floa
     if array.dtype.kind in "fiub":
         return array.astype(np.float64)
     if array.dtype == object and all(
-        isinstance(one, Real | Decimal | np.bool_) for one in array.ravel().tolist()
+        isinstance(element, Real | Decimal | np.bool_) for element in array.ravel().tolist()
     ):
         return array.astype(np.float64)
     kind = type(value).__name__
@@ -240,7 +240,7 @@ def conform(value: Any, shape: tuple[int, ...], who: str) -> npt.NDArray[np.floa
         raise SpecificationError(
             f"{who}: holds NaN at {int(np.isnan(array).sum())} of its entries."
         )
-    given = array.shape
+    supplied = array.shape
     if array.ndim == len(shape) + 1 and array.shape[0] == 1:
         array = array[0]
     if array.shape != shape and (*array.shape, 1) == shape:
@@ -251,7 +251,7 @@ def conform(value: Any, shape: tuple[int, ...], who: str) -> npt.NDArray[np.floa
         hint = ""
         if array.size == math.prod(shape):
             hint = f" It has the right number of entries: use .reshape{shape}."
-        raise SpecificationError(f"{who}: expected shape {shape}, got {given}.{hint}") from None
+        raise SpecificationError(f"{who}: expected shape {shape}, got {supplied}.{hint}") from None
 
 
 @dataclass(frozen=True, repr=False)
@@ -302,7 +302,7 @@ class Region(Quoted):
         """
         names, labels = self.columns, labels_of(value)
         if labels and names and self.shape is None and self.whole == (len(names),):
-            picked = tuple(names[place] for place in self.positions)
+            picked = tuple(names[position] for position in self.positions)
             names = picked if set(labels) <= set(picked) else names
         return aligned(value, names, who)
 
@@ -365,39 +365,39 @@ class Layout:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, for saving."""
-        return {"structure": self.structure, "inputs": [asdict(one) for one in self.inputs]}
+        return {"structure": self.structure, "inputs": [asdict(input_) for input_ in self.inputs]}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Layout:
         """Return the layout that `to_dict` wrote."""
         inputs = [
             Input(
-                one["name"],
-                tuple(one["shape"]),
-                None if one["feature_names"] is None else tuple(one["feature_names"]),
+                fields["name"],
+                tuple(fields["shape"]),
+                None if fields["feature_names"] is None else tuple(fields["feature_names"]),
             )
-            for one in data["inputs"]
+            for fields in data["inputs"]
         ]
         return cls(tuple(inputs), data["structure"])
 
     @cached_property
     def size(self) -> int:
         """Length n of the flat vector."""
-        return sum(one.size for one in self.inputs)
+        return sum(input_.size for input_ in self.inputs)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the inputs."""
-        return tuple(one.name for one in self.inputs)
+        return tuple(input_.name for input_ in self.inputs)
 
     @cached_property
     def slices(self) -> dict[str, slice]:
         """Where each input lies in the flat vector."""
-        found, start = {}, 0
-        for one in self.inputs:
-            found[one.name] = slice(start, start + one.size)
-            start += one.size
-        return found
+        evaluation, start = {}, 0
+        for input_ in self.inputs:
+            evaluation[input_.name] = slice(start, start + input_.size)
+            start += input_.size
+        return evaluation
 
     def input(self, name: str, who: str = "on") -> Input:
         """Return the input of this name.
@@ -407,9 +407,9 @@ class Layout:
         SpecificationError
             If the model has none of this name.
         """
-        for one in self.inputs:
-            if one.name == name:
-                return one
+        for input_ in self.inputs:
+            if input_.name == name:
+                return input_
         raise SpecificationError(
             f"{who}: the model has no input {name!r}. {suggest(name, self.names)}"
         )
@@ -447,12 +447,15 @@ class Layout:
                 f"give a dict with the keys {list(self.names)}."
             )
         return np.concatenate(
-            [self._part(parts[one.name], one, f"{who}[{one.name!r}]") for one in self.inputs]
+            [
+                self._part(parts[input_.name], input_, f"{who}[{input_.name!r}]")
+                for input_ in self.inputs
+            ]
         )
 
     @staticmethod
-    def _part(value: Any, one: Input, who: str) -> Vector:
-        return conform(aligned(value, one.feature_names, who), one.shape, who).ravel()
+    def _part(value: Any, input_: Input, who: str) -> Vector:
+        return conform(aligned(value, input_.feature_names, who), input_.shape, who).ravel()
 
     def rows(self, value: Any, who: str) -> Rows:
         """Return several inputs as rows (B, n).
@@ -480,7 +483,7 @@ class Layout:
                 ]
             )
         if isinstance(value, list) and value and isinstance(value[0], Mapping):
-            return np.stack([self.flatten(one, who) for one in value])
+            return np.stack([self.flatten(value_, who) for value_ in value])
         if self.structure == "array":
             array = np.asarray(aligned(value, self.inputs[0].feature_names, who))
         else:
@@ -492,7 +495,7 @@ class Layout:
                 f"{who}: expected a number, or an array with one start a row, "
                 f"got {type(value).__name__}."
             )
-        return np.stack([self.flatten(one, who) for one in array])
+        return np.stack([self.flatten(value_, who) for value_ in array])
 
     def _by_name(self, value: Mapping[str, Any], who: str) -> Mapping[str, Any]:
         for name in value:
@@ -509,7 +512,7 @@ class Layout:
             raise SpecificationError(
                 f"unflatten: expected a flat vector of length {self.size}, got shape {x.shape}."
             )
-        parts = [x[self.slices[one.name]].reshape(one.shape).copy() for one in self.inputs]
+        parts = [x[self.slices[input_.name]].reshape(input_.shape).copy() for input_ in self.inputs]
         if self.structure == "array":
             return parts[0]
         if self.structure == "list":
@@ -549,62 +552,63 @@ class Layout:
                 f"{who}: the model has {len(self.inputs)} inputs; say which with on=. "
                 f"Known: {list(self.names)}."
             )
-        one = self.inputs[0] if on is None else self.input(on, who)
-        offset = self.slices[one.name].start
+        input_ = self.inputs[0] if on is None else self.input(on, who)
+        offset = self.slices[input_.name].start
         positions: Indices
         if where is None:
-            positions, shape = np.arange(one.size), one.shape
+            positions, shape = np.arange(input_.size), input_.shape
         else:
-            positions, shape = self._positions(one, where, who), None
+            positions, shape = self._positions(input_, where, who), None
         indices = positions + offset
         return Region(
             self.size,
             indices,
             shape,
-            one.shape,
+            input_.shape,
             positions,
-            one.feature_names,
+            input_.feature_names,
             None if start is None else start[indices],
         )
 
     @staticmethod
-    def _positions(one: Input, where: Any, who: str) -> Indices:
+    def _positions(input_: Input, where: Any, who: str) -> Indices:
         if isinstance(where, str):
             where = [where]
         if isinstance(where, Sequence) and where and all(isinstance(w, str) for w in where):
-            names = one.feature_names
+            names = input_.feature_names
             if names is None:
                 raise SpecificationError(
-                    f"{who}: {where[0]!r} is a name, but the input {one.name!r} has no "
+                    f"{who}: {where[0]!r} is a name, but the input {input_.name!r} has no "
                     "feature_names=."
                 )
-            mask = np.zeros(one.shape, dtype=bool)
+            mask = np.zeros(input_.shape, dtype=bool)
             for name in where:
                 if name not in names:
                     raise SpecificationError(
-                        f"{who}: no feature {name!r} in input {one.name!r}. {suggest(name, names)}"
+                        f"{who}: no feature {name!r} in input {input_.name!r}. "
+                        f"{suggest(name, names)}"
                     )
                 mask[..., names.index(name)] = True
             return np.flatnonzero(mask)
-        array = np.asarray(aligned(where, one.feature_names, f"{who}: where"))
+        array = np.asarray(aligned(where, input_.feature_names, f"{who}: where"))
         if array.dtype == bool:
-            if array.ndim == len(one.shape) + 1 and array.shape[0] == 1:
+            if array.ndim == len(input_.shape) + 1 and array.shape[0] == 1:
                 array = array[0]
-            if array.shape != one.shape and (*array.shape, 1) == one.shape:
+            if array.shape != input_.shape and (*array.shape, 1) == input_.shape:
                 array = array[..., np.newaxis]
             try:
-                mask = np.broadcast_to(array, one.shape)
+                mask = np.broadcast_to(array, input_.shape)
             except ValueError:
                 raise SpecificationError(
-                    f"{who}: a mask for input {one.name!r} needs shape {one.shape}, "
+                    f"{who}: a mask for input {input_.name!r} needs shape {input_.shape}, "
                     f"got {array.shape}."
                 ) from None
             positions = np.flatnonzero(mask)
         elif array.dtype.kind in "iu" and array.size:
             positions = np.unique(array.ravel()).astype(np.intp)
-            if positions[0] < 0 or positions[-1] >= one.size:
+            if positions[0] < 0 or positions[-1] >= input_.size:
                 raise SpecificationError(
-                    f"{who}: positions of input {one.name!r} lie in 0..{one.size - 1}, "
+                    f"{who}: positions of input {input_.name!r} lie in 0..{input_.size - 1}, "
                     f"got {int(positions[0])}..{int(positions[-1])}."
                 )
         else:
@@ -612,7 +616,7 @@ class Layout:
                 f"{who}: expected a mask, feature names or positions, got {quoted(where)}."
             )
         if not positions.size:
-            raise SpecificationError(f"{who}: the mask selects no entry of input {one.name!r}.")
+            raise SpecificationError(f"{who}: the mask selects no entry of input {input_.name!r}.")
         return positions
 
     def label(self, index: int) -> str:
@@ -624,11 +628,11 @@ class Layout:
 
     def describe(self, index: int) -> str:
         """Name one entry of the flat vector in the user's words, for messages."""
-        for one in self.inputs:
-            place = self.slices[one.name]
-            if place.start <= index < place.stop:
-                where = np.unravel_index(index - place.start, one.shape) if one.shape else ()
-                if one.feature_names is not None and len(one.shape) == 1:
-                    return f"{one.name}[{one.feature_names[int(where[0])]!r}]"
-                return f"{one.name}[{', '.join(str(int(w)) for w in where)}]"
+        for input_ in self.inputs:
+            own = self.slices[input_.name]
+            if own.start <= index < own.stop:
+                where = np.unravel_index(index - own.start, input_.shape) if input_.shape else ()
+                if input_.feature_names is not None and len(input_.shape) == 1:
+                    return f"{input_.name}[{input_.feature_names[int(where[0])]!r}]"
+                return f"{input_.name}[{', '.join(str(int(w)) for w in where)}]"
         raise SpecificationError(f"describe: index {index} is outside 0..{self.size - 1}.")

@@ -269,5 +269,7 @@ def _each(
     if not isinstance(model, BaseOracle):
         ours = {name: named.pop(name) for name in list(named) if name in MODEL_OPTIONS}
         model = Oracle(model, **ours)
-    problems = [Problem(model, one, constraints, sense=sense, **named) for one in objectives]
+    problems = [
+        Problem(model, objective, constraints, sense=sense, **named) for objective in objectives
+    ]
     return solve_many(problems, **common)

@@ -65,18 +65,18 @@ class Measured:
 def measured(
     problem: Problem,
     x: Vector,
-    found: Evaluation,
+    evaluation: Evaluation,
     *,
     gap: bool = False,
     across_below: float = np.inf,
 ) -> Measured:
     """Measure one point from the evaluation that was made there; see `measure`."""
-    value = problem.sign * float(found.f[0])
+    value = problem.sign * float(evaluation.f[0])
     # Without gradients the differences beside a point are no part of what is known of it.
-    finite = bool(found.finite[0]) if problem.oracle.differentiable else np.isfinite(value)
-    feasible = bool(problem.feasible(x[np.newaxis], found.c)[0]) and bool(finite)
-    optimality = measure(problem, x, found, gap=gap, across_below=across_below)
-    return Measured(x, value, feasible, found, optimality)
+    finite = bool(evaluation.finite[0]) if problem.oracle.differentiable else np.isfinite(value)
+    feasible = bool(problem.feasible(x[np.newaxis], evaluation.c)[0]) and bool(finite)
+    optimality = measure(problem, x, evaluation, gap=gap, across_below=across_below)
+    return Measured(x, value, feasible, evaluation, optimality)
 
 
 def stationarity_tolerance(problem: Problem, tol: float | None) -> float:
@@ -131,7 +131,7 @@ def measured_result(
         if run.reaches(measured[best][0].value):
             measured[best] = replace(measured[best][0], status=Status.TARGET), measured[best][1]
     chosen, optimality = measured[best]
-    interrupted = any(one.status is Status.INTERRUPTED for one, _ in measured)
+    interrupted = any(record.status is Status.INTERRUPTED for record, _ in measured)
     certificate = None
     if run.proof is not None:
         known = chosen.x if chosen.feasible else None
@@ -155,11 +155,11 @@ def measured_result(
         reason=reason,
         sense=problem.sense,
         objective=problem.objective_text,
-        starts=[one for one, _ in measured],
+        starts=[record for record, _ in measured],
         history=run.history,
         seed=seed,
         notes=[*run.notes, *problem.remarks(chosen.x)],
-        tables=tuple(one.table for one in problem.features),
+        tables=tuple(record.table for record in problem.features),
         x0=problem.x0,
         layout=problem.layout,
         bounds=problem.set.bounds(),
@@ -181,10 +181,10 @@ def _measured_starts(
     """Measure all starts; return the best too: feasible before others, then by value."""
     # A program across kinks costs more than a short run: it measures the answer and what else
     # would be called converged.
-    claimed = [len(ended) == 1 or one.status is Status.CONVERGED for one in ended]
+    claimed = [len(ended) == 1 or end.status is Status.CONVERGED for end in ended]
     measured = [
-        _measured(problem, run, start, points[start], one, gap, np.inf if claim else run.tolerance)
-        for start, (one, claim) in enumerate(zip(ended, claimed, strict=True))
+        _measured(problem, run, start, points[start], end, gap, np.inf if claim else run.tolerance)
+        for start, (end, claim) in enumerate(zip(ended, claimed, strict=True))
     ]
 
     def rank(row: int) -> tuple[bool, float]:
@@ -235,13 +235,17 @@ def _measured(
     across_below: float,
 ) -> tuple[Start, Optimality]:
     """Measure the best point of one start again, projected on C once more."""
-    y, found = run.returned(start, ended.x)
+    y, evaluation = run.returned(start, ended.x)
     if not problem.oracle.differentiable:
         # What the search saw there counts, also where the function has failed since.
         near = run.differenced(y)
-        found = replace(found, gradient=near.gradient, jacobian=near.jacobian, finite=near.finite)
+        evaluation = replace(
+            evaluation, gradient=near.gradient, jacobian=near.jacobian, finite=near.finite
+        )
     x = run.problem.original(y)
-    point = measured(problem, x, run.problem.unscaled(found), gap=gap, across_below=across_below)
+    point = measured(
+        problem, x, run.problem.unscaled(evaluation), gap=gap, across_below=across_below
+    )
     status, detail = _judged(problem, run, point, x0, ended)
     return (
         Start(
@@ -303,18 +307,18 @@ def _judged(
 
 def _flat(problem: Problem, point: Measured, x0: Vector, tolerance: float) -> bool:
     """Whether a start stayed where it began because a saturated output has no slope there."""
-    scales, found = problem.scales, point.evaluation
+    scales, evaluation = problem.scales, point.evaluation
     moved = float(np.max(np.abs(point.x - x0) / scales.columns, initial=0.0))
-    slope = float(np.max(np.abs(found.gradient[0]) * scales.columns, initial=0.0))
-    least = tolerance * max(scales.slope, abs(float(found.f[0])))
+    slope = float(np.max(np.abs(evaluation.gradient[0]) * scales.columns, initial=0.0))
+    least = tolerance * max(scales.slope, abs(float(evaluation.f[0])))
     return moved <= tolerance and slope <= least and _saturates(problem)
 
 
 def _probe(problem: Problem, start: Start, gap: bool) -> tuple[Start, Optimality]:
     """Return the best feasible probe as the end of a start that found no feasible point."""
     assert problem.scales.best is not None
-    x, found = problem.scales.best
-    point = measured(problem, x, found, gap=gap)
+    x, evaluation = problem.scales.best
+    point = measured(problem, x, evaluation, gap=gap)
     optimality = point.optimality
     infeasible = start.status is Status.INFEASIBLE
     note = "The method found no feasible point; this is the best of the probes for the scales."
@@ -348,13 +352,13 @@ def _saturates(problem: Problem) -> bool:
 @cache
 def _installed() -> dict[str, str]:
     names = ("constrained-actmax", "numpy", "scipy", "tensorflow", "keras", "cvxpy")
-    found = {"python": platform.python_version()}
+    versions_ = {"python": platform.python_version()}
     for name in names:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions_[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            versions_[name] = "not installed"
+    return versions_
 
 
 def versions() -> dict[str, str]:

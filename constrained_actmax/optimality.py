@@ -62,7 +62,7 @@ class Residuals:
     y: Vector
 
 
-def residuals(problem: StandardForm, y: Vector, found: Evaluation, row: int = 0) -> Residuals:
+def residuals(problem: StandardForm, y: Vector, evaluation: Evaluation, row: int = 0) -> Residuals:
     """Measure a point of a problem in its own units (`Problem.scaled`).
 
     Parameters
@@ -71,18 +71,18 @@ def residuals(problem: StandardForm, y: Vector, found: Evaluation, row: int = 0)
         In its own units.
     y : numpy.ndarray, shape (n,)
         The point.
-    found : Evaluation
+    evaluation : Evaluation
         Of which row `row` is this point.
     row : int, default 0
         Which one.
     """
     if problem.split is not None:
         z = problem.split.y(y[np.newaxis])
-        return residuals(problem.split, z[0], problem.split.lifted(found.row(row), z))
-    c, jacobian = found.c[row], found.jacobian[row]
-    violation = float(problem.violation(y[np.newaxis], found.c[row : row + 1])[0])
-    gradient = found.gradient[row]
-    if not found.finite[row]:
+        return residuals(problem.split, z[0], problem.split.lifted(evaluation.row(row), z))
+    c, jacobian = evaluation.c[row], evaluation.jacobian[row]
+    violation = float(problem.violation(y[np.newaxis], evaluation.c[row : row + 1])[0])
+    gradient = evaluation.gradient[row]
+    if not evaluation.finite[row]:
         return Residuals(np.nan, violation, np.nan, np.zeros_like(c), gradient, y)
     y = on_bounds(problem, y)
     convex = round_a_point(problem, y)
@@ -93,7 +93,7 @@ def residuals(problem: StandardForm, y: Vector, found: Evaluation, row: int = 0)
     return Residuals(stationarity, violation, complementarity, mu, slope, y)
 
 
-def optimal(problem: StandardForm, y: Vector, found: Evaluation, tolerance: float) -> bool:
+def optimal(problem: StandardForm, y: Vector, evaluation: Evaluation, tolerance: float) -> bool:
     """Return whether a point of a problem in its own units is feasible and a KKT point.
 
     Parameters
@@ -103,9 +103,9 @@ def optimal(problem: StandardForm, y: Vector, found: Evaluation, tolerance: floa
     tolerance : float
         Of the stationarity; complementarity may be as large as a violation too.
     """
-    if not found.finite[0] or not problem.feasible(y[np.newaxis], found.c)[0]:
+    if not evaluation.finite[0] or not problem.feasible(y[np.newaxis], evaluation.c)[0]:
         return False
-    kkt = residuals(problem, y, found)
+    kkt = residuals(problem, y, evaluation)
     slack = max(problem.feasibility_tolerance, tolerance)
     return kkt.stationarity <= tolerance and kkt.complementarity <= slack
 
@@ -128,7 +128,7 @@ def on_bounds(problem: StandardForm, y: Vector) -> Vector:
 def measure(
     problem: Problem,
     x: Vector,
-    found: Evaluation,
+    evaluation: Evaluation,
     row: int = 0,
     *,
     gap: bool = False,
@@ -142,7 +142,7 @@ def measure(
         What is asked, in the user's units.
     x : numpy.ndarray, shape (n,)
         The point.
-    found : Evaluation
+    evaluation : Evaluation
         Of which row `row` is this point.
     row : int, default 0
         Which one.
@@ -156,7 +156,7 @@ def measure(
     Optimality
         Residuals are NaN where a number of the evaluation is not finite.
     """
-    own, here = problem.scaled, found.row(row)
+    own, here = problem.scaled, evaluation.row(row)
     kkt = residuals(own, own.point(x), own.evaluation(here))
     c, jacobian, gradient = here.c[0], here.jacobian[0], here.gradient[0]
     if not here.finite[0]:
@@ -176,13 +176,15 @@ def measure(
     mu = kkt.mu * sizes
     known: dict[int, Numbers] = {}
     members = problem.set.members
-    couplings = [place for place, one in enumerate(members) if not one.is_box]
+    couplings = [index for index, member in enumerate(members) if not member.is_box]
     if len(couplings) == 1:
         dual = _coupling_multiplier(own, kkt)
         if np.isfinite(dual):
             known[couplings[0]] = -problem.sign * own.objective_unit * dual
-    for place, one in enumerate(problem.imposed, len(members)):
-        known[place] = _numbers(one.stated_multiplier(-problem.sign * mu[one.rows], c[one.rows]))
+    for index, constraint in enumerate(problem.imposed, len(members)):
+        known[index] = _numbers(
+            constraint.stated_multiplier(-problem.sign * mu[constraint.rows], c[constraint.rows])
+        )
     return Optimality(
         kkt.stationarity,
         _residual(problem, x, gradient, mu, jacobian),
@@ -218,19 +220,21 @@ def _records(
         )
         objects.append(written.objects)
     rows = c[np.newaxis]
-    for one, tolerance in zip(problem.imposed, problem.tolerances, strict=True):
-        value = _numbers(one.written(rows)[0])
-        violation = float(np.max(one.violation(rows), initial=0.0))
+    for constraint, tolerance in zip(problem.imposed, problem.tolerances, strict=True):
+        value = _numbers(constraint.written(rows)[0])
+        violation = float(np.max(constraint.violation(rows), initial=0.0))
         multiplier = known.get(len(records))
         records.append(
-            ConstraintRecord(one.description, value, violation, tolerance, multiplier, one.name)
+            ConstraintRecord(
+                constraint.description, value, violation, tolerance, multiplier, constraint.name
+            )
         )
-        objects.append((one.origin,))
+        objects.append((constraint.origin,))
     return Constraints(records, objects)
 
 
 def _numbers(values: Vector) -> Numbers:
-    return float(values[0]) if values.size == 1 else [float(one) for one in values]
+    return float(values[0]) if values.size == 1 else [float(value) for value in values]
 
 
 def _residual(
@@ -381,8 +385,8 @@ def _curvature(
         return whole
     length = DIFFERENCE * max(1.0, scale)
     ahead = problem.set.project(x - gradient - mu @ rows - length * rows) - x
-    found = (step - ahead) @ rows.T / length
-    symmetric: np.ndarray = 0.5 * (found + found.T)
+    curvature = (step - ahead) @ rows.T / length
+    symmetric: np.ndarray = 0.5 * (curvature + curvature.T)
     return symmetric
 
 

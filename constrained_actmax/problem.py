@@ -75,7 +75,7 @@ class Merit(Protocol):
 
     smooth: bool
 
-    def __call__(self, found: Evaluation) -> Evaluation:
+    def __call__(self, evaluation: Evaluation) -> Evaluation:
         """Return an evaluation with this function and its gradient for f and its own."""
 
 
@@ -236,7 +236,9 @@ class Problem(StandardForm):
         sets, tables, functional, origins = _sorted_constraints(constraints)
         #: Whether every iterate has to lie in C: SciPy's `keep_feasible` of linear constraints.
         self.keeps_set = any(
-            keeps_feasible(one) for one in _listed(constraints) if not isinstance(one, ConvexSet)
+            keeps_feasible(constraint)
+            for constraint in _listed(constraints)
+            if not isinstance(constraint, ConvexSet)
         )
         #: Tables whose columns are inputs, as the user wrote them.
         self.features = tables
@@ -246,7 +248,7 @@ class Problem(StandardForm):
         self.x0 = None if x0 is None else check_finite(self.layout.flatten(x0, "x0"), "x0")
         #: For each member of `set` the name and the objects that the user wrote it as.
         self.written_sets = self._written_sets(sets, bounds)
-        members = [one.set for one in self.written_sets]
+        members = [constraint.set for constraint in self.written_sets]
         self.set: FeasibleSet = Intersection(members).bind(self.layout, self.x0)
         self.user_oracle = user_oracle = user_oracle.within(self.domain)
         self.oracle: BaseOracle = Negated(user_oracle) if sense == "maximize" else user_oracle
@@ -384,22 +386,22 @@ class Problem(StandardForm):
         """Return the objective as written from the number that is minimised."""
         return self.sign * f
 
-    def evaluation(self, found: Evaluation) -> Evaluation:
+    def evaluation(self, tolerances: Evaluation) -> Evaluation:
         """Return an evaluation that was made in the user's units in those of this problem."""
-        return found
+        return tolerances
 
-    def unscaled(self, found: Evaluation) -> Evaluation:
+    def unscaled(self, evaluation: Evaluation) -> Evaluation:
         """Return an evaluation of this problem in the user's units."""
-        return found
+        return evaluation
 
     @property
     def tolerances(self) -> list[float]:
         """The violation of each functional constraint that counts as none, in its own units."""
-        found = []
-        for one, bounds in zip(self.imposed, self._written, strict=True):
+        evaluation = []
+        for constraint, bounds in zip(self.imposed, self._written, strict=True):
             smallest = float(np.min(bounds.sizes)) * self.feasibility_tolerance
-            found.append(smallest if one.tolerance is None else one.tolerance)
-        return found
+            evaluation.append(smallest if constraint.tolerance is None else constraint.tolerance)
+        return evaluation
 
     @cached_property
     @override
@@ -471,10 +473,10 @@ class Problem(StandardForm):
         if self._functions:
             slopes = self.oracle.differentiable or differences
             extra = [function.evaluate(x, slopes=slopes) for function in self._functions]
-            values = np.concatenate([values, *(one[0] for one in extra)], axis=1)
-            jacobian = np.concatenate([jacobian, *(one[1] for one in extra)], axis=1)
-        found = _evaluation(values, jacobian)
-        return found if self.merit is None else self.merit(found)
+            values = np.concatenate([values, *(part[0] for part in extra)], axis=1)
+            jacobian = np.concatenate([jacobian, *(part[1] for part in extra)], axis=1)
+        evaluation = _evaluation(values, jacobian)
+        return evaluation if self.merit is None else self.merit(evaluation)
 
     def hessian_product(
         self, x: Vector, v: Vector, weights: Vector, reach: float | None = None
@@ -487,35 +489,39 @@ class Problem(StandardForm):
         if len(self.imposed) == 1:
             return self._written[0].violation(self.imposed[0].written(c))
         worst = np.zeros(len(c))
-        for one, bounds in zip(self.imposed, self._written, strict=True):
-            np.maximum(worst, bounds.violation(one.written(c)), out=worst)
+        for constraint, bounds in zip(self.imposed, self._written, strict=True):
+            np.maximum(worst, bounds.violation(constraint.written(c)), out=worst)
         return worst
 
     @cached_property
     def _written(self) -> list[Bounds]:
         """The bounds of each constraint as written, with what their violations are divided by."""
         return [
-            Bounds(one.lower, one.upper, self._judged(one, one.lower, one.upper, sizes))
-            for one, sizes in zip(self.imposed, self.scales.written, strict=True)
+            Bounds(
+                constraint.lower,
+                constraint.upper,
+                self._judged(constraint, constraint.lower, constraint.upper, sizes),
+            )
+            for constraint, sizes in zip(self.imposed, self.scales.written, strict=True)
         ]
 
     @cached_property
     @override
     def imposed_sizes(self) -> Vector:
         sizes = np.array(self.scales.constraints)
-        for one in self.imposed:
-            rows = one.rows
-            if one.objective is not None and one.tolerance is not None:
+        for constraint in self.imposed:
+            rows = constraint.rows
+            if constraint.objective is not None and constraint.tolerance is not None:
                 sizes[rows] = np.inf  # judged as it was written alone
                 continue
-            sizes[rows] = self._judged(one, self.lower[rows], self.upper[rows], sizes[rows])
+            sizes[rows] = self._judged(constraint, self.lower[rows], self.upper[rows], sizes[rows])
         return sizes
 
-    def _judged(self, one: Imposed, lower: Vector, upper: Vector, sizes: Vector) -> Vector:
+    def _judged(self, limit: Imposed, lower: Vector, upper: Vector, sizes: Vector) -> Vector:
         """Return sizes such that the allowed violation is `feasibility_tolerance` of them."""
         tolerance = self.feasibility_tolerance
-        if one.tolerance is not None and tolerance > 0:
-            return np.full(lower.size, one.tolerance / tolerance)
+        if limit.tolerance is not None and tolerance > 0:
+            return np.full(lower.size, limit.tolerance / tolerance)
         if tolerance == 0.0:
             return sizes
         largest = np.maximum(*(np.abs(np.where(np.isfinite(b), b, 0.0)) for b in (lower, upper)))
@@ -525,7 +531,7 @@ class Problem(StandardForm):
     @cached_property
     def _restated(self) -> bool:
         """Whether a bound is imposed in another form than the user's."""
-        return any(one.objective is not None for one in self.imposed)
+        return any(constraint.objective is not None for constraint in self.imposed)
 
     @override
     def functionally_feasible(self, c: Rows, written: Vector | None = None) -> np.ndarray:
@@ -547,17 +553,17 @@ class Problem(StandardForm):
     @override
     def kept_rows(self) -> np.ndarray:
         kept = np.zeros(self.constraints, dtype=bool)
-        for one in self.imposed:
-            if one.kept is not None:
-                kept[one.rows] = one.kept
+        for constraint in self.imposed:
+            if constraint.kept is not None:
+                kept[constraint.rows] = constraint.kept
         return kept
 
     def remarks(self, x: Vector) -> list[str]:
         """Return what the rows of tables say of an answer (n,)."""
         remarks = []
-        for one in self.features:
-            part = self.layout.slices[one.table.on or self.layout.inputs[0].name]
-            remarks += one.remarks(x[part], None if self.x0 is None else self.x0[part])
+        for feature in self.features:
+            part = self.layout.slices[feature.table.on or self.layout.inputs[0].name]
+            remarks += feature.remarks(x[part], None if self.x0 is None else self.x0[part])
         return remarks
 
     def asking(self, oracle: BaseOracle) -> Problem:
@@ -572,15 +578,17 @@ class Problem(StandardForm):
         return {name: value for name, value in vars(self).items() if name not in REMADE}
 
     def __repr__(self) -> str:
-        parts = [str(one) for one in self.set.members] + [one.description for one in self.imposed]
+        parts = [str(member) for member in self.set.members] + [
+            constraint.description for constraint in self.imposed
+        ]
         return f"{self.sense} {self.objective_text} subject to {', '.join(parts) or 'nothing'}"
 
     @property
     def stepped_names(self) -> str:
         """The stepped entries in the user's words; empty without any."""
-        places = np.flatnonzero(self.stepped).tolist()
-        names = [self.layout.describe(place) for place in places[:NAMED]]
-        return ", ".join(names) + (f" and {len(places) - NAMED} more" * (len(places) > NAMED))
+        positions = np.flatnonzero(self.stepped).tolist()
+        names = [self.layout.describe(index) for index in positions[:NAMED]]
+        return ", ".join(names) + (f" and {len(positions) - NAMED} more" * (len(positions) > NAMED))
 
     def _probes(self, count: int) -> Rows:
         """Return seeded points of C at which the model is tried."""
@@ -651,21 +659,21 @@ def _without_repeats(sets: list[tuple[ConvexSet, Any]]) -> list[WrittenSet]:
     kept: list[WrittenSet] = []
     for whole, origin in sets:
         parts = whole.sets if isinstance(whole, Intersection) else (whole,)
-        for one in parts:
-            written = WrittenSet(one, _checked_name(one.name, str(one)), (origin, one))
-            place = next((k for k, other in enumerate(kept) if _repeats(one, other.set)), None)
-            if place is None:
+        for part in parts:
+            written = WrittenSet(part, _checked_name(part.name, str(part)), (origin, part))
+            index = next((k for k, other in enumerate(kept) if _repeats(part, other.set)), None)
+            if index is None:
                 kept.append(written)
             else:
-                kept[place] = kept[place].repeated(written)
+                kept[index] = kept[index].repeated(written)
     return kept
 
 
-def _repeats(one: ConvexSet, other: ConvexSet) -> bool:
-    if type(one) is not type(other):
+def _repeats(set_: ConvexSet, other: ConvexSet) -> bool:
+    if type(set_) is not type(other):
         return False
     try:
-        words, others = one.to_dict(), other.to_dict()
+        words, others = set_.to_dict(), other.to_dict()
     except SpecificationError:  # a function has no such form
         return False
     words.pop("name", None)
@@ -724,42 +732,44 @@ def _sorted_constraints(
     tables: list[Features] = []
     functional: list[Between] = []
     origins: list[Any] = []
-    for one in _listed(constraints):
-        if isinstance(one, ConvexSet):
-            sets.append((one, one))
-        elif isinstance(one, Features):
-            tables.append(one)
-        elif isinstance(one, Between):
-            functional.append(one)
-            origins.append(one)
-        elif isinstance(one, type) and issubclass(one, ConvexSet):
+    for constraint in _listed(constraints):
+        if isinstance(constraint, ConvexSet):
+            sets.append((constraint, constraint))
+        elif isinstance(constraint, Features):
+            tables.append(constraint)
+        elif isinstance(constraint, Between):
+            functional.append(constraint)
+            origins.append(constraint)
+        elif isinstance(constraint, type) and issubclass(constraint, ConvexSet):
             raise SpecificationError(
-                f"constraints: {one.__name__} is a class; write {one.__name__}(...)."
+                f"constraints: {constraint.__name__} is a class; write {constraint.__name__}(...)."
             )
-        elif isinstance(one, bool | np.bool_):
+        elif isinstance(constraint, bool | np.bool_):
             raise SpecificationError(
-                f"constraints: got {quoted(one)}; a comparison of numbers is not a constraint, "
+                f"constraints: got {quoted(constraint)}; a comparison of numbers is not a "
+                "constraint, "
                 "one side must be an objective."
             )
         else:
-            converted = from_scipy(one)
+            converted = from_scipy(constraint)
             if converted is not None:
-                sets.append((converted, one))
+                sets.append((converted, constraint))
                 continue
-            function = Function.from_scipy(one)
-            if function is None and isinstance(one, Objective):
+            function = Function.from_scipy(constraint)
+            if function is None and isinstance(constraint, Objective):
                 raise SpecificationError(
-                    f"constraints: {one} alone is an objective, which comes before the constraints "
+                    f"constraints: {constraint} alone is an objective, which comes before the "
+                    "constraints "
                     f"(model, objective, constraints); a bound on it is a comparison, such as "
-                    f"{one} <= 1."
+                    f"{constraint} <= 1."
                 )
             if function is None:
                 raise SpecificationError(
                     f"constraints: expected convex sets, comparisons on objectives or SciPy's "
-                    f"constraint objects, got {type(one).__name__}."
+                    f"constraint objects, got {type(constraint).__name__}."
                 )
             functional.append(function)
-            origins.append(one)
+            origins.append(constraint)
     return sets, tables, functional, origins
 
 
@@ -767,7 +777,7 @@ def _named(model: Any, options: Mapping[str, Any], tables: Sequence[Features]) -
     """Return a model's options with the names of a table's entries, where none are said."""
     if isinstance(model, BaseOracle) or options.get("feature_names") is not None:
         return options
-    names: dict[str | None, Any] = {one.table.on: one.table.names for one in tables}
+    names: dict[str | None, Any] = {table.table.on: table.table.names for table in tables}
     if not names:
         return options
     return {**options, "feature_names": names.get(None, names)}
@@ -784,7 +794,7 @@ def _oracle(
     from constrained_actmax.oracles.oracle import Oracle
 
     refuse_plain_function(model, options)
-    outputs = [one.imposed()[0] for one in functional if one.compiled]
+    outputs = [function.imposed()[0] for function in functional if function.compiled]
     if isinstance(objective, Between):
         raise SpecificationError(
             f"objective: {objective} is a constraint; put it into the list of constraints."
@@ -861,34 +871,34 @@ def _imposed(
     functions: list[Any] = []
     point: Vector | None = None
     start = 0
-    outputs = [one for one in functional if one.compiled]
+    outputs = [function for function in functional if function.compiled]
     counts = list(getattr(oracle, "counts", [1] * (1 + len(outputs))))[1:]
-    for one, count in zip(outputs, counts, strict=True):
-        _, low, high = one.imposed()
-        lower.append(_limits(low, count, str(one)))
-        upper.append(_limits(high, count, str(one)))
-        imposed.append(_stated(one, slice(start, start + count)))
+    for output, count in zip(outputs, counts, strict=True):
+        _, low, high = output.imposed()
+        lower.append(_limits(low, count, str(output)))
+        upper.append(_limits(high, count, str(output)))
+        imposed.append(_stated(output, slice(start, start + count)))
         start += count
-    for one, origin in zip(functional, origins, strict=True):
-        if not isinstance(one, Function) or one.compiled:
+    for output, origin in zip(functional, origins, strict=True):
+        if not isinstance(output, Function) or output.compiled:
             continue
         if point is None:
             point = feasible.project(feasible.centre() if x0 is None else x0)
             point = np.clip(point, domain.lower, domain.upper)
-        function = one.bind(layout, domain, point)
+        function = output.bind(layout, domain, point)
         functions.append(function)
-        lower.append(_limits(function.lower, function.count, str(one)))
-        upper.append(_limits(function.upper, function.count, str(one)))
+        lower.append(_limits(function.lower, function.count, str(output)))
+        upper.append(_limits(function.upper, function.count, str(output)))
         rows = slice(start, start + function.count)
         imposed.append(
             Imposed(
-                str(one),
+                str(output),
                 rows,
                 lower[-1],
                 upper[-1],
-                tolerance=one.tolerance,
+                tolerance=output.tolerance,
                 kept=function.kept,
-                name=_checked_name(one.name, str(one)),
+                name=_checked_name(output.name, str(output)),
                 origin=origin,
             )
         )
@@ -898,20 +908,20 @@ def _imposed(
     return np.concatenate(lower), np.concatenate(upper), imposed, functions
 
 
-def _stated(one: Between, rows: slice) -> Imposed:
+def _stated(between: Between, rows: slice) -> Imposed:
     """Return a constraint on an output with its limits in the user's units."""
-    objective, _, _ = one.imposed()
-    same = objective is one.objective
+    objective, _, _ = between.imposed()
+    same = objective is between.objective
     count = rows.stop - rows.start if same else 1
     return Imposed(
-        str(one),
+        str(between),
         rows,
-        _limits(one.within[0], count, str(one)),
-        _limits(one.within[1], count, str(one)),
-        None if same else one.objective,
-        one.tolerance,
-        name=_checked_name(one.name, str(one)),
-        origin=one,
+        _limits(between.within[0], count, str(between)),
+        _limits(between.within[1], count, str(between)),
+        None if same else between.objective,
+        between.tolerance,
+        name=_checked_name(between.name, str(between)),
+        origin=between,
     )
 
 

@@ -296,16 +296,16 @@ class Line:
             if seconds < DELAY_SECONDS:
                 return
             self._start()
-        found = self._best_text(best.value, best.violation)
+        text = self._best_text(best.value, best.violation)
         rows = f"{now.nfev} evaluations"
         if self._plain is not None:
-            self._plain.show(f"{found}, {rows}, {seconds:.0f} s{self._limits()}")
+            self._plain.show(f"{text}, {rows}, {seconds:.0f} s{self._limits()}")
             return
         assert self._bar is not None
         done = float(now.nfev)
         if self._budget.evaluations is None and self._budget.seconds is not None:
             done = min(seconds, self._budget.seconds)
-        self._bar.update(self._task, completed=done, description=found, rows=rows)
+        self._bar.update(self._task, completed=done, description=text, rows=rows)
 
     def _limits(self) -> str:
         """Return the budget in words, in brackets."""

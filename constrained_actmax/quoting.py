@@ -57,6 +57,6 @@ class Quoted:
 
     @override
     def __repr__(self) -> str:
-        shown = [one.name for one in fields(self) if one.repr]  # type: ignore[arg-type]
+        shown = [field.name for field in fields(self) if field.repr]  # type: ignore[arg-type]
         parts = ", ".join(f"{name}={quoted(getattr(self, name))}" for name in shown)
         return f"{type(self).__name__}({parts})"

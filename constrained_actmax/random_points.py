@@ -65,12 +65,12 @@ def uniform_points(
     lower, upper = feasible.bounding_box()
     finite = np.isfinite(lower) & np.isfinite(upper)
     low, high = np.where(finite, lower, 0.0), np.where(finite, upper, 1.0)
-    place = unit
+    index = unit
     if varied:
         mean, width = qmc.LatinHypercube(2, rng=rng).random(count).T[:, :, np.newaxis]
-        place = np.clip(mean + width * (2.0 * unit - 1.0), 0.0, 1.0)
-        place[::2] = unit[::2] < mean[::2]
-    points: Rows = low + place * (high - low)
+        index = np.clip(mean + width * (2.0 * unit - 1.0), 0.0, 1.0)
+        index[::2] = unit[::2] < mean[::2]
+    points: Rows = low + index * (high - low)
     if not finite.all():
         normal = centre + spread * norm.ppf(unit)
         points = np.where(finite, points, np.clip(normal, lower, upper))

@@ -355,12 +355,12 @@ class Result:
     @property
     def violations(self) -> list[tuple[str, float]]:
         """Each constraint in the user's words, with its violation in its own units."""
-        return [(one.words, one.violation) for one in self.constraints]
+        return [(constraint.words, constraint.violation) for constraint in self.constraints]
 
     @property
     def tolerances(self) -> list[float | None]:
         """For each constraint the violation that counts as none; None for a set."""
-        return [one.tolerance for one in self.constraints]
+        return [constraint.tolerance for constraint in self.constraints]
 
     @property
     def success(self) -> bool:
@@ -398,19 +398,23 @@ class Result:
             self.message,
             f"  method        {self.method}" + (f" (auto: {self.reason})" if self.reason else ""),
         ]
-        for place, one in enumerate(self.constraints):
-            violation, tolerance, multiplier = one.violation, one.tolerance, one.multiplier
+        for index, constraint in enumerate(self.constraints):
+            violation, tolerance, multiplier = (
+                constraint.violation,
+                constraint.tolerance,
+                constraint.multiplier,
+            )
             slope = ""
             if isinstance(multiplier, float) and abs(multiplier) > 0:
                 slope = f", multiplier {multiplier:+.4g} (change of the value per unit)"
-            label = "constraints " if place == 0 else "            "
+            label = "constraints " if index == 0 else "            "
             state = "satisfied" if violation == 0 else f"violated by {violation:.3g}"
             if violation and self.feasible:
                 allowed = "" if tolerance is None else f" {tolerance:.2g}"
                 state = f"satisfied within its tolerance{allowed} (violation {violation:.1g})"
             elif violation and tolerance is not None:
                 state += f" (tolerance {tolerance:.2g})"
-            lines.append(f"  {label}  {one}: {state}{slope}")
+            lines.append(f"  {label}  {constraint}: {state}{slope}")
         lines.append(
             f"  KKT residual  {kkt.stationarity:.3g} scaled, {kkt.residual:.3g} in input units"
             + (f"; complementarity {kkt.complementarity:.3g}" if kkt.complementarity else "")
@@ -481,7 +485,7 @@ class Result:
         if before is None and self.x0 is not None:
             origin = self.x0
         elif before is None:
-            own = [one for one in self.starts if np.array_equal(one.x, after)]
+            own = [start for start in self.starts if np.array_equal(start.x, after)]
             origin = (own or self.starts)[0].x0
         elif whole and (is_table(before) or isinstance(before, Mapping)):
             origin = self.tables[0].encode(before)[0]
@@ -492,11 +496,11 @@ class Result:
             where = self.layout.slices[table.on or self.layout.inputs[0].name]
             changes.extend(table.changes(origin[where], after[where]))
             left[where] = False
-        for place in np.flatnonzero(left).tolist():
-            change = {"before": origin[place], "after": after[place]}
-            change |= {"entry": self.layout.label(place), "change": after[place] - origin[place]}
+        for index in np.flatnonzero(left).tolist():
+            change = {"before": origin[index], "after": after[index]}
+            change |= {"entry": self.layout.label(index), "change": after[index] - origin[index]}
             changes.append(change)
-        units = ["unit"] if any(one.get("unit") for one in changes) else []
+        units = ["unit"] if any(change.get("unit") for change in changes) else []
         frame = pd.DataFrame(changes, columns=["entry", "before", "after", "change", *units])
         return frame.set_index("entry")
 
@@ -561,7 +565,7 @@ class Result:
         Path
             The folder.
         """
-        place = folder_for("save", folder)
+        path = folder_for("save", folder)
         data: dict[str, Any] = {
             "format": FORMAT,
             "layout": self.layout.to_dict(),
@@ -570,26 +574,26 @@ class Result:
                 for name, value in vars(self.optimality).items()
                 if name != "constraints"
             },
-            "constraints": [asdict(one) for one in self.constraints],
+            "constraints": [asdict(constraint) for constraint in self.constraints],
             "status": self.status.name,
             "history": asdict(self.history),
             "starts": [
-                {name: value for name, value in vars(one).items() if name not in ("x0", "x")}
-                | {"status": one.status.name}
-                for one in self.starts
+                {name: value for name, value in vars(start).items() if name not in ("x0", "x")}
+                | {"status": start.status.name}
+                for start in self.starts
             ],
         }
         if self.certificate is not None:
             data["certificate"] = self.certificate.to_dict()
         if self.tables:
-            data["tables"] = [one.to_dict() for one in self.tables]
+            data["tables"] = [table.to_dict() for table in self.tables]
         for name in _PLAIN:
             data[name] = getattr(self, name)
         arrays = {"x": self.flat, "lower": self.bounds[0], "upper": self.bounds[1]}
         if self.x0 is not None:
             arrays["x0"] = self.x0
-        arrays["starts_x0"] = np.stack([one.x0 for one in self.starts])
-        arrays["starts_x"] = np.stack([one.x for one in self.starts])
+        arrays["starts_x0"] = np.stack([start.x0 for start in self.starts])
+        arrays["starts_x"] = np.stack([start.x for start in self.starts])
         for place_, part in enumerate(_parts(self.batch)):
             arrays[f"batch_{place_}"] = part
         buffer = io.BytesIO()
@@ -597,8 +601,8 @@ class Result:
         content = buffer.getvalue()
         data["arrays"] = digest(content)
         text = to_json(data)
-        write_pair(place / "result.json", text, place / "arrays.npz", content)
-        return place
+        write_pair(path / "result.json", text, path / "arrays.npz", content)
+        return path
 
 
 _PLAIN = (
@@ -659,17 +663,17 @@ def load_result(folder: str | Path) -> Result:
     SpecificationError
         If the folder holds no result, one that is cut off, or one of a newer format.
     """
-    place = Path(folder)
-    if not (place / "result.json").is_file():
+    path = Path(folder)
+    if not (path / "result.json").is_file():
         raise SpecificationError(
-            f"load_result: {str(place)!r} holds no result.json with arrays.npz."
+            f"load_result: {str(path)!r} holds no result.json with arrays.npz."
         )
-    with reading("load_result", place, "result", "solve the problem again and save it"):
-        return _loaded(place)
+    with reading("load_result", path, "result", "solve the problem again and save it"):
+        return _loaded(path)
 
 
-def _loaded(place: Path) -> Result:
-    data = from_json((place / "result.json").read_text(encoding="utf-8"))
+def _loaded(path: Path) -> Result:
+    data = from_json((path / "result.json").read_text(encoding="utf-8"))
     if data.get("format") == 1:
         _from_first_format(data)
     if data.get("format") == FORMAT and "constraints" not in data:
@@ -679,7 +683,7 @@ def _loaded(place: Path) -> Result:
             f"load_result: format {data.get('format')!r} is not {FORMAT}; "
             "it was saved by another version of the library."
         )
-    content = read_second(place / "arrays.npz", data.get("arrays"))
+    content = read_second(path / "arrays.npz", data.get("arrays"))
     with np.load(io.BytesIO(content), allow_pickle=False) as stored:
         arrays = dict(stored)
     layout = Layout.from_dict(data["layout"])
@@ -693,11 +697,11 @@ def _loaded(place: Path) -> Result:
         Start(
             x0=arrays["starts_x0"][row],
             x=arrays["starts_x"][row],
-            **{**one, "status": Status[one["status"]]},
+            **{**record, "status": Status[record["status"]]},
         )
-        for row, one in enumerate(data["starts"])
+        for row, record in enumerate(data["starts"])
     ]
-    records = [ConstraintRecord(**one) for one in data["constraints"]]
+    records = [ConstraintRecord(**record) for record in data["constraints"]]
     plain = {name: data[name] for name in _PLAIN}
     certified, optimality = data.get("certificate"), data["optimality"]
     if "gap" in optimality:  # its name before there were certificates
@@ -712,7 +716,7 @@ def _loaded(place: Path) -> Result:
         layout=layout,
         bounds=(arrays["lower"], arrays["upper"]),
         certificate=None if certified is None else Certificate.from_dict(certified),
-        tables=tuple(Table.from_dict(one) for one in data.get("tables", ())),
+        tables=tuple(Table.from_dict(record) for record in data.get("tables", ())),
         x0=arrays.get("x0"),
         **plain,
     )

@@ -126,8 +126,8 @@ class Rounds:
                 if self._live[key]:
                     self._live[key].switch(self._dismissal())
                     ended, self._ended = self._ended, []
-                    for one, _ in ended:
-                        self._live.pop(one, None)
+                    for job, _ in ended:
+                        self._live.pop(job, None)
                 else:  # an interrupt came before its first line or after its last
                     del self._live[key]
         finally:

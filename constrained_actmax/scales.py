@@ -140,22 +140,22 @@ def measured_scales(problem: Problem, *, probing: bool = True) -> Scales:
     size = float(columns[free].max()) if free.any() else 1.0
     widths, columns = columns, np.where(free, columns, size)  # a fixed entry changes nothing
     points = _probes(problem, columns) if probing else np.empty((0, problem.size))
-    found = _evaluated(problem, points)
-    finite = found.finite
-    f, c = found.f[finite], found.c[finite]
+    evaluation = _evaluated(problem, points)
+    finite = evaluation.finite
+    f, c = evaluation.f[finite], evaluation.c[finite]
     spread = _spread(f)
-    steepness = np.abs(found.gradient[finite] * widths).max(axis=1, initial=0.0)
+    steepness = np.abs(evaluation.gradient[finite] * widths).max(axis=1, initial=0.0)
     slope = float(np.median(steepness[steepness > 0])) if steepness.any() else spread
     noise = problem.oracle.epsilon * float(np.max(np.abs(f), initial=0.0))
     if not spread > noise:
         spread = max(noise, slope)
-    constraints, written = _constraint_sizes(problem, c, found.jacobian[finite], widths)
-    sizes, nearer = _nearer_sizes(problem, found, widths, np.append(slope, constraints))
+    constraints, written = _constraint_sizes(problem, c, evaluation.jacobian[finite], widths)
+    sizes, nearer = _nearer_sizes(problem, evaluation, widths, np.append(slope, constraints))
     if sizes[0] < slope:
         slope = spread = float(sizes[0])
     constraints = sizes[1:]
     written = _as_written(problem, constraints, written)
-    dependent, more = _dependent(problem, found.jacobian[finite], widths, size)
+    dependent, more = _dependent(problem, evaluation.jacobian[finite], widths, size)
     scales = Scales(
         columns,
         size,
@@ -167,24 +167,24 @@ def measured_scales(problem: Problem, *, probing: bool = True) -> Scales:
         len(points) + nearer + more,
         dependent,
         finite=bool(finite.all()),
-        linear=_linear(found, widths),
+        linear=_linear(evaluation, widths),
     )
     problem.scales = scales  # what a violation is measured in
     if not finite.any():
         return scales
-    worst = problem.violation(points, found.c)
-    kept = finite & problem.feasible(points, found.c)
+    worst = problem.violation(points, evaluation.c)
+    kept = finite & problem.feasible(points, evaluation.c)
     if not kept.any():
         return scales
-    row = int(np.argmin(np.where(kept, found.f, np.inf)))
-    found.violation = worst
-    return replace(scales, best=(points[row].copy(), found.row(row)))
+    row = int(np.argmin(np.where(kept, evaluation.f, np.inf)))
+    evaluation.violation = worst
+    return replace(scales, best=(points[row].copy(), evaluation.row(row)))
 
 
 def at_answer(
     problem: Problem,
     x: Vector,
-    found: Evaluation,
+    evaluation: Evaluation,
     most: int | None,
     good: Callable[[Scales], bool],
 ) -> Scales | None:
@@ -199,7 +199,7 @@ def at_answer(
     ----------
     problem : Problem
         In the user's units.
-    x, found : numpy.ndarray, shape (n,), and Evaluation
+    x, evaluation : numpy.ndarray, shape (n,), and Evaluation
         The answer, and what the functions are there.
     most : int or None
         Evaluations that probes may take at most; what they do not pay stays as it was.
@@ -208,7 +208,7 @@ def at_answer(
         the answer itself, which slopes near it approach, no probe is asked.
     """
     scales = problem.scales
-    if not _precise(problem) or not scales.finite or not found.finite[0]:
+    if not _precise(problem) or not scales.finite or not evaluation.finite[0]:
         return None
     there = problem.asking(problem.user_oracle)
     there.x0 = x
@@ -222,7 +222,7 @@ def at_answer(
             alike = open_ & (widths == size)
             grown[alike] = np.abs(x[alike]).max()
         there.column_sizes = grown, unsized
-        slope = float(_first_order(found, grown)[0])
+        slope = float(_first_order(evaluation, grown)[0])
         constraints = scales.constraints
         if slope < GENTLE * scales.slope:  # no scale: it is nearly stationary without constraints
             sizes = measured_scales(there)
@@ -233,11 +233,11 @@ def at_answer(
             sizes = replace(scales, columns=columns, set=size, slope=slope, range=slope)
     else:
         before = np.append(scales.slope, scales.constraints)
-        smallest = np.minimum(before, _first_order(found, widths))
+        smallest = np.minimum(before, _first_order(evaluation, widths))
         if (smallest > 0.0).all() and good(_of_sizes(problem, scales, smallest)):
             return None
         shares = NEARER[: NEAR_ANSWER if most is None else min(NEAR_ANSWER, most // NEAR_PROBES)]
-        nearer, _ = _nearer_sizes(there, found, widths, before, shares)
+        nearer, _ = _nearer_sizes(there, evaluation, widths, before, shares)
         return _of_sizes(problem, scales, nearer) if (nearer < before).any() else None
     constraints = np.minimum(scales.constraints, constraints)
     return replace(
@@ -273,14 +273,14 @@ def _precise(problem: Problem) -> bool:
 def _as_written(problem: Problem, sizes: Vector, written: tuple[Vector, ...]) -> tuple[Vector, ...]:
     """Return the sizes of c of constraints that are imposed as written; those given, of others."""
     return tuple(
-        sizes[one.rows] if one.objective is None else size
-        for one, size in zip(problem.imposed, written, strict=True)
+        sizes[constraint.rows] if constraint.objective is None else size
+        for constraint, size in zip(problem.imposed, written, strict=True)
     )
 
 
 def _nearer_sizes(
     problem: Problem,
-    found: Evaluation,
+    evaluation: Evaluation,
     columns: Vector,
     sizes: Vector,
     shares: Sequence[float] = NEARER,
@@ -298,7 +298,7 @@ def _nearer_sizes(
     ----------
     problem : Problem
         In the user's units.
-    found : Evaluation
+    evaluation : Evaluation
         Of the probes, the starting point first.
     columns : numpy.ndarray, shape (n,)
         Sizes of the entries, 0 where they are fixed.
@@ -314,11 +314,18 @@ def _nearer_sizes(
     evaluations : int
         Further probes.
     """
-    if problem.x0 is None or not _precise(problem) or not len(found.f) or not found.finite[0]:
+    if (
+        problem.x0 is None
+        or not _precise(problem)
+        or not len(evaluation.f)
+        or not evaluation.finite[0]
+    ):
         return sizes, 0
-    going = _first_order(found.row(0), columns) < GENTLE * sizes
-    c = found.c[0]
-    lacking = np.append(np.abs(found.f[0]), np.abs(c - np.clip(c, problem.lower, problem.upper)))
+    going = _first_order(evaluation.row(0), columns) < GENTLE * sizes
+    c = evaluation.c[0]
+    lacking = np.append(
+        np.abs(evaluation.f[0]), np.abs(c - np.clip(c, problem.lower, problem.upper))
+    )
     ways = np.random.default_rng(SEED).uniform(-1.0, 1.0, (NEAR_PROBES, problem.size))
     evaluations = 0
     for share in shares:
@@ -338,10 +345,10 @@ def _nearer_sizes(
     return sizes, evaluations
 
 
-def _first_order(found: Evaluation, columns: Vector) -> Vector:
+def _first_order(evaluation: Evaluation, columns: Vector) -> Vector:
     """Return the largest slope of f, and what c can change, by entries of their sizes: (1 + m,)."""
-    steepest = np.abs(found.gradient[0] * columns).max(initial=0.0)
-    change: Vector = np.append(steepest, np.abs(found.jacobian[0]) @ columns)
+    steepest = np.abs(evaluation.gradient[0] * columns).max(initial=0.0)
+    change: Vector = np.append(steepest, np.abs(evaluation.jacobian[0]) @ columns)
     return change
 
 
@@ -403,7 +410,7 @@ def _evaluated(problem: Problem, points: Rows) -> Evaluation:
     except ConstrainedActmaxError:
         raise
     except (ArithmeticError, ValueError):  # outside the domain of a user's function
-        parts = [_evaluated_alone(problem, one) for one in points]
+        parts = [_evaluated_alone(problem, point) for point in points]
         return Evaluation.concatenated(parts)
 
 
@@ -428,7 +435,8 @@ def _constraint_sizes(
     if not len(c):
         sizes = _or_bound(np.zeros(problem.constraints), problem.lower, problem.upper)
         written = (
-            _or_bound(np.zeros(one.lower.size), one.lower, one.upper) for one in problem.imposed
+            _or_bound(np.zeros(constraint.lower.size), constraint.lower, constraint.upper)
+            for constraint in problem.imposed
         )
         return sizes, tuple(written)
     change = np.abs(jacobian) @ columns
@@ -437,22 +445,22 @@ def _constraint_sizes(
         change = np.minimum(change, np.linalg.norm(jacobian, axis=2) * diameter)
     sizes = np.array(
         [
-            _nearest_change(*one)
-            for one in zip(c.T, change.T, problem.lower, problem.upper, strict=True)
+            _nearest_change(*constraint)
+            for constraint in zip(c.T, change.T, problem.lower, problem.upper, strict=True)
         ]
     )
     sizes = _or_bound(sizes, problem.lower, problem.upper)
     written_sizes = []
-    for one in problem.imposed:
-        if one.objective is None:
-            written_sizes.append(sizes[one.rows])
+    for constraint in problem.imposed:
+        if constraint.objective is None:
+            written_sizes.append(sizes[constraint.rows])
             continue
-        values = one.written(c)
-        middle = np.median(c[:, one.rows], axis=0)
-        half = 0.5 * sizes[one.rows]
-        ends = one.objective.stated(np.stack([middle - half, middle + half]))
+        values = constraint.written(c)
+        middle = np.median(c[:, constraint.rows], axis=0)
+        half = 0.5 * sizes[constraint.rows]
+        ends = constraint.objective.stated(np.stack([middle - half, middle + half]))
         size = np.maximum(np.ptp(values, axis=0), np.ptp(ends, axis=0))
-        written_sizes.append(_or_bound(size, one.lower, one.upper))
+        written_sizes.append(_or_bound(size, constraint.lower, constraint.upper))
     return sizes, tuple(written_sizes)
 
 
@@ -485,49 +493,51 @@ def _dependent(
     equal = np.flatnonzero(problem.lower == problem.upper)
     if not equal.size or not len(jacobian) or not problem.oracle.differentiable:
         return np.zeros(problem.constraints, dtype=bool), 0
-    found = _dependent_rows(problem, jacobian * columns, equal)
-    if not found.any():
-        return found, 0
+    dependent = _dependent_rows(problem, jacobian * columns, equal)
+    if not dependent.any():
+        return dependent, 0
     points = _probes(problem, np.full(problem.size, max(1.0, size)))
     again = _evaluated(problem, points)
     slopes = again.jacobian[again.finite]
     if len(slopes):
-        found &= _dependent_rows(problem, slopes, equal)
-    return found, len(points)
+        dependent &= _dependent_rows(problem, slopes, equal)
+    return dependent, len(points)
 
 
 def _dependent_rows(problem: Problem, jacobian: np.ndarray, equal: Indices) -> np.ndarray:
     """Return which of c's entries have rows (B, m, n) that depend on those before, in every one."""
-    found = np.zeros(problem.constraints, dtype=bool)
+    dependent = np.zeros(problem.constraints, dtype=bool)
     lengths = np.linalg.norm(jacobian, axis=2, keepdims=True)
     rows = jacobian / np.where(lengths > 0.0, lengths, 1.0)
     noise = max(DERIVATIVE_NOISE, 10.0 * problem.oracle.epsilon)
     bases: list[list[Vector]] = [[] for _ in rows]
-    for place in equal.tolist():
-        left = [_without(at[place], basis) for at, basis in zip(rows, bases, strict=True)]
-        sizes = np.array([float(np.linalg.norm(one)) for one in left])
+    for index in equal.tolist():
+        left = [_without(at[index], basis) for at, basis in zip(rows, bases, strict=True)]
+        sizes = np.array([float(np.linalg.norm(row)) for row in left])
         if sizes.max() <= noise:
-            found[place] = True
+            dependent[index] = True
             continue
-        for one, size, basis in zip(left, sizes.tolist(), bases, strict=True):
+        for row, size, basis in zip(left, sizes.tolist(), bases, strict=True):
             if size > noise:
-                basis.append(one / size)
-    return found
+                basis.append(row / size)
+    return dependent
 
 
 def _without(row: Vector, basis: list[Vector]) -> Vector:
     """Return a row less its part in the span of an orthonormal basis, taken off twice."""
     for _ in range(2):
-        for one in basis:
-            row = row - (row @ one) * one
+        for direction in basis:
+            row = row - (row @ direction) * direction
     return row
 
 
-def _linear(found: Evaluation, columns: Vector) -> bool:
+def _linear(evaluation: Evaluation, columns: Vector) -> bool:
     """Return whether f and c have the same gradients at all probes, more than one."""
-    if len(found.f) < 2 or not found.finite.all():
+    if len(evaluation.f) < 2 or not evaluation.finite.all():
         return False
-    slopes = np.concatenate([found.gradient[:, np.newaxis], found.jacobian], axis=1) * columns
+    slopes = (
+        np.concatenate([evaluation.gradient[:, np.newaxis], evaluation.jacobian], axis=1) * columns
+    )
     sizes = np.abs(slopes[0]).max(axis=1, initial=0.0)
     apart = np.abs(slopes - slopes[0]).max(axis=(0, 2), initial=0.0)
     return bool((apart <= DERIVATIVE_NOISE * sizes).all())
@@ -555,7 +565,7 @@ def _or_bound(sizes: Vector, lower: Vector, upper: Vector) -> Vector:
 
 
 def _largest_bound(lower: Vector, upper: Vector) -> Vector:
-    low, high = (np.abs(np.where(np.isfinite(one), one, 0.0)) for one in (lower, upper))
+    low, high = (np.abs(np.where(np.isfinite(side), side, 0.0)) for side in (lower, upper))
     return np.maximum(low, high)
 
 

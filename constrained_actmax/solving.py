@@ -91,8 +91,10 @@ def solve(
         )
         run.notes.extend(notes)
         if used_seed is not None and not problem.scales.finite:
-            given = int(x0 is not None or problem.x0 is not None)
-            points = own.original(drawn_where_finite(run, own.point(points), given, used_seed))
+            first_start = int(x0 is not None or problem.x0 is not None)
+            points = own.original(
+                drawn_where_finite(run, own.point(points), first_start, used_seed)
+            )
         with line.following(run):
             if interrupted:
                 for start, point in enumerate(own.point(points)):
@@ -128,18 +130,18 @@ def _until_optimal_there(
         best = min(feasible, default=(np.inf, 0))[1]
         if not feasible or ended[best].status not in CLAIMS or not problem.set.convex:
             break
-        y, found = run.returned(best, ended[best].x)
-        if not optimal(run.problem, y, found, run.tolerance):
+        y, evaluation = run.returned(best, ended[best].x)
+        if not optimal(run.problem, y, evaluation, run.tolerance):
             break
-        x, found = run.problem.original(y), run.problem.unscaled(found)
-        scales = run.scales_at(asked, x, found)
+        x, evaluation = run.problem.original(y), run.problem.unscaled(evaluation)
+        scales = run.scales_at(asked, x, evaluation)
         problem = asked if scales is None else asked.in_scales(scales)
         own = problem.scaled
-        good = optimal(own, own.point(x), own.evaluation(found), run.tolerance)
+        good = optimal(own, own.point(x), own.evaluation(evaluation), run.tolerance)
         left = np.inf if run.remaining is None else run.remaining
         if good or left < 2 * len(ended) or run.out_of_time:
             break  # a start takes an evaluation to begin and may take one to be measured
-        points = run.problem.original(np.array([one.x for one in ended]))
+        points = run.problem.original(np.array([end.x for end in ended]))
         points[best] = x
         run.ask(own)
         ended = solver.solve(run, own.point(points))

@@ -66,12 +66,14 @@ def starting_points(
     if not isinstance(starts, int | np.integer):
         if x0 is not None:
             raise SpecificationError("starts: an array gives them all; leave x0 out.")
-        given = check_finite(problem.layout.rows(starts, "starts"), "starts")
-        inside = project(given)
-        moved = [row for row in range(len(given)) if _moved(problem, given[row], inside[row])]
+        supplied = check_finite(problem.layout.rows(starts, "starts"), "starts")
+        inside = project(supplied)
+        moved = [row for row in range(len(supplied)) if _moved(problem, supplied[row], inside[row])]
         notes = []
         if moved:
-            notes.append(f"{len(moved)} of {len(given)} starts were outside C and were projected.")
+            notes.append(
+                f"{len(moved)} of {len(supplied)} starts were outside C and were projected."
+            )
         return inside, notes, None
     if starts < 1:
         raise SpecificationError(f"starts: must be >= 1, got {quoted(starts)}.")
@@ -91,9 +93,9 @@ def starting_points(
     return np.stack(points), notes, seed if draws else None
 
 
-def _moved(problem: Problem, given: Vector, inside: Vector) -> bool:
-    if np.array_equal(given, inside):
+def _moved(problem: Problem, vector: Vector, inside: Vector) -> bool:
+    if np.array_equal(vector, inside):
         return False
     sizes, _ = problem.column_sizes
-    far = np.abs(given - inside) > MOVED * np.where(sizes > 0, sizes, np.abs(inside))
+    far = np.abs(vector - inside) > MOVED * np.where(sizes > 0, sizes, np.abs(inside))
     return bool(far.any())

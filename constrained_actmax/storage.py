@@ -34,7 +34,7 @@ UNREADABLE = (
 
 
 @contextmanager
-def reading(who: str, place: Path, what: str, way_out: str) -> Iterator[None]:
+def reading(who: str, path: Path, what: str, way_out: str) -> Iterator[None]:
     """Turn what a broken folder raises into one sentence.
 
     Raises
@@ -48,11 +48,11 @@ def reading(who: str, place: Path, what: str, way_out: str) -> Iterator[None]:
         raise
     except UNREADABLE as error:
         raise SpecificationError(
-            f"{who}: {str(place)!r} holds no whole {what} ({first_line(error)}); {way_out}."
+            f"{who}: {str(path)!r} holds no whole {what} ({first_line(error)}); {way_out}."
         ) from error
 
 
-def folder_for(who: str, place: str | Path) -> Path:
+def folder_for(who: str, path: str | Path) -> Path:
     """Return a folder to write into, made where it is missing.
 
     Raises
@@ -61,13 +61,13 @@ def folder_for(who: str, place: str | Path) -> Path:
         If there cannot be one.
     """
     try:
-        Path(place).mkdir(parents=True, exist_ok=True)
+        Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SpecificationError(
-            f"{who}: {str(place)!r} cannot be a folder ({error.strerror or first_line(error)}); "
+            f"{who}: {str(path)!r} cannot be a folder ({error.strerror or first_line(error)}); "
             "name one that can be made and written."
         ) from error
-    return Path(place)
+    return Path(path)
 
 
 def first_line(error: BaseException) -> str:
@@ -108,9 +108,9 @@ def read_second(path: Path, wanted: str | None) -> bytes:
     OSError
         If there are none.
     """
-    for place in (path, beside(path)):
-        if place.is_file():
-            content = place.read_bytes()
+    for candidate in (path, beside(path)):
+        if candidate.is_file():
+            content = candidate.read_bytes()
             if wanted is None or digest(content) == wanted:
                 return content
     if path.is_file():

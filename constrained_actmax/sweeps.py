@@ -97,16 +97,16 @@ def solve_many(
     if not listed:
         return []
     entries: list[Entry | None] = [None] * len(listed)
-    largest = max(one.size for one in listed)
+    largest = max(problem.size for problem in listed)
     most_live = padded(len(listed), largest)
     server = Server(most_live)
-    if any(_holds_a_lock(one, method, options, budget) for one in listed):
+    if any(_holds_a_lock(problem, method, options, budget) for problem in listed):
         most_live = 1
 
-    def work(place: int, ask: Ask) -> None:
-        problem = listed[place]
+    def work(index: int, ask: Ask) -> None:
+        problem = listed[index]
         try:
-            entries[place] = solve(
+            entries[index] = solve(
                 problem.asking(SharedOracle(problem.user_oracle, ask)),
                 method=method,
                 starts=starts,
@@ -115,21 +115,21 @@ def solve_many(
                 target=target,
                 tol=tol,
                 options=options,
-                callback=None if callback is None else OfProblem(callback, place),
+                callback=None if callback is None else OfProblem(callback, index),
                 progress=False,
             )
         except ConstrainedActmaxError as error:
-            entries[place] = _failure(problem, error)
+            entries[index] = _failure(problem, error)
 
-    def done(place: int, error: BaseException | None) -> None:
+    def done(index: int, error: BaseException | None) -> None:
         if isinstance(error, Exception):
-            entries[place] = _failure(listed[place], error)
+            entries[index] = _failure(listed[index], error)
         elif error is not None:
             raise error
 
     rounds = Rounds(server.answer, most_live, lambda: Stopped(Status.INTERRUPTED))
-    rounds.run(((place, partial(work, place)) for place in range(len(listed))), done)
-    return [one for one in entries if one is not None]
+    rounds.run(((index, partial(work, index)) for index in range(len(listed))), done)
+    return [entry for entry in entries if entry is not None]
 
 
 def _holds_a_lock(
@@ -207,18 +207,18 @@ def sweep(
     entries: dict[int, Entry] = {}
     with tempfile.TemporaryDirectory() as scratch:
         tasks = _tasks(listed, settings, callback)
-        place = None if folder is None else folder_for("folder", folder)
-        if place is not None:
+        path = None if folder is None else folder_for("folder", folder)
+        if path is not None:
             for index, task in enumerate(tasks):
-                stored = _stored(place, task)
+                stored = _stored(path, task)
                 if stored is not None:
                     entries[index] = stored
         left = [index for index in range(len(tasks)) if index not in entries]
         with counted("sweep", len(tasks), len(entries), progress) as advance:
             for index, answer in _answers(workers, {index: tasks[index] for index in left}):
                 entry = _unpacked(answer, Path(scratch))
-                if place is not None:
-                    _store(place, tasks[index], entry)
+                if path is not None:
+                    _store(path, tasks[index], entry)
                 entries[index] = entry
                 advance("sweep")
     return [entries[index] for index in range(len(tasks))]
@@ -229,10 +229,10 @@ def sweep(
 
 def _checked(problems: Iterable[Problem]) -> list[Problem]:
     listed = list(problems)
-    for one in listed:
-        if not isinstance(one, Problem):
+    for problem in listed:
+        if not isinstance(problem, Problem):
             raise SpecificationError(
-                f"problems: expected Problems, got {type(one).__name__} {one!r}."
+                f"problems: expected Problems, got {type(problem).__name__} {problem!r}."
             )
     return listed
 
@@ -246,12 +246,14 @@ def _tasks(
 ) -> list[tuple[str, bytes]]:
     """Return for each problem a name that its content gives, and what a worker needs."""
     tasks = []
-    for number, (problem, one) in enumerate(zip(problems, packed(problems, "sweep"), strict=True)):
+    for number, (problem, payload) in enumerate(
+        zip(problems, packed(problems, "sweep"), strict=True)
+    ):
         heard = None if callback is None else OfProblem(callback, number)
-        sent = sendable((one, {**settings, "callback": heard}), f"sweep: {problem}")
+        sent = sendable((payload, {**settings, "callback": heard}), f"sweep: {problem}")
         recipe = {name: value for name, value in problem.recipe.items() if name != "model"}
         # a .keras file holds its time: weights and numbers are told by the problem
-        model = "model" if one.model.kind == "bytes" else str(one.model.content)
+        model = "model" if payload.model.kind == "bytes" else str(payload.model.content)
         identity = json.dumps([repr(problem), model], sort_keys=True)
         digest = hashlib.sha256(identity.encode() + pickle.dumps((recipe, dict(settings))))
         tasks.append((digest.hexdigest()[:24], sent))
@@ -260,14 +262,14 @@ def _tasks(
 
 def _work(task: tuple[str, bytes]) -> tuple[str, Any]:
     """Solve one task, in a worker."""
-    one, settings = pickle.loads(task[1])
+    file, settings = pickle.loads(task[1])
     try:
-        result = solve(one.problem(), **settings, progress=False)
+        result = solve(file.problem(), **settings, progress=False)
     except ConstrainedActmaxError as error:
-        return "failure", (str(one.recipe["objective"]), type(error).__name__, str(error))
+        return "failure", (str(file.recipe["objective"]), type(error).__name__, str(error))
     with tempfile.TemporaryDirectory() as folder:
         result.save(folder)
-        files = {one.name: one.read_bytes() for one in Path(folder).iterdir()}
+        files = {file.name: file.read_bytes() for file in Path(folder).iterdir()}
     return "result", files
 
 
@@ -300,10 +302,10 @@ def _store(folder: Path, task: tuple[str, bytes], entry: Entry) -> None:
 
 
 def _stored(folder: Path, task: tuple[str, bytes]) -> Entry | None:
-    place = folder / task[0]
-    if (place / "failure.json").is_file():
-        return Failure(*from_json((place / "failure.json").read_text(encoding="utf-8")))
-    return load_result(place) if place.is_dir() else None
+    path = folder / task[0]
+    if (path / "failure.json").is_file():
+        return Failure(*from_json((path / "failure.json").read_text(encoding="utf-8")))
+    return load_result(path) if path.is_dir() else None
 
 
 # -- workers -------------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ class CategoryColumn(Quoted):
     @cached_property
     def with_entry(self) -> tuple[Any, ...]:
         """The categories that have an entry, in order."""
-        return tuple(one for at, one in enumerate(self.categories) if at != self.dropped)
+        return tuple(category for at, category in enumerate(self.categories) if at != self.dropped)
 
     def encoded(self, values: Sequence[Any]) -> Rows:
         """Return the entries (B, k) of values.
@@ -122,7 +122,7 @@ class CategoryColumn(Quoted):
             vertices[self.categories[self.dropped]] = np.zeros(len(self.places))
         for value in values:
             if value not in vertices:
-                known = [str(one) for one in self.categories]
+                known = [str(category) for category in self.categories]
                 raise SpecificationError(
                     f"Features: {self.name!r} has no category {quoted(value)}. "
                     f"{suggest(str(value), known)}"
@@ -174,7 +174,7 @@ class Table(Quoted):
     _by_name: dict[str, Column] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_by_name", {one.name: one for one in self.columns})
+        object.__setattr__(self, "_by_name", {column.name: column for column in self.columns})
 
     def __getitem__(self, name: str) -> Column:
         if name not in self._by_name:
@@ -200,11 +200,11 @@ class Table(Quoted):
                 f"{type(table).__name__}."
             )
         x = np.empty((1 if one_row else len(table), len(self.names)))
-        for one in self.columns:
-            if one.name not in table:
-                raise SpecificationError(f"Features: the column {one.name!r} is missing.")
-            values = [table[one.name]] if one_row else table[one.name].tolist()
-            x[:, list(one.places)] = one.encoded(values)
+        for column in self.columns:
+            if column.name not in table:
+                raise SpecificationError(f"Features: the column {column.name!r} is missing.")
+            values = [table[column.name]] if one_row else table[column.name].tolist()
+            x[:, list(column.places)] = column.encoded(values)
         return x
 
     def decode(self, x: Any) -> pd.DataFrame:
@@ -217,28 +217,33 @@ class Table(Quoted):
                 f"Features: expected {len(self.names)} entries a row, got shape {np.shape(x)}."
             )
         return pd.DataFrame(
-            {one.name: one.decoded(rows[:, list(one.places)]) for one in self.columns}
+            {column.name: column.decoded(rows[:, list(column.places)]) for column in self.columns}
         )
 
     def changes(self, before: Vector, after: Vector) -> list[dict[str, Any]]:
         """Return the columns that differ between two inputs (n,), in their units and categories."""
-        found = []
-        for one in self.columns:
-            at = list(one.places)
+        changed = []
+        for column in self.columns:
+            at = list(column.places)
             if np.array_equal(before[at], after[at]):
                 continue
-            first, last = (one.decoded(x[np.newaxis, at])[0] for x in (before, after))
+            first, last = (column.decoded(x[np.newaxis, at])[0] for x in (before, after))
             if first != last:
-                number = isinstance(one, NumberColumn) and not one.truth
+                number = isinstance(column, NumberColumn) and not column.truth
                 difference = last - first if number else f"{first} \N{RIGHTWARDS ARROW} {last}"
-                change = {"entry": one.name, "before": first, "after": last, "change": difference}
-                found.append(change | {"unit": one.unit})
-        return found
+                change = {
+                    "entry": column.name,
+                    "before": first,
+                    "after": last,
+                    "change": difference,
+                }
+                changed.append(change | {"unit": column.unit})
+        return changed
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, for saving."""
         return {
-            "columns": [asdict(one) for one in self.columns],
+            "columns": [asdict(column) for column in self.columns],
             "names": list(self.names),
             "on": self.on,
         }
@@ -247,10 +252,10 @@ class Table(Quoted):
     def from_dict(cls, data: Mapping[str, Any]) -> Table:
         """Return what `to_dict` wrote."""
         columns: list[Column] = []
-        for one in data["columns"]:
-            if "place" in one:
-                columns.append(NumberColumn(**one))
+        for column in data["columns"]:
+            if "place" in column:
+                columns.append(NumberColumn(**column))
             else:
-                lists = {key: tuple(one[key]) for key in ("places", "categories")}
-                columns.append(CategoryColumn(**{**one, **lists}))
+                lists = {key: tuple(column[key]) for key in ("places", "categories")}
+                columns.append(CategoryColumn(**{**column, **lists}))
         return cls(tuple(columns), tuple(data["names"]), data["on"])

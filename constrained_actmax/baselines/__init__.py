@@ -20,8 +20,8 @@ from constrained_actmax.baselines.trainable_input import TrainableInput
 
 #: The entrants by the name that ``compare`` takes.
 BASELINES: dict[str, type[Baseline]] = {
-    one.name: one
-    for one in (
+    rival.name: rival
+    for rival in (
         IdentityDense,
         GradientAscent,
         TrainableInput,

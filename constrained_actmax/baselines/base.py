@@ -59,8 +59,8 @@ class Baseline(Solver):
 
     @override
     def _run_recorded(self, run: Recording, x0: Rows, starts: Indices) -> None:
-        for place, (start, point) in enumerate(zip(starts.tolist(), x0, strict=True)):
-            run.share(len(x0) - place)
+        for index, (start, point) in enumerate(zip(starts.tolist(), x0, strict=True)):
+            run.share(len(x0) - index)
             try:
                 x, status, detail = self._search(run, start, point.copy())
             except Stopped as reason:

@@ -69,18 +69,18 @@ class IdentityDense(TrainingBaseline):
         if rows == "auto":
             poor = run.remaining is not None and run.remaining < 10 * n
             rows = "ones" if poor or n > LARGEST_IDENTITY else "identity"
-        ones = rows == "ones"
-        data = np.ones((1, n)) if ones else np.eye(n)
+        unit_rows = rows == "ones"
+        data = np.ones((1, n)) if unit_rows else np.eye(n)
         kernel = (
             constant(np.zeros((n, n)))
-            if ones
+            if unit_rows
             else keras.initializers.GlorotUniform(seed=KERNEL_SEED)
         )
         front = keras.layers.Dense(n, kernel_initializer=kernel, bias_initializer=constant(x0))
 
         def images() -> np.ndarray:
-            w, b = (np.asarray(one.value, dtype=np.float64) for one in front.weights)
-            return np.asarray((w.sum(axis=0, keepdims=True) if ones else w) + b)
+            w, b = (np.asarray(weight.value, dtype=np.float64) for weight in front.weights)
+            return np.asarray((w.sum(axis=0, keepdims=True) if unit_rows else w) + b)
 
         target, loss, selected = one_hot(aim, len(data))
         return Plan(front, data.astype(np.float32), target, loss, images, selected)

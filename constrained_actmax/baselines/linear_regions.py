@@ -97,15 +97,17 @@ class RegionPrograms:
         program = row_program(self.problem.set, n)
         rows = np.zeros(0, dtype=int)
         while True:
-            found = program.minimum(slopes[0], np.full(n, -np.inf), np.full(n, np.inf))
-            if found is None:
+            solution = program.minimum(slopes[0], np.full(n, -np.inf), np.full(n, np.inf))
+            if solution is None:
                 return None
-            there = region.distances(found.x[np.newaxis])[0]
+            there = region.distances(solution.x[np.newaxis])[0]
             out = there < -0.5 * program.tight * region.lengths
             out[rows] = False
             new = np.flatnonzero(out)[:ROWS_AT_ONCE]
             if not new.size:
-                return self.problem.set.project(found.x), float(slopes[0] @ found.x + offsets[0])
+                return self.problem.set.project(solution.x), float(
+                    slopes[0] @ solution.x + offsets[0]
+                )
             a, b = region.rows(new)
             length = np.maximum(np.linalg.norm(a, axis=1), np.finfo(np.float64).tiny)
             program.extend(a / length[:, np.newaxis], -b / length, np.full(len(b), np.inf))

@@ -50,8 +50,8 @@ class LPWalk(RegionBaseline):
         problem = programs.problem
         lower, upper = problem.set.bounds()
         x, least = x0, np.inf
-        while (found := programs.best(programs.kinks.region(x))) is not None:
-            best, f = found
+        while (solution := programs.best(programs.kinks.region(x))) is not None:
+            best, f = solution
             if not f < least:
                 return
             yield best

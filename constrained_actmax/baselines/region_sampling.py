@@ -41,7 +41,7 @@ class RegionSampling(RegionBaseline):
             region = programs.kinks.region(x)
             if region.key not in seen:
                 seen.add(region.key)
-                found = programs.best(region)
-                if found is not None:
-                    yield found[0]
+                solution = programs.best(region)
+                if solution is not None:
+                    yield solution[0]
             x = programs.problem.set.sample(rng, 1)[0]

@@ -38,8 +38,8 @@ class RivalBaseline(Baseline):
                 f"{self.name} needs the package {self.distribution}, which is not installed; "
                 'pip install "constrained-actmax[rivals]".'
             )
-        found = wanted(self.name, problem)
-        return found if isinstance(found, str) else self._refusal(problem, found)
+        reason = wanted(self.name, problem)
+        return reason if isinstance(reason, str) else self._refusal(problem, reason)
 
     def _refusal(self, problem: Problem, aim: Wanted) -> str | None:
         return None
@@ -73,16 +73,16 @@ NORMS = {L1Ball: "1", L2Ball: "2", LinfBall: "inf"}
 def ball_of(who: str, problem: Problem) -> Ball | str:
     """Return the one ball round a reference and the bounds, or why there are none."""
     pairs = [
-        (written.set, one)
-        for written, one in zip(problem.written_sets, problem.set.members, strict=True)
+        (written.set, member)
+        for written, member in zip(problem.written_sets, problem.set.members, strict=True)
     ]
     balls = [
-        (written, one)
-        for written, one in pairs
-        if isinstance(written, L1Ball | L2Ball | LinfBall) and one.support.size == problem.size
+        (written, set_)
+        for written, set_ in pairs
+        if isinstance(written, L1Ball | L2Ball | LinfBall) and set_.support.size == problem.size
     ]
-    others = [one for _, one in pairs if all(one is not ball for _, ball in balls)]
-    boxes = [one for one in others if one.is_box]
+    others = [set_ for _, set_ in pairs if all(set_ is not ball for _, ball in balls)]
+    boxes = [other for other in others if other.is_box]
     if len(balls) != 1 or len(boxes) < len(others) or problem.constraints:
         return (
             f"{who} searches one L1, L2 or L∞ ball round a reference, within bounds, and this "
@@ -91,8 +91,8 @@ def ball_of(who: str, problem: Problem) -> Ball | str:
     ((written, ball),) = balls
     lower, upper = problem.set.bounds()
     if boxes:
-        lower = np.max([one.bounding_box()[0] for one in boxes], axis=0)
-        upper = np.min([one.bounding_box()[1] for one in boxes], axis=0)
+        lower = np.max([box.bounding_box()[0] for box in boxes], axis=0)
+        upper = np.min([box.bounding_box()[1] for box in boxes], axis=0)
     low, high = float(lower.min()), float(upper.max())
     same = bool((lower == low).all() and (upper == high).all())
     if not boxes or not same or not np.isfinite([low, high]).all():
@@ -127,8 +127,8 @@ class AttackBaseline(RivalBaseline):
     def _refusal(self, problem: Problem, aim: Wanted) -> str | None:
         if aim.link != "softmax":
             return f"{self.name} attacks a softmax over classes, which this output is not."
-        found = ball_of(self.name, problem)
-        return found if isinstance(found, str) else None
+        reason = ball_of(self.name, problem)
+        return reason if isinstance(reason, str) else None
 
     @abstractmethod
     def _attack(self, network: Any, aim: Wanted, ball: Ball, shape: Any, steps: int) -> Any:
@@ -147,11 +147,11 @@ class AttackBaseline(RivalBaseline):
         oracle = problem.user_oracle
         assert isinstance(oracle, Oracle)
         shape = (1, *problem.layout.inputs[0].shape)
-        found = self._attack(logits_of(oracle, aim, x0.size), aim, ball, shape, steps)
+        adversarial = self._attack(logits_of(oracle, aim, x0.size), aim, ball, shape, steps)
         charge(run, steps, steps)
         run.iterations[start] = steps
         status = Status.BUDGET if steps < self.steps else Status.STALLED
-        x = run.problem.point(np.asarray(found, dtype=np.float64).reshape(-1))
+        x = run.problem.point(np.asarray(adversarial, dtype=np.float64).reshape(-1))
         return x, status, f"{steps} of {self.steps} steps, from the reference, not from the start."
 
 
@@ -164,7 +164,7 @@ def logits_of(oracle: Oracle, aim: Wanted, n: int) -> Any:
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def logits(x: Any, training: bool = False) -> Any:
         flat = tf.cast(tf.reshape(x, (-1, n)), tf.float64)
-        found = tf.reshape(source.trace(flat).logits(aim.head), (-1, aim.units))
-        return tf.cast(found, tf.float32)
+        rows = tf.reshape(source.trace(flat).logits(aim.head), (-1, aim.units))
+        return tf.cast(rows, tf.float32)
 
     return logits

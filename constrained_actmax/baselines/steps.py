@@ -70,29 +70,29 @@ class StepBaseline(Baseline):
             status, detail = Status.BUDGET, f"{total} of {wanted} steps."
         try:
             for step in range(total):
-                found = run.evaluate(x, starts)
-                outside = run.problem.violation(x, found.c)
+                evaluation = run.evaluate(x, starts)
+                outside = run.problem.violation(x, evaluation.c)
                 if step == 0:
-                    live &= end_stuck(run, x, found, starts)
-                better = live & found.finite & (found.f < best_f)
-                best_x[better], best_f[better] = x[better], found.f[better]
+                    live &= end_stuck(run, x, evaluation, starts)
+                better = live & evaluation.finite & (evaluation.f < best_f)
+                best_x[better], best_f[better] = x[better], evaluation.f[better]
                 for row in np.flatnonzero(live):
-                    if not found.finite[row]:
-                        words = run.name_non_finite(x[row], found, int(row))
+                    if not evaluation.finite[row]:
+                        words = run.name_non_finite(x[row], evaluation, int(row))
                         run.end(int(starts[row]), best_x[row], Status.NON_FINITE, words)
                         live[row] = False
                     elif not run.iterate(
-                        int(starts[row]), x[row], float(found.f[row]), float(outside[row])
+                        int(starts[row]), x[row], float(evaluation.f[row]), float(outside[row])
                     ):
                         live[row] = False
                 if not live.any():
                     return
-                moved = self._moved(run.problem, x, found.gradient, step / total, memory)
+                moved = self._moved(run.problem, x, evaluation.gradient, step / total, memory)
                 x = np.where(live[:, np.newaxis], moved, x)
         except (Stopped, KeyboardInterrupt) as reason:
             interrupted = not isinstance(reason, Stopped) or reason.status is Status.INTERRUPTED
             status = Status.INTERRUPTED if interrupted else Status.BUDGET
             detail = str(reason) or "Ctrl-C."
         answer = best_x if self.returns_best else x
-        for place, start in enumerate(starts.tolist()):
-            run.end(start, answer[place], status, detail)
+        for index, start in enumerate(starts.tolist()):
+            run.end(start, answer[index], status, detail)

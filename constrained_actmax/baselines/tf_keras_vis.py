@@ -115,7 +115,7 @@ class TfKerasVis(RivalBaseline):
             clone=True,
         )
         modifiers: list[Any] = [Jitter(jitter=4), Rotate2D(degree=1)]
-        found = visual(
+        images = visual(
             CategoricalScore(aim.index),
             seed_input=x0.reshape(1, *shape).astype(np.float32),
             input_range=(low, high) if bounded else None,
@@ -132,5 +132,5 @@ class TfKerasVis(RivalBaseline):
         charge(run, steps, steps)
         run.iterations[start] = steps
         status = Status.BUDGET if steps < self.steps else Status.STALLED
-        x = run.problem.point(np.asarray(found, dtype=np.float64).reshape(-1))
+        x = run.problem.point(np.asarray(images, dtype=np.float64).reshape(-1))
         return x, status, f"{steps} of {self.steps} steps."

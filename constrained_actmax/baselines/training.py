@@ -71,8 +71,8 @@ class TrainingBaseline(Baseline):
 
     @override
     def _refused(self, problem: Problem) -> str | None:
-        found = wanted(self.name, problem)
-        return found if isinstance(found, str) else None
+        reason = wanted(self.name, problem)
+        return reason if isinstance(reason, str) else None
 
     @abstractmethod
     def _plan(self, run: Recording, aim: Wanted, x0: Vector) -> Plan:

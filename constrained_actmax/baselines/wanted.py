@@ -57,29 +57,29 @@ def wanted(who: str, problem: Problem) -> Wanted | str:
     if not isinstance(objective, ClassObjective | Output):
         return f"{who} trains one output toward a number, which {objective} is not; {way_out}"
     source = oracle.source
-    given = objective.target if isinstance(objective, ClassObjective) else objective.index
-    if isinstance(given, tuple):
+    target = objective.target if isinstance(objective, ClassObjective) else objective.index
+    if isinstance(target, tuple):
         return f"{who} trains one unit of a flat output, and {objective} has positions; {way_out}"
-    head = source.head_of(objective.head, given, who)
+    head = source.head_of(objective.head, target, who)
     if head.positions:
         return f"{who} trains one unit of a flat output, and {objective} has positions; {way_out}"
     link = head.link
     complement = False
     if isinstance(objective, ClassObjective):
         link = head.linked(objective.link, who)
-        index = head.class_index(given, link, who)
+        index = head.class_index(target, link, who)
         complement = head.is_binary(link) and index == 0
         index = min(index, head.units - 1)
     else:
-        index = head.unit_index(given, who)
+        index = head.unit_index(target, who)
     shown, name, units = head.link, head.name, head.units
 
     def outputs(rows: Tensor) -> Tensor:
         import tensorflow as tf
 
-        found = tf.reshape(source.trace(tf.cast(rows, tf.float64)).heads[name], (-1, units))
+        values = tf.reshape(source.trace(tf.cast(rows, tf.float64)).heads[name], (-1, units))
         if link != shown:  # the user reads plain numbers as logits
-            found = tf.nn.softmax(found) if link == "softmax" else tf.nn.sigmoid(found)
-        return found
+            values = tf.nn.softmax(values) if link == "softmax" else tf.nn.sigmoid(values)
+        return values
 
     return Wanted(name, index, units, link, outputs, complement)

@@ -91,12 +91,12 @@ class Allowed:
         squares: list[tuple[Vector, Vector, float]] = []
         taken = {"l1": np.zeros(n, dtype=bool), "squares": np.zeros(n, dtype=bool)}
         complete = True
-        for one in whole.members:
-            if one.is_box:
+        for member in whole.members:
+            if member.is_box:
                 continue
-            form = one.separable(lower, upper) if one.convex else None
-            if form is None and one.convex:
-                linear = one.to_scipy(lower, upper)
+            form = member.separable(lower, upper) if member.convex else None
+            if form is None and member.convex:
+                linear = member.to_scipy(lower, upper)
                 if linear is not None and not linear.smooth and not linear.l1:
                     form = SeparableForm(linear.lower, linear.upper, linear.rows)
             if form is None:
@@ -213,10 +213,10 @@ class _Dual:
         if q:
             h = h - np.einsum("rq,rqn->rn", multipliers[:, :q], self.matrix[live])
         t, s = np.zeros_like(h), np.zeros_like(h)
-        for place, (_, weights, _) in enumerate(self.l1):
-            t += multipliers[:, q + place, np.newaxis] * weights
-        for place, (_, weights, _) in enumerate(self.squares):
-            s += multipliers[:, q + k + place, np.newaxis] * weights
+        for index, (_, weights, _) in enumerate(self.l1):
+            t += multipliers[:, q + index, np.newaxis] * weights
+        for index, (_, weights, _) in enumerate(self.squares):
+            s += multipliers[:, q + k + index, np.newaxis] * weights
         return h, t, s
 
     def _point(self, h: Rows, t: Rows, s: Rows, live: Any) -> Rows:
@@ -233,34 +233,34 @@ class _Dual:
         x = np.where((s == 0.0) & (t == 0.0), np.where(h > 0.0, np.inf, -np.inf), x)
         return np.clip(x, lower, upper)
 
-    def _slack(self, x: Rows, place: int, live: Any) -> Vector:
+    def _slack(self, x: Rows, index: int, live: Any) -> Vector:
         """Return the derivative of the dual by one multiplier."""
         q, k = self.linear, len(self.l1)
-        if place < q:
+        if index < q:
             return np.asarray(
-                self.limits[live, place] - np.einsum("rn,rn->r", self.matrix[live, place], x)
+                self.limits[live, index] - np.einsum("rn,rn->r", self.matrix[live, index], x)
             )
-        if place < q + k:
-            center, weights, radius = self.l1[place - q]
+        if index < q + k:
+            center, weights, radius = self.l1[index - q]
             return np.asarray(radius - np.abs(x - center) @ weights)
-        center, weights, radius = self.squares[place - q - k]
+        center, weights, radius = self.squares[index - q - k]
         return np.asarray(radius**2 - (x - center) ** 2 @ weights)
 
-    def _largest(self, place: int) -> Vector:
+    def _largest(self, index: int) -> Vector:
         """Return a multiplier that is large enough for any balance."""
         q, k = self.linear, len(self.l1)
         h, t, s = self._terms(self.multipliers, slice(None))
         with np.errstate(divide="ignore", invalid="ignore"):
-            if place < q:
-                a = np.abs(self.matrix[:, place])
+            if index < q:
+                a = np.abs(self.matrix[:, index])
                 reach = np.maximum(np.abs(self.lower), np.abs(self.upper))
                 size = np.abs(h) + t + 2.0 * s * (reach + np.abs(self.c2))
                 ratio = np.where(a > 0.0, size / a, 0.0)
                 return np.asarray(ratio.max(axis=1))
-            if place < q + k:
-                weights = self.l1[place - q][1]
+            if index < q + k:
+                weights = self.l1[index - q][1]
                 return np.asarray(np.where(weights > 0.0, np.abs(h) / weights, 0.0).max(axis=1))
-            _, weights, radius = self.squares[place - q - k]
+            _, weights, radius = self.squares[index - q - k]
             scaled = np.where(weights > 0.0, h**2 / weights, 0.0).sum(axis=1)
             return np.asarray(2.0 * np.sqrt(scaled) / max(radius, EPSILON))
 
@@ -268,8 +268,8 @@ class _Dual:
         """Lower the dual along one multiplier after the other."""
         count = self.multipliers.shape[1]
         for _ in range(rounds if count > 1 else 1):
-            for place in range(count):
-                self._bisect(place, halvings)
+            for index in range(count):
+                self._bisect(index, halvings)
 
     def solve_programs(self, live: Indices) -> None:
         """Take the multipliers of a linear program for some rows, where that lowers the dual.
@@ -288,36 +288,36 @@ class _Dual:
                 continue
             scale = float(np.abs(self.g[row]).max(initial=0.0)) or 1.0
             columns = np.hstack([matrix[wanted] / sizes[:, np.newaxis], -np.ones((len(sizes), 1))])
-            found = linprog(
+            solution = linprog(
                 np.append(-self.g[row] / scale, PENALTY),
                 columns,
                 limits[wanted] / sizes,
                 bounds=[*zip(self.lower[row], self.upper[row], strict=True), (0.0, None)],
                 method="highs",
             )
-            if found.status == 0:
-                self.named[row] = np.clip(found.x[:-1], self.lower[row], self.upper[row])
-                multiplier = np.maximum(-found.ineqlin.marginals, 0.0)
+            if solution.status == 0:
+                self.named[row] = np.clip(solution.x[:-1], self.lower[row], self.upper[row])
+                multiplier = np.maximum(-solution.ineqlin.marginals, 0.0)
                 self.multipliers[row, np.flatnonzero(wanted)] = scale * multiplier / sizes
         after, _ = self.value()
         worse = after > before
         self.multipliers[worse] = earlier[worse]
 
-    def _bisect(self, place: int, halvings: int) -> None:
+    def _bisect(self, index: int, halvings: int) -> None:
         trial = self.multipliers.copy()
-        trial[:, place] = 0.0
+        trial[:, index] = 0.0
         x = self._point(*self._terms(trial, slice(None)), slice(None))
-        live = np.flatnonzero(self._slack(x, place, slice(None)) < 0.0)
-        self.multipliers[:, place] = 0.0
+        live = np.flatnonzero(self._slack(x, index, slice(None)) < 0.0)
+        self.multipliers[:, index] = 0.0
         if not live.size:
             return
-        high = self._largest(place)[live] * (1.0 + EPSILON) + np.finfo(np.float64).tiny
+        high = self._largest(index)[live] * (1.0 + EPSILON) + np.finfo(np.float64).tiny
         low = np.zeros(len(live))
         trial = trial[live]
 
         def slack(multiplier: Vector) -> Vector:
-            trial[:, place] = multiplier
-            return self._slack(self._point(*self._terms(trial, live), live), place, live)
+            trial[:, index] = multiplier
+            return self._slack(self._point(*self._terms(trial, live), live), index, live)
 
         empty = slack(high) < 0.0
         far = BEYOND * high
@@ -325,7 +325,7 @@ class _Dual:
             middle = 0.5 * (low + high)
             short = slack(middle) < 0.0
             low, high = np.where(short, middle, low), np.where(short, high, middle)
-        self.multipliers[live, place] = np.where(empty, far, high)
+        self.multipliers[live, index] = np.where(empty, far, high)
 
     def value(self) -> tuple[Vector, Rows]:
         """Return the dual's value and the maximiser in the box."""
@@ -334,10 +334,10 @@ class _Dual:
         x = self._point(h, t, s, slice(None))
         inner = h * x - t * np.abs(x - self.c1) - s * (x - self.c2) ** 2
         value = inner.sum(axis=1) + np.einsum("rq,rq->r", self.multipliers[:, :q], self.limits)
-        for place, (_, _, radius) in enumerate(self.l1):
-            value = value + self.multipliers[:, q + place] * radius
-        for place, (_, _, radius) in enumerate(self.squares):
-            value = value + self.multipliers[:, q + k + place] * radius**2
+        for index, (_, _, radius) in enumerate(self.l1):
+            value = value + self.multipliers[:, q + index] * radius
+        for index, (_, _, radius) in enumerate(self.squares):
+            value = value + self.multipliers[:, q + k + index] * radius**2
         return value, x
 
     def sizes(self) -> Rows:
@@ -354,8 +354,8 @@ class _Dual:
         _, t, s = self._terms(self.multipliers, slice(None))
         size = np.einsum("rq,rq->r", self.multipliers[:, :q], np.abs(self.limits))
         size = size + t @ np.abs(self.c1) + s @ self.c2**2
-        for place, (_, _, radius) in enumerate(self.l1):
-            size = size + self.multipliers[:, q + place] * radius
-        for place, (_, _, radius) in enumerate(self.squares):
-            size = size + self.multipliers[:, q + k + place] * radius**2
+        for index, (_, _, radius) in enumerate(self.l1):
+            size = size + self.multipliers[:, q + index] * radius
+        for index, (_, _, radius) in enumerate(self.squares):
+            size = size + self.multipliers[:, q + k + index] * radius**2
         return np.asarray(2.0 * (self.g.shape[1] + q + 8) * EPSILON * size)

@@ -160,7 +160,9 @@ class Search(Proof):
             assert isinstance(problem.set, IntersectionKernel)
             self.choices = Choices(problem.set)
         self._free = self._uncoupled()
-        self._curved = not all(isinstance(one, Pieces) for one in self.structure.nonlinearities)
+        self._curved = not all(
+            isinstance(nonlinearity, Pieces) for nonlinearity in self.structure.nonlinearities
+        )
         self.most_kinks = MOST_KINKS
         self._widths = self.allowed.upper - self.allowed.lower
         lower, upper = self.allowed.lower, self.allowed.upper
@@ -204,15 +206,15 @@ class Search(Proof):
         problem, size = self.problem, self.part.size
         rows, limits = [], []
         allowed = problem.feasibility_tolerance * problem.imposed_sizes
-        for place in range(min(size - start, problem.constraints)):
-            if not np.isfinite(allowed[place]):
+        for index in range(min(size - start, problem.constraints)):
+            if not np.isfinite(allowed[index]):
                 continue
-            for sign, bound in ((-1.0, problem.upper[place]), (1.0, problem.lower[place])):
+            for sign, bound in ((-1.0, problem.upper[index]), (1.0, problem.lower[index])):
                 if np.isfinite(bound):
                     row = np.zeros(size)
-                    row[start + place] = sign
+                    row[start + index] = sign
                     rows.append(row)
-                    limits.append(sign * bound - allowed[place])
+                    limits.append(sign * bound - allowed[index])
         return np.reshape(rows, (-1, size)), np.array(limits)
 
     def _uncoupled(self) -> Array:
@@ -243,8 +245,8 @@ class Search(Proof):
         problem = self.problem
         first = self.part.size - problem.constraints
         c = values[:, first:] if problem.compiled else problem.evaluate(x).c
-        place = int(np.abs(self.rows[0]).argmax())
-        f = self.rows[0][place] * values[:, place]
+        index = int(np.abs(self.rows[0]).argmax())
+        f = self.rows[0][index] * values[:, index]
         return f, problem.feasible(x, c) & np.isfinite(f)
 
     def _affords(self, points: int) -> bool:
@@ -301,10 +303,10 @@ class Search(Proof):
             way = way / np.where(length > 0.0, length, 1.0) * self._widths
             trial = x + steps[:, np.newaxis] * way
             trial = project(trial) if self.choices is None else self.choices.held(trial, x)
-            found, feasible = self.measure(trial)
-            better = feasible & (found > f)
+            value, feasible = self.measure(trial)
+            better = feasible & (value > f)
             x = np.where(better[:, np.newaxis], trial, x)
-            f = np.where(better, found, f)
+            f = np.where(better, value, f)
             steps = np.where(better, LONGER * steps, SHORTER * steps)
             if better.any():
                 g[better] = self._gradient(x[better], row)
@@ -390,7 +392,7 @@ class Search(Proof):
         upper = np.array([box.upper for box in boxes])
         self.state.nodes += len(boxes)
         sides = [box.sides for box in boxes]
-        found = self.bounds.bound(
+        bounded = self.bounds.bound(
             lower,
             upper,
             self.rows,
@@ -398,22 +400,22 @@ class Search(Proof):
             sides=sides if any(sides) else (),
             cutoff=self.goal,
         )
-        self.root = self.root or found
+        self.root = self.root or bounded
         whole = np.array([not some for some in sides])  # on both sides of every kink
         known = -np.array([box.key[0] for box in boxes])
-        bound = self._by_linear_bounds(known, found, lower, upper)
-        least, most, reached = self.bounds.slopes(found.intervals, self.rows[0], len(boxes))
+        bound = self._by_linear_bounds(known, bounded, lower, upper)
+        least, most, reached = self.bounds.slopes(bounded.intervals, self.rows[0], len(boxes))
         steep = np.maximum(np.abs(least), np.abs(most))
         width = upper - lower
         by_slopes = self._mean_value(0.5 * (lower + upper), width, steep)
         bound = np.where(whole, np.fmin(bound, by_slopes), bound)
-        self._try_named(found, lower, upper, bound)
+        self._try_named(bounded, lower, upper, bound)
         going = self._going(bound)
         free = self._free & whole[:, np.newaxis]
         rising, falling = free & (least > 0.0), free & (most < 0.0)
         lower, upper = np.where(rising, upper, lower), np.where(falling, lower, upper)
-        score = self._scores(found, steep, upper - lower)
-        kinks = self._kinks(found, reached)
+        score = self._scores(bounded, steep, upper - lower)
+        kinks = self._kinks(bounded, reached)
         if self.choices is not None:
             for row in np.flatnonzero(going).tolist():
                 first = self.choices.open(lower[row], upper[row])
@@ -423,7 +425,7 @@ class Search(Proof):
         split = going & np.any(score > 0.0, axis=1)
         moved = np.any(upper - lower < width, axis=1)
         for row in np.flatnonzero(going).tolist():
-            side, box = kinks[row], (lower[row], upper[row], found.intervals, row)
+            side, box = kinks[row], (lower[row], upper[row], bounded.intervals, row)
             if side is not None:
                 split[row] = False
                 for sign in (1.0, -1.0):
@@ -435,7 +437,7 @@ class Search(Proof):
         rows = np.flatnonzero(split)
         if len(rows):
             entry = score[rows].argmax(axis=1)
-            self._halve(lower[rows], upper[rows], entry, bound[rows], found, rows, sides)
+            self._halve(lower[rows], upper[rows], entry, bound[rows], bounded, rows, sides)
 
     def _push(
         self,
@@ -468,24 +470,26 @@ class Search(Proof):
             for k in range(len(self.structure.nonlinearities))
         ]
 
-    def _by_linear_bounds(self, known: Vector, found: Bounded, lower: Rows, upper: Rows) -> Vector:
+    def _by_linear_bounds(
+        self, known: Vector, bounded: Bounded, lower: Rows, upper: Rows
+    ) -> Vector:
         """Return the bounds that linear functions, the parents and the set itself give."""
-        bound = np.minimum(known, found.upper[:, 0])
+        bound = np.minimum(known, bounded.upper[:, 0])
         if len(self.limits):
-            bound = np.fmin(bound, self._with_limits(found, lower, upper))
+            bound = np.fmin(bound, self._with_limits(bounded, lower, upper))
         if self.choices is not None:  # a box of one point, and that not in C
             single = np.all(lower == upper, axis=1)
             single &= self.problem.set.relative_violation(lower) > self.problem.set.tolerance
             bound = np.where(single, -np.inf, bound)
         if not self.allowed.complete and self.state.nodes == 1:
-            bound = self._over_set(found.slopes[:, 0], found.offsets[:, 0], bound)
+            bound = self._over_set(bounded.slopes[:, 0], bounded.offsets[:, 0], bound)
         return bound
 
-    def _try_named(self, found: Bounded, lower: Rows, upper: Rows, bound: Vector) -> None:
+    def _try_named(self, bounded: Bounded, lower: Rows, upper: Rows, bound: Vector) -> None:
         """Try the points that the bounds name and the centres; ascend from a much better one."""
         if not self._tries:
             return
-        named = np.concatenate([found.points[:, 0], 0.5 * (lower + upper)])
+        named = np.concatenate([bounded.points[:, 0], 0.5 * (lower + upper)])
         if self.choices is None:
             self.try_points(self.problem.set.project(named))
         else:
@@ -496,10 +500,10 @@ class Search(Proof):
             assert self.state.x is not None
             self.climb(self.state.x[np.newaxis])
 
-    def _scores(self, found: Bounded, steep: Rows, width: Rows) -> Rows:
+    def _scores(self, bounded: Bounded, steep: Rows, width: Rows) -> Rows:
         """Return what halving each entry promises, -1 where it is too narrow to be halved."""
         wide = width > SMALLEST_WIDTH * self._widths
-        score = np.where(wide, self.bounds.looseness(found, len(width)) * width, -1.0)
+        score = np.where(wide, self.bounds.looseness(bounded, len(width)) * width, -1.0)
         for other in (steep * width, width):  # where all relaxations are exact, or all is flat
             flat = np.all(score <= 0.0, axis=1)
             score = np.where(flat[:, np.newaxis], np.where(wide, other, -1.0), score)
@@ -511,21 +515,21 @@ class Search(Proof):
         upper: Rows,
         entry: Indices,
         bound: Vector,
-        found: Bounded,
+        bounded: Bounded,
         rows: Indices,
         sides: list[tuple[Side, ...]],
     ) -> None:
         """Halve parts (R, n) of boxes `rows`, bound the halves quickly, keep what is not done."""
-        lower, upper, places = self._divided(lower, upper, entry)
-        if not len(places):
+        lower, upper, positions = self._divided(lower, upper, entry)
+        if not len(positions):
             return
-        rows, bound = rows[places], bound[places]
+        rows, bound = rows[positions], bound[positions]
         chosen = [sides[row] for row in rows.tolist()]
         quick = self.bounds.bound(
             lower,
             upper,
             self.rows,
-            self.bounds.within(found, rows, lower, upper),
+            self.bounds.within(bounded, rows, lower, upper),
             sides=chosen if any(chosen) else (),
             refine=False,
         )
@@ -533,9 +537,9 @@ class Search(Proof):
         if len(self.limits):
             broken = (quick.upper[:, 1:] < self.limits).any(axis=1)
             bound = np.where(broken, -np.inf, bound)
-        for place in np.flatnonzero(self._going(bound)).tolist():
-            box = lower[place], upper[place], quick.intervals, place, chosen[place]
-            self._push(bound[place], *box)
+        for index in np.flatnonzero(self._going(bound)).tolist():
+            box = lower[index], upper[index], quick.intervals, index, chosen[index]
+            self._push(bound[index], *box)
 
     def _divided(self, lower: Rows, upper: Rows, entry: Indices) -> tuple[Rows, Rows, Indices]:
         """Return boxes (R, n) divided at one entry each, and of which box each is a part."""
@@ -547,24 +551,24 @@ class Search(Proof):
             lower, upper = np.concatenate([lower, second]), np.concatenate([first, upper])
             return lower, upper, np.tile(each, 2)
         parts: list[tuple[Vector, Vector]] = []
-        places: list[int] = []
+        positions: list[int] = []
         for row, at in enumerate(entry.tolist()):
             box = lower[row], upper[row]
             halves = [(box[0], first[row]), (second[row], box[1])]
             some = self.choices.parts(at, *box) if self.choices.open(*box)[at] else halves
             parts += some
-            places += [row] * len(some)
+            positions += [row] * len(some)
         low, high, kept = self.choices.tightened(
             np.array([part[0] for part in parts]), np.array([part[1] for part in parts])
         )
-        return low[kept], high[kept], np.array(places)[kept]
+        return low[kept], high[kept], np.array(positions)[kept]
 
-    def _kinks(self, found: Bounded, reached: list[Rows]) -> list[Side | None]:
+    def _kinks(self, bounded: Bounded, reached: list[Rows]) -> list[Side | None]:
         """Return for each box where few units bend the kink to branch on, None for the others.
 
         That where the chord is farthest from the function, times the largest derivative behind it.
         """
-        count = len(found.upper)
+        count = len(bounded.upper)
         if self._curved or self.allowed.l1 or self.allowed.squares:
             return [None] * count
         bends = np.zeros(count)
@@ -572,7 +576,7 @@ class Search(Proof):
         chosen: list[Side | None] = [None] * count
         for k, step in enumerate(self.structure.nonlinearities):
             assert isinstance(step, Pieces)
-            low, high = found.intervals[k]
+            low, high = bounded.intervals[k]
             for number, kink in enumerate(step.kinks):
                 inside = (low < kink) & (kink < high) & (reached[k] > 0.0)
                 bends += inside.sum(axis=1)
@@ -584,24 +588,26 @@ class Search(Proof):
                 for row in np.flatnonzero(score.max(axis=1) > best).tolist():
                     best[row] = score[row, unit[row]]
                     chosen[row] = Side(k, int(unit[row]), 1.0, float(kink[unit[row]]))
-        return [one if n <= self.most_kinks else None for one, n in zip(chosen, bends, strict=True)]
+        return [
+            side if n <= self.most_kinks else None for side, n in zip(chosen, bends, strict=True)
+        ]
 
-    def _with_limits(self, found: Bounded, lower: Rows, upper: Rows) -> Vector:
+    def _with_limits(self, bounded: Bounded, lower: Rows, upper: Rows) -> Vector:
         """Return the bound with the bounds on outputs, -inf where one of them must break."""
-        reach = found.upper[:, 1:]
+        reach = bounded.upper[:, 1:]
         broken = (reach < self.limits).any(axis=1)
-        matrix = np.concatenate([-found.slopes[:, 1:], found.matrix], axis=1)
-        most = np.concatenate([found.offsets[:, 1:] - self.limits, found.most], axis=1)
+        matrix = np.concatenate([-bounded.slopes[:, 1:], bounded.matrix], axis=1)
+        most = np.concatenate([bounded.offsets[:, 1:] - self.limits, bounded.most], axis=1)
         top, _ = self.allowed.maximum(
-            found.slopes[:, 0],
+            bounded.slopes[:, 0],
             lower,
             upper,
             rows=matrix,
             most=most,
             effort=ACCURATE,
-            cutoff=self.goal - found.offsets[:, 0],
+            cutoff=self.goal - bounded.offsets[:, 0],
         )
-        return np.where(broken, -np.inf, top + found.offsets[:, 0])
+        return np.where(broken, -np.inf, top + bounded.offsets[:, 0])
 
     def largest(self, slopes: Vector, offset: float) -> float:
         """Return an upper bound of a linear function (n,) over C."""

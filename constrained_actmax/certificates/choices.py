@@ -25,13 +25,13 @@ class Choices:
         self.feasible, self.union = feasible, feasible.union
         #: The discrete sets, those last whose entries are decided first.
         self._members = sorted(
-            self.union.discrete, key=lambda one: not isinstance(one[0], CardinalityKernel)
+            self.union.discrete, key=lambda kernel: not isinstance(kernel[0], CardinalityKernel)
         )
         self._parts: dict[bytes, IntersectionKernel | None] = {}
         #: Entries whose value bounds those of others.
         self.coupled = np.zeros(feasible.size, dtype=bool)
-        for one, at in self._members:
-            self.coupled[at] |= not isinstance(one, IntegersKernel | LevelsKernel)
+        for kernel, at in self._members:
+            self.coupled[at] |= not isinstance(kernel, IntegersKernel | LevelsKernel)
 
     def tightened(self, lower: Rows, upper: Rows) -> tuple[Rows, Rows, np.ndarray]:
         """Return what the choices leave of boxes (B, n), and which boxes hold any, (B,)."""
@@ -44,40 +44,40 @@ class Choices:
 
     def open(self, lower: Vector, upper: Vector) -> np.ndarray:
         """Return the entries (n,) at which a tightened box is to be divided first."""
-        found = np.zeros(len(lower), dtype=bool)
-        for one, at in reversed(self._members):
-            if isinstance(one, CardinalityKernel) and found.any():
+        open_ = np.zeros(len(lower), dtype=bool)
+        for kernel, at in reversed(self._members):
+            if isinstance(kernel, CardinalityKernel) and open_.any():
                 break  # values decide what changes
-            found[at] |= one.open(lower[at], upper[at])
-        return found
+            open_[at] |= kernel.open(lower[at], upper[at])
+        return open_
 
     def parts(self, entry: int, lower: Vector, upper: Vector) -> list[Bounds]:
         """Return smaller boxes that hold all of C in a box, divided at an open entry."""
-        for one, at in reversed(self._members):
-            place = np.flatnonzero(at == entry)
-            if place.size and one.open(lower[at], upper[at])[place[0]]:
-                found = []
-                for part in one.parts(int(place[0]), lower[at], upper[at]):
+        for kernel, at in reversed(self._members):
+            positions = np.flatnonzero(at == entry)
+            if positions.size and kernel.open(lower[at], upper[at])[positions[0]]:
+                halves = []
+                for part in kernel.parts(int(positions[0]), lower[at], upper[at]):
                     low, high = lower.copy(), upper.copy()
                     low[at], high[at] = part
-                    found.append((low, high))
-                return found
+                    halves.append((low, high))
+                return halves
         return [(lower, upper)]
 
     def projected(self, x: Rows, lower: Rows, upper: Rows) -> Rows:
         """Return points of C near rows, their choices from boxes; fewer where there are none."""
-        found = []
+        projections = []
         for y, low, high in zip(x, lower, upper, strict=True):
             y = np.clip(y, low, high)
-            for one, at in self.union.discrete:
-                y[at] = one.projected_in(low[at], high[at], y[np.newaxis, at])[0][0]
+            for kernel, at in self.union.discrete:
+                y[at] = kernel.projected_in(low[at], high[at], y[np.newaxis, at])[0][0]
             if not self.free(y[np.newaxis]).any():
-                found.append(y)  # a point, in C or not
+                projections.append(y)  # a point, in C or not
                 continue
             part = self._part(y)
             if part is not None:
-                found.append(part.project(y))
-        rows: Rows = np.array(found).reshape(-1, x.shape[1])
+                projections.append(part.project(y))
+        rows: Rows = np.array(projections).reshape(-1, x.shape[1])
         inside: Rows = rows[self.feasible.relative_violation(rows) <= self.feasible.tolerance]
         return inside
 

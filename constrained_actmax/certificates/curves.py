@@ -89,7 +89,7 @@ class Shape:
         The line through (e, φ(e)) that touches the arc at d: φ(d) - φ'(d) (d - e) - φ(e) changes
         its sign there once, as d moves away from e.
         """
-        found = {}
+        lines = {}
         for number, arc in enumerate(self.arcs):
             for side, edge in ((-1, arc.start), (1, arc.end)):
                 if arc.bend == 0 or not np.isfinite(edge):
@@ -104,8 +104,8 @@ class Shape:
                     short = -arc.bend * over < 0.0  # the tangent passes on the wrong side of (e, φ)
                     near, away = np.where(short, d, near), np.where(short, away, d)
                 order = slice(None) if side > 0 else slice(None, None, -1)
-                found[number, side] = ends[order], (0.5 * (near + away))[order]
-        return found
+                lines[number, side] = ends[order], (0.5 * (near + away))[order]
+        return lines
 
     def excess(self, sign: int, slope: Rows, touching: Rows, lower: Rows, upper: Rows) -> Rows:
         """Return an upper bound of sign * (φ(z) - slope z) over intervals, not yet rounded.
@@ -176,10 +176,10 @@ class Shape:
 
     def slope(self, z: Rows) -> Rows:
         """Return the derivative, from the left where arcs meet."""
-        found = self.arcs[-1].slope(z)
+        slope_ = self.arcs[-1].slope(z)
         for arc in reversed(self.arcs[:-1]):
-            found = np.where(z <= arc.end, arc.slope(z), found)
-        return found
+            slope_ = np.where(z <= arc.end, arc.slope(z), slope_)
+        return slope_
 
     def slopes(self, lower: Rows, upper: Rows) -> tuple[Rows, Rows]:
         """Return the least and the largest derivative on intervals: it is monotone on an arc."""
@@ -195,7 +195,7 @@ class Shape:
 
     def values(self, lower: Rows, upper: Rows) -> tuple[Rows, Rows]:
         """Return bounds of φ on intervals, not yet rounded."""
-        found = []
+        parts = []
         for sign in (-1, 1):
             points = self.stationary or (0.0,)
             flat = np.zeros(lower.shape)
@@ -203,8 +203,8 @@ class Shape:
                 self.excess(sign, flat, np.full(lower.shape, point), lower, upper)
                 for point in points
             ]
-            found.append(sign * np.min(bounds, axis=0))
-        return found[0], found[1]
+            parts.append(sign * np.min(bounds, axis=0))
+        return parts[0], parts[1]
 
 
 def _constant(slope: float) -> Callable[[Rows], Rows]:

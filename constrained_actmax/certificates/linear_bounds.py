@@ -127,7 +127,7 @@ class Matrices:
         self.size, self.predecessors = part.size, part.predecessors
         self.intercept = part.intercept
         self.matrices = part.pull(np.eye(part.size))[0]
-        units = sum(one.shape[1] for one in self.matrices.values())
+        units = sum(matrix.shape[1] for matrix in self.matrices.values())
         self.roundings = part.roundings + part.size + units
 
     def apply(self, values: Mapping[int, Rows]) -> Rows:
@@ -223,15 +223,15 @@ class LinearBounds:
         self.structure, self.part, self.allowed, self.expired = structure, part, allowed, expired
         affine = (*structure.parts, part)
         self.steps = tuple(self._without_infinite(k) for k in range(len(structure.parts)))
-        self._infinite = [~np.isfinite(one.intercept) for one in affine]
+        self._infinite = [~np.isfinite(part.intercept) for part in affine]
         if self._infinite[-1].any():
             raise RefusedError("certify: an output adds an infinite constant and has no bounds.")
-        self.parts = tuple(self._read(one) for one in affine)
+        self.parts = tuple(self._read(part) for part in affine)
         self._twins = tuple(
-            self.parts[k] if one.absolute is None else self._read(one.absolute)
-            for k, one in enumerate(affine)
+            self.parts[k] if part.absolute is None else self._read(part.absolute)
+            for k, part in enumerate(affine)
         )
-        self._exact = all(one.absolute is not None for one in affine)
+        self._exact = all(part.absolute is not None for part in affine)
         #: Why a bound is no proof in exact arithmetic; empty where it is.
         self.doubts = self._doubts()
         self._magnitudes: list[Vector] | None = None
@@ -290,17 +290,17 @@ class LinearBounds:
         entering: dict[int, Rows] = {INPUT: np.maximum(np.abs(lower), np.abs(upper))}
         centres = {INPUT: 0.5 * (lower + upper)}
         radii = {INPUT: 0.5 * (upper - lower)}
-        found = []
+        magnitudes = []
         for k in range(len(self.parts)):
             magnitude = np.abs(self._twins[k].apply(entering)) * (1.0 + 1e-6)
             magnitude = np.where(self._infinite[k], 0.0, magnitude)
-            found.append(magnitude[0])
+            magnitudes.append(magnitude[0])
             if k < len(self.structure.parts):
                 low, high = self._interval_of(k, centres, radii, magnitude[0])
                 low, high = interval(self.steps[k], low, high)
                 entering[k] = np.maximum(np.abs(low), np.abs(high))
                 centres[k], radii[k] = 0.5 * (low + high), 0.5 * (high - low)
-        return found
+        return magnitudes
 
     def _gamma(self, k: int) -> float:
         # With a part's own roundings: products with slopes, sums of two kinds, merged branches.
@@ -388,7 +388,7 @@ class LinearBounds:
             matrix,
             most,
             layers.functions,
-            {k: one[::m] for k, one in coefficients.items()},
+            {k: coefficient[::m] for k, coefficient in coefficients.items()},
             relaxed,
         )
 
@@ -443,21 +443,23 @@ class LinearBounds:
         most = np.full((count, longest), 1.0)  # 0 <= 1 where a box has fewer
         for k, part in enumerate(self.structure.parts):
             chosen = [
-                (box, place, side)
+                (box, index, side)
                 for box, some in enumerate(sides)
-                for place, side in enumerate(some)
+                for index, side in enumerate(some)
                 if side.step == k
             ]
             if not chosen:
                 continue
-            box, place = (np.array(one) for one in zip(*[c[:2] for c in chosen], strict=True))
+            box, positions = (
+                np.array(column) for column in zip(*[c[:2] for c in chosen], strict=True)
+            )
             rows = np.zeros((len(chosen), part.size))
             sign = np.array([side.sign for _, _, side in chosen])
             rows[np.arange(len(chosen)), [side.unit for _, _, side in chosen]] = sign
             # Above sign * z, so that it is no smaller than sign * kink where that holds.
             slopes, offsets = self._carried(k, rows, box, relaxed)
-            matrix[box, place] = -slopes
-            most[box, place] = offsets - sign * np.array([side.kink for _, _, side in chosen])
+            matrix[box, positions] = -slopes
+            most[box, positions] = offsets - sign * np.array([side.kink for _, _, side in chosen])
         return matrix, most + 4.0 * UNIT * np.abs(most)
 
     def _relaxation(self, k: int, low: Rows, high: Rows) -> AnyLines:
@@ -483,44 +485,47 @@ class LinearBounds:
         boxes, units = np.nonzero(bending(step, low, high))
         low, high = low.copy(), high.copy()
         shape = (*low.shape, lower.shape[1])
-        found = Functions(np.zeros(shape), high.copy(), np.zeros(shape), low.copy())
-        widest = max(part.size, self.structure.size, *(one.units for one in self.steps))
+        functions = Functions(np.zeros(shape), high.copy(), np.zeros(shape), low.copy())
+        widest = max(part.size, self.structure.size, *(rows.units for rows in self.steps))
         most = max(1, NUMBERS // (2 * widest))
         for start in range(0, len(boxes), most):
             if self.expired():
                 break
             box, unit = boxes[start : start + most], units[start : start + most]
-            named, place = np.unique(unit, return_inverse=True)
-            ones = np.zeros((len(named), part.size))
-            ones[np.arange(len(named)), named] = 1.0
-            pulled, constants = part.pull(ones)
+            named, inverse = np.unique(unit, return_inverse=True)
+            unit_rows = np.zeros((len(named), part.size))
+            unit_rows[np.arange(len(named)), named] = 1.0
+            pulled, constants = part.pull(unit_rows)
             error = self._gamma(k) * self.magnitudes[k][named]
             for sign, bound in ((1.0, high), (-1.0, low)):
-                given = {p: sign * one[place] for p, one in pulled.items()}
+                supplied = {p: sign * rows[inverse] for p, rows in pulled.items()}
                 slopes, offsets = self._through_all(
-                    given, sign * constants[place] + error[place], box, relaxed
+                    supplied, sign * constants[inverse] + error[inverse], box, relaxed
                 )
                 value, _ = self.allowed.maximum(slopes, lower[box], upper[box], effort=QUICK)
                 value = value + offsets + 2.0 * UNIT * (np.abs(value) + np.abs(offsets))
                 if sign > 0:
                     bound[box, unit] = np.minimum(bound[box, unit], value)
-                    found.upper_slopes[box, unit], found.upper_offsets[box, unit] = slopes, offsets
+                    functions.upper_slopes[box, unit], functions.upper_offsets[box, unit] = (
+                        slopes,
+                        offsets,
+                    )
                 else:
                     bound[box, unit] = np.maximum(bound[box, unit], -value)
-                    found.lower_slopes[box, unit], found.lower_offsets[box, unit] = (
+                    functions.lower_slopes[box, unit], functions.lower_offsets[box, unit] = (
                         -slopes,
                         -offsets,
                     )
-        return low, high, found
+        return low, high, functions
 
     # -- for parts of boxes ------------------------------------------------------------------------
 
-    def within(self, found: Bounded, index: Indices, lower: Rows, upper: Rows) -> Intervals:
+    def within(self, bounded: Bounded, index: Indices, lower: Rows, upper: Rows) -> Intervals:
         """Return intervals of pre-activations in parts of boxes, by the functions found for these.
 
         Parameters
         ----------
-        found : Bounded
+        bounded : Bounded
             For the boxes.
         index : numpy.ndarray of int, shape (R,)
             Which of them each part lies in.
@@ -530,7 +535,7 @@ class LinearBounds:
         centre, radius = 0.5 * (lower + upper), 0.5 * (upper - lower) * (1.0 + 4.0 * UNIT)
         reach = np.maximum(np.abs(lower), np.abs(upper))[..., np.newaxis]
         intervals: Intervals = []
-        for (low, high), functions in zip(found.intervals, found.functions, strict=True):
+        for (low, high), functions in zip(bounded.intervals, bounded.functions, strict=True):
             low, high = low[index], high[index]
             if functions is not None:
                 ends = []
@@ -548,7 +553,7 @@ class LinearBounds:
             intervals.append((low, high))
         return intervals
 
-    def looseness(self, found: Bounded, count: int) -> Rows:
+    def looseness(self, bounded: Bounded, count: int) -> Rows:
         r"""Return how much each input's width contributes to the gap of the relaxations, (B, n).
 
         To first order, with the coefficients v of the bound, the gap at the middle and the width
@@ -557,10 +562,10 @@ class LinearBounds:
         (|\overline a_{kud}| + |\underline a_{kud}|)`.
         """
         total = np.zeros((count, self.structure.size))
-        for k, coefficients in found.coefficients.items():
+        for k, coefficients in bounded.coefficients.items():
             weights = np.abs(coefficients)
-            step, lines = self.steps[k], found.relaxed[k]
-            low, high = found.intervals[k]
+            step, lines = self.steps[k], bounded.relaxed[k]
+            low, high = bounded.intervals[k]
             if isinstance(lines, WindowLines):
                 assert isinstance(step, Windows)
                 spread = np.zeros(low.shape)
@@ -568,9 +573,11 @@ class LinearBounds:
                 for column in range(step.members.shape[1]):
                     turned = np.abs(lines.upper_slope[..., column] - lines.lower_slope[..., column])
                     inside = step.members[:, column] >= 0
-                    places = np.where(inside, step.members[:, column], 0)
+                    positions = np.where(inside, step.members[:, column], 0)
                     np.add.at(
-                        spread, (each, places[np.newaxis]), np.where(inside, weights * turned, 0.0)
+                        spread,
+                        (each, positions[np.newaxis]),
+                        np.where(inside, weights * turned, 0.0),
                     )
                 weights = spread
             elif isinstance(lines, GroupLines):
@@ -584,7 +591,7 @@ class LinearBounds:
                 width = high - low
                 share = np.divide(gap, width, out=np.zeros_like(gap), where=width > 0.0)
                 weights = weights * np.maximum(share, 0.0)
-            functions = found.functions[k]
+            functions = bounded.functions[k]
             if functions is not None:
                 slopes = np.abs(functions.upper_slopes) + np.abs(functions.lower_slopes)
                 total += np.einsum("bu,bun->bn", weights, slopes)
@@ -631,8 +638,8 @@ class LinearBounds:
             error = self._gamma(k) * (np.abs(rows) @ self.magnitudes[k])
             offsets = offsets + constants + more + error
             offsets = offsets + 4.0 * UNIT * (np.abs(offsets) + np.abs(constants) + np.abs(more))
-            for number, one in pulled.items():
-                waiting[number] = waiting[number] + one if number in waiting else one
+            for number, part in pulled.items():
+                waiting[number] = waiting[number] + part if number in waiting else part
         slopes = waiting.get(INPUT)
         if slopes is None:
             slopes = np.zeros((len(offsets), self.structure.size))
@@ -666,13 +673,13 @@ class LinearBounds:
         signed = step.sign * rows
         positive, negative = np.maximum(signed, 0.0), np.minimum(signed, 0.0)
         back, sizes = np.zeros((len(rows), step.size)), np.zeros((len(rows), step.size))
-        places = np.where(step.members >= 0, step.members, 0)
+        positions = np.where(step.members >= 0, step.members, 0)
         each = np.arange(len(rows))
         for column in range(step.members.shape[1]):
             above = positive * relaxed.upper_slope[index, :, column]
             below = negative * relaxed.lower_slope[index, :, column]
             total = np.where(step.members[:, column] >= 0, above + below, 0.0)
-            at = (each[:, np.newaxis], places[np.newaxis, :, column])
+            at = (each[:, np.newaxis], positions[np.newaxis, :, column])
             np.add.at(back, at, total)
             np.add.at(sizes, at, np.abs(total))
         offset = relaxed.upper_offset[index]
@@ -732,11 +739,11 @@ class LinearBounds:
             pulled = self.parts[k].pull(middle)[0]
             wider = 2.0 * self._gamma(k) * (np.abs(middle) + radius) + radius
             widened = self._twins[k].pull(wider)[0]
-            for number, one in pulled.items():
+            for number, slopes in pulled.items():
                 more = np.abs(widened[number])
                 if number in waiting:
-                    one, more = waiting[number][0] + one, waiting[number][1] + more
-                waiting[number] = one, more
+                    slopes, more = waiting[number][0] + slopes, waiting[number][1] + more
+                waiting[number] = slopes, more
 
         reached = [np.zeros((count, step.units)) for step in self.steps]
         start = np.broadcast_to(row, (count, len(row)))
@@ -764,15 +771,15 @@ class LinearBounds:
             alone = possible.sum(axis=-1, keepdims=True) == 1
             share = np.where(possible, np.where(alone, 1.0, 0.5), 0.0)
             spread = np.where(possible & ~alone, 0.5, 0.0)
-            found = np.zeros((2, len(middle), step.size))
+            derived = np.zeros((2, len(middle), step.size))
             each = np.arange(len(middle))
-            places = np.where(inside, step.members, 0)
+            positions = np.where(inside, step.members, 0)
             for column in range(step.members.shape[1]):
-                at = (each[:, np.newaxis], places[np.newaxis, :, column])
+                at = (each[:, np.newaxis], positions[np.newaxis, :, column])
                 a, d = share[..., column], spread[..., column]
-                np.add.at(found[0], at, middle * a)
-                np.add.at(found[1], at, np.abs(middle) * d + radius * (a + d))
-            return found[0], found[1]
+                np.add.at(derived[0], at, middle * a)
+                np.add.at(derived[1], at, np.abs(middle) * d + radius * (a + d))
+            return derived[0], derived[1]
         if isinstance(step, LogSumExp | Softmax):
             least, most = jacobian_interval(step, low, high)
             a, d = 0.5 * (least + most), 0.5 * (most - least)

@@ -47,16 +47,16 @@ def mixed_integer_programs(search: Search, cases: Sequence[Relaxation], bounds: 
     bounds : numpy.ndarray, shape (cases,)
         What is known of each; lowered in place.
     """
-    waiting = [place for place in np.argsort(-bounds) if bounds[place] > search.goal]
-    for number, place in enumerate(waiting):
-        if bounds[place] <= search.goal or search.expired():
+    waiting = [index for index in np.argsort(-bounds) if bounds[index] > search.goal]
+    for number, index in enumerate(waiting):
+        if bounds[index] <= search.goal or search.expired():
             continue
         left = search.seconds_left
         share = None if left is None else left / (len(waiting) - number)
-        program = MixedIntegerProgram(search, cases[place], share)
+        program = MixedIntegerProgram(search, cases[index], share)
         bound = program.bound()
         if bound is not None and not search.contradicts(bound):
-            bounds[place] = min(bounds[place], bound)
+            bounds[index] = min(bounds[index], bound)
     if search.tighten(float(bounds.max())):
         search.shown = BY_SOLVER
 
@@ -90,9 +90,9 @@ class MixedIntegerProgram:
     def _over_set(self) -> tuple[ScaledProgram, bool]:
         """Return a linear program over C, or over the rows that are known of a curved one."""
         allowed = self._search.allowed
-        found = program_over(self._search.problem, allowed)
-        if isinstance(found.program, LinearProgram):
-            return found, False
+        program = program_over(self._search.problem, allowed)
+        if isinstance(program.program, LinearProgram):
+            return program, False
         unit = unit_of(allowed)
         rows = LinearRows(
             sp.csr_array(allowed.matrix * unit), np.full(len(allowed.most), -np.inf), allowed.most
@@ -109,10 +109,10 @@ class MixedIntegerProgram:
             if self._left() == 0.0:
                 return
             self._program.finish(self._left())
-            found = self._program.minimum(self._g, case.lower, case.upper)
-            if found is None:
+            solution = self._program.minimum(self._g, case.lower, case.upper)
+            if solution is None:
                 return
-            x = found.x[:n]
+            x = solution.x[:n]
             p = hull.project(x[np.newaxis])[0]
             away = x - p
             if np.abs(away).max(initial=0.0) <= OUTSIDE * size:
@@ -128,13 +128,13 @@ class MixedIntegerProgram:
         step, units = case.bounds.steps[k], case.bent[k]
         if not isinstance(step, Pieces) or not len(units):
             return units[:0], units[:0]
-        low, high = (one[0][np.newaxis] for one in case.found.intervals[k])
+        low, high = (interval[0][np.newaxis] for interval in case.bounded.intervals[k])
         first, last = (step.signature(z)[0, units].astype(int) for z in (low, high))
         chosen = last == first + 1
         variables = case.first[k] + np.arange(len(units))
         later = range(k + 1, len(case.bent))
         behind = [case.preactivations[j][0][variables] for j in later if len(case.bent[j])]
-        if not len(case.limits) and not any(one.any() for one in behind):
+        if not len(case.limits) and not any(array.any() for array in behind):
             turn = np.diff(step.slopes, axis=0)[np.minimum(first, len(step.kinks) - 1), units]
             weight = case.preactivations[-1][0][variables] @ case.rows[0]
             chosen &= weight * turn > 0.0
@@ -151,18 +151,18 @@ class MixedIntegerProgram:
                 continue
             step = case.bounds.steps[k]
             assert isinstance(step, Pieces)
-            low, high = (one[0, units] for one in case.found.intervals[k])
+            low, high = (interval[0, units] for interval in case.bounded.intervals[k])
             s, o = step.slopes[:, units], step.offsets[:, units]
             each = np.arange(len(units))
             (s0, o0), (s1, o1) = ((s[i, each], o[i, each]) for i in (first, first + 1))
             sign = np.where(s1 > s0, 1.0, -1.0)
             right = np.abs((s1 - s0) * high + o1 - o0)
             left = np.abs((s1 - s0) * low + o1 - o0)
-            place = np.searchsorted(case.bent[k], units)
+            positions = np.searchsorted(case.bent[k], units)
             for slope, offset, on, off in ((s0, o0, -right, 0.0), (s1, o1, left, left)):
                 rows = np.zeros((len(units), start + count))
-                rows[each, case.first[k] + place] = sign
-                rows[each, case.entries[k] + place] = -sign * slope
+                rows[each, case.first[k] + positions] = sign
+                rows[each, case.entries[k] + positions] = -sign * slope
                 rows[each, self._binary(k)] = on
                 end = offset + slope * case.lowest(k)[units] - case.least(k)[units]
                 self._program.extend(rows, np.full(len(units), -np.inf), sign * end + off)

@@ -254,10 +254,10 @@ class BallSearch(Search):
 
     @override
     def _allowed(self) -> Allowed:
-        found, whole = super()._allowed(), self._change.problem.set
+        allowed, whole = super()._allowed(), self._change.problem.set
         lower, upper = whole.bounding_box()
         wider = whole.tolerance * (upper - lower)  # C's tolerance is that of C, not of the ball
-        return replace(found, lower=found.lower - wider, upper=found.upper + wider)
+        return replace(allowed, lower=allowed.lower - wider, upper=allowed.upper + wider)
 
     @override
     def _combinations(self) -> tuple[Array, Vector]:

@@ -78,7 +78,7 @@ class Relaxation:
     ----------
     bounds : LinearBounds
         Of the network.
-    found : Bounded
+    bounded : Bounded
         What linear bounds say of the box, the first of a batch.
     lower, upper : numpy.ndarray, shape (n,)
         The box.
@@ -93,18 +93,18 @@ class Relaxation:
     def __init__(
         self,
         bounds: LinearBounds,
-        found: Bounded,
+        bounded: Bounded,
         lower: Vector,
         upper: Vector,
         rows: Array,
         limits: Vector,
         case: tuple[int, int] | None = None,
     ) -> None:
-        self.bounds, self.found = bounds, found
+        self.bounds, self.bounded = bounds, bounded
         self.lower, self.upper = lower, upper
         self.rows, self.limits = rows, limits
         self.size = bounds.structure.size
-        self.relaxed: list[AnyLines] = list(found.relaxed)
+        self.relaxed: list[AnyLines] = list(bounded.relaxed)
         self._case = case
         if case is not None:
             k, member = case
@@ -118,7 +118,7 @@ class Relaxation:
         single = [isinstance(step, Pieces | Curve) for step in bounds.steps]
         #: The units whose pre-activation is a variable too, behind the units' own.
         self.entered = [
-            units if one else units[:0] for units, one in zip(self.bent, single, strict=True)
+            units if keep else units[:0] for units, keep in zip(self.bent, single, strict=True)
         ]
         self.entries = np.cumsum([self.first[-1], *(len(units) for units in self.entered)])
         self.most = np.zeros(self.entries[-1] - self.size)
@@ -147,7 +147,7 @@ class Relaxation:
         return np.flatnonzero(bending(step, low, high))
 
     def _interval(self, k: int) -> tuple[Vector, Vector]:
-        low, high = self.found.intervals[k]
+        low, high = self.bounded.intervals[k]
         return low[0], high[0]
 
     # -- affine functions of the variables ---------------------------------------------------------
@@ -213,15 +213,15 @@ class Relaxation:
         part = self.bounds.parts[k]
         intercept = np.where(np.isfinite(part.intercept), part.intercept, 0.0)
         each = part.apply({p: values[p][0] for p in part.predecessors})
-        one = part.apply({p: values[p][1][np.newaxis] for p in part.predecessors})[0]
+        affine = part.apply({p: values[p][1][np.newaxis] for p in part.predecessors})[0]
         finite = np.isfinite(part.intercept)
         z = np.where(finite, each, 0.0) - intercept
-        return z, np.where(finite, one, 0.0)
+        return z, np.where(finite, affine, 0.0)
 
     def _sides(self, k: int, units: Indices) -> list[Sides]:
         step, lines = self.bounds.steps[k], self.relaxed[k]
         if isinstance(lines, GroupLines):
-            found = []
+            sides = []
             for above, slope, offset in (
                 (True, lines.upper_slope, lines.upper_offset),
                 (False, lines.lower_slope, lines.lower_offset),
@@ -234,8 +234,8 @@ class Relaxation:
                     slope[0],
                     axis=2,
                 )
-                found.append(Sides(k, above, units, dense.reshape(-1, step.size), offset[0]))
-            return found
+                sides.append(Sides(k, above, units, dense.reshape(-1, step.size), offset[0]))
+            return sides
         if isinstance(lines, WindowLines):
             assert isinstance(step, Windows)
             inside = step.members[units] >= 0
@@ -245,24 +245,24 @@ class Relaxation:
                 (np.arange(len(units))[:, np.newaxis], np.where(inside, step.members[units], 0)),
                 np.where(inside, lines.upper_slope[0, units], 0.0),
             )
-            place, column = np.nonzero(inside)
-            single = np.zeros((len(place), step.size))
-            single[np.arange(len(place)), step.members[units[place], column]] = 1.0
+            positions, column = np.nonzero(inside)
+            single = np.zeros((len(positions), step.size))
+            single[np.arange(len(positions)), step.members[units[positions], column]] = 1.0
             offset = step.sign * lines.upper_offset[0, units]
             above = step.sign > 0
             return [
                 Sides(k, above, units, dense, offset),
-                Sides(k, not above, units[place], single, np.zeros(len(place))),
+                Sides(k, not above, units[positions], single, np.zeros(len(positions))),
             ]
         assert isinstance(lines, Lines)
-        found = [
+        sides = [
             Sides(k, True, units, lines.upper_slope[0, units], lines.upper_offset[0, units]),
             Sides(k, False, units, lines.lower_slope[0, units], lines.lower_offset[0, units]),
         ]
         if isinstance(step, Pieces):
             for above in (True, False):
-                found += self._pieces(k, step, units, above)
-        return found
+                sides += self._pieces(k, step, units, above)
+        return sides
 
     def _pieces(self, k: int, step: Pieces, units: Indices, above: bool) -> list[Sides]:
         """Return the pieces themselves, where all that an interval touches is concave or convex."""
@@ -271,11 +271,13 @@ class Relaxation:
         turn = np.diff(step.slopes, axis=0)[:, units] * (-1.0 if above else 1.0)
         number = np.arange(len(step.kinks))[:, np.newaxis]
         holds = ((turn >= 0.0) | (number < first) | (number >= last)).all(axis=0)
-        found = []
+        pieces = []
         for piece in range(len(step.slopes)):
             some = units[holds & (first <= piece) & (piece <= last)]
-            found.append(Sides(k, above, some, step.slopes[piece, some], step.offsets[piece, some]))
-        return found
+            pieces.append(
+                Sides(k, above, some, step.slopes[piece, some], step.offsets[piece, some])
+            )
+        return pieces
 
     # -- the program -------------------------------------------------------------------------------
 
@@ -293,16 +295,16 @@ class Relaxation:
         for side in self.sides:
             k, each = side.step, np.arange(len(side.units))
             z, constant = self.preactivations[k]
-            place = np.searchsorted(self.bent[k], side.units)
+            positions = np.searchsorted(self.bent[k], side.units)
             rows = np.zeros((len(side.units), total))
             end = side.offsets - self.least(k)[side.units]
             if side.slopes.ndim == 1:
-                rows[each, self.entries[k] + place] = -side.slopes
+                rows[each, self.entries[k] + positions] = -side.slopes
                 end = end + side.slopes * self.lowest(k)[side.units]
             else:
                 rows[:, : len(z)] = -(side.slopes @ z.T)
                 end = end + side.slopes @ constant
-            rows[each, self.first[k] + place] += 1.0
+            rows[each, self.first[k] + positions] += 1.0
             infinite = np.full(len(rows), np.inf)
             program.extend(rows, *((-infinite, end) if side.above else (end, infinite)))
         z, constant = self.preactivations[-1]
@@ -347,7 +349,7 @@ class Relaxation:
             start += len(side.units)
         for k in range(len(relaxed)):
             for above in (True, False):
-                own = [one for one in taken if one[0].step == k and one[0].above is above]
+                own = [pair for pair in taken if pair[0].step == k and pair[0].above is above]
                 if own:
                     relaxed[k] = self._combined(k, relaxed[k], above, own)
         weights = np.maximum(multipliers[start:], 0.0)
@@ -474,15 +476,15 @@ def linear_programs(search: Search, cases: Sequence[Relaxation]) -> Vector:
         A bound of each.
     """
     bounds = np.array([case.value(search) for case in cases])
-    for place in np.argsort(-bounds):
-        if bounds[place] > search.goal and not search.expired():
+    for index in np.argsort(-bounds):
+        if bounds[index] > search.goal and not search.expired():
             program = program_over(search.problem, search.allowed)
             program.finish(search.seconds_left)
-            found = cases[place].solve(program)
-            if found is not None:
-                x = found.x[np.newaxis, : search.problem.size]
+            bound = cases[index].solve(program)
+            if bound is not None:
+                x = bound.x[np.newaxis, : search.problem.size]
                 search.try_points(search.problem.set.project(x))
-                bounds[place] = min(bounds[place], cases[place].value(search, found.multipliers))
+                bounds[index] = min(bounds[index], cases[index].value(search, bound.multipliers))
     if search.tighten(float(bounds.max())):
         search.shown = "linear program"
     return bounds

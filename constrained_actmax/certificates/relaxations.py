@@ -52,7 +52,7 @@ def _piece_lines(step: Pieces, lower: Rows, upper: Rows) -> Lines:
     slopes = [np.broadcast_to(slope, lower.shape) for slope in step.slopes]
     ends = [(0, 1)]
     if len(step.kinks) > 1:
-        ends += [(end, place) for end in (0, 1) for place in range(2, len(points))]
+        ends += [(end, index) for end in (0, 1) for index in range(2, len(points))]
     for a, b in ends:
         width = points[b] - points[a]
         slopes.append(
@@ -64,19 +64,22 @@ def _piece_lines(step: Pieces, lower: Rows, upper: Rows) -> Lines:
 
     def best(sign: float) -> tuple[Rows, Rows]:
         """Return slope and offset of the line above sign * φ that is lowest at the middle."""
-        found: tuple[Rows, Rows] | None = None
+        best_lines: tuple[Rows, Rows] | None = None
         for slope in slopes:
             offset = np.max(
                 [sign * (v - slope * z) for v, z in zip(values, points, strict=True)], axis=0
             )
             offset = offset + PIECE_ROUNDINGS * EPSILON * (sizes + np.abs(slope) * largest)
-            if found is None:
-                found = slope, offset
+            if best_lines is None:
+                best_lines = slope, offset
                 continue
-            better = sign * slope * middle + offset < sign * found[0] * middle + found[1]
-            found = np.where(better, slope, found[0]), np.where(better, offset, found[1])
-        assert found is not None
-        return found[0], sign * found[1]
+            better = sign * slope * middle + offset < sign * best_lines[0] * middle + best_lines[1]
+            best_lines = (
+                np.where(better, slope, best_lines[0]),
+                np.where(better, offset, best_lines[1]),
+            )
+        assert best_lines is not None
+        return best_lines[0], sign * best_lines[1]
 
     return Lines(*best(1.0), *best(-1.0))
 
@@ -116,14 +119,14 @@ def _curve_lines(step: Curve, lower: Rows, upper: Rows) -> Lines:
     low, high = _inner(step, lower, upper)
     reach = np.maximum(np.abs(low), np.abs(high))
     size = np.maximum(np.abs(shape.value(low)), np.abs(shape.value(high)))
-    found = []
+    lines_ = []
     for sign in (1, -1):
         slope, offset = shape.line(sign, low, high)
         margin = CURVE_ROUNDINGS * EPSILON * (1.0 + size + reach * (1.0 + np.abs(slope)))
-        found.append((step.scale * step.inner * slope, step.scale * (offset + sign * margin)))
+        lines_.append((step.scale * step.inner * slope, step.scale * (offset + sign * margin)))
     if step.scale < 0.0:
-        found.reverse()
-    return Lines(*found[0], *found[1])
+        lines_.reverse()
+    return Lines(*lines_[0], *lines_[1])
 
 
 # -- of any kind -----------------------------------------------------------------------------------

@@ -57,10 +57,10 @@ class ScaledProgram:
     def minimum(self, g: Vector, lower: Vector, upper: Vector) -> Minimum | None:
         """Return a minimiser within a box on x; see `RowProgram.minimum`."""
         g, size = self._objective(g)
-        found = self.program.minimum(g, lower / self._unit, upper / self._unit)
-        if found is None:
+        solution = self.program.minimum(g, lower / self._unit, upper / self._unit)
+        if solution is None:
             return None
-        return Minimum(found.x * self._columns, found.multipliers * (size / self._rows))
+        return Minimum(solution.x * self._columns, solution.multipliers * (size / self._rows))
 
     def make_binary(self, count: int, nodes: int | None) -> None:
         """Let the last variables be integers; see `LinearProgram.make_binary`."""

@@ -147,7 +147,7 @@ def group_lines(step: Exponential, lower: Rows, upper: Rows) -> GroupLines:
     sigmoid = shape_of("sigmoid", 1.0)
     assert sigmoid is not None
     own = np.eye(width)
-    found = []
+    lines = []
     for sign, others, constant in ((1, below, -under), (-1, above, -over)):
         slope, offset = sigmoid.line(sign, least, most)
         # Only an increasing line may take a linear function for the number.
@@ -156,13 +156,13 @@ def group_lines(step: Exponential, lower: Rows, upper: Rows) -> GroupLines:
         slope, offset = np.where(rising, slope, 0.0), np.where(rising, offset, ends)
         wide = np.maximum(np.abs(least), np.abs(most)) + width * size
         margin = 4.0 * CURVE_ROUNDINGS * EPSILON * (1.0 + wide)
-        found.append(
+        lines.append(
             (
                 slope[..., np.newaxis] * (own - others),
                 (slope * constant + offset + sign * margin).reshape(count, -1),
             )
         )
-    return GroupLines(members, *found[0], *found[1], reach)
+    return GroupLines(members, *lines[0], *lines[1], reach)
 
 
 def group_interval(step: Exponential, lower: Rows, upper: Rows) -> tuple[Rows, Rows]:
@@ -177,8 +177,11 @@ def group_interval(step: Exponential, lower: Rows, upper: Rows) -> tuple[Rows, R
     else:
         ends = -np.logaddexp(0.0, -least), -np.logaddexp(0.0, -most)
     margin = CURVE_ROUNDINGS * EPSILON
-    found = ends[0] - margin * (1.0 + np.abs(ends[0])), ends[1] + margin * (1.0 + np.abs(ends[1]))
-    return found[0].reshape(lower.shape), found[1].reshape(lower.shape)
+    interval = (
+        ends[0] - margin * (1.0 + np.abs(ends[0])),
+        ends[1] + margin * (1.0 + np.abs(ends[1])),
+    )
+    return interval[0].reshape(lower.shape), interval[1].reshape(lower.shape)
 
 
 def jacobian_interval(step: Exponential, lower: Rows, upper: Rows) -> tuple[Array, Array]:
@@ -187,9 +190,9 @@ def jacobian_interval(step: Exponential, lower: Rows, upper: Rows) -> tuple[Arra
     low, high = lower[:, members], upper[:, members]
     margin = CURVE_ROUNDINGS * EPSILON
     if members.shape[1] == 1:
-        ones = np.ones((*low.shape[:2], 1, 1))
-        return ones, ones
-    least, most = (special.expit(one) for one in _logit_interval(low, high))
+        unit_diagonal = np.ones((*low.shape[:2], 1, 1))
+        return unit_diagonal, unit_diagonal
+    least, most = (special.expit(logit) for logit in _logit_interval(low, high))
     least, most = np.maximum(least - margin, 0.0), np.minimum(most + margin, 1.0)
     if isinstance(step, LogSumExp):
         return least[:, :, np.newaxis], most[:, :, np.newaxis]

@@ -169,8 +169,8 @@ def check(**flags: Any) -> None:
     specification = _specification(flags)
     with quiet_start():
         problem, _ = specification.problem(specification.goal or "maximize")
-        found = cax.check(problem)
-    click.echo(str(found))
+        report = cax.check(problem)
+    click.echo(str(report))
 
 
 @cli.command()

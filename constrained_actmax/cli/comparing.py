@@ -65,7 +65,7 @@ def compare(context: click.Context, /, **flags: Any) -> None:
         else:
             methods[label] = label
     out = None if flags["out"] is None else Path(flags["out"])
-    found = cax.compare(
+    comparison = cax.compare(
         problem,
         methods,
         starts=flags["starts"],
@@ -74,12 +74,12 @@ def compare(context: click.Context, /, **flags: Any) -> None:
         workers=flags["workers"],
         folder=out,
     )
-    click.echo(str(found))
+    click.echo(str(comparison))
     if out is not None:
-        draw(found.plot_convergence().figure, out / "convergence.png")
+        draw(comparison.plot_convergence().figure, out / "convergence.png")
         click.echo(f"Drew {out / 'convergence.png'}.")
-        click.echo(f"Wrote {found.to_html(out)}.")
-    feasible = any(one.feasible for one in found.trials)
+        click.echo(f"Wrote {comparison.to_html(out)}.")
+    feasible = any(trial.feasible for trial in comparison.trials)
     context.exit(FEASIBLE if feasible else NOTHING_FEASIBLE)
 
 
@@ -88,18 +88,18 @@ def compare(context: click.Context, /, **flags: Any) -> None:
 @click.option("--out", metavar="FILE", help="Where the page goes; DIR/report.html by default.")
 def report(folder: str, out: str | None) -> None:
     """Write one page of HTML about the run or the comparison that was saved in DIR."""
-    place = Path(folder)
+    path = Path(folder)
     subject: Any
-    if (place / "comparison.json").is_file():
-        subject = cax.load_comparison(place)
-    elif (place / "result.json").is_file():
-        subject = cax.load_result(place)
+    if (path / "comparison.json").is_file():
+        subject = cax.load_comparison(path)
+    elif (path / "result.json").is_file():
+        subject = cax.load_result(path)
     else:
         raise SpecificationError(
             f"report: {folder} holds neither comparison.json nor result.json; make one with "
             "maximize --out or compare --out."
         )
-    click.echo(f"Wrote {subject.to_html(place if out is None else Path(out))}.")
+    click.echo(f"Wrote {subject.to_html(path if out is None else Path(out))}.")
 
 
 def _samples(name: str) -> Any:

@@ -77,16 +77,16 @@ def write_result(
         draw(plot_history(result).figure, folder / "history.png")
         yield f"Drew {folder / 'history.png'}."
     lower, upper = result.bounds
-    for one in result.layout.inputs:
-        if image_size(one.shape) is None:
+    for input_ in result.layout.inputs:
+        if image_size(input_.shape) is None:
             continue
-        part = result.layout.slices[one.name]
-        name = "input.png" if len(result.layout.inputs) == 1 else f"input-{one.name}.png"
+        part = result.layout.slices[input_.name]
+        name = "input.png" if len(result.layout.inputs) == 1 else f"input-{input_.name}.png"
         path = folder / name.replace("/", "_").replace(":", "_")
-        black, white = box(one.name)
+        black, white = box(input_.name)
         low, high = write_image(
             path,
-            result.flat[part].reshape(one.shape),
+            result.flat[part].reshape(input_.shape),
             black if np.isfinite(black) else lower[part],
             white if np.isfinite(white) else upper[part],
         )

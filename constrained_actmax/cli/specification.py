@@ -133,7 +133,8 @@ class Specification:
                 model=tables["model"],
                 objective=tables["objective"],
                 constraints=tuple(
-                    _table(one, f"constraints[{place}]") for place, one in enumerate(constraints)
+                    _table(constraint, f"constraints[{index}]")
+                    for index, constraint in enumerate(constraints)
                 ),
                 solve=_table(data.get("solve", {}), "solve"),
                 goal=goal,
@@ -157,8 +158,8 @@ class Specification:
             oracle = self._oracle()
             values = _Values(self, oracle.layout)
             constraints = []
-            for place, table in enumerate(self.constraints):
-                with _said_in(self._place(f"constraints[{place}]")):
+            for index, table in enumerate(self.constraints):
+                with _said_in(self._place(f"constraints[{index}]")):
                     constraints.append(_constraint(table, values))
             arguments = dict(self.solve)
             _check_keys(arguments, SOLVE_KEYS, "solve")
@@ -199,10 +200,10 @@ class Specification:
                     f'path must name a model file or folder, or be "{EXAMPLE}" for the one that '
                     "the package ships."
                 )
-        place = self.path(model.pop("path"))
-        shipped = self.model["path"] == EXAMPLE and not place.exists()
-        if not shipped and not place.exists():
-            raise SpecificationError(f"{place}: no such model.")
+        path = self.path(model.pop("path"))
+        shipped = self.model["path"] == EXAMPLE and not path.exists()
+        if not shipped and not path.exists():
+            raise SpecificationError(f"{path}: no such model.")
         if "labels" in model:
             model["labels"] = self._labels(model["labels"])
         elif shipped:
@@ -212,7 +213,7 @@ class Specification:
         if "scaling" in model:
             with _said_in("model.scaling"):
                 model["preprocess"] = _call(cax.Scaling, model.pop("scaling"))
-        return cax.Oracle(cax.examples.load_model() if shipped else str(place), **model)
+        return cax.Oracle(cax.examples.load_model() if shipped else str(path), **model)
 
     def box(self, layout: Layout, name: str) -> tuple[float, float]:
         """Return what the boxes of an input allow every entry, infinite without one."""
@@ -238,7 +239,7 @@ class _Values:
     def structure(self, value: Any) -> Any:
         """Return a value for each input, or for the one there is."""
         if isinstance(value, Mapping) and set(value) & set(self.layout.names):
-            return {name: self.array(one, name) for name, one in value.items()}
+            return {name: self.array(item, name) for name, item in value.items()}
         return self.array(value, None)
 
     def array(self, value: Any, on: str | None) -> Any:
@@ -249,7 +250,7 @@ class _Values:
             return cax.examples.reference(value["example"])
         if "file" in value and set(value) <= {"file", "name"}:
             return self._file(self.specification.path(value["file"]), value.get("name"), on)
-        if all(isinstance(one, int | float) for one in value.values()):
+        if all(isinstance(item, int | float) for item in value.values()):
             return dict(value)  # coefficients by feature name
         raise SpecificationError(
             'expected numbers, { file = "x.npy" }, { file = "x.npz", name = "a" }, '
@@ -295,15 +296,15 @@ class _Values:
         return float(max(lowest, default=-np.inf)), float(min(highest, default=np.inf))
 
     def _picture(self, path: Path, on: str | None) -> npt.NDArray[np.float64]:
-        one = self.layout.inputs[0] if on is None else self.layout.input(on)
-        low, high = self.box(one.name)
+        input_ = self.layout.inputs[0] if on is None else self.layout.input(on)
+        low, high = self.box(input_.name)
         if not (np.isfinite(low) and np.isfinite(high)):
             raise SpecificationError(
                 f"{path}: finite bounds are needed to know what black and white stand for; give "
                 "--bounds LOW HIGH, or a Box in the file."
             )
         low, high = pixel_range(low, high)
-        return read_image(path, one.shape, low, high, resize=self.specification.resize)
+        return read_image(path, input_.shape, low, high, resize=self.specification.resize)
 
 
 def _objective(table: Mapping[str, Any], values: _Values) -> Any:
@@ -313,8 +314,8 @@ def _objective(table: Mapping[str, Any], values: _Values) -> Any:
         if not isinstance(table["terms"], list) or not table["terms"]:
             raise SpecificationError("terms must be a list of tables.")
         total: Any = None
-        for place, term in enumerate(table["terms"]):
-            with _said_in(f"terms[{place}]"):
+        for index, term in enumerate(table["terms"]):
+            with _said_in(f"terms[{index}]"):
                 part = _objective(_table(term, "a term"), values)
             total = part if total is None else total + part
         return total
@@ -363,34 +364,34 @@ def _features(arguments: Mapping[str, Any], values: _Values) -> cax.Features:
     _check_keys(arguments, ("frame", "columns", "on"), "Features")
     if not isinstance(arguments.get("frame"), str):
         raise SpecificationError("Features: frame must name a CSV file of the table's rows.")
-    place = values.specification.path(arguments["frame"])
+    path = values.specification.path(arguments["frame"])
     try:
-        frame = pd.read_csv(place)
+        frame = pd.read_csv(path)
     except (OSError, ValueError) as error:
-        raise SpecificationError(f"{place}: no table ({first_line(error)}).") from None
+        raise SpecificationError(f"{path}: no table ({first_line(error)}).") from None
     said = {
-        name: _call(cax.Feature, one)
-        for name, one in _table(arguments.get("columns", {}), "columns").items()
+        name: _call(cax.Feature, item)
+        for name, item in _table(arguments.get("columns", {}), "columns").items()
     }
     return cax.Features.from_frame(frame, said, on=arguments.get("on"))
 
 
 def _start(x0: Any, constraints: Sequence[Any], values: _Values) -> Any:
     """Return a point, or the entries of a table's row that is said by column."""
-    for one in constraints:
+    for constraint in constraints:
         if (
-            isinstance(one, cax.Features)
+            isinstance(constraint, cax.Features)
             and isinstance(x0, Mapping)
-            and set(x0) & set(one.features)
+            and set(x0) & set(constraint.features)
         ):
-            return one.transform(x0)[0]
+            return constraint.transform(x0)[0]
     return values.structure(x0)
 
 
 def _change(table: Mapping[str, Any], constraints: Sequence[Any], x0: Any) -> Any:
     """Return what it costs to change the person that a table's row says."""
     _check_keys(table, ("type",), CHANGE)
-    features = [one for one in constraints if isinstance(one, cax.Features)]
+    features = [constraint for constraint in constraints if isinstance(constraint, cax.Features)]
     if not features or x0 is None:
         raise SpecificationError(f"{CHANGE}: give constraints of type Features, and solve.x0.")
     return features[0].distance(x0)
@@ -398,14 +399,14 @@ def _change(table: Mapping[str, Any], constraints: Sequence[Any], x0: Any) -> An
 
 def set_names() -> list[str]:
     """Return the names of the sets that a file can ask for."""
-    found = []
+    names = []
     for name in sets.__all__:
         if name not in cax.__all__ or name in NOT_IN_A_FILE:
             continue
         kind = getattr(sets, name)
         if isinstance(kind, type) and issubclass(kind, sets.ConvexSet):
-            found.append(name)
-    return found
+            names.append(name)
+    return names
 
 
 def _call(kind: Any, arguments: Any) -> Any:
@@ -415,9 +416,9 @@ def _call(kind: Any, arguments: Any) -> Any:
     _check_keys(table, tuple(signature.parameters), kind.__name__)
     missing = [
         name
-        for name, one in signature.parameters.items()
-        if one.default is one.empty
-        and one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+        for name, parameter in signature.parameters.items()
+        if parameter.default is parameter.empty
+        and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
         and name not in table
     ]
     if missing:
@@ -438,11 +439,11 @@ def _table(value: Any, who: str) -> Mapping[str, Any]:
 
 
 @contextmanager
-def _said_in(place: str) -> Iterator[None]:
+def _said_in(section: str) -> Iterator[None]:
     """Put where something was said before the message of an error of the specification."""
     try:
         yield
     except SpecificationError as error:
-        if not place:
+        if not section:
             raise
-        raise type(error)(f"{place}: {error}") from error.__cause__
+        raise type(error)(f"{section}: {error}") from error.__cause__

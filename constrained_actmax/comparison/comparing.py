@@ -94,26 +94,26 @@ def compare(
     'auto'
     """
     named = _problems(problems)
-    known = {label: resolved(one) for label, one in _methods(methods).items()}
+    known = {label: resolved(method) for label, method in _methods(methods).items()}
     budget = _budget(budget)
     if on_error not in ("record", "raise"):
         raise SpecificationError(f"on_error: must be 'record' or 'raise', got {on_error!r}.")
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise SpecificationError(f"workers: must be an integer >= 1, got {workers!r}.")
     records = tuple(
-        ProblemRecord.of(label, one, _starts(one, starts, seed)) for label, one in named.items()
+        ProblemRecord.of(label, item, _starts(item, starts, seed)) for label, item in named.items()
     )
-    described = tuple(MethodRecord.of(label, one) for label, one in known.items())
+    described = tuple(MethodRecord.of(label, item) for label, item in known.items())
     tasks = _tasks(records, described, budget, tol)
-    place = None if folder is None else Path(folder)
+    path = None if folder is None else Path(folder)
     done: dict[str, Trial] = {}
     drawn = seed if isinstance(starts, int | np.integer) else None
-    if place is not None:
+    if path is not None:
         names = [task[0] for task in tasks]
-        save_head(place, records, described, budget, drawn, versions(), names)
-        (place / "runs").mkdir(exist_ok=True)
+        save_head(path, records, described, budget, drawn, versions(), names)
+        (path / "runs").mkdir(exist_ok=True)
         for key, *_ in tasks:
-            stored = Trial.load(place / "runs", key)
+            stored = Trial.load(path / "runs", key)
             if stored is not None:
                 done[key] = stored
     left = [task for task in tasks if task[0] not in done]
@@ -124,8 +124,8 @@ def compare(
                 left, listed, methods_listed, records, described, budget, tol, workers, on_error
             ):
                 done[key] = trial
-                if place is not None:
-                    trial.save(place / "runs", key)
+                if path is not None:
+                    trial.save(path / "runs", key)
                 advance(f"{trial.method} on {trial.problem}")
         except KeyboardInterrupt:
             if not done:
@@ -180,59 +180,59 @@ def warm_up(problem: Problem, x0: np.ndarray) -> None:
     problem.set.project(x0)
 
 
-def _problems(given: Any) -> dict[str, Problem]:
-    if isinstance(given, Problem):
-        given = [given]
-    if isinstance(given, Mapping):
-        named = {str(label): one for label, one in given.items()}
+def _problems(problems: Any) -> dict[str, Problem]:
+    if isinstance(problems, Problem):
+        problems = [problems]
+    if isinstance(problems, Mapping):
+        named = {str(label): item for label, item in problems.items()}
     else:
-        listed = list(given)
-        texts = [one.objective_text if isinstance(one, Problem) else "" for one in listed]
+        listed = list(problems)
+        texts = [item.objective_text if isinstance(item, Problem) else "" for item in listed]
         if len(set(texts)) < len(texts):
-            texts = [repr(one).split(" ", 1)[-1] for one in listed]
+            texts = [repr(item).split(" ", 1)[-1] for item in listed]
         if len(set(texts)) < len(texts):
             texts = [f"{number + 1}: {text}" for number, text in enumerate(texts)]
         named = dict(zip(texts, listed, strict=True))
-    for one in named.values():
-        if not isinstance(one, Problem):
+    for item in named.values():
+        if not isinstance(item, Problem):
             raise SpecificationError(
                 f"problems: expected Problem(model, objective, constraints), "
-                f"got {type(one).__name__}."
+                f"got {type(item).__name__}."
             )
     if not named:
         raise SpecificationError("problems: give at least one.")
     return named
 
 
-def _methods(given: Any) -> dict[str, Method]:
-    if isinstance(given, str | Solver):
-        given = [given]
-    if isinstance(given, Mapping):
-        named = {str(label): one for label, one in given.items()}
+def _methods(methods: Any) -> dict[str, Method]:
+    if isinstance(methods, str | Solver):
+        methods = [methods]
+    if isinstance(methods, Mapping):
+        named = {str(label): item for label, item in methods.items()}
     else:
         named = {}
-        for one in given:
-            label = str(one)
+        for item in methods:
+            label = str(item)
             if label in named:
-                label = str(MethodRecord.of(label, one))
+                label = str(MethodRecord.of(label, item))
             if label in named:
                 raise SpecificationError(
                     f"methods: {label!r} is there twice; give a dict of labels."
                 )
-            named[label] = one
+            named[label] = item
     if not named:
         raise SpecificationError("methods: give at least one, such as 'auto'.")
     return named
 
 
-def _budget(given: Any) -> Budget | None:
-    if isinstance(given, int | np.integer) and not isinstance(given, bool):
-        given = Budget(evaluations=int(given))
-    if given is not None and not isinstance(given, Budget):
+def _budget(value: Any) -> Budget | None:
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        value = Budget(evaluations=int(value))
+    if value is not None and not isinstance(value, Budget):
         raise SpecificationError(
-            f"budget: expected a number of evaluations or Budget(...), got {given!r}."
+            f"budget: expected a number of evaluations or Budget(...), got {value!r}."
         )
-    return given
+    return value
 
 
 def _starts(problem: Problem, starts: Any, seed: int) -> Rows:

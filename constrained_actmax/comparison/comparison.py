@@ -78,7 +78,7 @@ class Comparison:
         SpecificationError
             If there is none of this label, or several and none is said.
         """
-        labels = [one.label for one in self.problems]
+        labels = [record.label for record in self.problems]
         if label is None:
             if len(labels) == 1:
                 return self.problems[0]
@@ -86,22 +86,22 @@ class Comparison:
                 f"problem: {len(labels)} problems were compared; say which. "
                 f"{suggest('', labels, 40)}"
             )
-        for one in self.problems:
-            if one.label == label:
-                return one
+        for record in self.problems:
+            if record.label == label:
+                return record
         raise SpecificationError(f"problem: no {label!r}. {suggest(label, labels, 40)}")
 
     @property
     def labels(self) -> list[str]:
         """Labels of the methods."""
-        return [one.label for one in self.methods]
+        return [method.label for method in self.methods]
 
     def of(self, problem: str | None = None, method: str | None = None) -> list[Trial]:
         """Return the trials of a problem, of a method, or of both."""
         return [
-            one
-            for one in self.trials
-            if problem in (None, one.problem) and method in (None, one.method)
+            trial
+            for trial in self.trials
+            if problem in (None, trial.problem) and method in (None, trial.method)
         ]
 
     def subset(
@@ -120,9 +120,11 @@ class Comparison:
                 raise SpecificationError(
                     f"methods: no {label!r}. {suggest(label, self.labels, 40)}"
                 )
-        chosen = [one for one in self.methods if methods is None or one.label in methods]
-        names, labels = {one.label for one in kept}, {one.label for one in chosen}
-        trials = [one for one in self.trials if one.problem in names and one.method in labels]
+        chosen = [record for record in self.methods if methods is None or record.label in methods]
+        names, labels = {record.label for record in kept}, {record.label for record in chosen}
+        trials = [
+            record for record in self.trials if record.problem in names and record.method in labels
+        ]
         return replace(self, problems=tuple(kept), methods=tuple(chosen), trials=tuple(trials))
 
     # -- tables ------------------------------------------------------------------------------------
@@ -160,7 +162,7 @@ class Comparison:
         import pandas as pd
 
         return pd.DataFrame(
-            [{name: getattr(one, name) for name in PLAIN} for one in self.trials],
+            [{name: getattr(trial, name) for name in PLAIN} for trial in self.trials],
             columns=list(PLAIN),
         )
 
@@ -174,13 +176,13 @@ class Comparison:
         """
         import pandas as pd
 
-        found: Counter[tuple[str, str, str, str]] = Counter(
-            (one.problem, one.method, one.outcome, one.reason)
-            for one in self.trials
-            if one.outcome != "ran"
+        counts: Counter[tuple[str, str, str, str]] = Counter(
+            (trial.problem, trial.method, trial.outcome, trial.reason)
+            for trial in self.trials
+            if trial.outcome != "ran"
         )
         columns = ["problem", "method", "outcome", "reason", "starts"]
-        return pd.DataFrame([(*key, count) for key, count in found.items()], columns=columns)
+        return pd.DataFrame([(*key, count) for key, count in counts.items()], columns=columns)
 
     def ranks(self) -> pd.DataFrame:
         """Return how methods rank over all problems and starts: 1 is the best value.
@@ -262,9 +264,9 @@ class Comparison:
             count = len(record.starts)
             unit = f"paired over {count} common start{'s' if count != 1 else ''}"
         else:
-            gains = [self._gains(one) for one in self.problems]
+            gains = [self._gains(problem) for problem in self.problems]
             ran = [name for name in ran if any(t.feasible for t in self.of(None, name))]
-            scores = {name: np.array([np.mean(one[name]) for one in gains]) for name in ran}
+            scores = {name: np.array([np.mean(gain[name]) for gain in gains]) for name in ran}
             unit = f"share of the largest gain, paired over {len(self.problems)} problems"
         return judge(scores, unit, confidence)
 
@@ -293,7 +295,7 @@ class Comparison:
             raise SpecificationError(f"accuracy: must lie in (0, 1), got {accuracy!r}.")
         rows = []
         for problem in self.problems:
-            table = {(one.method, one.start): one for one in self.of(problem.label)}
+            table = {(trial.method, trial.start): trial for trial in self.of(problem.label)}
             for start in range(len(problem.starts)):
                 progress = [
                     table[name, start].progress(cost, problem.sense, problem.tolerance)
@@ -320,7 +322,7 @@ class Comparison:
         groups : bool, default True
             Whether the unit is n + 1 evaluations, as in the paper, or one.
         """
-        sizes = [one.size if groups else 0 for one in self.problems for _ in one.starts]
+        sizes = [problem.size if groups else 0 for problem in self.problems for _ in problem.starts]
         return data_profile(self.costs(accuracy, "evaluations"), sizes)
 
     # -- pictures ----------------------------------------------------------------------------------
@@ -340,9 +342,9 @@ class Comparison:
         record = self.problem(problem)
         curves = {
             name: [
-                one.progress(cost, record.sense, record.tolerance)
-                for one in self.of(record.label, name)
-                if one.outcome == "ran"
+                trial.progress(cost, record.sense, record.tolerance)
+                for trial in self.of(record.label, name)
+                if trial.outcome == "ran"
             ]
             for name in self.labels
         }
@@ -373,10 +375,10 @@ class Comparison:
         record = self.problem(problem)
         values: dict[str, tuple[Vector, np.ndarray]] = {}
         for name in self.labels:
-            ran = [one for one in self.of(record.label, name) if one.outcome == "ran"]
+            ran = [trial for trial in self.of(record.label, name) if trial.outcome == "ran"]
             values[name] = (
-                np.array([one.value for one in ran]),
-                np.array([one.feasible for one in ran], dtype=bool),
+                np.array([trial.value for trial in ran]),
+                np.array([trial.feasible for trial in ran], dtype=bool),
             )
         return plot_waterfall(
             values, larger=record.sense == "maximize", objective=record.objective, ax=ax
@@ -401,13 +403,13 @@ class Comparison:
         record = self.problem(problem)
         panels = []
         for name in self.labels:
-            one = self.best_trial(record.label, name)
-            if one is None:
+            trial = self.best_trial(record.label, name)
+            if trial is None:
                 continue
-            value, outside = one.value, not one.feasible
+            value, outside = trial.value, not trial.feasible
             if raw:
-                value, outside = one.raw_value, one.raw_violation > record.tolerance
-            panels.append((name, one.raw if raw else one.x, value, not outside))
+                value, outside = trial.raw_value, trial.raw_violation > record.tolerance
+            panels.append((name, trial.raw if raw else trial.x, value, not outside))
         return plot_final_inputs(
             panels, record.layout, lower=record.lower, upper=record.upper, columns=columns
         )
@@ -418,10 +420,10 @@ class Comparison:
         """Draw the performance profile (Dolan and Moré 2002)."""
         from constrained_actmax.plotting import plot_profile
 
-        found = self.performance_profile(accuracy, cost)
+        profile = self.performance_profile(accuracy, cost)
         unit = f"{cost} over those of the cheapest method"
         return plot_profile(
-            found.at, found.shares, self.labels, unit=unit, accuracy=accuracy, log=True, ax=ax
+            profile.at, profile.shares, self.labels, unit=unit, accuracy=accuracy, log=True, ax=ax
         )
 
     def plot_data_profile(
@@ -430,15 +432,15 @@ class Comparison:
         """Draw the data profile (Moré and Wild 2009), by default in plain evaluations."""
         from constrained_actmax.plotting import plot_profile
 
-        found = self.data_profile(accuracy, groups=groups)
+        profile = self.data_profile(accuracy, groups=groups)
         unit = "groups of n + 1 evaluations" if groups else "model evaluations"
         return plot_profile(
-            found.at, found.shares, self.labels, unit=unit, accuracy=accuracy, ax=ax
+            profile.at, profile.shares, self.labels, unit=unit, accuracy=accuracy, ax=ax
         )
 
     def best_trial(self, problem: str, method: str) -> Trial | None:
         """Return the trial of a method with the best feasible value, else the least violating."""
-        ran = [one for one in self.of(problem, method) if one.outcome == "ran"]
+        ran = [trial for trial in self.of(problem, method) if trial.outcome == "ran"]
         if not ran:
             return None
         sign = self.problem(problem).sign
@@ -473,13 +475,13 @@ class Comparison:
 
         Over an older comparison: until the last file has its name the folder holds the older one.
         """
-        place = folder_for("save", folder)
-        runs = folder_for("save", place / "runs")
-        names = [one.name for one in self.trials]
-        for name, one in zip(names, self.trials, strict=True):
-            one.save(runs, name)
-        save_head(place, self.problems, self.methods, self.budget, self.seed, self.versions, names)
-        return place
+        path = folder_for("save", folder)
+        runs = folder_for("save", path / "runs")
+        names = [trial.name for trial in self.trials]
+        for name, trial in zip(names, self.trials, strict=True):
+            trial.save(runs, name)
+        save_head(path, self.problems, self.methods, self.budget, self.seed, self.versions, names)
+        return path
 
     def __str__(self) -> str:
         frame = self.to_frame()
@@ -507,11 +509,11 @@ class Comparison:
 
     def _values(self, problem: ProblemRecord) -> dict[str, Vector]:
         """Return the value of each start by method, NaN where there is no feasible point."""
-        found = {name: np.full(len(problem.starts), np.nan) for name in self.labels}
-        for one in self.of(problem.label):
-            if one.feasible:
-                found[one.method][one.start] = one.value
-        return found
+        values = {name: np.full(len(problem.starts), np.nan) for name in self.labels}
+        for trial in self.of(problem.label):
+            if trial.feasible:
+                values[trial.method][trial.start] = trial.value
+        return values
 
     def _gains(self, problem: ProblemRecord) -> dict[str, Vector]:
         """Return, by method and start, the share of the largest gain over the start."""
@@ -539,11 +541,13 @@ class Comparison:
 
     def _summary(self, problem: ProblemRecord, method: str, wins: int, ties: int) -> dict[str, Any]:
         trials = self.of(problem.label, method)
-        ran = [one for one in trials if one.outcome == "ran"]
-        values = np.array([one.value for one in ran if one.feasible])
+        ran = [trial for trial in trials if trial.outcome == "ran"]
+        values = np.array([trial.value for trial in ran if trial.feasible])
         sign = problem.sign
-        reasons = {one.reason for one in trials if one.outcome != "ran"}
-        statuses = Counter(one.status if one.outcome == "ran" else one.outcome for one in trials)
+        reasons = {trial.reason for trial in trials if trial.outcome != "ran"}
+        statuses = Counter(
+            trial.status if trial.outcome == "ran" else trial.outcome for trial in trials
+        )
         return {
             "problem": problem.label,
             "method": method,
@@ -553,13 +557,13 @@ class Comparison:
             "quartile_3": float(np.quantile(values, 0.75)) if values.size else math.nan,
             "best": float(sign * np.max(sign * values)) if values.size else math.nan,
             "feasible": len(values) / len(ran) if ran else math.nan,
-            "violation": max((one.violation for one in ran), default=math.nan),
-            "raw_value": _median([one.raw_value for one in ran]),
-            "raw_violation": _median([one.raw_violation for one in ran]),
-            "kkt": _median([one.stationarity for one in ran]),
-            "evaluations": _median([one.evaluations for one in ran]),
-            "calls": _median([one.calls for one in ran]),
-            "seconds": _median([one.seconds for one in ran]),
+            "violation": max((trial.violation for trial in ran), default=math.nan),
+            "raw_value": _median([trial.raw_value for trial in ran]),
+            "raw_violation": _median([trial.raw_violation for trial in ran]),
+            "kkt": _median([trial.stationarity for trial in ran]),
+            "evaluations": _median([trial.evaluations for trial in ran]),
+            "calls": _median([trial.calls for trial in ran]),
+            "seconds": _median([trial.seconds for trial in ran]),
             "wins": wins,
             "ties": ties,
             "status": ", ".join(f"{count} {name}" for name, count in statuses.most_common()),
@@ -582,11 +586,11 @@ def _first_reached(
         return [math.inf] * len(progress)
     first, top = sign * float(problem.start_values[start]), max(ends)
     target = top - accuracy * max(0.0, top - first)
-    found = []
+    costs = []
     for cost, best in progress:
         reached = np.flatnonzero(np.nan_to_num(sign * best, nan=-np.inf) >= target)
-        found.append(max(float(cost[reached[0]]), 1e-9) if reached.size else math.inf)
-    return found
+        costs.append(max(float(cost[reached[0]]), 1e-9) if reached.size else math.inf)
+    return costs
 
 
 # -- the folder ------------------------------------------------------------------------------------
@@ -604,17 +608,17 @@ def save_head(
     """Write ``comparison.json``, which names the trials in order, and ``problems.npz``."""
     folder = folder_for("compare", folder)
     arrays = {
-        f"{place}_{name}": array
-        for place, one in enumerate(problems)
-        for name, array in one.arrays().items()
+        f"{index}_{name}": array
+        for index, problem in enumerate(problems)
+        for name, array in problem.arrays().items()
     }
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     content = buffer.getvalue()
     data = {
         "format": FORMAT,
-        "problems": [one.plain() for one in problems],
-        "methods": [asdict(one) for one in methods],
+        "problems": [problem.plain() for problem in problems],
+        "methods": [asdict(method) for method in methods],
         "budget": None if budget is None else asdict(budget),
         "seed": seed,
         "versions": dict(versions),
@@ -637,43 +641,45 @@ def load_comparison(folder: str | Path) -> Comparison:
     SpecificationError
         If the folder holds no comparison, or one of a newer format.
     """
-    place = Path(folder)
+    path = Path(folder)
     way_out = "compare again, into another folder"
-    with reading("load_comparison", place, "comparison", way_out):
-        return _loaded(place)
+    with reading("load_comparison", path, "comparison", way_out):
+        return _loaded(path)
 
 
-def _loaded(place: Path) -> Comparison:
-    data = from_json((place / "comparison.json").read_text(encoding="utf-8"))
+def _loaded(path: Path) -> Comparison:
+    data = from_json((path / "comparison.json").read_text(encoding="utf-8"))
     if data.get("format") not in (FORMAT, LISTED_APART, FIRST_FORMAT):
         raise SpecificationError(
             f"load_comparison: format {data.get('format')!r} is not {FORMAT}; "
             "it was saved by another version of the library."
         )
-    content = read_second(place / "problems.npz", data.get("arrays"))
+    content = read_second(path / "problems.npz", data.get("arrays"))
     with np.load(io.BytesIO(content), allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
     names = data.get("trials")
     if names is None:
-        names = from_json((place / "trials.json").read_text(encoding="utf-8"))
+        names = from_json((path / "trials.json").read_text(encoding="utf-8"))
     problems = tuple(
         ProblemRecord.read(
-            one,
+            record,
             {
                 name.removeprefix(f"{number}_"): array
                 for name, array in arrays.items()
                 if name.startswith(f"{number}_")
             },
         )
-        for number, one in enumerate(data["problems"])
+        for number, record in enumerate(data["problems"])
     )
-    loaded = [Trial.load(place / "runs", name) for name in names]
+    loaded = [Trial.load(path / "runs", name) for name in names]
     if data["format"] == FIRST_FORMAT:
-        loaded = [None if one is None else replace(one, stationarity=math.nan) for one in loaded]
+        loaded = [
+            None if record is None else replace(record, stationarity=math.nan) for record in loaded
+        ]
     return Comparison(
         problems=problems,
-        methods=tuple(MethodRecord(**one) for one in data["methods"]),
-        trials=tuple(one for one in loaded if one is not None),
+        methods=tuple(MethodRecord(**record) for record in data["methods"]),
+        trials=tuple(record for record in loaded if record is not None),
         budget=None if data["budget"] is None else Budget(**data["budget"]),
         seed=data["seed"],
         versions=data["versions"],

@@ -59,10 +59,12 @@ def play_in_processes(
     """
     with tempfile.TemporaryDirectory() as scratch:
         asked = [
-            sendable(replace(one, model=one.model.filed(Path(scratch))), f"workers: {problem}")
-            for problem, one in zip(problems, packed(problems, "workers"), strict=True)
+            sendable(
+                replace(payload, model=payload.model.filed(Path(scratch))), f"workers: {problem}"
+            )
+            for problem, payload in zip(problems, packed(problems, "workers"), strict=True)
         ]
-        sent = [sendable(one, f"workers: {one}") for one in methods]
+        sent = [sendable(method, f"workers: {method}") for method in methods]
         count = min(workers, len(where))
         with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
             futures = {

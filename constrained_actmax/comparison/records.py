@@ -72,8 +72,8 @@ class ProblemRecord:
             label=label,
             objective=problem.objective_text,
             constraints=(
-                *(str(one) for one in problem.set.members),
-                *(one.description for one in problem.imposed),
+                *(str(member) for member in problem.set.members),
+                *(constraint.description for constraint in problem.imposed),
             ),
             sense=problem.sense,
             model=str(problem.user_oracle.describe().get("model", "function")),
@@ -104,9 +104,9 @@ class ProblemRecord:
     def plain(self) -> dict[str, Any]:
         """Return what is stored as text."""
         data = {
-            one.name: getattr(self, one.name)
-            for one in fields(self)
-            if one.name not in (*ARRAYS, "layout")
+            field_.name: getattr(self, field_.name)
+            for field_ in fields(self)
+            if field_.name not in (*ARRAYS, "layout")
         }
         return data | {"layout": self.layout.to_dict()}
 
@@ -152,7 +152,7 @@ class MethodRecord:
         """Return the record of a method."""
         if isinstance(method, str):
             return cls(label, method, {})
-        settings = {one.name: _short(getattr(method, one.name)) for one in fields(method)}
+        settings = {field_.name: _short(getattr(method, field_.name)) for field_ in fields(method)}
         limits = method.limits if isinstance(method, Baseline) else ""
         return cls(label, method.name, settings, limits, type(method).__name__)
 

@@ -42,20 +42,20 @@ class TradeOff:
     @property
     def values(self) -> Vector:
         """The objective as written, at each radius."""
-        return np.array([one.value for one in self.results])
+        return np.array([result.value for result in self.results])
 
     @property
     def multipliers(self) -> Vector:
         """The rate at which the optimal value changes with the radius; NaN where unknown."""
-        found = []
-        for one in self.results:
+        collected = []
+        for result in self.results:
             named = [
                 multiplier
-                for name, multiplier in one.optimality.multipliers.items()
+                for name, multiplier in result.optimality.multipliers.items()
                 if name.startswith(f"{self.set}(") and isinstance(multiplier, float)
             ]
-            found.append(named[0] if len(named) == 1 else np.nan)
-        return np.array(found)
+            collected.append(named[0] if len(named) == 1 else np.nan)
+        return np.array(collected)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row for each radius.
@@ -78,12 +78,12 @@ class TradeOff:
                 "value": self.values,
                 "multiplier": self.multipliers,
                 "slope": np.concatenate([[np.nan], slopes]),
-                "feasible": [one.feasible for one in self.results],
-                "violation": [one.maxcv for one in self.results],
-                "kkt": [one.optimality.stationarity for one in self.results],
-                "status": [one.status.name for one in self.results],
-                "evaluations": [one.nfev for one in self.results],
-                "seconds": [one.seconds for one in self.results],
+                "feasible": [result.feasible for result in self.results],
+                "violation": [result.maxcv for result in self.results],
+                "kkt": [result.optimality.stationarity for result in self.results],
+                "status": [result.status.name for result in self.results],
+                "evaluations": [result.nfev for result in self.results],
+                "seconds": [result.seconds for result in self.results],
             }
         )
 
@@ -95,7 +95,7 @@ class TradeOff:
             self.radii,
             self.values,
             self.multipliers,
-            np.array([one.feasible for one in self.results]),
+            np.array([result.feasible for result in self.results]),
             objective=self.results[0].objective,
             constraint=self.set,
             ax=ax,
@@ -166,25 +166,25 @@ def trace(
     if not radii.size or not np.isfinite(radii).all():
         raise SpecificationError(f"trace: radius needs finite numbers, got {radius!r}.")
     recipe = dict(problem.recipe)
-    given = recipe.pop("constraints")
-    constraints = list(given) if isinstance(given, list | tuple) else [given]
-    places = [place for place, one in enumerate(constraints) if _has_radius(one)]
-    if len(places) != 1:
-        names = ", ".join(str(constraints[place]) for place in places) or "none"
+    written = recipe.pop("constraints")
+    constraints = list(written) if isinstance(written, list | tuple) else [written]
+    positions = [index for index, constraint in enumerate(constraints) if _has_radius(constraint)]
+    if len(positions) != 1:
+        names = ", ".join(str(constraints[index]) for index in positions) or "none"
         raise SpecificationError(
             f"trace: exactly one constraint must have a radius, here {names}; use one ball, such "
             "as L1Ball(60)."
         )
-    (place,) = places
+    (index,) = positions
     recipe["model"] = problem.user_oracle
     for option in list(recipe):
         if option not in _KEPT:
             recipe.pop(option)  # they belong to the oracle, which is kept
     results: list[Result] = []
     last: Any = None
-    for one in radii:
+    for constraint in radii:
         changed = list(constraints)
-        changed[place] = replace(constraints[place], radius=float(one))
+        changed[index] = replace(constraints[index], radius=float(constraint))
         again = Problem(**recipe, constraints=changed)
         results.append(
             solve(
@@ -199,11 +199,13 @@ def trace(
         )
         if results[-1].feasible:
             last = results[-1].x
-    return TradeOff(radii, tuple(results), type(constraints[place]).__name__)
+    return TradeOff(radii, tuple(results), type(constraints[index]).__name__)
 
 
 _KEPT = ("model", "objective", "sense", "bounds", "x0", "feasibility_tolerance")
 
 
-def _has_radius(one: Any) -> bool:
-    return isinstance(one, ConvexSet) and any(part.name == "radius" for part in fields(one))
+def _has_radius(constraint: Any) -> bool:
+    return isinstance(constraint, ConvexSet) and any(
+        part.name == "radius" for part in fields(constraint)
+    )

@@ -142,4 +142,4 @@ class Trial:
         return cls(**numbers, x=arrays["x"], raw=arrays["raw"], history=history)
 
 
-PLAIN = tuple(one.name for one in fields(Trial) if one.name not in ("x", "raw", "history"))
+PLAIN = tuple(field_.name for field_ in fields(Trial) if field_.name not in ("x", "raw", "history"))

@@ -72,11 +72,11 @@ class Verdict:
             if not self.differences:
                 return f"{self.winner}: the only method that ran."
             return f"Winner: {self.winner}, ahead of every other method ({self.unit})."
-        near = [one for one in self.differences if not one.decided]
-        if all(one.pairs < 2 for one in near):
+        near = [difference for difference in self.differences if not difference.decided]
+        if all(difference.pairs < 2 for difference in near):
             return f"No winner: {self.leader} leads, but one pair has no interval; use more starts."
-        equal = [one.method for one in near if one.equal]
-        open_ = [one.method for one in near if not one.equal]
+        equal = [difference.method for difference in near if difference.equal]
+        open_ = [difference.method for difference in near if not difference.equal]
         words = []
         if equal:
             words.append(f"{', '.join(equal)} {'is' if len(equal) == 1 else 'are'} equal to it")
@@ -111,7 +111,7 @@ def judge(scores: dict[str, Vector], unit: str, confidence: float = CONFIDENCE) 
     differences = tuple(
         Difference(name, *_interval(scores[leader] - scores[name], level)) for name in others
     )
-    won = all(one.decided for one in differences)
+    won = all(difference.decided for difference in differences)
     return Verdict(leader if won else None, leader, differences, unit)
 
 
@@ -121,5 +121,5 @@ def _interval(d: Vector, level: float) -> tuple[float, float, float, int]:
         return mean, -np.inf, np.inf, pairs
     if np.ptp(d) == 0.0:  # the same difference every time: no spread, nothing to test
         return mean, mean, mean, pairs
-    found = scipy.stats.ttest_1samp(d, 0.0).confidence_interval(level)
-    return mean, float(found.low), float(found.high), pairs
+    interval = scipy.stats.ttest_1samp(d, 0.0).confidence_interval(level)
+    return mean, float(interval.low), float(interval.high), pairs

@@ -62,11 +62,11 @@ class Function(Between):
         margin: float = 0.0,
         tolerance: float | None = None,
     ) -> None:
-        given = {"function": function} | ({} if jacobian is None else {"jacobian": jacobian})
-        for role, one in given.items():
-            if not callable(one):
+        callables = {"function": function} | ({} if jacobian is None else {"jacobian": jacobian})
+        for role, callable_ in callables.items():
+            if not callable(callable_):
                 raise SpecificationError(
-                    f"Function: {role} must be callable, got {type(one).__name__}."
+                    f"Function: {role} must be callable, got {type(callable_).__name__}."
                 )
         values = Values(function, name)
         super().__init__(lower, values, upper, margin=margin, tolerance=tolerance, name=str(values))
@@ -127,13 +127,13 @@ class Function(Between):
     def jacobian_at(self, x: Vector, layout: Layout, here: Vector, domain: Domain) -> Rows:
         """Return the Jacobian (m, n) at one flat point, where the values are `here`."""
         count = here.size
-        given = self.jacobian(layout.unflatten(x))
-        if isinstance(given, Mapping):
-            given = [given[name] for name in layout.names]
-        if isinstance(given, list | tuple) and len(layout.inputs) > 1:
-            parts = [real(part, str(self.objective)).reshape(count, -1) for part in given]
+        derivative = self.jacobian(layout.unflatten(x))
+        if isinstance(derivative, Mapping):
+            derivative = [derivative[name] for name in layout.names]
+        if isinstance(derivative, list | tuple) and len(layout.inputs) > 1:
+            parts = [real(part, str(self.objective)).reshape(count, -1) for part in derivative]
             return self._shaped(np.concatenate(parts, axis=1), count, layout)
-        return self._shaped(given, count, layout)
+        return self._shaped(derivative, count, layout)
 
     def _shaped(self, value: Any, count: int, layout: Layout) -> Rows:
         dense = value.toarray() if type(value).__module__.startswith("scipy.sparse") else value
@@ -196,7 +196,9 @@ class BoundFunction:
         self._layout = layout
         self._domain = domain or Domain.everywhere(layout.size)
         self.lower, self.upper = function.within
-        lengths = {np.size(one) for one in (self.lower, self.upper) if np.ndim(one)}
+        lengths = {
+            np.size(callable_) for callable_ in (self.lower, self.upper) if np.ndim(callable_)
+        }
         if lengths:
             self.count = int(lengths.pop())
             return
@@ -233,14 +235,14 @@ class BoundFunction:
         values = np.empty((len(x), self.count))
         jacobian = np.zeros((len(x), self.count, self._layout.size))
         for row, point in enumerate(x):
-            found = self._function.value_at(point, self._layout)
-            if found.size != self.count:
+            value = self._function.value_at(point, self._layout)
+            if value.size != self.count:
                 raise SpecificationError(
-                    f"{self._function.name}: expected {self.count} values, got {found.size}."
+                    f"{self._function.name}: expected {self.count} values, got {value.size}."
                 )
-            values[row] = found
+            values[row] = value
             if slopes:
-                jacobian[row] = self._function.jacobian_at(point, self._layout, found, self._domain)
+                jacobian[row] = self._function.jacobian_at(point, self._layout, value, self._domain)
         return values, jacobian
 
     def __str__(self) -> str:
@@ -275,11 +277,13 @@ def _from_dict(constraint: Mapping[str, Any], name: str | None) -> Function:
     )
 
 
-def _arguments(given: Any) -> tuple[Any, ...]:
+def _arguments(arguments: Any) -> tuple[Any, ...]:
     """Return SciPy's ``args``: several where it is a sequence, else one; None is none."""
-    if isinstance(given, tuple | list) or (isinstance(given, np.ndarray) and given.ndim):
-        return tuple(given)
-    return () if given is None else (given,)
+    if isinstance(arguments, tuple | list) or (
+        isinstance(arguments, np.ndarray) and arguments.ndim
+    ):
+        return tuple(arguments)
+    return () if arguments is None else (arguments,)
 
 
 def _derivative(function: Any, jacobian: Any, relative: Any = None) -> Callable[..., Any]:

@@ -60,12 +60,12 @@ class Near(Between):
         tolerance: float | None = None,
     ) -> None:
         rows = checked_rows(data, "Near")
-        given = np.ones(rows.shape[1]) if weights is None else real(weights, "Near: weights")
-        if given.shape != rows.shape[1:] or not (np.isfinite(given) & (given >= 0)).all():
+        weights_ = np.ones(rows.shape[1]) if weights is None else real(weights, "Near: weights")
+        if weights_.shape != rows.shape[1:] or not (np.isfinite(weights_) & (weights_ >= 0)).all():
             raise SpecificationError(
                 f"Near: weights must be {rows.shape[1]} finite numbers >= 0, got {quoted(weights)}."
             )
-        nearest = NearestRow(rows, Metric(given), on)
+        nearest = NearestRow(rows, Metric(weights_), on)
         super().__init__(None, nearest, radius, name=name, tolerance=tolerance)
         if not 0.0 <= self.upper < np.inf:
             raise SpecificationError(f"Near: radius must be finite and >= 0, got {quoted(radius)}.")

@@ -123,8 +123,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, help="folder with the four IDX files")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="where to write")
-    given = parser.parse_args(arguments)
-    accuracy = train(*read_samples(given.data), given.out)
+    options = parser.parse_args(arguments)
+    accuracy = train(*read_samples(options.data), options.out)
     print(f"Test accuracy {accuracy:.4f}; wrote fashion_mnist.keras and class_means.npz.")
 
 

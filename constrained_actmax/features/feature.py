@@ -104,8 +104,8 @@ class Feature(Quoted):
 
         Levels that are said need no range.
         """
-        said = {one.name: getattr(self, one.name) for one in fields(self)}
-        given = {name: value for name, value in said.items() if value is not None}
+        said = {field.name: getattr(self, field.name) for field in fields(self)}
+        stated = {name: value for name, value in said.items() if value is not None}
         if self.levels is not None:
-            given = {"low": self.low, "high": self.high, **given}
-        return replace(inferred, **given)
+            stated = {"low": self.low, "high": self.high, **stated}
+        return replace(inferred, **stated)

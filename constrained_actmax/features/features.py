@@ -93,10 +93,10 @@ class Features(Quoted):
     def __post_init__(self) -> None:
         for name in self.features:
             self.table[name]  # raises where there is none
-        for one in self.table.columns:
-            if one.name not in self.features:
-                raise SpecificationError(f"Features: say what column {one.name!r} may be.")
-            _check(one, self.features[one.name])
+        for column in self.table.columns:
+            if column.name not in self.features:
+                raise SpecificationError(f"Features: say what column {column.name!r} may be.")
+            _check(column, self.features[column.name])
 
     @classmethod
     def from_frame(
@@ -182,28 +182,30 @@ class Features(Quoted):
     def groups(self) -> np.ndarray:
         """The column of each entry (n,): ``Cardinality(3, center=x0, groups=features.groups)``."""
         labels = np.empty(len(self.table.names), dtype=np.intp)
-        for number, one in enumerate(self.table.columns):
-            labels[list(one.places)] = number
+        for number, column in enumerate(self.table.columns):
+            labels[list(column.places)] = number
         return labels
 
     def metric(self, costs: Mapping[str, float]) -> Metric:
         """Return the weighted L1 distance in which a change has a cost: of a unit, or at all."""
         weights = np.zeros(len(self.table.names))
         dropped = []
-        for one in self.table.columns:
-            cost = costs[one.name]
-            if isinstance(one, NumberColumn):
-                weights[one.place] = cost * one.spread
+        for column in self.table.columns:
+            cost = costs[column.name]
+            if isinstance(column, NumberColumn):
+                weights[column.place] = cost * column.spread
                 continue
-            weights[list(one.places)] = cost / 2  # a change moves two entries
-            if one.dropped is not None and cost > 0:
-                dropped.append((one.places, cost / 2))
+            weights[list(column.places)] = cost / 2  # a change moves two entries
+            if column.dropped is not None and cost > 0:
+                dropped.append((column.places, cost / 2))
         return Metric(weights, tuple(dropped))
 
     @cached_property
     def cost_metric(self) -> Metric:
         """The distance in the costs of the features."""
-        return self.metric({name: float(one.cost or 0) for name, one in self.features.items()})
+        return self.metric(
+            {name: float(feature.cost or 0) for name, feature in self.features.items()}
+        )
 
     def distance(self, person: Any) -> Objective:
         """Return what it costs to change a person: an objective in the model's entries.
@@ -263,17 +265,20 @@ class Features(Quoted):
             raise SpecificationError(
                 'Features: the model has several inputs; say which with on="input name".'
             )
-        one = layout.inputs[0] if self.table.on is None else layout.input(self.table.on, "Features")
-        if one.size != len(self.table.names):
+        input_ = (
+            layout.inputs[0] if self.table.on is None else layout.input(self.table.on, "Features")
+        )
+        if input_.size != len(self.table.names):
             raise SpecificationError(
-                f"Features: the columns have {len(self.table.names)} entries, input {one.name!r} "
-                f"has {one.size}."
+                f"Features: the columns have {len(self.table.names)} entries, input "
+                f"{input_.name!r} "
+                f"has {input_.size}."
             )
-        if one.feature_names not in (None, self.table.names):
+        if input_.feature_names not in (None, self.table.names):
             raise SpecificationError(
                 "Features: feature_names= are in another order than the encoder's; leave them out."
             )
-        return self.sets(None if x0 is None else x0[layout.slices[one.name]])
+        return self.sets(None if x0 is None else x0[layout.slices[input_.name]])
 
     def sets(self, x0: Vector | None = None) -> list[ConvexSet]:
         """Return what the features mean, each set named by its column.
@@ -289,25 +294,26 @@ class Features(Quoted):
             If it is needed and missing, or leaves a column no value.
         """
         sets: list[ConvexSet] = []
-        for one in self.table.columns:
-            feature = self.features[one.name]
+        for column in self.table.columns:
+            feature = self.features[column.name]
             if x0 is None and (feature.immutable or feature.monotonic):
                 raise SpecificationError(
-                    f"Features: {one.name!r} is {feature.monotonic or 'immutable'}, relative to a "
+                    f"Features: {column.name!r} is {feature.monotonic or 'immutable'}, relative "
+                    "to a "
                     "person; give x0=features.transform(person)."
                 )
-            own = None if x0 is None else x0[list(one.places)]
+            own = None if x0 is None else x0[list(column.places)]
             options: dict[str, Any] = {
-                "where": list(one.places),
+                "where": list(column.places),
                 "on": self.table.on,
-                "name": one.name,
+                "name": column.name,
             }
             if feature.immutable:
                 sets.append(Fixed(value=own, **options))
-            elif isinstance(one, NumberColumn):
-                sets.extend(_numbers(one, feature, own, options))
+            elif isinstance(column, NumberColumn):
+                sets.extend(_numbers(column, feature, own, options))
             else:
-                sets.extend(_categories(one, feature, own, options))
+                sets.extend(_categories(column, feature, own, options))
         return sets
 
     # -- how an answer lies among the rows -------------------------------------------------------
@@ -341,16 +347,17 @@ class Features(Quoted):
         if np.isfinite(distances[row]):
             away = f"{distances[row]:.3g} away in the costs"
             remarks.append(f"nearest row of the table: number {row}, {away}")
-        for one in self.table.columns:
-            if not isinstance(one, NumberColumn):
+        for column in self.table.columns:
+            if not isinstance(column, NumberColumn):
                 continue
-            value = float(one.numbers(x[one.place]))
-            seen = one.numbers(self.data[:, one.place])
+            value = float(column.numbers(x[column.place]))
+            seen = column.numbers(self.data[:, column.place])
             low, high = float(seen.min()), float(seen.max())
             if not low - WHOLE * (high - low) <= value <= high + WHOLE * (high - low):
-                unit = f" {one.unit}" if one.unit else ""
+                unit = f" {column.unit}" if column.unit else ""
                 remarks.append(
-                    f"{one.name} {value:g}{unit} is outside the table's range {low:g} to {high:g}"
+                    f"{column.name} {value:g}{unit} is outside the table's range {low:g} to "
+                    f"{high:g}"
                 )
         return remarks
 
@@ -360,21 +367,21 @@ class Features(Quoted):
         """Return them as plain values, without the table's rows."""
         return {
             "table": self.table.to_dict(),
-            "features": {name: asdict(one) for name, one in self.features.items()},
+            "features": {name: asdict(feature) for name, feature in self.features.items()},
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Features:
         """Return the features that `to_dict` wrote."""
-        features = {name: Feature(**one) for name, one in data["features"].items()}
+        features = {name: Feature(**settings) for name, settings in data["features"].items()}
         return cls(Table.from_dict(data["table"]), features)
 
 
 def _checked(features: Mapping[str, Feature] | None) -> dict[str, Feature]:
-    for name, one in (features or {}).items():
-        if not isinstance(one, Feature):
+    for name, feature in (features or {}).items():
+        if not isinstance(feature, Feature):
             raise SpecificationError(
-                f"Features: expected Feature(...) for {name!r}, got {quoted(one)}."
+                f"Features: expected Feature(...) for {name!r}, got {quoted(feature)}."
             )
     return dict(features or {})
 
@@ -395,7 +402,7 @@ def _check(column: Column, feature: Feature) -> None:
         return
     for level in feature.levels or ():
         if level not in column.categories:
-            known = [str(one) for one in column.categories]
+            known = [str(category) for category in column.categories]
             raise SpecificationError(
                 f"Features: {column.name!r} has no category {quoted(level)}. "
                 f"{suggest(str(level), known)}"
@@ -484,12 +491,12 @@ def _categories(
             raise SpecificationError(
                 f"Features: {column.name!r} is {quoted(value)}, which is none of its levels."
             )
-        place = allowed.index(value)
-        allowed = allowed[place:] if feature.monotonic == "increasing" else allowed[: place + 1]
+        index = allowed.index(value)
+        allowed = allowed[index:] if feature.monotonic == "increasing" else allowed[: index + 1]
     rest = column.dropped is not None and column.categories[column.dropped] in allowed
     sets: list[ConvexSet] = [OneHot(dropped=rest, **options)]
     if len(allowed) < len(column.categories):
-        upper = [float(one in allowed) for one in column.with_entry]
+        upper = [float(category in allowed) for category in column.with_entry]
         sets.insert(0, Box(0.0, upper, **{**options, "name": f"{column.name} levels"}))
     return sets
 

@@ -30,8 +30,8 @@ def of_frame(frame: Any, features: Mapping[str, Feature], on: str | None) -> Rea
         feature = features.get(name, Feature())
         if (feature.kind or kind_of(frame[name])) == "category":
             values = categories_of(frame[name])
-            places = tuple(range(len(names), len(names) + len(values)))
-            columns.append(CategoryColumn(name, places, values, unit=feature.unit))
+            positions = tuple(range(len(names), len(names) + len(values)))
+            columns.append(CategoryColumn(name, positions, values, unit=feature.unit))
             names.extend(f"{name}_{value}" for value in values)
         else:
             columns.append(NumberColumn(name, len(names), unit=feature.unit))
@@ -71,46 +71,47 @@ def of_transformer(
         )
     order = [str(name) for name in seen]
     _check_names(features, order)
-    found: list[Column] = []
-    for label, step, given in transformer.transformers_:
-        own = _selected(given, order)
+    collected: list[Column] = []
+    for label, step, selected in transformer.transformers_:
+        own = _selected(selected, order)
         if step != "drop" and own:
             first = transformer.output_indices_[label].start
-            found.extend(_encoded(step, own, first))
-    twice = [one.name for one in found]
+            collected.extend(_encoded(step, own, first))
+    twice = [column.name for column in collected]
     for name in twice:
         if twice.count(name) > 1:
             raise SpecificationError(
                 f"Features.from_transformer: the column {name!r} is encoded twice."
             )
-    found.sort(key=lambda one: order.index(one.name))
+    collected.sort(key=lambda column: order.index(column.name))
     columns: list[Column] = [
-        replace(one, unit=features[one.name].unit) if one.name in features else one for one in found
+        replace(column, unit=features[column.name].unit) if column.name in features else column
+        for column in collected
     ]
     names = [str(name) for name in transformer.get_feature_names_out()]
     if frame is not None:
         _check_frame(frame)
-        _check_names(dict.fromkeys(one.name for one in columns), list(frame))
-        frame = frame[[one.name for one in columns]]
+        _check_names(dict.fromkeys(column.name for column in columns), list(frame))
+        frame = frame[[column.name for column in columns]]
     return _filled(columns, names, frame, features, on)
 
 
-def _selected(given: Any, order: list[str]) -> list[str]:
+def _selected(selected: Any, order: list[str]) -> list[str]:
     """Return the names of the columns that a part of a ColumnTransformer takes."""
-    if isinstance(given, str):
-        return [given]
-    if isinstance(given, slice):
-        if isinstance(given.start, str) or isinstance(given.stop, str):
-            start = 0 if given.start is None else order.index(given.start)
-            stop = len(order) if given.stop is None else order.index(given.stop) + 1
-            return order[start : stop : given.step]
-        return order[given]
-    places = np.atleast_1d(np.asarray(list(given) if np.ndim(given) else given))
-    if places.dtype == bool:
-        places = np.flatnonzero(places)
-    if places.dtype.kind in "iu":
-        return [order[place] for place in places.tolist()]
-    return [str(name) for name in places.tolist()]
+    if isinstance(selected, str):
+        return [selected]
+    if isinstance(selected, slice):
+        if isinstance(selected.start, str) or isinstance(selected.stop, str):
+            start = 0 if selected.start is None else order.index(selected.start)
+            stop = len(order) if selected.stop is None else order.index(selected.stop) + 1
+            return order[start : stop : selected.step]
+        return order[selected]
+    positions = np.atleast_1d(np.asarray(list(selected) if np.ndim(selected) else selected))
+    if positions.dtype == bool:
+        positions = np.flatnonzero(positions)
+    if positions.dtype.kind in "iu":
+        return [order[index] for index in positions.tolist()]
+    return [str(name) for name in positions.tolist()]
 
 
 def _encoded(step: Any, names: list[str], first: int) -> list[Column]:
@@ -145,7 +146,7 @@ def _encoded(step: Any, names: list[str], first: int) -> list[Column]:
 
 def _one_hot(encoder: Any, names: list[str], first: int) -> list[Column]:
     infrequent = getattr(encoder, "infrequent_categories_", None) if _merges(encoder) else None
-    if infrequent is not None and any(one is not None for one in infrequent):
+    if infrequent is not None and any(category is not None for category in infrequent):
         raise SpecificationError(
             f"Features.from_transformer: the OneHotEncoder of {names[0]!r} puts rare categories "
             "together, which cannot be undone; fit it without min_frequency and max_categories."
@@ -154,9 +155,9 @@ def _one_hot(encoder: Any, names: list[str], first: int) -> list[Column]:
     columns: list[Column] = []
     for name, values, drop in zip(names, encoder.categories_, dropped, strict=True):
         count = len(values) - (drop is not None)
-        places = tuple(range(first, first + count))
+        positions = tuple(range(first, first + count))
         without = None if drop is None else int(drop)
-        columns.append(CategoryColumn(name, places, tuple(np.asarray(values).tolist()), without))
+        columns.append(CategoryColumn(name, positions, tuple(np.asarray(values).tolist()), without))
         first += count
     return columns
 
@@ -174,15 +175,15 @@ def _filled(
 ) -> Read:
     """Complete what is said of each column by what the table shows."""
     known: dict[str, Feature] = {}
-    for at, one in enumerate(columns):
+    for at, column in enumerate(columns):
         inferred = Feature(kind="category", cost=1.0)
-        if isinstance(one, NumberColumn):
-            values = None if frame is None else frame[one.name]
-            inferred = _number(one, values)
-        known[one.name] = features.get(one.name, Feature()).completed(inferred)
-        if isinstance(one, NumberColumn) and known[one.name].kind == "integer":
-            truth = frame is not None and frame[one.name].dtype.kind == "b"
-            columns[at] = replace(one, whole=True, truth=truth)
+        if isinstance(column, NumberColumn):
+            values = None if frame is None else frame[column.name]
+            inferred = _number(column, values)
+        known[column.name] = features.get(column.name, Feature()).completed(inferred)
+        if isinstance(column, NumberColumn) and known[column.name].kind == "integer":
+            truth = frame is not None and frame[column.name].dtype.kind == "b"
+            columns[at] = replace(column, whole=True, truth=truth)
     table = Table(tuple(columns), tuple(names), on)
     return table, known, None if frame is None else table.encode(frame)
 
@@ -211,7 +212,7 @@ def categories_of(values: Any) -> tuple[Any, ...]:
 
     if isinstance(values.dtype, CategoricalDtype):
         return tuple(values.cat.categories.tolist())
-    return tuple(sorted(set(values.tolist()), key=lambda one: (str(type(one)), one)))
+    return tuple(sorted(set(values.tolist()), key=lambda category: (str(type(category)), category)))
 
 
 def _check_frame(frame: Any) -> None:

@@ -141,13 +141,13 @@ class CardinalityKernel(DiscreteKernel):
 
     def _without_one(self, groups: Indices, lower: Vector, upper: Vector) -> list[Bounds]:
         """Return boxes that hold all of the set in a box: of any k + 1 changes one has to go."""
-        left, found = -int(self.violation_in(lower, upper)), []
+        left, branches = -int(self.violation_in(lower, upper)), []
         for group in groups[: left + 1].tolist():
             at = self._entries(group)
             low, high = lower.copy(), upper.copy()
             low[at] = high[at] = np.clip(self.center[at], lower[at], upper[at])
-            found.append((low, high))
-        return found
+            branches.append((low, high))
+        return branches
 
     def _undecided(self, lower: Vector, upper: Vector) -> Indices:
         """Return the changes that a box leaves open, where these are too many."""
@@ -157,10 +157,10 @@ class CardinalityKernel(DiscreteKernel):
 
     @override
     def open(self, lower: Vector, upper: Vector) -> np.ndarray:
-        found = np.zeros(self.size, dtype=bool)
+        open_ = np.zeros(self.size, dtype=bool)
         for group in self._undecided(lower, upper).tolist():
-            found[self._entries(group)] = True
-        return found & (lower < upper)
+            open_[self._entries(group)] = True
+        return open_ & (lower < upper)
 
     @override
     def parts(self, entry: int, lower: Vector, upper: Vector) -> list[Bounds]:

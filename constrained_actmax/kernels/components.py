@@ -55,12 +55,12 @@ class Piece(ABC):
     @property
     def tolerance(self) -> float:
         """Largest relative violation of a projected point."""
-        return max(one.tolerance for one in self.members)
+        return max(member.tolerance for member in self.members)
 
     @property
     def accuracy(self) -> float:
         """How near a projected point is to the true projection, relative to its size."""
-        return max(one.accuracy for one in self.members)
+        return max(member.accuracy for member in self.members)
 
     def project_inexact(self, x: Rows, tolerance: float, warm: object) -> tuple[Rows, object]:
         """Return feasible points within about `tolerance` of the projections, and what to reuse."""
@@ -156,41 +156,41 @@ class Separable(Program):
     def dual_of(members: Sequence[Kernel], lower: Vector, upper: Vector) -> SeparableProgram | None:
         """Return the dual of these sets, None if one of them has no such form."""
         forms = []
-        for one in members:
-            form = one.separable(lower, upper)
+        for member in members:
+            form = member.separable(lower, upper)
             if form is None:
-                rows = one.to_scipy(lower, upper)
+                rows = member.to_scipy(lower, upper)
                 if rows is None or rows.smooth or rows.l1:
                     return None
                 form = SeparableForm(rows.lower, rows.upper, rows.rows)
             forms.append(form)
-        count = sum(rows.matrix.shape[0] for one in forms for rows in one.rows)
+        count = sum(rows.matrix.shape[0] for form in forms for rows in form.rows)
         if count > MOST_ROWS or count * len(lower) > MOST_NUMBERS:
             return None
-        if sum(len(one.l1) for one in forms) > 1:
+        if sum(len(form.l1) for form in forms) > 1:
             return None
-        if any(radius == 0.0 for one in forms for _, _, radius in one.squares):
+        if any(radius == 0.0 for form in forms for _, _, radius in form.squares):
             return None
         return SeparableProgram(forms, lower, upper)
 
     @override
     def project(self, x: Rows) -> tuple[Rows, Vector | None]:
         p = x.copy()
-        for row, one in enumerate(x):
-            found = self.dual.project(one)
-            if found is None or self._violation(found) > INSIDE:
-                found = self.program.project(one[np.newaxis])[0]
-            p[row] = found
+        for row, point in enumerate(x):
+            projection = self.dual.project(point)
+            if projection is None or self._violation(projection) > INSIDE:
+                projection = self.program.project(point[np.newaxis])[0]
+            p[row] = projection
         return p, None
 
     def holds_a_point(self) -> bool:
         """Say whether the method finds a point; that it does not proves nothing."""
-        found = self.dual.project(np.clip(0.0, self.lower, self.upper))
-        return found is not None and self._violation(found) <= INSIDE
+        projection = self.dual.project(np.clip(0.0, self.lower, self.upper))
+        return projection is not None and self._violation(projection) <= INSIDE
 
     def _violation(self, x: Vector) -> float:
         at = x[np.newaxis]
-        return max(float(one.relative_violation(at, self._widths)[0]) for one in self.members)
+        return max(float(member.relative_violation(at, self._widths)[0]) for member in self.members)
 
     @property
     @override
@@ -210,29 +210,29 @@ class Alternating(Piece):
     @cached_property
     def _projections(self) -> list[Callable[[Rows], Rows]]:
         lower, upper = self.lower, self.upper
-        found: list[Callable[[Rows], Rows]] = []
+        projections: list[Callable[[Rows], Rows]] = []
         boxed = not (np.isfinite(lower).any() or np.isfinite(upper).any())
-        for one in self.members:
-            pair = one.in_box(lower, upper) if one.convex and not boxed else None
-            found.append(one.project if pair is None else pair.project)
+        for member in self.members:
+            pair = member.in_box(lower, upper) if member.convex and not boxed else None
+            projections.append(member.project if pair is None else pair.project)
             boxed = boxed or pair is not None
         if not boxed:
-            found.append(lambda x: np.minimum(np.maximum(x, lower), upper))
-        return found
+            projections.append(lambda x: np.minimum(np.maximum(x, lower), upper))
+        return projections
 
     def violation(self, x: Rows) -> Vector:
         """Return the largest relative violation for each row."""
         worst = relative_violation(x, self.lower, self.upper)
-        for one in self.members:
-            worst = np.maximum(worst, one.relative_violation(x, self._widths))
+        for member in self.members:
+            worst = np.maximum(worst, member.relative_violation(x, self._widths))
         return np.asarray(worst)
 
     @cached_property
     def _anchor(self) -> Vector:
         """A point of the set, as far inside as alternating projections lead."""
         start = np.clip(self.members[0].centre(), self.lower, self.upper)[np.newaxis]
-        found, _ = dykstra(start, self._projections, enough=1e-24)
-        return np.asarray(found[0])
+        anchor, _ = dykstra(start, self._projections, enough=1e-24)
+        return np.asarray(anchor[0])
 
     @override
     def project(self, x: Rows) -> tuple[Rows, Vector | None]:
@@ -240,26 +240,28 @@ class Alternating(Piece):
         out = np.flatnonzero(self.violation(x) > ACCEPTED)
         if not out.size:
             return p, None
-        found, settled = dykstra(x[out], self._projections)
-        np.clip(found, self.lower, self.upper, out=found)
-        worst = self.violation(found)
+        projection, settled = dykstra(x[out], self._projections)
+        np.clip(projection, self.lower, self.upper, out=projection)
+        worst = self.violation(projection)
         for row in np.flatnonzero(worst > self.tolerance):
             # The anchor is a point of the set: toward it the violation falls.
             for share in np.logspace(-8, 0, 17):
                 moved = np.clip(
-                    found[row] + share * (self._anchor - found[row]), self.lower, self.upper
+                    projection[row] + share * (self._anchor - projection[row]),
+                    self.lower,
+                    self.upper,
                 )
                 worst[row] = self.violation(moved[np.newaxis])[0]
                 if worst[row] <= self.tolerance:
-                    found[row] = moved
+                    projection[row] = moved
                     break
         if np.any(worst > self.tolerance):
-            names = " ∩ ".join(str(one) for one in self.members)
+            names = " ∩ ".join(str(member) for member in self.members)
             raise ProjectionError(
                 f"{names}: Dykstra's method ended {np.max(worst):.3g} outside"
                 f"{'' if settled else ', unfinished'}; the set may be empty."
             )
-        p[out] = found
+        p[out] = projection
         return p, None
 
     method = "Dykstra's method, some hundred projections on each set"

@@ -134,12 +134,12 @@ class ConeProgram:
         import cvxpy as cp
 
         inaccurate: list[Any] | None = None
-        for one in self.attempts(size, [] if report is None else report):
-            if one.status == cp.OPTIMAL:
+        for attempt in self.attempts(size, [] if report is None else report):
+            if attempt.status == cp.OPTIMAL:
                 return True
-            if one.status in (cp.INFEASIBLE, cp.UNBOUNDED):
+            if attempt.status in (cp.INFEASIBLE, cp.UNBOUNDED):
                 return False
-            if one.status == cp.OPTIMAL_INACCURATE:
+            if attempt.status == cp.OPTIMAL_INACCURATE:
                 if inaccurate is not None:
                     return True  # two agree that this is as far as they get
                 inaccurate = [v.value for v in self.problem.variables()]
@@ -179,9 +179,9 @@ class ConeProgram:
         scaled = {**data, "A": a, "b": b, "c": c}
         if p is not None:
             scaled["P"] = p = p * weight
-        found = chain.solve_via_data(self.problem, scaled, solver_opts=dict(settings))
+        solution = chain.solve_via_data(self.problem, scaled, solver_opts=dict(settings))
         by_clarabel = name == "CLARABEL"
-        z, dual = (found.x, found.z) if by_clarabel else (found["x"], found["y"])
+        z, dual = (solution.x, solution.z) if by_clarabel else (solution["x"], solution["y"])
         z, dual = np.asarray(z), np.asarray(dual)
         curved = np.zeros(len(z)) if p is None else p @ z
         left = np.abs(curved + c + a.T @ dual) @ np.abs(z)
@@ -189,16 +189,16 @@ class ConeProgram:
         point, multipliers = size * units.columns * z, units.multipliers(dual) / (weight * size)
         if by_clarabel:
             restored: Any = SimpleNamespace(
-                status=found.status,
-                solve_time=found.solve_time,
-                iterations=found.iterations,
+                status=solution.status,
+                solve_time=solution.solve_time,
+                iterations=solution.iterations,
                 x=point,
                 z=multipliers,
-                obj_val=found.obj_val / weight,
+                obj_val=solution.obj_val / weight,
             )
         else:
-            info = {**found["info"], "pobj": found["info"]["pobj"] / weight}
-            restored = {**found, "x": point, "y": multipliers, "info": info}
+            info = {**solution["info"], "pobj": solution["info"]["pobj"] / weight}
+            restored = {**solution, "x": point, "y": multipliers, "info": info}
         self.problem.unpack_results(restored, chain, inverse)
         return gap
 
@@ -262,13 +262,16 @@ class _Units:
 
     def multipliers(self, dual: Vector) -> Vector:
         """Return the multipliers of the rows as they were."""
-        found = dual.copy()
+        multipliers_ = dual.copy()
         first = self._squares
         up, down = self.turn_levels[first], self.turn_slopes[first]
-        one, other = dual[first], self._signs * dual[first + 1]
-        both, apart = up * (one + other), down * (one - other)
-        found[first], found[first + 1] = 0.5 * (both + apart), 0.5 * self._signs * (both - apart)
-        return np.asarray(self.rows * found)
+        first_dual, other = dual[first], self._signs * dual[first + 1]
+        both, apart = up * (first_dual + other), down * (first_dual - other)
+        multipliers_[first], multipliers_[first + 1] = (
+            0.5 * (both + apart),
+            0.5 * self._signs * (both - apart),
+        )
+        return np.asarray(self.rows * multipliers_)
 
 
 def _cones(dims: Any) -> Indices:

@@ -70,7 +70,7 @@ class ConvexHullKernel(Kernel):
 
     def weights(self, x: Rows) -> Rows:
         """Return the weights (B, m) of the mixtures nearest to rows of the bound set's space."""
-        return np.stack([self._weights((one - self._middle) @ self._frame.T) for one in x])
+        return np.stack([self._weights((point - self._middle) @ self._frame.T) for point in x])
 
     def _weights(self, d: Vector) -> Vector:
         from scipy.optimize import nnls
@@ -81,10 +81,10 @@ class ConvexHullKernel(Kernel):
         target = np.zeros(len(v) + 1)
         target[-1] = 1.0
         with contextlib.suppress(RuntimeError):  # too many steps
-            found, _ = nnls(np.vstack([moved / size, np.ones(m)]), target, maxiter=30 * m)
+            weights, _ = nnls(np.vstack([moved / size, np.ones(m)]), target, maxiter=30 * m)
             # SciPy 1.15 ends at weights that are not the best in 3 of 100 random cases.
-            if found.any() and improvement(v, d, found / found.sum())[1] <= 0.0:
-                return np.asarray(found / found.sum())
+            if weights.any() and improvement(v, d, weights / weights.sum())[1] <= 0.0:
+                return np.asarray(weights / weights.sum())
         return nearest_mixture(v, d)
 
     @override
@@ -155,19 +155,19 @@ def nearest_mixture(v: Rows, d: Vector) -> Vector:
     turn negative. The distance falls with every corral, so none comes back.
     """
     corral = [int(np.argmin(np.sum((v - d[:, np.newaxis]) ** 2, axis=0)))]
-    found = np.zeros(v.shape[1])
-    found[corral] = 1.0
-    distance = float(np.linalg.norm(d - v @ found))
+    mixture = np.zeros(v.shape[1])
+    mixture[corral] = 1.0
+    distance = float(np.linalg.norm(d - v @ mixture))
     while True:
-        new, gain = improvement(v, d, found)
+        new, gain = improvement(v, d, mixture)
         if gain <= 0.0 or new in corral:
-            return found
-        weights = _better_corral(v, d, found, [*corral, new])
+            return mixture
+        weights = _better_corral(v, d, mixture, [*corral, new])
         now = float(np.linalg.norm(d - v @ weights))
         if now >= distance:
-            return found
-        found, distance = weights, now
-        corral = [int(one) for one in np.flatnonzero(found)]
+            return mixture
+        mixture, distance = weights, now
+        corral = [int(index) for index in np.flatnonzero(mixture)]
 
 
 def _better_corral(v: Rows, d: Vector, weights: Vector, corral: list[int]) -> Vector:
@@ -184,8 +184,8 @@ def _better_corral(v: Rows, d: Vector, weights: Vector, corral: list[int]) -> Ve
         steps = held[falling] / fall
         held = np.maximum(held + steps.min() * (wanted - held), 0.0)
         held[falling[steps == steps.min()]] = 0.0
-        corral = [one for one, share in zip(corral, held, strict=True) if share > 0.0]
+        corral = [index for index, share in zip(corral, held, strict=True) if share > 0.0]
         held = held[held > 0.0]
-    found = np.zeros(v.shape[1])
-    found[corral] = wanted
-    return found
+    mixture = np.zeros(v.shape[1])
+    mixture[corral] = wanted
+    return mixture

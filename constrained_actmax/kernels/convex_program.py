@@ -35,8 +35,8 @@ Sized = Sequence[tuple[Any, Any]]  # constraints and the sizes of what they comp
 
 def common_box(members: Sequence[Kernel], lower: Vector, upper: Vector) -> tuple[Vector, Vector]:
     """Return bounds that hold on the intersection of some kernels and a box."""
-    for one in members:
-        low, high = one.bounding_box()
+    for member in members:
+        low, high = member.bounding_box()
         lower, upper = np.maximum(lower, low), np.minimum(upper, high)
     return np.minimum(lower, upper), upper
 
@@ -44,7 +44,7 @@ def common_box(members: Sequence[Kernel], lower: Vector, upper: Vector) -> tuple
 def entry_sizes(members: Sequence[Kernel], lower: Vector, upper: Vector) -> Rows:
     """Return (1, n): the size of each entry's numbers on the sets and a box, 0 if unknown."""
     low, high = common_box(members, lower, upper)
-    ends = [np.abs(np.where(np.isfinite(one), one, 0.0)) for one in (low, high)]
+    ends = [np.abs(np.where(np.isfinite(point), point, 0.0)) for point in (low, high)]
     return np.asarray(np.maximum(*ends)[np.newaxis])
 
 
@@ -56,30 +56,30 @@ def relaxed(rows: Sized, slack: Any) -> list[cp.Constraint]:
     """
     import cvxpy as cp
 
-    found: list[cp.Constraint] = []
+    constraints: list[cp.Constraint] = []
     for row, size in rows:
         if not np.any(size):
-            found.append(row)
+            constraints.append(row)
             continue
         give = slack * size
         if isinstance(row, cp.constraints.Equality | cp.constraints.Zero):
             left = row.args[0] - row.args[1] if len(row.args) == 2 else row.args[0]
-            found.append(cp.abs(left) <= give)
+            constraints.append(cp.abs(left) <= give)
         elif isinstance(row, cp.constraints.Inequality):
-            found.append(row.args[0] - give <= row.args[1])
+            constraints.append(row.args[0] - give <= row.args[1])
         elif isinstance(row, cp.constraints.NonPos):
-            found.append(row.args[0] <= give)
+            constraints.append(row.args[0] <= give)
         elif isinstance(row, cp.constraints.NonNeg):
-            found.append(row.args[0] >= -give)
+            constraints.append(row.args[0] >= -give)
         elif isinstance(row, cp.constraints.SOC):
-            found.append(cp.SOC(row.args[0] + give, row.args[1], axis=row.axis))
+            constraints.append(cp.SOC(row.args[0] + give, row.args[1], axis=row.axis))
         elif isinstance(row, cp.constraints.PowCone3D):
-            found.append(cp.PowCone3D(row.x + give, row.y + give, row.z, row.alpha))
+            constraints.append(cp.PowCone3D(row.x + give, row.y + give, row.z, row.alpha))
         elif isinstance(row, cp.constraints.PSD):
-            found.append(row.args[0] + give * np.eye(row.args[0].shape[0]) >> 0)
+            constraints.append(row.args[0] + give * np.eye(row.args[0].shape[0]) >> 0)
         else:
-            found.append(row)
-    return found
+            constraints.append(row)
+    return constraints
 
 
 def unlike_units(widths: Vector) -> Vector | None:
@@ -137,7 +137,7 @@ class ConvexProgram:
             )
 
     def __str__(self) -> str:
-        return " ∩ ".join(str(one) for one in self.members)
+        return " ∩ ".join(str(member) for member in self.members)
 
     def constraints(self, variable: cp.Expression) -> list[cp.Constraint]:
         """Return the box and the members on a variable."""
@@ -145,7 +145,7 @@ class ConvexProgram:
 
     def _sized_rows(self, variable: cp.Expression) -> list[tuple[cp.Constraint, Any]]:
         at = entry_sizes(self.members, self.lower, self.upper)
-        rows = [pair for one in self.members for pair in one.sized_rows(variable, at)]
+        rows = [pair for member in self.members for pair in member.sized_rows(variable, at)]
         # A bound far beyond what the members allow says nothing, in numbers out of proportion.
         low, high = np.isfinite(self.lower), np.isfinite(self.upper)
         lower, upper = common_box(self.members, self.lower, self.upper)
@@ -190,15 +190,15 @@ class ConvexProgram:
     def project_with_dual(self, x: Rows) -> tuple[Rows, Vector]:
         """Project rows, with the multipliers of the first member's first constraint."""
         projected, dual = x.copy(), np.zeros(len(x))
-        for row, one in enumerate(x):
-            projected[row], dual[row] = self._project_one(one)
+        for row, point in enumerate(x):
+            projected[row], dual[row] = self._project_one(point)
         return projected, dual
 
     def violation(self, x: Rows) -> Vector:
         """Return the largest relative violation of a member or the box for each row."""
         worst = relative_violation(x, self.lower, self.upper)
-        for one in self.members:
-            worst = np.maximum(worst, one.relative_violation(x, self._widths))
+        for member in self.members:
+            worst = np.maximum(worst, member.relative_violation(x, self._widths))
         return np.asarray(worst)
 
     def _project_one(self, y: Vector) -> tuple[Vector, float]:
@@ -217,8 +217,8 @@ class ConvexProgram:
             size = self._size or float(np.max(np.abs(y / self._units)))
             for _ in range(RESCALINGS):
                 smaller = 0.5 * size
-                for one in self._solver.attempts(size, report):
-                    if one.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
+                for attempt in self._solver.attempts(size, report):
+                    if attempt.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
                         continue
                     x = self._units * self._variable.value
                     reach = float(np.max(np.abs(self._variable.value)))
@@ -229,7 +229,7 @@ class ConvexProgram:
                         break
                     inside = self._near(x, reach)
                     length = float(np.linalg.norm(x))
-                    gap = one.gap / (length * max(length, float(np.linalg.norm(y - x))))
+                    gap = attempt.gap / (length * max(length, float(np.linalg.norm(y - x))))
                     if inside is not None and gap <= min(OPTIMAL, least):
                         best, least = inside, gap
                         multiplier = self._rows[0].dual_value
@@ -293,8 +293,8 @@ class ConvexProgram:
                 reach = cp.norm_inf(variable - near) / size
                 problem = cp.Problem(cp.Maximize(room - 1e-6 * reach), [*rows, room <= 1.0])
                 report: list[str] = []
-                found = ConeProgram(problem, variable).solved(size, report)
-                if not found or variable.value is None:
+                solution = ConeProgram(problem, variable).solved(size, report)
+                if not solution or variable.value is None:
                     raise ProjectionError(f"{self}: found no interior point ({'; '.join(report)}).")
                 self._interior = np.clip(self._units * variable.value, self.lower, self.upper)
             return self._interior

@@ -63,7 +63,7 @@ class CvxpyKernel(Kernel):
     def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
         rows = self.stated(variable)
         # Not DCP is g >= 0 of power(g, p) with a convex g: cvxpy takes max(g, 0), unlimited.
-        return [*rows, *(one for one in domain(rows) if one.is_dcp())]
+        return [*rows, *(constraint for constraint in domain(rows) if constraint.is_dcp())]
 
     @cached_property
     def _meter(self) -> tuple[Any, list[Any], list[Any], bool]:
@@ -71,8 +71,8 @@ class CvxpyKernel(Kernel):
 
         variable = cp.Variable(self.size)
         rows = self.stated(variable)
-        auxiliary = any(one.id != variable.id for row in rows for one in row.variables())
-        misvalued = any(one is cp.quantum_rel_entr for row in rows for one in row.atoms())
+        auxiliary = any(leaf.id != variable.id for row in rows for leaf in row.variables())
+        misvalued = any(leaf is cp.quantum_rel_entr for row in rows for leaf in row.atoms())
         return variable, rows, domain(rows), auxiliary or misvalued
 
     def _measured(self, x: Vector, at: Vector | None) -> float:
@@ -92,7 +92,7 @@ class CvxpyKernel(Kernel):
         worst = [0.0]
         try:
             with np.errstate(all="ignore"):
-                if not all(np.all(one.violation() <= 0.0) for one in limits):
+                if not all(np.all(limit.violation() <= 0.0) for limit in limits):
                     return np.nan
                 for row in rows:
                     violation = np.atleast_1d(_violation(row)).ravel(order="F")
@@ -105,29 +105,29 @@ class CvxpyKernel(Kernel):
 
     def _size_of(self, row: Any, at: Vector, count: int) -> Vector:
         """Return the size of what a constraint compares: its sides, and what x adds to them."""
-        sides = [np.abs(np.ravel(one.value, order="F")) for one in row.args]
-        found = np.zeros(count)
-        for one, side in zip(row.args, sides, strict=True):
+        sides = [np.abs(np.ravel(arg.value, order="F")) for arg in row.args]
+        sizes_ = np.zeros(count)
+        for arg, side in zip(row.args, sides, strict=True):
             # A side may be the difference of what is compared: ``f(x) - r <= 0``.
             alone = any(not other.all() for other in sides if other is not side)
-            if one.is_affine() or alone or len(sides) == 1:
-                side = np.maximum(side, np.sqrt(np.asarray(self._squares(one).T @ (at * at))))
-            found = np.maximum(found, side if side.size == count else np.max(side, initial=0.0))
-        return found
+            if arg.is_affine() or alone or len(sides) == 1:
+                side = np.maximum(side, np.sqrt(np.asarray(self._squares(arg).T @ (at * at))))
+            sizes_ = np.maximum(sizes_, side if side.size == count else np.max(side, initial=0.0))
+        return sizes_
 
-    def _squares(self, one: Any) -> Any:
+    def _squares(self, expression: Any) -> Any:
         """Return the squares of the slopes of an expression at the variable's value."""
-        if id(one) in self._affine:
-            return self._affine[id(one)]
+        if id(expression) in self._affine:
+            return self._affine[id(expression)]
         variable = self._meter[0]
         try:
-            slopes = one.grad.get(variable)
+            slopes = expression.grad.get(variable)
         except (TypeError, NotImplementedError, ArithmeticError, ValueError):  # cvxpy has none
             slopes = None
-        nothing = sp.csr_array((variable.size, one.size))
+        nothing = sp.csr_array((variable.size, expression.size))
         squares = nothing if slopes is None else sp.csr_array(slopes).power(2)
-        if one.is_affine():
-            self._affine[id(one)] = squares
+        if expression.is_affine():
+            self._affine[id(expression)] = squares
         return squares
 
     @cached_property
@@ -142,9 +142,9 @@ class CvxpyKernel(Kernel):
             return [(row, float(np.max(at)) or 1.0) for row in rows]
         with self._lock:
             point.value = np.zeros(self.size)
-            measured = [*known, *(one for one in limits if one.is_dcp())]
-            found = [self._size_here(one, at[0]) for one in measured]
-        return list(zip(rows, found, strict=True))
+            measured = [*known, *(limit for limit in limits if limit.is_dcp())]
+            sizes_ = [self._size_here(constraint, at[0]) for constraint in measured]
+        return list(zip(rows, sizes_, strict=True))
 
     def _size_here(self, row: Any, at: Vector) -> float:
         """Return the size of a constraint at the variable's value; that of x where it has none."""
@@ -174,10 +174,10 @@ class CvxpyKernel(Kernel):
         size = solver.size()
         if not solver.solved(size):
             return self._distance(x, at)  # no slack helps outside a domain
-        found = float(problem.value)
-        if found <= SOLVED_TO * size:
+        value = float(problem.value)
+        if value <= SOLVED_TO * size:
             return 0.0
-        return found if at is None else found / (size or float(np.max(at)) or 1.0)
+        return value if at is None else value / (size or float(np.max(at)) or 1.0)
 
     @cached_property
     def _distance_problem(self) -> tuple[Any, Any, ConeProgram]:
@@ -198,10 +198,10 @@ class CvxpyKernel(Kernel):
         point.value = x
         size = max(solver.size(), float(np.max(np.abs(x))))
         if solver.solved(size):
-            found = float(problem.value)
-            if found <= SOLVED_TO * size:
+            value = float(problem.value)
+            if value <= SOLVED_TO * size:
                 return 0.0
-            return found if at is None else found / (size or float(np.max(at)) or 1.0)
+            return value if at is None else value / (size or float(np.max(at)) or 1.0)
         if problem.status in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
             return np.inf
         raise ProjectionError(f"{self}: violation: cvxpy reports {problem.status}.")
@@ -224,7 +224,7 @@ def _violation(row: cp.Constraint) -> Any:
 
     if not isinstance(row, cp.constraints.PowCone3D):
         return row.violation()
-    x, y, z, power = (np.asarray(one.value) for one in (row.x, row.y, row.z, row.alpha))
+    x, y, z, power = (np.asarray(argument.value) for argument in (row.x, row.y, row.z, row.alpha))
     mean = np.maximum(x, 0.0) ** power * np.maximum(y, 0.0) ** (1.0 - power)
     return np.maximum.reduce([np.abs(z) - mean, -x, -y, np.zeros_like(mean)])
 
@@ -239,11 +239,11 @@ def domain(rows: Sequence[cp.Constraint]) -> list[cp.Constraint]:
     """
     import cvxpy as cp
 
-    found = []
-    for one in (limit for row in rows for part in row.args for limit in part.domain):
-        if one.variables():
-            found.append(one)
-            matrix = one.args[0]
-            if isinstance(one, cp.constraints.PSD) and not matrix.is_hermitian():
-                found.append(matrix == matrix.T)
-    return found
+    constraints = []
+    for constraint in (limit for row in rows for part in row.args for limit in part.domain):
+        if constraint.variables():
+            constraints.append(constraint)
+            matrix = constraint.args[0]
+            if isinstance(constraint, cp.constraints.PSD) and not matrix.is_hermitian():
+                constraints.append(matrix == matrix.T)
+    return constraints

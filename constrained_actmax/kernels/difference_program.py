@@ -61,17 +61,17 @@ class DifferenceProgram:
         groups = self._groups(along, together=together)
         lengths = groups[0].shape[0]  # one variable t for each group
         rows, offsets, cones = self._box(lower, upper)
-        self._size, self._lengths, self._budget = n, lengths, sum(one.shape[0] for one in rows)
+        self._size, self._lengths, self._budget = n, lengths, sum(row.shape[0] for row in rows)
         zero = sp.csr_array((lengths, n))
-        rows = [sp.hstack([one, sp.csr_array((one.shape[0], lengths))]) for one in rows]
+        rows = [sp.hstack([row, sp.csr_array((row.shape[0], lengths))]) for row in rows]
         rows.append(sp.hstack([sp.csr_array((1, n)), sp.csr_array(np.ones((1, lengths)))]))
         offsets.append(np.array([radius]))
         cones.append(clarabel.NonnegativeConeT(1))
         t = sp.hstack([zero, -sp.eye_array(lengths)])
-        blocks = [t, *(sp.hstack([-one, sp.csr_array((lengths, lengths))]) for one in groups)]
+        blocks = [t, *(sp.hstack([-group, sp.csr_array((lengths, lengths))]) for group in groups)]
         each = len(blocks)
         by_group = np.arange(each * lengths).reshape(each, lengths).T.ravel()
-        shifts = np.concatenate([np.zeros(lengths), *(-(one @ center) for one in groups)])
+        shifts = np.concatenate([np.zeros(lengths), *(-(group @ center) for group in groups)])
         rows.append(sp.vstack(blocks, format="csr")[by_group])
         offsets.append(shifts[by_group])
         cones += [clarabel.SecondOrderConeT(each)] * lengths
@@ -83,10 +83,10 @@ class DifferenceProgram:
     @staticmethod
     def _groups(along: Sequence[sp.csr_array], *, together: bool) -> list[sp.csr_array]:
         # Positions at the far corner have no differences, those on an edge only some.
-        filled = [np.diff(one.indptr) > 0 for one in along]
+        filled = [np.diff(matrix.indptr) > 0 for matrix in along]
         if together:
             some = np.logical_or.reduce(filled)
-            return [one[some] for one in along]
+            return [matrix[some] for matrix in along]
         return [sp.csr_array(sp.vstack([o[f] for o, f in zip(along, filled, strict=True)]))]
 
     @staticmethod
@@ -94,17 +94,17 @@ class DifferenceProgram:
         eye = sp.eye_array(len(lower), format="csr")
         equal = lower == upper
         low, high = np.isfinite(lower) & ~equal, np.isfinite(upper) & ~equal
-        found: tuple[list[Any], list[Vector], list[Any]] = ([], [], [])
+        triplets: tuple[list[Any], list[Vector], list[Any]] = ([], [], [])
         for sign, some, value, cone in (
             (1.0, equal, upper, clarabel.ZeroConeT),
             (-1.0, low, lower, clarabel.NonnegativeConeT),
             (1.0, high, upper, clarabel.NonnegativeConeT),
         ):
             if some.any():
-                found[0].append(sign * eye[some])
-                found[1].append(sign * value[some])
-                found[2].append(cone(int(some.sum())))
-        return found
+                triplets[0].append(sign * eye[some])
+                triplets[1].append(sign * value[some])
+                triplets[2].append(cone(int(some.sum())))
+        return triplets
 
     def project(self, y: Vector) -> tuple[Vector, float] | None:
         """Return the projection, feasible up to the tolerance, and the budget's multiplier.
@@ -131,8 +131,8 @@ class DifferenceProgram:
 
     def _set_up(self, quadratic: Vector, linear: Vector) -> Any:
         size = self._size + self._lengths
-        place = np.arange(self._size)
-        p = sp.csc_matrix((quadratic, (place, place)), shape=(size, size))
+        columns_ = np.arange(self._size)
+        p = sp.csc_matrix((quadratic, (columns_, columns_)), shape=(size, size))
         settings = clarabel.DefaultSettings()
         settings.verbose = False
         settings.presolve_enable = False  # which would forbid a new linear term
@@ -147,5 +147,5 @@ def _unit(center: Vector, radius: float, lower: Vector, upper: Vector) -> float:
     """Return a power of two of the size of the set: of its box or of its budget, or 0 for {0}."""
     bounds = np.concatenate([lower[np.isfinite(lower)], upper[np.isfinite(upper)]])
     budget = max(radius, float(np.max(np.abs(center), initial=0.0)))
-    some = [one for one in (budget, float(np.max(np.abs(bounds), initial=0.0))) if one > 0.0]
+    some = [size for size in (budget, float(np.max(np.abs(bounds), initial=0.0))) if size > 0.0]
     return float(powers_of_two(np.asarray(min(some)))) if some else 0.0

@@ -114,7 +114,7 @@ def falling_roots(
             live = live[going]
             if not live.size:
                 break
-            now, lo, hi, size, reach = (one[going] for one in (new, lo, hi, size, reach))
+            now, lo, hi, size, reach = (array[going] for array in (new, lo, hi, size, reach))
     return t
 
 
@@ -142,10 +142,12 @@ def clipped_line_root(
     """
     first = np.zeros(len(y)) if start is None else start
     if len(y) == 1 or y.shape[1] >= LONG_ROW:
-        found = np.empty(len(y))
+        roots = np.empty(len(y))
         for row in range(len(y)):
-            a_, lower_, upper_ = (one if one.ndim == 1 else one[row] for one in (a, lower, upper))
-            found[row] = _clipped_line_root(
+            a_, lower_, upper_ = (
+                array if array.ndim == 1 else array[row] for array in (a, lower, upper)
+            )
+            roots[row] = _clipped_line_root(
                 y[row],
                 a_,
                 lower_,
@@ -154,13 +156,13 @@ def clipped_line_root(
                 float(scale[row]),
                 float(first[row]),
             )
-        return found
+        return roots
 
     squares = a * a
 
     def evaluate(t: Vector, rows: slice | Indices) -> tuple[Vector, Vector]:
         a_, squares_, lower_, upper_ = (
-            one if one.ndim == 1 else one[rows] for one in (a, squares, lower, upper)
+            array if array.ndim == 1 else array[rows] for array in (a, squares, lower, upper)
         )
         p = t[:, np.newaxis] * a_
         np.subtract(y[rows], p, out=p)
@@ -173,7 +175,9 @@ def clipped_line_root(
         return gap, -np.multiply(squares_, free, out=p).sum(axis=1)
 
     def unit(rows: slice | Indices) -> Vector:
-        a_, lower_, upper_ = (one if one.ndim == 1 else one[rows] for one in (a, lower, upper))
+        a_, lower_, upper_ = (
+            array if array.ndim == 1 else array[rows] for array in (a, lower, upper)
+        )
         return _line_unit(y[rows], a_, lower_, upper_)
 
     unknown = np.full(len(y), np.inf)
@@ -241,9 +245,9 @@ def clipped_ray_root(v: Rows, lower: Rows | None, upper: Rows, target: Vector) -
         return np.array(
             [
                 _clipped_ray_root(
-                    one, None if lower is None else lower[row], upper[row], float(target[row])
+                    point, None if lower is None else lower[row], upper[row], float(target[row])
                 )
-                for row, one in enumerate(v)
+                for row, point in enumerate(v)
             ]
         )
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -345,7 +349,9 @@ def pulled_inside(
         return x
     value = value[high]
     for attempt in range(PULLS):
-        near, low, up = (one if one.ndim == 1 else one[high] for one in (inner, lower, upper))
+        near, low, up = (
+            array if array.ndim == 1 else array[high] for array in (inner, lower, upper)
+        )
         least = norm(np.atleast_2d(near))
         share = (radius - least) / np.maximum(value - least, TINY)
         share = np.minimum(np.maximum(share, 0.0), 1.0) * (1.0 - ROUNDING * 4.0**attempt)

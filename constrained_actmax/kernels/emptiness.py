@@ -32,7 +32,7 @@ SMALL = 1e-3  # a share of the largest number below which a solver's tolerances 
 
 def explain(whole: IntersectionKernel) -> None:
     """Raise InfeasibleError if the bound intersection is empty, naming a smallest clash."""
-    boxes = [one for one in whole.members if one.is_box]
+    boxes = [member for member in whole.members if member.is_box]
     lower, upper = whole._box
     if np.any(lower > upper):
         _explain_boxes(whole, boxes, lower, upper)
@@ -40,11 +40,11 @@ def explain(whole: IntersectionKernel) -> None:
         _explain_choices(whole, piece)
         if _is_empty(piece):
             couplings = [
-                one
-                for one in whole.members
-                if not one.is_box and np.intersect1d(one.support, piece.indices).size
+                member
+                for member in whole.members
+                if not member.is_box and np.intersect1d(member.support, piece.indices).size
             ]
-            near = [one for one in boxes if np.intersect1d(one.support, piece.indices).size]
+            near = [box for box in boxes if np.intersect1d(box.support, piece.indices).size]
             raise InfeasibleError(_report(whole, [*near, *couplings]))
 
 
@@ -58,8 +58,8 @@ def _explain_boxes(
     whole: IntersectionKernel, boxes: Sequence[Kernel], lower: Vector, upper: Vector
 ) -> None:
     worst = int(np.argmax(lower - upper))
-    above = max(boxes, key=lambda one: float(one.bounding_box()[0][worst]))
-    below = min(boxes, key=lambda one: float(one.bounding_box()[1][worst]))
+    above = max(boxes, key=lambda box: float(box.bounding_box()[0][worst]))
+    below = min(boxes, key=lambda box: float(box.bounding_box()[1][worst]))
     gap = lower[worst] - upper[worst]
     raise InfeasibleError(
         f"No input satisfies {above} and {below}: at {whole.layout.describe(worst)} one asks for "
@@ -70,13 +70,17 @@ def _explain_boxes(
 
 def _explain_choices(whole: IntersectionKernel, piece: Piece) -> None:
     """Say which discrete values are missing in a piece, where there are none."""
-    named = [one for one in whole.members if np.intersect1d(one.support, piece.indices).size]
-    names = " and ".join(str(one) for one in named)
-    for one, at in Union(piece.members).discrete:
-        missing = one.emptiness(piece.lower[at], piece.upper[at])
+    named = [
+        member for member in whole.members if np.intersect1d(member.support, piece.indices).size
+    ]
+    names = " and ".join(str(kernel) for kernel in named)
+    for kernel, at in Union(piece.members).discrete:
+        missing = kernel.emptiness(piece.lower[at], piece.upper[at])
         if missing is not None:
-            place = whole.layout.describe(int(piece.indices[at[missing[0]]]))
-            raise InfeasibleError(f"No input satisfies {names} together: at {place} {missing[1]}.")
+            entry_name = whole.layout.describe(int(piece.indices[at[missing[0]]]))
+            raise InfeasibleError(
+                f"No input satisfies {names} together: at {entry_name} {missing[1]}."
+            )
     if isinstance(piece, Mixed) and piece.empty():
         raise InfeasibleError(
             f"No input satisfies {names} together: no choice of the discrete values is left, as "
@@ -98,16 +102,16 @@ def _is_empty(piece: Piece) -> bool:
     return _slack(piece.members, (), piece.lower, piece.upper)[0] > ELASTIC
 
 
-def _violation(one: Kernel, lower: Vector, upper: Vector) -> float | None:
+def _violation(kernel: Kernel, lower: Vector, upper: Vector) -> float | None:
     """Return by how much the best point of a box breaks a set's inequality; None if unknown."""
-    pair = one.in_box(lower, upper)
+    pair = kernel.in_box(lower, upper)
     return None if pair is None else pair.violation
 
 
-def _exceeds(one: Kernel, violation: float, lower: Vector, upper: Vector) -> bool:
+def _exceeds(kernel: Kernel, violation: float, lower: Vector, upper: Vector) -> bool:
     """Say whether the excess of a set in a box is more than the rounding of sums over entries."""
-    at = entry_sizes((one,), lower, upper)
-    return violation > TOUCHING * len(lower) * float(one.scale(at)[0])
+    at = entry_sizes((kernel,), lower, upper)
+    return violation > TOUCHING * len(lower) * float(kernel.scale(at)[0])
 
 
 def _slack(
@@ -117,13 +121,13 @@ def _slack(
 
     Entries in unlike units are measured in their own too, before a clash is believed.
     """
-    found = _slack_in(giving, hard, lower, upper, None)
+    outcome = _slack_in(giving, hard, lower, upper, None)
     units = None
-    if found[0] > ELASTIC:
+    if outcome[0] > ELASTIC:
         units = unlike_units(finite_widths(*common_box((*giving, *hard), lower, upper)))
     if units is None:
-        return found
-    return min(found, _slack_in(giving, hard, lower, upper, units), key=_first)
+        return outcome
+    return min(outcome, _slack_in(giving, hard, lower, upper, units), key=_first)
 
 
 def _slack_in(
@@ -141,9 +145,9 @@ def _slack_in(
     at = entry_sizes((*giving, *hard), lower, upper)
     scaled, slack = cp.Variable(n), cp.Variable(nonneg=True)
     variable = scaled if units is None else cp.multiply(units, scaled)
-    sized = [pair for one in giving for pair in one.sized_rows(variable, at)]
+    sized = [pair for kernel in giving for pair in kernel.sized_rows(variable, at)]
     rows = relaxed(sized, slack)
-    rows += [row for one in hard for row in one.to_cvxpy(variable)]
+    rows += [row for kernel in hard for row in kernel.to_cvxpy(variable)]
     low, high = np.isfinite(lower), np.isfinite(upper)
     if low.any():
         rows.append(variable[np.flatnonzero(low)] >= lower[low])
@@ -154,37 +158,37 @@ def _slack_in(
     solver = ConeProgram(problem, scaled)
     least, largest = solver.sizes()
     if solver.solved(largest, report):
-        found = float(problem.value), np.asarray(variable.value)
+        outcome = float(problem.value), np.asarray(variable.value)
         # Sets that are small beside others' bounds are measured in their own units too.
-        if found[0] > ELASTIC and least < SMALL * largest and solver.solved(least):
-            found = min(found, (float(problem.value), np.asarray(variable.value)), key=_first)
-        return found
+        if outcome[0] > ELASTIC and least < SMALL * largest and solver.solved(least):
+            outcome = min(outcome, (float(problem.value), np.asarray(variable.value)), key=_first)
+        return outcome
     if problem.status in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
         return float("inf"), None
-    names = " ∩ ".join(str(one) for one in (*giving, *hard))
+    names = " ∩ ".join(str(kernel) for kernel in (*giving, *hard))
     raise ProjectionError(f"{names}: cannot tell whether it is empty ({'; '.join(report)}).")
 
 
-def _first(found: tuple[float, Vector | None]) -> float:
-    return found[0]
+def _first(outcome: tuple[float, Vector | None]) -> float:
+    return outcome[0]
 
 
 def _merged(boxes: Sequence[Kernel], n: int) -> tuple[Vector, Vector]:
     lower, upper = np.full(n, -np.inf), np.full(n, np.inf)
-    for one in boxes:
-        low, high = one.bounding_box()
+    for box in boxes:
+        low, high = box.bounding_box()
         lower, upper = np.maximum(lower, low), np.minimum(upper, high)
     return lower, upper
 
 
-def _give(one: Kernel, others: Sequence[Kernel]) -> float:
+def _give(kernel: Kernel, others: Sequence[Kernel]) -> float:
     """Return how much one set has to give before it meets the others."""
-    n = one.size
+    n = kernel.size
     boxes = [other for other in others if other.is_box]
     couplings = [other for other in others if not other.is_box]
     lower, upper = _merged(boxes, n)
-    if one.is_box and len(couplings) == 1:
-        own_lower, own_upper = one.bounding_box()
+    if kernel.is_box and len(couplings) == 1:
+        own_lower, own_upper = kernel.bounding_box()
 
         def missing(slack: float) -> float | None:
             low, high = np.maximum(lower, own_lower - slack), np.minimum(upper, own_upper + slack)
@@ -193,20 +197,20 @@ def _give(one: Kernel, others: Sequence[Kernel]) -> float:
         now = missing(0.0)
         if now is not None:
             return _smallest_slack(missing, now) if now > 0.0 else 0.0
-    if not one.is_box and not couplings:
-        found = _violation(one, lower, upper)
-        if found is not None:
-            return max(0.0, found)
+    if not kernel.is_box and not couplings:
+        violation_ = _violation(kernel, lower, upper)
+        if violation_ is not None:
+            return max(0.0, violation_)
     if np.any(lower > upper):
         return float("inf")
-    _, nearest = _slack((one,), couplings, lower, upper)
-    return float("inf") if nearest is None else float(one.violation(nearest[np.newaxis])[0])
+    _, nearest = _slack((kernel,), couplings, lower, upper)
+    return float("inf") if nearest is None else float(kernel.violation(nearest[np.newaxis])[0])
 
 
 def _smallest_slack(violation: Callable[[float], float | None], start: float) -> float:
     def meets(slack: float) -> bool:
-        found = violation(slack)
-        return found is not None and found <= 0.0
+        value = violation(slack)
+        return value is not None and value <= 0.0
 
     high = start
     for _ in range(HALVINGS):
@@ -226,8 +230,8 @@ def _smallest_slack(violation: Callable[[float], float | None], start: float) ->
 
 
 def _clash(members: Sequence[Kernel]) -> bool:
-    boxes = [one for one in members if one.is_box]
-    couplings = [one for one in members if not one.is_box]
+    boxes = [member for member in members if member.is_box]
+    couplings = [member for member in members if not member.is_box]
     n = members[0].size
     lower, upper = _merged(boxes, n)
     if np.any(lower > upper):
@@ -244,16 +248,16 @@ def _clash(members: Sequence[Kernel]) -> bool:
 def _report(whole: IntersectionKernel, members: Sequence[Kernel]) -> str:
     # A smallest clashing subset: leave out each member in turn, for good if the rest still clash.
     clashing = list(members)
-    for one in members:
-        rest = [other for other in clashing if other is not one]
+    for member in members:
+        rest = [other for other in clashing if other is not member]
         if rest and _clash(rest):
             clashing = rest
     gives = []
-    for one in clashing:
-        amount = _give(one, [other for other in clashing if other is not one])
+    for member in clashing:
+        amount = _give(member, [other for other in clashing if other is not member])
         if np.isfinite(amount):
-            gives.append(f"{one} by {amount:.4g} ({one.violation_norm})")
-    names = " and ".join(str(one) for one in clashing)
+            gives.append(f"{member} by {amount:.4g} ({member.violation_norm})")
+    names = " and ".join(str(kernel) for kernel in clashing)
     if len(clashing) == 1:
         return f"No input satisfies {names}: it is empty." + (
             f" It would have to give {gives[0]}." if gives else ""

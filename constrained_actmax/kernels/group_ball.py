@@ -80,8 +80,8 @@ class GroupBallKernel(BallKernel):
         """Return by how much each group's change is shortened before it is clipped, and t."""
         real = self._places >= 0
         d, low, high = (
-            np.where(real, one[self._places], 0.0)
-            for one in (d, lower - self.center, upper - self.center)
+            np.where(real, array[self._places], 0.0)
+            for array in (d, lower - self.center, upper - self.center)
         )
         least = np.linalg.norm(np.clip(0.0, low, high), axis=1)
         # A group leaves its point nearest to c for t below this number.
@@ -148,12 +148,14 @@ class GroupBallKernel(BallKernel):
         import cvxpy as cp
 
         d = variable - self.center
-        members = [np.flatnonzero(self.groups == one) for one in range(self._summing.shape[1])]
-        sizes = {len(one) for one in members}
+        members = [
+            np.flatnonzero(self.groups == entries) for entries in range(self._summing.shape[1])
+        ]
+        sizes = {len(entries) for entries in members}
         if len(sizes) == 1:
             stacked = cp.reshape(d[np.concatenate(members)], (len(members), sizes.pop()), order="C")
             return [cp.sum(cp.norm(stacked, 2, axis=1)) <= self.radius]
-        return [sum(cp.norm(d[one], 2) for one in members) <= self.radius]
+        return [sum(cp.norm(d[entries], 2) for entries in members) <= self.radius]
 
 
 def places_of(label: Indices) -> Indices:
@@ -161,9 +163,9 @@ def places_of(label: Indices) -> Indices:
     order = np.argsort(label, kind="stable")
     _, starts, sizes = np.unique(label[order], return_index=True, return_counts=True)
     column = np.arange(len(label)) - np.repeat(starts, sizes)
-    places = np.full((len(sizes), int(sizes.max(initial=0))), -1)
-    places[label[order], column] = order
-    return places
+    positions = np.full((len(sizes), int(sizes.max(initial=0))), -1)
+    positions[label[order], column] = order
+    return positions
 
 
 def shrunk_norms(norms: Rows, radius: float, start: Vector | None = None) -> tuple[Rows, Vector]:

@@ -75,7 +75,7 @@ class IntersectionKernel(Kernel):
 
     def describe(self) -> str:
         """Return the members' labels."""
-        return " ∩ ".join(str(one) for one in self.members) if self.members else "everything"
+        return " ∩ ".join(str(member) for member in self.members) if self.members else "everything"
 
     @override
     def __str__(self) -> str:
@@ -86,9 +86,9 @@ class IntersectionKernel(Kernel):
     @cached_property
     def _box(self) -> tuple[Vector, Vector]:
         lower, upper = np.full(self.size, -np.inf), np.full(self.size, np.inf)
-        for one in self.members:
-            if one.is_box:
-                low, high = one.bounding_box()
+        for member in self.members:
+            if member.is_box:
+                low, high = member.bounding_box()
                 np.maximum(lower, low, out=lower)
                 np.minimum(upper, high, out=upper)
         # Bounds that touch but for the rounding of units are one.
@@ -103,7 +103,7 @@ class IntersectionKernel(Kernel):
 
     @cached_property
     def _couplings(self) -> tuple[Kernel, ...]:
-        return tuple(one for one in self.members if not one.is_box)
+        return tuple(member for member in self.members if not member.is_box)
 
     @property
     def only_box(self) -> bool:
@@ -113,7 +113,7 @@ class IntersectionKernel(Kernel):
     @property
     @override
     def convex(self) -> bool:
-        return all(one.convex for one in self.members)
+        return all(member.convex for member in self.members)
 
     @cached_property
     def union(self) -> Union:
@@ -138,15 +138,15 @@ class IntersectionKernel(Kernel):
     @property
     def chooses_values(self) -> bool:
         """Whether a discrete member chooses values, and not only which entries change."""
-        return any(not isinstance(one, CardinalityKernel) for one, _ in self.union.discrete)
+        return any(not isinstance(kernel, CardinalityKernel) for kernel, _ in self.union.discrete)
 
     @property
     def discrete_entries(self) -> np.ndarray:
         """Which entries (n,) a set that is not convex speaks of."""
-        found = np.full(self.size, not self.union.known)
+        mask = np.full(self.size, not self.union.known)
         for _, at in self.union.discrete:
-            found[at] = True
-        return found
+            mask[at] = True
+        return mask
 
     @cached_property
     def choices_are_points(self) -> bool:
@@ -160,7 +160,7 @@ class IntersectionKernel(Kernel):
     def free_inputs(self) -> int:
         """The number of entries that are not fixed; a choice of one category counts as one."""
         lower, upper = self._bounding_box
-        joined = sum(one.joined(lower[at], upper[at]) for one, at in self.union.discrete)
+        joined = sum(kernel.joined(lower[at], upper[at]) for kernel, at in self.union.discrete)
         return int(np.count_nonzero(lower < upper)) - joined
 
     def piece(self, x: Vector) -> tuple[Vector, Vector]:
@@ -186,10 +186,10 @@ class IntersectionKernel(Kernel):
     def combinations(self, most: int) -> Rows | None:
         """Return all points (B, n), where the discrete members leave only so many; else None."""
         lower, upper = self._box
-        found = self.union.combinations(common_box(self._couplings, lower, upper))
-        if found is None:
+        points = self.union.combinations(common_box(self._couplings, lower, upper))
+        if points is None:
             return None
-        rows = found[self.relative_violation(found) <= self.tolerance]
+        rows = points[self.relative_violation(points) <= self.tolerance]
         return rows if len(rows) <= most else None
 
     def part_at(self, x: Vector) -> IntersectionKernel | None:
@@ -210,8 +210,8 @@ class IntersectionKernel(Kernel):
     def pieces(self) -> tuple[Piece, ...]:
         """The independent pieces; entries in none of them have bounds alone."""
         groups: list[tuple[list[Kernel], np.ndarray[Any, np.dtype[np.bool_]]]] = []
-        for one in self._couplings:
-            for part in one.split():
+        for coupling in self._couplings:
+            for part in coupling.split():
                 mask = np.zeros(self.size, dtype=bool)
                 mask[part.support] = True
                 together, apart = [part], []
@@ -227,10 +227,10 @@ class IntersectionKernel(Kernel):
     def _piece(self, couplings: list[Kernel], indices: Indices) -> Piece:
         lower, upper = (bound[indices] for bound in self._box)
         members = tuple(
-            one.core
-            if len(one.support) == len(indices)
-            else PartKernel(one.core, np.searchsorted(indices, one.support), len(indices))
-            for one in couplings
+            coupling.core
+            if len(coupling.support) == len(indices)
+            else PartKernel(coupling.core, np.searchsorted(indices, coupling.support), len(indices))
+            for coupling in couplings
         )
         free = not (np.isfinite(lower).any() or np.isfinite(upper).any())
         first = members[0]
@@ -240,11 +240,11 @@ class IntersectionKernel(Kernel):
             pair = first.in_box(lower, upper)
             if pair is not None:
                 return WithBox(indices, members, lower, upper, pair)
-        if self.strategy in (None, "closed") and all(one.convex for one in members):
+        if self.strategy in (None, "closed") and all(member.convex for member in members):
             dual = Separable.dual_of(members, lower, upper)
             if dual is not None:
                 return Separable(indices, members, lower, upper, dual)
-        if not all(one.convex for one in members):
+        if not all(member.convex for member in members):
             if Union(members).known:
                 if self.strategy is None:
                     return Mixed(indices, members, lower, upper, unless_empty)
@@ -261,11 +261,12 @@ class IntersectionKernel(Kernel):
                 f"{self.describe()}: no closed form is known for {' ∩ '.join(map(str, couplings))}"
                 f"{'' if free else ' with a box'}; leave strategy= out."
             )
-        own = all(one.closed for one in members)
+        own = all(member.closed for member in members)
         if self.strategy == "dykstra" and not own:
             raise SpecificationError(
                 f"{self.describe()}: Dykstra's method needs a projection of each member; "
-                f"{next(str(one) for one in members if not one.closed)} has none of its own."
+                f"{next(str(member) for member in members if not member.closed)} has none of its "
+                "own."
             )
         if self.strategy == "dykstra":
             return Alternating(indices, members, lower, upper)
@@ -284,11 +285,11 @@ class IntersectionKernel(Kernel):
     def projection_method(self) -> str:
         if self.only_box:
             return "clip, exact, O(n)"
-        found = []
+        words = []
         for piece in self.pieces:
-            names = " ∩ ".join(str(one) for one in piece.members)
-            found.append(f"{names}: {piece.method}")
-        return "; ".join(found)
+            names = " ∩ ".join(str(member) for member in piece.members)
+            words.append(f"{names}: {piece.method}")
+        return "; ".join(words)
 
     @cached_property
     @override
@@ -318,9 +319,9 @@ class IntersectionKernel(Kernel):
     def centre(self) -> Vector:
         lower, upper = self._bounding_box
         wanted = super().centre()
-        for one in self._couplings:
+        for coupling in self._couplings:
             free = ~(np.isfinite(lower) & np.isfinite(upper))
-            wanted[free] = one.centre()[free]
+            wanted[free] = coupling.centre()[free]
         return np.clip(wanted, lower, upper)
 
     @cached_property
@@ -343,7 +344,7 @@ class IntersectionKernel(Kernel):
         # Every direction that a convex set is open along has g'd != 0 for almost every g, so two
         # linear programs decide it.
 
-        if len(piece.indices) > LARGEST or not all(one.convex for one in piece.members):
+        if len(piece.indices) > LARGEST or not all(member.convex for member in piece.members):
             return False
         program = ConvexProgram(piece.members, piece.lower, piece.upper)
         g = np.random.default_rng(0).standard_normal(len(piece.indices))
@@ -358,7 +359,9 @@ class IntersectionKernel(Kernel):
             at = piece.indices
             rest[at] = False
             width = float(np.linalg.norm(upper[at] - lower[at]))
-            covering = [one.diameter for one in piece.members if len(one.support) == len(at)]
+            covering = [
+                member.diameter for member in piece.members if len(member.support) == len(at)
+            ]
             squares += min([width, *covering]) ** 2
         return float(np.sqrt(squares + float(np.sum((upper[rest] - lower[rest]) ** 2))))
 
@@ -429,8 +432,8 @@ class IntersectionKernel(Kernel):
     def violation(self, x: Rows) -> Any:
         rows, single = self._rows(x, "violation")
         worst = np.zeros(len(rows))
-        for one in self.members:
-            np.maximum(worst, one.relative_violation(rows, self._widths), out=worst)
+        for member in self.members:
+            np.maximum(worst, member.relative_violation(rows, self._widths), out=worst)
         return float(worst[0]) if single else worst
 
     @cached_property
@@ -464,9 +467,9 @@ class IntersectionKernel(Kernel):
         if isinstance(piece, Alone):
             return piece.members[0].linear_maximizer(g)
         if len(piece.members) == 1:
-            found = piece.members[0].linear_maximizer_in_box(g, piece.lower, piece.upper)
-            if found is not None:
-                return found
+            maximizers = piece.members[0].linear_maximizer_in_box(g, piece.lower, piece.upper)
+            if maximizers is not None:
+                return maximizers
 
         program = ConvexProgram(piece.members, piece.lower, piece.upper)
         return np.stack([program.maximizer(row) for row in g])
@@ -475,7 +478,7 @@ class IntersectionKernel(Kernel):
 
     @override
     def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
-        return [row for one in self.members for row in one.to_cvxpy(variable)]
+        return [row for member in self.members for row in member.to_cvxpy(variable)]
 
     @override
     def to_scipy(
@@ -488,8 +491,8 @@ class IntersectionKernel(Kernel):
         rows: list[LinearRows] = []
         smooth: list[SmoothRow] = []
         l1: list[tuple[Vector, Vector, float]] = []
-        for one in self._couplings:
-            form = one.to_scipy(lower, upper)
+        for coupling in self._couplings:
+            form = coupling.to_scipy(lower, upper)
             if form is None:
                 return None
             low, high = np.maximum(low, form.lower), np.minimum(high, form.upper)

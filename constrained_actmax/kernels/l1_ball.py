@@ -98,9 +98,9 @@ class L1BallKernel(BallKernel):
         rate = np.abs(g) / self.weights
         best = np.argmax(rate, axis=1)
         rows = np.arange(len(g))
-        found = np.repeat(self.center[np.newaxis], len(g), axis=0)
-        found[rows, best] += np.sign(g[rows, best]) * self.radius / self.weights[best]
-        return found
+        maximizers = np.repeat(self.center[np.newaxis], len(g), axis=0)
+        maximizers[rows, best] += np.sign(g[rows, best]) * self.radius / self.weights[best]
+        return maximizers
 
     @override
     def linear_maximizer_in_box(self, g: Rows, lower: Rows, upper: Rows) -> Rows:

@@ -64,7 +64,7 @@ class L2BallKernel(BallKernel):
             cap = np.maximum(np.where(positive, b, -a), 0.0)
             m, floor, cap = m * m, floor * floor, cap * cap
         if floor is None and d.shape[1] >= LONG_ROW:
-            theta = np.array([capped_ray_root(*one, r * r) for one in zip(m, cap, strict=True)])
+            theta = np.array([capped_ray_root(*pair, r * r) for pair in zip(m, cap, strict=True)])
         else:
             theta = clipped_ray_root(m, floor, cap, np.full(len(x), r * r))
         keep = np.sqrt(theta)  # 1 - s
@@ -91,7 +91,7 @@ class L2BallKernel(BallKernel):
                 self.linear_maximizer_in_box(row[np.newaxis], *box)
                 for row, *box in zip(g, lower, upper, strict=True)
             ]
-            known = [one for one in each if one is not None]
+            known = [maximizer for maximizer in each if maximizer is not None]
             return np.concatenate(known) if len(known) == len(each) else None
         # clip(c + g/t, l, u), t the root of its distance to c; the box's corner where that is near.
         start = np.clip(self.center, lower, upper)

@@ -61,8 +61,8 @@ class LevelsKernel(DiscreteKernel):
         first = np.sum(self.levels < lower - self._near, axis=0)
         return first, np.sum(self.levels <= upper + self._near, axis=0) - 1
 
-    def _at(self, places: np.ndarray) -> Any:
-        return self.levels[np.atleast_2d(places), np.arange(self.size)]
+    def _at(self, positions: np.ndarray) -> Any:
+        return self.levels[np.atleast_2d(positions), np.arange(self.size)]
 
     @override
     def tightened(self, lower: Vector, upper: Vector) -> Bounds:
@@ -93,13 +93,13 @@ class LevelsKernel(DiscreteKernel):
 
     def _cut(self, entry: int, value: float, lower: Vector, upper: Vector) -> list[Bounds]:
         levels, box = self.levels[:, entry], (lower, upper)
-        place = int(np.searchsorted(levels, value, side="right"))
-        found = []
-        if place > 0:
-            found.append(with_entry(box, entry, high=levels[place - 1]))
-        if place < len(levels):
-            found.append(with_entry(box, entry, low=levels[place]))
-        return found
+        index = int(np.searchsorted(levels, value, side="right"))
+        parts = []
+        if index > 0:
+            parts.append(with_entry(box, entry, high=levels[index - 1]))
+        if index < len(levels):
+            parts.append(with_entry(box, entry, low=levels[index]))
+        return parts
 
     @override
     def parts(self, entry: int, lower: Vector, upper: Vector) -> list[Bounds]:
@@ -107,13 +107,13 @@ class LevelsKernel(DiscreteKernel):
 
     @override
     def neighbours(self, x: Vector, lower: Vector, upper: Vector) -> Rows:
-        place = np.sum(self.levels < x - self._near, axis=0)
+        below = np.sum(self.levels < x - self._near, axis=0)
         first, last = self._ends(lower, upper)
         moved = []
         for change in (1, -1):
-            for entry in np.flatnonzero((place + change >= first) & (place + change <= last)):
+            for entry in np.flatnonzero((below + change >= first) & (below + change <= last)):
                 y = x.copy()
-                value = self.levels[place[entry] + change, entry]
+                value = self.levels[below[entry] + change, entry]
                 y[entry] = np.clip(value, lower[entry], upper[entry])
                 moved.append(y)
         return np.array(moved).reshape(-1, len(x))
@@ -135,8 +135,8 @@ class LevelsKernel(DiscreteKernel):
     @override
     def projected_in(self, lower: Vector, upper: Vector, x: Rows) -> tuple[Rows, Vector]:
         first, last = self._ends(lower, upper)
-        places = np.minimum(np.maximum(self._nearest(x), first), last)
-        return np.clip(self._at(places), lower, upper), np.full(len(x), np.nan)
+        positions = np.minimum(np.maximum(self._nearest(x), first), last)
+        return np.clip(self._at(positions), lower, upper), np.full(len(x), np.nan)
 
     @override
     def distances(self, x: Rows) -> Rows:

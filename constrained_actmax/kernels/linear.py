@@ -75,11 +75,11 @@ class LinearKernel(Kernel):
         pattern = sp.csr_array((np.ones(self.A.nnz), self.A.indices, self.A.indptr), self.A.shape)
         count, label = sp.csgraph.connected_components(pattern @ pattern.T, directed=False)
         parts: list[Kernel] = []
-        for one in range(count):
-            block = self.A[np.flatnonzero(label == one)]
+        for index in range(count):
+            block = self.A[np.flatnonzero(label == index)]
             columns = np.unique(block.indices)
             if columns.size:
-                parts.append(self._block(np.flatnonzero(label == one), block, columns))
+                parts.append(self._block(np.flatnonzero(label == index), block, columns))
         return parts
 
     def _block(self, rows: Indices, block: sp.csr_array, columns: Indices) -> Kernel:
@@ -146,7 +146,9 @@ class LinearKernel(Kernel):
 
     @cached_property
     def _row_sizes(self) -> Vector:
-        sides = [np.where(np.isfinite(one), np.abs(one), 0.0) for one in (self.lower, self.upper)]
+        sides = [
+            np.where(np.isfinite(side), np.abs(side), 0.0) for side in (self.lower, self.upper)
+        ]
         return np.maximum(*sides)
 
     @override
@@ -219,7 +221,7 @@ def project_on_row_in_box(
         # The first sweep starts from x; the others from p, which is near: they take off what
         # rounding left.
         source = x[out] if sweep == 0 else p[out]
-        low_, high_ = (one if one.ndim == 1 else one[out] for one in (lower, upper))
+        low_, high_ = (side if side.ndim == 1 else side[out] for side in (lower, upper))
         t = clipped_line_root(source, a, low_, high_, target, scale)
         moved = source - t[:, np.newaxis] * a
         np.maximum(moved, low_, out=moved)

@@ -44,8 +44,8 @@ class Union:
     """
 
     def __init__(self, members: Sequence[Kernel]) -> None:
-        self.convex = [one for one in members if one.convex]
-        parts = [part for one in members if not one.convex for part in one.split()]
+        self.convex = [member for member in members if member.convex]
+        parts = [part for member in members if not member.convex for part in member.split()]
         # Which entries change is chosen before their values: rounding in this order ends in all.
         parts.sort(key=lambda part: not isinstance(part.core, CardinalityKernel))
         #: The discrete sets on their own entries, and these entries.
@@ -60,8 +60,8 @@ class Union:
         lower, upper = box[0].copy(), box[1].copy()
         while True:
             before = lower.copy(), upper.copy()
-            for one, at in self.discrete:
-                inner = one.tightened(lower[at], upper[at])
+            for kernel, at in self.discrete:
+                inner = kernel.tightened(lower[at], upper[at])
                 lower[at], upper[at] = meet((lower[at], upper[at]), inner)
                 if np.any(lower[at] > upper[at]):
                     return lower, upper
@@ -71,8 +71,8 @@ class Union:
     def piece(self, x: Vector, box: Bounds) -> Bounds:
         """Return the box round a point in which every discrete set keeps its choice."""
         lower, upper = box[0].copy(), box[1].copy()
-        for one, at in self.discrete:
-            lower[at], upper[at] = meet((lower[at], upper[at]), one.piece(x[at]))
+        for kernel, at in self.discrete:
+            lower[at], upper[at] = meet((lower[at], upper[at]), kernel.piece(x[at]))
         return lower, upper
 
     def hulls(self, box: Bounds) -> list[Kernel]:
@@ -80,8 +80,8 @@ class Union:
         n = len(box[0])
         return [
             part if at.size == n else PartKernel(part, at, n)
-            for one, at in self.discrete
-            for part in one.hull(box[0][at], box[1][at])
+            for kernel, at in self.discrete
+            for part in kernel.hull(box[0][at], box[1][at])
         ]
 
     def combinations(self, box: Bounds) -> Rows | None:
@@ -91,12 +91,14 @@ class Union:
         """
         lower, upper = self.tightened(box)
         rows = np.where(np.isfinite(lower), lower, 0.0)[np.newaxis]
-        few = [(one, at) for one, at in self.discrete if isinstance(one, CardinalityKernel)]
+        few = [
+            (kernel, at) for kernel, at in self.discrete if isinstance(kernel, CardinalityKernel)
+        ]
         for first, at in few[:1]:  # what is not chosen yet is unchanged
             rows[0, at] = np.clip(first.center, lower[at], upper[at])
         chosen = lower == upper
-        for one, at in self.discrete:
-            choices = one.choices(lower[at], upper[at])
+        for kernel, at in self.discrete:
+            choices = kernel.choices(lower[at], upper[at])
             if choices is None:
                 return None
             for entries, values in choices:
@@ -115,8 +117,8 @@ class Union:
     def violation(self, x: Rows) -> Vector:
         """Return the largest relative violation of a discrete set for each row."""
         worst = np.zeros(len(x))
-        for one, at in self.discrete:
-            np.maximum(worst, one.relative_violation(x[:, at]), out=worst)
+        for kernel, at in self.discrete:
+            np.maximum(worst, kernel.relative_violation(x[:, at]), out=worst)
         return worst
 
 
@@ -147,18 +149,18 @@ class Mixed(Piece):
     def project(self, x: Rows) -> tuple[Rows, Vector | None]:
         p = x.copy()
         worst = relative_violation(x, self.lower, self.upper)
-        for one in self.members:
-            worst = np.maximum(worst, one.relative_violation(x, self._widths))
+        for member in self.members:
+            worst = np.maximum(worst, member.relative_violation(x, self._widths))
         for row in np.flatnonzero(worst > self.tolerance):
-            found = self.nearest(x[row])
-            if found is None:
-                names = " ∩ ".join(str(one) for one in self.members)
+            nearest = self.nearest(x[row])
+            if nearest is None:
+                names = " ∩ ".join(str(member) for member in self.members)
                 raise ProjectionError(
                     f"{names}: no point was found in {MOST_BOXES} boxes; it may be empty."
                 )
-            p[row] = found
-        for one, at in self._union.discrete:  # values that are one but for rounding are that one
-            p[:, at] = one.projected_in(self.lower[at], self.upper[at], p[:, at])[0]
+            p[row] = nearest
+        for member, at in self._union.discrete:  # values that are one but for rounding are that one
+            p[:, at] = member.projected_in(self.lower[at], self.upper[at], p[:, at])[0]
         return p, None
 
     @override
@@ -211,10 +213,10 @@ class Mixed(Piece):
 
         def offer(p: Vector, box: Bounds) -> bool:
             nonlocal best, shortest
-            found = self._rounded(p, x, box)
-            if found is not None and _squared(found, x) < shortest:
-                best, shortest = found, _squared(found, x)
-            return found is not None
+            rounded = self._rounded(p, x, box)
+            if rounded is not None and _squared(rounded, x) < shortest:
+                best, shortest = rounded, _squared(rounded, x)
+            return rounded is not None
 
         add((self.lower, self.upper))
         for looked in range(MOST_BOXES):
@@ -223,12 +225,12 @@ class Mixed(Piece):
             if not boxes or boxes[0][0] >= (1.0 - ENOUGH) * shortest:
                 return best, proven
             _, _, box, p = heapq.heappop(boxes)
-            found = offer(p, box)
-            worst = [float(one.off(p[np.newaxis, at])[0]) for one, at in union.discrete]
-            if max(worst) <= ROUNDED and found:
+            value = offer(p, box)
+            worst = [float(kernel.off(p[np.newaxis, at])[0]) for kernel, at in union.discrete]
+            if max(worst) <= ROUNDED and value:
                 continue  # nothing in the box is nearer than what was found there
-            one, at = union.discrete[int(np.argmax(worst))]
-            for part in one.branches(p[at], box[0][at], box[1][at]):
+            kernel, at = union.discrete[int(np.argmax(worst))]
+            for part in kernel.branches(p[at], box[0][at], box[1][at]):
                 lower, upper = box[0].copy(), box[1].copy()
                 lower[at], upper[at] = part
                 add((lower, upper))
@@ -238,11 +240,11 @@ class Mixed(Piece):
         """Return the nearest point to x of the box that p is rounded to; None if it is empty."""
         lower, upper = box[0].copy(), box[1].copy()
         y = p.copy()
-        for one, at in self._union.discrete:
-            if one.violation_in(lower[at], upper[at]) > 0.0:
+        for kernel, at in self._union.discrete:
+            if kernel.violation_in(lower[at], upper[at]) > 0.0:
                 return None
-            y[at] = one.projected_in(lower[at], upper[at], y[np.newaxis, at])[0][0]
-            lower[at], upper[at] = meet((lower[at], upper[at]), one.piece(y[at]))
+            y[at] = kernel.projected_in(lower[at], upper[at], y[np.newaxis, at])[0][0]
+            lower[at], upper[at] = meet((lower[at], upper[at]), kernel.piece(y[at]))
             if np.any(lower > upper):
                 return None
         try:
@@ -257,16 +259,18 @@ class Mixed(Piece):
             return np.clip(x, *box)
         if np.array_equal(*box):  # one point is left
             point = box[0][np.newaxis]
-            off = max(float(one.relative_violation(point, self._widths)[0]) for one in members)
+            off = max(
+                float(member.relative_violation(point, self._widths)[0]) for member in members
+            )
             return box[0].copy() if off <= self.tolerance else None
         whole = self.together([BoxKernel(*box), *members])
         if whole is None:
             return None
-        found: Vector = np.clip(whole.project(x[np.newaxis]), *box)
-        outside = float(whole.relative_violation(found)[0])
+        nearest: Vector = np.clip(whole.project(x[np.newaxis]), *box)
+        outside = float(whole.relative_violation(nearest)[0])
         if outside > whole.tolerance:
             raise ProjectionError(f"{whole}: a projection ended {outside:.3g} outside.")
-        projected: Vector = found[0]
+        projected: Vector = nearest[0]
         return projected
 
 

@@ -55,10 +55,10 @@ class MonotoneKernel(Kernel):
 
         p = x.copy()
         for row in p:
-            for one in self._lines:
-                line = row[one]
+            for chain in self._lines:
+                line = row[chain]
                 if np.any(line[1:] < line[:-1]):
-                    row[one] = isotonic_regression(line).x
+                    row[chain] = isotonic_regression(line).x
         return p
 
     @override

@@ -75,12 +75,12 @@ class NuclearNormBallKernel(BallKernel):
         matrices = np.moveaxis(g.reshape(-1, *self.shape), -1, 1)
         left, values, right = self._decomposed(matrices)
         best = np.argmax(values[:, :, 0], axis=1)
-        found = np.zeros_like(matrices)
+        maximizers = np.zeros_like(matrices)
         for row, channel in enumerate(best):
-            found[row, channel] = self.radius * np.outer(
+            maximizers[row, channel] = self.radius * np.outer(
                 left[row, channel, :, 0], right[row, channel, 0]
             )
-        return np.asarray(self.center + np.moveaxis(found, 1, -1).reshape(g.shape))
+        return np.asarray(self.center + np.moveaxis(maximizers, 1, -1).reshape(g.shape))
 
     @override
     def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:

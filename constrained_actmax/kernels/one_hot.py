@@ -79,8 +79,8 @@ class OneHotKernel(DiscreteKernel):
         low, high, height = lower[at], upper[at], self.height[at]
         zero = (low <= 0.0) & (high >= 0.0)
         others: np.ndarray = np.sum(~zero) - ~zero == 0
-        one = (low <= height) & (high >= height) & others
-        return np.append(one, self.dropped and zero.all())
+        hot = (low <= height) & (high >= height) & others
+        return np.append(hot, self.dropped and zero.all())
 
     @override
     def tightened(self, lower: Vector, upper: Vector) -> Bounds:
@@ -123,11 +123,11 @@ class OneHotKernel(DiscreteKernel):
     @override
     def parts(self, entry: int, lower: Vector, upper: Vector) -> list[Bounds]:
         at = np.flatnonzero(self.groups == self.groups[entry])
-        one, rest = (lower.copy(), upper.copy()), (lower.copy(), upper.copy())
-        one[0][at], one[1][at] = 0.0, 0.0
-        one[0][entry] = one[1][entry] = self.height[entry]
+        chosen, rest = (lower.copy(), upper.copy()), (lower.copy(), upper.copy())
+        chosen[0][at], chosen[1][at] = 0.0, 0.0
+        chosen[0][entry] = chosen[1][entry] = self.height[entry]
         rest[1][entry] = 0.0
-        return [one, rest]
+        return [chosen, rest]
 
     @override
     def joined(self, lower: Vector, upper: Vector) -> int:
@@ -139,11 +139,11 @@ class OneHotKernel(DiscreteKernel):
         moved = []
         for at in self._members:
             allowed = self._allowed(at, lower, upper)
-            for place in np.flatnonzero(allowed).tolist():
+            for index in np.flatnonzero(allowed).tolist():
                 y = x.copy()
                 y[at] = 0.0
-                if place < at.size:
-                    y[at[place]] = self.height[at[place]]
+                if index < at.size:
+                    y[at[index]] = self.height[at[index]]
                 if not np.array_equal(x, y):
                     moved.append(y)
         return np.array(moved).reshape(-1, len(x))

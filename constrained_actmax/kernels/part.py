@@ -90,8 +90,8 @@ class PartKernel(Kernel):
     @override
     def split(self) -> Sequence[Kernel]:
         return tuple(
-            PartKernel(one.core, self.indices[one.support], self.entries)
-            for one in self.inner.split()
+            PartKernel(piece.core, self.indices[piece.support], self.entries)
+            for piece in self.inner.split()
         )
 
     @override
@@ -174,9 +174,10 @@ class PartKernel(Kernel):
         if form is None:
             return None
         rows = tuple(
-            LinearRows(self._columns(one.matrix), one.lower, one.upper) for one in form.rows
+            LinearRows(self._columns(function.matrix), function.lower, function.upper)
+            for function in form.rows
         )
-        smooth = tuple(self._smooth(one) for one in form.smooth)
+        smooth = tuple(self._smooth(function) for function in form.smooth)
         l1 = tuple((self._spread(c), self._spread(w), r) for c, w, r in form.l1)
         return ScipyForm(*self._embedded(form.lower, form.upper), rows, smooth, l1)
 
@@ -193,15 +194,15 @@ class PartKernel(Kernel):
         spread = self._spread
         return SeparableForm(
             *self._embedded(form.lower, form.upper),
-            tuple(LinearRows(self._columns(one.matrix), one.lower, one.upper) for one in form.rows),
+            tuple(LinearRows(self._columns(row.matrix), row.lower, row.upper) for row in form.rows),
             tuple((spread(c), spread(w), r) for c, w, r in form.l1),
             tuple((spread(c), spread(q), r) for c, q, r in form.squares),
         )
 
     def _columns(self, matrix: sp.csr_array) -> sp.csr_array:
         entries = matrix.tocoo()
-        place = (entries.row, self.indices[entries.col])
-        return sp.csr_array((entries.data, place), shape=(matrix.shape[0], self.entries))
+        coordinates = (entries.row, self.indices[entries.col])
+        return sp.csr_array((entries.data, coordinates), shape=(matrix.shape[0], self.entries))
 
     def _smooth(self, row: SmoothRow) -> SmoothRow:
         at, spread = self.indices, self._spread

@@ -128,8 +128,8 @@ class LinearProgram(RowProgram):
         self._highs = new_highs()
         size = 1.0
         if matrix is not None:  # the rows bound the parts of x, by numbers of any size
-            ends = [np.abs(one) for rows in form.rows for one in (rows.lower, rows.upper)]
-            size = max([1.0, *(float(one[np.isfinite(one)].max(initial=1.0)) for one in ends)])
+            ends = [np.abs(side) for rows in form.rows for side in (rows.lower, rows.upper)]
+            size = max([1.0, *(float(end[np.isfinite(end)].max(initial=1.0)) for end in ends)])
         self._low, self._high = within_reach(form.lower, form.upper, FAR * size)
         self._add_columns(self._low, self._high)
         for rows in form.rows:
@@ -218,18 +218,18 @@ class LinearProgram(RowProgram):
         self._highs.setOptionValue("mip_heuristic_effort", 0.0)
         self._highs.setOptionValue("mip_feasibility_tolerance", SIMPLEX_TOLERANCE)
 
-    def _delete(self, places: np.ndarray) -> None:
-        if places.size:
-            self._highs.deleteRows(places.size, (self._fixed + places).astype(np.int32))
+    def _delete(self, positions: np.ndarray) -> None:
+        if positions.size:
+            self._highs.deleteRows(positions.size, (self._fixed + positions).astype(np.int32))
 
     @override
     def minimum(self, g: Vector, lower: Vector, upper: Vector) -> Minimum | None:
         self._run(g, lower, upper)
-        found = self._highs.getSolution()
-        unfinished = self._unfinished and found.value_valid and found.dual_valid
+        solution = self._highs.getSolution()
+        unfinished = self._unfinished and solution.value_valid and solution.dual_valid
         if not (optimal(self._highs) or unfinished):
             return None
-        return Minimum(self._point(found), np.asarray(found.row_dual)[self._fixed :])
+        return Minimum(self._point(solution), np.asarray(solution.row_dual)[self._fixed :])
 
     def least(
         self, g: Vector, lower: Vector, upper: Vector, *, start: Vector | None, enough: float
@@ -261,8 +261,8 @@ class LinearProgram(RowProgram):
         self._run(g, lower, upper)
         self._highs.cbMipInterrupt -= interrupt
         bound = dual_bound(self._highs)
-        found = self._highs.getSolution()
-        y = self._point(found) if found.value_valid else None
+        evaluation = self._highs.getSolution()
+        y = self._point(evaluation) if evaluation.value_valid else None
         return (None if bound is None else bound + moved), y
 
     def _in_y(self, x: Vector) -> Vector:
@@ -353,7 +353,7 @@ class ConicProgram(RowProgram):
         at_low, at_high = np.flatnonzero(np.isfinite(low)), np.flatnonzero(np.isfinite(high))
         below = A[at_low] @ x >= low[at_low] if at_low.size else None
         above = A[at_high] @ x <= high[at_high] if at_high.size else None
-        constraints += [one for one in (below, above) if one is not None]
+        constraints += [constraint for constraint in (below, above) if constraint is not None]
         lower, upper = within_reach(lower, upper)
         constraints += [x >= np.append(lower, np.zeros(most.size)), x <= np.append(upper, most)]
         problem = cp.Problem(cp.Minimize(g @ x), constraints)

@@ -84,8 +84,8 @@ class ScaledSet(Kernel):
 
     def combinations(self, most: int) -> Rows | None:
         """Return all points, where there are few; see `IntersectionKernel.combinations`."""
-        found = self.inner.combinations(most)
-        return None if found is None else found / self.unit
+        evaluation = self.inner.combinations(most)
+        return None if evaluation is None else evaluation / self.unit
 
     def part_at(self, y: Vector) -> ScaledSet | None:
         """Return the convex part of a point; see `IntersectionKernel.part_at`."""
@@ -165,5 +165,5 @@ class ScaledSet(Kernel):
 
     def in_scipy_variables(self) -> Substitution | None:
         """See ``IntersectionKernel.in_scipy_variables``; y is divided by the unit too."""
-        found = self.inner.in_scipy_variables()
-        return None if found is None else found.scaled(self.unit)
+        combinations = self.inner.in_scipy_variables()
+        return None if combinations is None else combinations.scaled(self.unit)

@@ -108,9 +108,10 @@ class Substitution:
 
     def normalised(self) -> Substitution:
         """Return the same with rows and smooth constraints whose numbers are of size 1."""
-        rows = tuple(_normalised_rows(one) for one in self.form.rows)
+        rows = tuple(_normalised_rows(row) for row in self.form.rows)
         smooth = tuple(
-            _weighted(one, 1.0 / abs(one.upper)) if one.upper else one for one in self.form.smooth
+            _weighted(function_, 1.0 / abs(function_.upper)) if function_.upper else function_
+            for function_ in self.form.smooth
         )
         return replace(self, form=replace(self.form, rows=rows, smooth=smooth))
 
@@ -147,8 +148,8 @@ def in_split_variables(form: ScipyForm, lower: Vector, upper: Vector) -> Substit
     low, high = lower[at] - c, upper[at] - c
     below, above = split(low, high), split(high, low)
     entries = np.concatenate([np.ones(k + at.size), -np.ones(at.size)])
-    places = np.concatenate([outside, at, at]), np.arange(k + 2 * at.size)
-    matrix = sp.csr_array((entries, places), shape=(n, k + 2 * at.size))
+    positions = np.concatenate([outside, at, at]), np.arange(k + 2 * at.size)
+    matrix = sp.csr_array((entries, positions), shape=(n, k + 2 * at.size))
     offset = np.where(weights > 0.0, center, 0.0)
     ball = sp.csr_array(np.concatenate([np.zeros(k), w, w])[np.newaxis])
 
@@ -158,17 +159,17 @@ def in_split_variables(form: ScipyForm, lower: Vector, upper: Vector) -> Substit
 
     moved = (
         LinearRows(
-            sp.csr_array(one.matrix @ matrix),
-            one.lower - one.matrix @ offset,
-            one.upper - one.matrix @ offset,
+            sp.csr_array(row.matrix @ matrix),
+            row.lower - row.matrix @ offset,
+            row.upper - row.matrix @ offset,
         )
-        for one in form.rows
+        for row in form.rows
     )
     in_y = ScipyForm(
         np.concatenate([lower[outside], below]),
         np.concatenate([upper[outside], above]),
         (LinearRows(ball, np.array([-np.inf]), np.array([radius])), *moved),
-        tuple(_composed(one, matrix, offset) for one in form.smooth),
+        tuple(_composed(function_, matrix, offset) for function_ in form.smooth),
     )
     return Substitution(in_y, matrix, offset, inverse)
 

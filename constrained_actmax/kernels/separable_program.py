@@ -60,11 +60,11 @@ class SeparableProgram:
     """
 
     def __init__(self, forms: Sequence[SeparableForm], lower: Vector, upper: Vector) -> None:
-        self.lower = np.maximum(lower, np.max([one.lower for one in forms], axis=0))
-        self.upper = np.minimum(upper, np.min([one.upper for one in forms], axis=0))
+        self.lower = np.maximum(lower, np.max([form.lower for form in forms], axis=0))
+        self.upper = np.minimum(upper, np.min([form.upper for form in forms], axis=0))
         n = len(lower)
         matrix, level, equal = [np.zeros((0, n))], [np.zeros(0)], [np.zeros(0, dtype=bool)]
-        for rows in (rows for one in forms for rows in one.rows):
+        for rows in (rows for form in forms for rows in form.rows):
             dense = rows.matrix.toarray()
             size = np.linalg.norm(dense, axis=1)
             both = (rows.lower == rows.upper) & (size > 0.0)
@@ -77,14 +77,14 @@ class SeparableProgram:
                 level.append(bound[chosen] / size[chosen])
                 equal.append(np.full(int(chosen.sum()), chosen is both))
         self.matrix, self.level = np.concatenate(matrix), np.concatenate(level)
-        self.l1 = next((one for form in forms for one in form.l1), None)
-        self.squares = [_in_units_of_x(*one) for form in forms for one in form.squares]
+        self.l1 = next((term for form in forms for term in form.l1), None)
+        self.squares = [_in_units_of_x(*square) for form in forms for square in form.squares]
         others = (self.l1 is not None) + len(self.squares)
         self.equal = np.concatenate([*equal, np.zeros(others, dtype=bool)])
         # Slopes of about one, whatever the units: the L1 ball's are divided by their length.
         self.length = 1.0 if self.l1 is None else float(np.linalg.norm(self.l1[1]))
         balls = [*([(*self.l1, self.length)] if self.l1 else [])]
-        balls += [(*one, 1.0) for one in self.squares]
+        balls += [(*square, 1.0) for square in self.squares]
         radii = [float(np.max(np.abs(c))) + radius / length for c, _, radius, length in balls]
         self.sizes = np.concatenate([np.abs(self.level), radii])
 
@@ -124,11 +124,11 @@ class SeparableProgram:
         """Return the projection, None where the method does not end."""
         x = y
         for _ in range(SWEEPS):
-            found = self._climb(x)
-            if found is None:
+            dual = self._climb(x)
+            if dual is None:
                 return None
-            x = found.x
-            off = np.where(self.equal, np.abs(found.violation), found.violation)
+            x = dual.x
+            off = np.where(self.equal, np.abs(dual.violation), dual.violation)
             if np.all(off <= ENOUGH * self._sizes_at(x)):
                 return x
         return x

@@ -54,10 +54,10 @@ class SimplexKernel(Kernel):
         used = np.flatnonzero(self.groups >= 0)
         order = used[np.argsort(self.groups[used], kind="stable")]
         _, starts, sizes = np.unique(self.groups[order], return_index=True, return_counts=True)
-        places = np.full((len(sizes), sizes.max(initial=0)), -1)
+        positions = np.full((len(sizes), sizes.max(initial=0)), -1)
         for group, (start, size) in enumerate(zip(starts, sizes, strict=True)):
-            places[group, :size] = order[start : start + size]
-        return places
+            positions[group, :size] = order[start : start + size]
+        return positions
 
     @override
     def split(self) -> Sequence[Kernel]:
@@ -113,10 +113,10 @@ class SimplexKernel(Kernel):
 
     def _projected_in(self, lower: Vector, upper: Vector, x: Rows) -> tuple[Rows, Vector]:
         p = np.minimum(np.maximum(x, lower), upper)
-        low, high = (self._gathered(one, 0.0) for one in self._limits(lower, upper))
+        low, high = (self._gathered(limit, 0.0) for limit in self._limits(lower, upper))
         count = len(x)
         y = self._gathered(x, 0.0)
-        found, dual = project_on_row_in_box(
+        projection, dual = project_on_row_in_box(
             y,
             np.ones(y.shape[1]),
             self.total,
@@ -125,7 +125,7 @@ class SimplexKernel(Kernel):
             np.tile(high, (count, 1)),
         )
         real = self._places >= 0
-        p[:, self._places[real]] = found.reshape(count, *self._places.shape)[:, real]
+        p[:, self._places[real]] = projection.reshape(count, *self._places.shape)[:, real]
         return p, dual if len(self._places) == 1 else np.full(count, np.nan)
 
     @override
@@ -149,20 +149,20 @@ class SimplexKernel(Kernel):
     def linear_maximizer_in_box(self, g: Rows, lower: Rows, upper: Rows) -> Rows:
         # In each group, from the lower bounds up: the largest rate first, until the total is spent.
         count = len(g)
-        limits = (np.broadcast_to(one, g.shape) for one in self._limits(lower, upper))
-        low, high = (self._gathered(one, 0.0) for one in limits)
+        limits = (np.broadcast_to(limit, g.shape) for limit in self._limits(lower, upper))
+        low, high = (self._gathered(limit, 0.0) for limit in limits)
         order = np.argsort(-self._gathered(g, -np.inf), axis=1, kind="stable")
         room = np.take_along_axis(np.minimum(high - low, self.total), order, axis=1)
         left = self.total - low.sum(axis=1, keepdims=True)
         spent = np.clip(left - (np.cumsum(room, axis=1) - room), 0.0, room)
-        found = low.copy()
-        np.put_along_axis(found, order, np.take_along_axis(low, order, axis=1) + spent, axis=1)
+        maximizers = low.copy()
+        np.put_along_axis(maximizers, order, np.take_along_axis(low, order, axis=1) + spent, axis=1)
         grouped = self.groups >= 0
         free = np.where(g > 0, upper, np.where(g < 0, lower, np.clip(0.0, lower, upper)))
         if not np.isfinite(free[:, ~grouped]).all():
             raise SpecificationError(f"{self}: g'x has no maximum, entries in no group are free.")
         real = self._places >= 0
-        free[:, self._places[real]] = found.reshape(count, *self._places.shape)[:, real]
+        free[:, self._places[real]] = maximizers.reshape(count, *self._places.shape)[:, real]
         return free
 
     def _rows_matrix(self) -> sp.csr_array:

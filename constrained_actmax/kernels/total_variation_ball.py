@@ -77,25 +77,25 @@ class TotalVariationBallKernel(BallKernel):
     def _differences(self, d: Rows) -> Rows:
         """Return (B, K, n): forward differences along each of the K axes, zero at the far edge."""
         picture = d.reshape(-1, *self.shape)
-        found = np.zeros((len(d), len(self.axes), *self.shape))
+        differences = np.zeros((len(d), len(self.axes), *self.shape))
         for number, axis in enumerate(self.axes):
             here, ahead = self._sides(axis)
             np.subtract(
                 picture[(slice(None), *ahead)],
                 picture[(slice(None), *here)],
-                out=found[(slice(None), number, *here)],
+                out=differences[(slice(None), number, *here)],
             )
-        return found.reshape(len(d), len(self.axes), -1)
+        return differences.reshape(len(d), len(self.axes), -1)
 
     def _adjoint(self, q: Rows) -> Rows:
         fields = q.reshape(len(q), len(self.axes), *self.shape)
-        found = np.zeros((len(q), *self.shape))
+        adjoint = np.zeros((len(q), *self.shape))
         for number, axis in enumerate(self.axes):
             here, ahead = self._sides(axis)
             flow = fields[(slice(None), number, *here)]
-            found[(slice(None), *ahead)] += flow
-            found[(slice(None), *here)] -= flow
-        return found.reshape(len(q), -1)
+            adjoint[(slice(None), *ahead)] += flow
+            adjoint[(slice(None), *here)] -= flow
+        return adjoint.reshape(len(q), -1)
 
     def _sides(self, axis: int) -> tuple[Any, Any]:
         every = [slice(None)] * len(self.shape)
@@ -122,8 +122,10 @@ class TotalVariationBallKernel(BallKernel):
         total = np.zeros(self.shape)
         for axis in self.axes:
             count = self.shape[axis]
-            one = 2.0 - 2.0 * np.cos(np.pi * np.arange(count) / count)
-            total += one.reshape([-1 if other == axis else 1 for other in range(total.ndim)])
+            eigenvalues = 2.0 - 2.0 * np.cos(np.pi * np.arange(count) / count)
+            total += eigenvalues.reshape(
+                [-1 if other == axis else 1 for other in range(total.ndim)]
+            )
         return total
 
     @cached_property
@@ -192,11 +194,14 @@ class TotalVariationBallKernel(BallKernel):
         dual = np.zeros(len(x))
         hard = []
         for row in np.flatnonzero(self.norm(p) > self.radius):
-            found = self._differences_in(lower, upper).project(x[row])
-            if found is None:
+            projection = self._differences_in(lower, upper).project(x[row])
+            if projection is None:
                 hard.append(row)
             else:
-                p[row], dual[row] = np.minimum(np.maximum(found[0], lower), upper), found[1]
+                p[row], dual[row] = (
+                    np.minimum(np.maximum(projection[0], lower), upper),
+                    projection[1],
+                )
         if hard:
             p[hard], dual[hard] = self._program_in(lower, upper).project_with_dual(x[hard])
         return self._feasible(p, lower, upper), dual
@@ -398,10 +403,12 @@ class TotalVariationBallKernel(BallKernel):
             for share in ANCHORS:
                 if least < self.radius:
                     break
-                found, _, _ = self._by_admm(start, lower, upper, ENOUGH, None, share * self.radius)
-                value = float(self.norm(found)[0])
+                interior, _, _ = self._by_admm(
+                    start, lower, upper, ENOUGH, None, share * self.radius
+                )
+                value = float(self.norm(interior)[0])
                 if value < least:
-                    best, least = found[0], value
+                    best, least = interior[0], value
             if least > self.radius:
                 raise ProjectionError(
                     f"{self}: no point of the box was found whose total variation is at most "
@@ -426,19 +433,19 @@ class TotalVariationBallKernel(BallKernel):
     @cached_property
     def _matrices(self) -> list[sp.csr_array]:
         # Rows of zeros where the difference would leave the picture.
-        found = []
+        matrices = []
         for axis in self.axes:
             inner = difference_matrix(self.shape, axis).tocoo()
             here, _ = self._sides(axis)
-            place = np.arange(self.size).reshape(self.shape)[here]
-            first = np.moveaxis(place, axis, -1).ravel()
-            found.append(
+            numbering = np.arange(self.size).reshape(self.shape)[here]
+            first = np.moveaxis(numbering, axis, -1).ravel()
+            matrices.append(
                 sp.csr_array(
                     (inner.data, (first[inner.row], inner.col)),
                     shape=(self.size, self.size),
                 )
             )
-        return found
+        return matrices
 
     @override
     def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
@@ -447,7 +454,7 @@ class TotalVariationBallKernel(BallKernel):
         d = variable - self.center
         along = [matrix @ d for matrix in self._matrices]
         if self.length == "anisotropic" or len(along) == 1:
-            return [sum(cp.norm1(one) for one in along) <= self.radius]
+            return [sum(cp.norm1(differences) for differences in along) <= self.radius]
         return [cp.sum(cp.norm(cp.vstack(along), 2, axis=0)) <= self.radius]
 
 

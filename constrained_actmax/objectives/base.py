@@ -190,24 +190,24 @@ class LinearCombination(Objective):
     def of(cls, terms: list[tuple[float, Objective]], constant: float = 0.0) -> Objective:
         """Return the combination with nested ones multiplied out."""
         flat: list[tuple[float, Objective]] = []
-        for factor, one in terms:
-            if isinstance(one, LinearCombination):
-                flat += [(factor * inner, part) for inner, part in one.terms]
-                constant += factor * one.constant
+        for factor, objective in terms:
+            if isinstance(objective, LinearCombination):
+                flat += [(factor * inner, part) for inner, part in objective.terms]
+                constant += factor * objective.constant
             else:
-                flat.append((factor, one))
+                flat.append((factor, objective))
         if len(flat) == 1 and flat[0][0] == 1.0 and constant == 0.0:
             return flat[0][1]
         return cls(tuple(flat), constant)
 
     @override
     def _bind(self, signature: Signature) -> Score:
-        scores = [one.bind(signature) for _, one in self.terms]
+        scores = [objective.bind(signature) for _, objective in self.terms]
         rows = max(score.rows for score in scores)
-        for (_, one), score in zip(self.terms, scores, strict=True):
+        for (_, objective), score in zip(self.terms, scores, strict=True):
             if score.rows not in (1, rows):
                 raise SpecificationError(
-                    f"{self}: {one} has {score.rows} rows, another term has {rows}."
+                    f"{self}: {objective} has {score.rows} rows, another term has {rows}."
                 )
         functions = [score.function for score in scores]
         counts = [len(score.parameters) for score in scores]
@@ -248,38 +248,38 @@ class LinearCombination(Objective):
     @property
     @override
     def bounded(self) -> Bounded:
-        return Bounded.of_sum(one.bounded.times(factor) for factor, one in self.terms)
+        return Bounded.of_sum(objective.bounded.times(factor) for factor, objective in self.terms)
 
     @override
     def imposed(self, lower: Any, upper: Any) -> tuple[Objective, Any, Any]:
         if len(self.terms) != 1 or self.terms[0][0] == 0.0:
             return self, lower, upper
-        factor, one = self.terms[0]
+        factor, objective = self.terms[0]
         low, high = (
             (np.asarray(limit, dtype=np.float64) - self.constant) / factor
             for limit in ((lower, upper) if factor > 0 else (upper, lower))
         )
-        inner, inner_low, inner_high = one.imposed(low, high)
-        return (self, lower, upper) if inner is one else (inner, inner_low, inner_high)
+        inner, inner_low, inner_high = objective.imposed(low, high)
+        return (self, lower, upper) if inner is objective else (inner, inner_low, inner_high)
 
     @override
     def stated(self, imposed: Rows) -> Rows:
-        factor, one = self.terms[0]
-        values: Rows = factor * one.stated(imposed) + self.constant
+        factor, objective = self.terms[0]
+        values: Rows = factor * objective.stated(imposed) + self.constant
         return values
 
     @override
     def stated_multiplier(self, multipliers: Vector, imposed: Vector) -> Vector:
-        factor, one = self.terms[0]
-        rates: Vector = one.stated_multiplier(multipliers, imposed) / factor
+        factor, objective = self.terms[0]
+        rates: Vector = objective.stated_multiplier(multipliers, imposed) / factor
         return rates
 
     @override
     def describe(self) -> str:
         text = ""
-        for factor, one in self.terms:
+        for factor, objective in self.terms:
             size = abs(factor)
-            part = str(one) if size == 1.0 else f"{size:g} * {one}"
+            part = str(objective) if size == 1.0 else f"{size:g} * {objective}"
             if not text:
                 text = part if factor >= 0 else f"-{part}"
             else:

@@ -43,7 +43,7 @@ def _of_sum(parts: list[tuple[bool | None, bool | None]]) -> bool | None:
         return True
     if any(
         here is False
-        and all(other is True for place, (_, other) in enumerate(parts) if place != at)
+        and all(other is True for index, (_, other) in enumerate(parts) if index != at)
         for at, (here, _) in enumerate(parts)
     ):
         return False

@@ -34,9 +34,9 @@ class Channel(Objective):
 
     @override
     def _bind(self, signature: Signature) -> Score:
-        found = signature.activation(self.layer, "Channel")
-        axis = found.channel_axis
-        shape = found.shape or (1,)
+        activation = signature.activation(self.layer, "Channel")
+        axis = activation.channel_axis
+        shape = activation.shape or (1,)
         channels = shape[axis]
         index = checked_index(
             self.index, channels, "Channel: index", f"layer {self.layer!r} has {channels} channels"
@@ -57,7 +57,7 @@ class Channel(Objective):
             ("Channel", path),
             function,
             (index_parameter(index),),
-            bounded=found.bounded,
+            bounded=activation.bounded,
             layers=(path,),
         )
 

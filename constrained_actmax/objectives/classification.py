@@ -68,15 +68,15 @@ class ClassObjective(Objective):
     @override
     def _bind(self, signature: Signature) -> Score:
         who = self._called
-        given = self.target
-        single = given[-1] if isinstance(given, tuple) and given else given
+        arguments = self.target
+        single = arguments[-1] if isinstance(arguments, tuple) and arguments else arguments
         head = signature.head_of(self.head, single, who)
         if head.refusal is not None:
             raise ModelError(f"{self}: {head.refusal}")
         link = head.linked(self.link, who)
         target = head.class_index(single, link, who)  # type: ignore[arg-type]
         binary = head.is_binary(link)
-        place = self._place(head)
+        position = self._place(head)
         extra, rest = self._extra(head, link, target)
         units, name, count = head.units, head.name, math.prod(head.positions)
 
@@ -88,14 +88,14 @@ class ClassObjective(Objective):
             if not head.positions:
                 return self._formula(tf.reshape(z, (-1, units)), index, tuple(others), link, binary)
             z = tf.reshape(z, (-1, count, units))
-            if place is not None:
+            if position is not None:
                 z = pick(tf.transpose(z, (0, 2, 1)), others.pop(0))
                 return self._formula(z, index, tuple(others), link, binary)
             return tf.reduce_mean(self._formula(z, index, tuple(others), link, binary), axis=1)
 
-        positions = () if place is None else (index_parameter(place),)
+        positions = () if position is None else (index_parameter(position),)
         return Score(
-            (type(self).__name__, head.name, link, place is not None, extra),
+            (type(self).__name__, head.name, link, position is not None, extra),
             function,
             (index_parameter(target), *positions, *rest),
             bounded=self._bounds(head, link, target),
@@ -108,18 +108,18 @@ class ClassObjective(Objective):
             raise SpecificationError(
                 f"{who}: reduce must be 'mean' or None, got {quoted(self.reduce)}."
             )
-        given = self.target
-        if isinstance(given, tuple) and len(given) > 1:
-            if len(given) != len(head.shape):
-                flat_position(given, head.shape, who, f"head {head.name!r}")
+        target = self.target
+        if isinstance(target, tuple) and len(target) > 1:
+            if len(target) != len(head.shape):
+                flat_position(target, head.shape, who, f"head {head.name!r}")
             if self.reduce is not None:
                 raise SpecificationError(
-                    f"{who}: {given!r} names a position; leave reduce={self.reduce!r} out."
+                    f"{who}: {target!r} names a position; leave reduce={self.reduce!r} out."
                 )
-            return flat_position(given[:-1], head.positions, who, f"head {head.name!r}")
+            return flat_position(target[:-1], head.positions, who, f"head {head.name!r}")
         if head.positions and self.reduce is None:
             raise SpecificationError(
-                f"{who}: index {given!r} leaves positions open; head {head.name!r} has shape "
+                f"{who}: index {target!r} leaves positions open; head {head.name!r} has shape "
                 f'{head.shape}: write all of its indices, or reduce="mean".'
             )
         return None
@@ -134,13 +134,13 @@ class ClassObjective(Objective):
         return type(self).__name__
 
     def _arguments(self) -> list[str]:
-        given = [short(self.target)]
-        given += [
+        arguments = [short(self.target)]
+        arguments += [
             f"{name}={value!r}"
             for name, value in (("head", self.head), ("reduce", self.reduce), ("link", self.link))
             if value is not None
         ]
-        return given
+        return arguments
 
 
 def class_logit(z: Tensor, target: Tensor, binary: bool) -> Tensor:

@@ -60,13 +60,13 @@ class Custom(Objective):
         paths = tuple(self.layers)
         for path in paths:
             signature.activation(path, "Custom")
-        given = self.function
+        supplied = self.function
 
         def function(tensors: Tensors, parameters: tuple[Tensor, ...]) -> Tensor:
             import tensorflow as tf
 
             activations = {path: tensors.activation(path) for path in paths}
-            value = tf.convert_to_tensor(given(tensors.inputs(), tensors.outputs(), activations))
+            value = tf.convert_to_tensor(supplied(tensors.inputs(), tensors.outputs(), activations))
             if value.shape.rank == 2 and value.shape[1] == 1:
                 value = value[:, 0]
             if value.shape.rank != 1 or not value.dtype.is_floating:
@@ -77,7 +77,7 @@ class Custom(Objective):
             return tf.cast(value, tf.float64)
 
         signature.shape_of(lambda tensors: function(tensors, ()))
-        return Score(("Custom", given, paths), function, layers=paths)
+        return Score(("Custom", supplied, paths), function, layers=paths)
 
     @override
     def describe(self) -> str:

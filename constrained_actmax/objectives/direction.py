@@ -60,19 +60,19 @@ class Direction(Objective):
 
     @override
     def _bind(self, signature: Signature) -> Score:
-        found = signature.activation(self.layer, "Direction")
-        shape = found.shape or (1,)
-        channels = shape[found.channel_axis]
-        given = np.asarray(self.vector, dtype=np.float64)
-        everywhere = given.shape == (channels,) and given.shape != shape
+        activation = signature.activation(self.layer, "Direction")
+        shape = activation.shape or (1,)
+        channels = shape[activation.channel_axis]
+        vector = np.asarray(self.vector, dtype=np.float64)
+        everywhere = vector.shape == (channels,) and vector.shape != shape
         if not everywhere:
-            if given.ndim < len(shape):
+            if vector.ndim < len(shape):
                 raise SpecificationError(
                     f"Direction: layer {self.layer!r} has shape {shape}; vector must have that "
-                    f"shape or ({channels},), got {given.shape}."
+                    f"shape or ({channels},), got {vector.shape}."
                 )
-            given = conform(given, shape, "Direction: vector")
-        first = found.channel_axis == 0
+            vector = conform(vector, shape, "Direction: vector")
+        first = activation.channel_axis == 0
         path, cosine = self.layer, self.cosine
 
         def function(tensors: Tensors, parameters: tuple[Tensor, ...]) -> Tensor:
@@ -100,8 +100,8 @@ class Direction(Objective):
         return Score(
             ("Direction", path, everywhere, cosine),
             function,
-            (given.reshape(1, -1),),
-            bounded=BOTH if cosine or found.bounded == BOTH else Bounded(),
+            (vector.reshape(1, -1),),
+            bounded=BOTH if cosine or activation.bounded == BOTH else Bounded(),
             layers=(path,),
         )
 

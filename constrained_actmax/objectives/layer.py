@@ -36,7 +36,7 @@ class Layer(Objective):
 
     @override
     def _bind(self, signature: Signature) -> Score:
-        found = signature.activation(self.layer, "Layer")
+        activation = signature.activation(self.layer, "Layer")
         path = self.layer
 
         def function(tensors: Tensors, parameters: tuple[Tensor, ...]) -> Tensor:
@@ -45,8 +45,8 @@ class Layer(Objective):
             a = tensors.activation(path)
             return tf.reduce_mean(tf.square(tf.reshape(a, (tf.shape(a)[0], -1))), axis=1)
 
-        both = found.bounded.above and found.bounded.below
-        grows = found.bounded.above is False or found.bounded.below is False
+        both = activation.bounded.above and activation.bounded.below
+        grows = activation.bounded.above is False or activation.bounded.below is False
         above = True if both else False if grows else None
         return Score(("Layer", path), function, bounded=Bounded(above, True), layers=(path,))
 

@@ -144,8 +144,8 @@ class RivalMargins(Objective):
     def _bind(self, signature: Signature) -> Score:
         margin = self.margin
         plain = margin.bind(signature)
-        given = margin.target
-        single = given[-1] if isinstance(given, tuple) else given
+        value = margin.target
+        single = value[-1] if isinstance(value, tuple) else value
         head = signature.head_of(margin.head, single, "Margin")
         link = head.linked(margin.link, "Margin")
         if head.classes(link) == 2:  # one rival, which is what the margin is over
@@ -155,10 +155,10 @@ class RivalMargins(Objective):
         def function(tensors: Tensors, parameters: tuple[Tensor, ...]) -> Tensor:
             import tensorflow as tf
 
-            target, *place = parameters
+            target, *position = parameters
             z = tensors.logits(name)
             z = tf.reshape(z, (-1, math.prod(head.positions), units))
-            z = pick(tf.transpose(z, (0, 2, 1)), place[0]) if place else z[:, 0]
+            z = pick(tf.transpose(z, (0, 2, 1)), position[0]) if position else z[:, 0]
             rivals = tf.range(units - 1, dtype=tf.int64)[None, :]
             rivals = tf.where(rivals >= target[:, None], rivals + 1, rivals)
             rivals = tf.broadcast_to(rivals, (tf.shape(z)[0], units - 1))

@@ -36,9 +36,9 @@ class Neuron(Objective):
 
     @override
     def _bind(self, signature: Signature) -> Score:
-        found = signature.activation(self.layer, "Neuron")
-        position = flat_position(self.index, found.shape, "Neuron", f"layer {self.layer!r}")
-        path, size = self.layer, math.prod(found.shape)
+        activation = signature.activation(self.layer, "Neuron")
+        position = flat_position(self.index, activation.shape, "Neuron", f"layer {self.layer!r}")
+        path, size = self.layer, math.prod(activation.shape)
 
         def function(tensors: Tensors, parameters: tuple[Tensor, ...]) -> Tensor:
             import tensorflow as tf
@@ -50,7 +50,7 @@ class Neuron(Objective):
             ("Neuron", path),
             function,
             (index_parameter(position),),
-            bounded=found.bounded,
+            bounded=activation.bounded,
             layers=(path,),
         )
 

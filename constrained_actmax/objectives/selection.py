@@ -41,8 +41,8 @@ def pick(z: Tensor, index: Tensor) -> Tensor:
 
     def picked(values: Tensor) -> tuple[Tensor, Any]:
         zeros = tf.zeros_like(values)
-        ones = tf.ones((values.shape[1], 1), values.dtype)
-        total = tf.reshape(tf.matmul(tf.where(mask, values, zeros), ones), [-1])
+        unit_rows = tf.ones((values.shape[1], 1), values.dtype)
+        total = tf.reshape(tf.matmul(tf.where(mask, values, zeros), unit_rows), [-1])
 
         def backward(upstream: Tensor) -> Tensor:
             return tf.where(mask, upstream[:, tf.newaxis], zeros)

@@ -250,17 +250,17 @@ def flat_position(index: Any, shape: tuple[int, ...], who: str, what: str) -> in
         If the index leaves positions open or lies outside.
     """
     full = shape or (1,)
-    given = index if isinstance(index, tuple) else (index,)
-    if len(given) != len(full):
+    indices = index if isinstance(index, tuple) else (index,)
+    if len(indices) != len(full):
         pattern = "(" + ", ".join(f"0..{length - 1}" for length in full) + ")"
         raise SpecificationError(
             f"{who}: index {index!r} leaves positions open; {what} has shape {full}, "
             f"so write one of {pattern}, or take the mean over positions."
         )
     position = 0
-    for one, length in zip(given, full, strict=True):
+    for entry, length in zip(indices, full, strict=True):
         position = position * length + checked_index(
-            one, length, f"{who}: index", f"{what} has shape {full}"
+            entry, length, f"{who}: index", f"{what} has shape {full}"
         )
     return position
 

@@ -81,9 +81,9 @@ class TotalVariation(Objective):
 
     @override
     def describe(self) -> str:
-        given = [] if self.on is None else [f"on={self.on!r}"]
-        given += [] if self.axes is None else [f"axes={self.axes!r}"]
-        return f"TotalVariation({', '.join(given)})"
+        arguments = [] if self.on is None else [f"on={self.on!r}"]
+        arguments += [] if self.axes is None else [f"axes={self.axes!r}"]
+        return f"TotalVariation({', '.join(arguments)})"
 
 
 def total_variation(x: Tensor, axes: tuple[int, ...]) -> Tensor:
@@ -95,8 +95,8 @@ def total_variation(x: Tensor, axes: tuple[int, ...]) -> Tensor:
     def cut(axis: int, start: int) -> Tensor:
         """Leave out the last entry of every axis, or the first of one."""
         index = [slice(None)] * rank
-        for one in axes:
-            index[one + 1] = slice(0, -1)
+        for dimension in axes:
+            index[dimension + 1] = slice(0, -1)
         if start:
             index[axis + 1] = slice(1, None)
         return x[tuple(index)]
@@ -106,5 +106,5 @@ def total_variation(x: Tensor, axes: tuple[int, ...]) -> Tensor:
     if len(axes) == 1:
         size = tf.abs(differences[0])
     else:
-        size = guarded_root(tf.add_n([tf.square(one) for one in differences]))
+        size = guarded_root(tf.add_n([tf.square(difference) for difference in differences]))
     return tf.reduce_sum(tf.reshape(size, (tf.shape(x)[0], -1)), axis=1)

@@ -38,13 +38,17 @@ class Values(Objective):
 
     @override
     def _bind(self, signature: Signature) -> Score:
-        given = self.function
-        both = takes_two(given)
+        supplied = self.function
+        both = takes_two(supplied)
 
         def function(tensors: Tensors, parameters: tuple[Tensor, ...]) -> Tensor:
             import tensorflow as tf
 
-            value = given(tensors.inputs(), tensors.outputs()) if both else given(tensors.inputs())
+            value = (
+                supplied(tensors.inputs(), tensors.outputs())
+                if both
+                else supplied(tensors.inputs())
+            )
             value = tf.convert_to_tensor(value)
             if value.shape.rank not in (1, 2) or not value.dtype.is_floating:
                 raise SpecificationError(
@@ -59,7 +63,7 @@ class Values(Objective):
         rows = 1 if len(shape) == 1 else shape[1]
         if not rows:
             raise SpecificationError(f"{self}: the function gives an unknown number of values.")
-        return Score(("Values", given, rows), function, rows=rows)
+        return Score(("Values", supplied, rows), function, rows=rows)
 
     @override
     def describe(self) -> str:
@@ -73,8 +77,9 @@ def takes_two(function: Callable[..., Any]) -> bool:
     except (TypeError, ValueError):
         return False
     positional = [
-        one
-        for one in parameters
-        if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) and one.default is one.empty
+        parameter
+        for parameter in parameters
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        and parameter.default is parameter.empty
     ]
     return len(positional) >= 2

@@ -113,7 +113,7 @@ def _close(source: Source, a: np.ndarray, b: np.ndarray) -> bool:
     return bool(np.allclose(a, b, rtol=tolerance, atol=tolerance * scale, equal_nan=True))
 
 
-def _suspects(source: Source, trace: Trace, one: Rows, other: Rows) -> str:
+def _suspects(source: Source, trace: Trace, first_rows: Rows, other: Rows) -> str:
     """Name the first layers whose activations differ between two calls."""
     import tensorflow as tf
 
@@ -122,12 +122,12 @@ def _suspects(source: Source, trace: Trace, one: Rows, other: Rows) -> str:
     names: list[str] = []
 
     def activations(x: Tensor) -> list[Tensor]:
-        found = source.trace(x).watchable()
-        names[:] = found
-        return list(found.values())
+        watched = source.trace(x).watchable()
+        names[:] = watched
+        return list(watched.values())
 
     function = tf.function(activations, input_signature=[source.spec()], autograph=False)
-    first, second = (function(tf.constant(x)) for x in (one, other))
+    first, second = (function(tf.constant(x)) for x in (first_rows, other))
     for name, a, b in zip(names, first, second, strict=True):
         if not _close(source, np.asarray(a)[:1], np.asarray(b)[:1]):
             return f" ({_suspect(trace, name)})"
@@ -157,10 +157,10 @@ def _refuse_state(source: Source, trace: Trace, x: Rows) -> None:
     def calls(x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         first = source.trace(x)
         second = source.trace(x, first.updates)
-        one, other = first.watchable(), second.watchable()
-        names[:] = [name for name in one if name in other]
+        earlier, other = first.watchable(), second.watchable()
+        names[:] = [name for name in earlier if name in other]
         return (
-            [*(one[name] for name in names), *first.heads.values()],
+            [*(earlier[name] for name in names), *first.heads.values()],
             [*(other[name] for name in names), *second.heads.values()],
         )
 
@@ -171,9 +171,9 @@ def _refuse_state(source: Source, trace: Trace, x: Rows) -> None:
     ]
     if all(same[len(names) :]):
         return
-    place = same.index(False)
-    suspect = f" ({_suspect(trace, names[place])})" if place < len(names) else ""
-    kept = [str(one.path) for one, _ in trace.updates if SEED not in one.path]
+    index = same.index(False)
+    suspect = f" ({_suspect(trace, names[index])})" if index < len(names) else ""
+    kept = [str(variable.path) for variable, _ in trace.updates if SEED not in variable.path]
     if not kept:
         raise ModelError(
             f"{source.name}: the same input gives different outputs: the model samples{suspect}; "
@@ -197,8 +197,8 @@ def _compare_copy(source: Source) -> None:
         return
     for inputs in statistics_inputs(original, PROBE_SEED):
         fixed = [
-            np.broadcast_to(part, (len(part), *np.shape(given)[1:]))
-            for part, given in zip(inputs, source.preprocessed(x[:1]), strict=True)
+            np.broadcast_to(part, (len(part), *np.shape(prepared)[1:]))
+            for part, prepared in zip(inputs, source.preprocessed(x[:1]), strict=True)
         ]
         compare_copy(original, network, fixed, "inputs of its layers' own statistics")
 

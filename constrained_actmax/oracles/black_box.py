@@ -76,7 +76,9 @@ class BlackBoxOracle(BaseOracle):
 
     def _ask(self, objectives: Sequence[Objective]) -> None:
         self.objectives: tuple[Objective, ...] = tuple(objectives)
-        self._asked = [self._weights(one) for one in self.objectives] or [({0: 1.0}, 0.0)]
+        self._asked = [self._weights(objective) for objective in self.objectives] or [
+            ({0: 1.0}, 0.0)
+        ]
         self.functions = len(self._asked)
         self.counts = (1,) * self.functions
 
@@ -102,7 +104,7 @@ class BlackBoxOracle(BaseOracle):
 
     @override
     def _values(self, x: Rows) -> Rows:
-        found = np.empty((len(x), self.functions))
+        values = np.empty((len(x), self.functions))
         for row, point in enumerate(x):
             outputs = real(self._answer(point), self.name).ravel()
             for column, (weights, constant) in enumerate(self._asked):
@@ -111,9 +113,9 @@ class BlackBoxOracle(BaseOracle):
                         f"{self.name}: it gives {outputs.size} outputs, there is no output "
                         f"{max(weights)}."
                     )
-                terms = (factor * outputs[place] for place, factor in weights.items())
-                found[row, column] = sum(terms) + constant
-        return found
+                terms = (factor * outputs[key] for key, factor in weights.items())
+                values[row, column] = sum(terms) + constant
+        return values
 
     @override
     def _evaluate(self, x: Rows) -> tuple[Rows, np.ndarray]:
@@ -135,8 +137,8 @@ class BlackBoxOracle(BaseOracle):
             for factor, term in objective.terms:
                 inner, more = self._weights(term)
                 constant += factor * more
-                for place, one in inner.items():
-                    weights[place] = weights.get(place, 0.0) + factor * one
+                for key, weight in inner.items():
+                    weights[key] = weights.get(key, 0.0) + factor * weight
             return weights, constant
         if not isinstance(objective, Output):
             raise SpecificationError(
@@ -146,13 +148,13 @@ class BlackBoxOracle(BaseOracle):
         return {self._place(objective): 1.0}, 0.0
 
     def _place(self, objective: Output) -> int:
-        given = objective.index
-        if isinstance(given, str):
-            if self.labels is None or given not in self.labels:
+        index = objective.index
+        if isinstance(index, str):
+            if self.labels is None or index not in self.labels:
                 raise SpecificationError(
                     f"{objective}: no output has this label; labels={self.labels}."
                 )
-            return self.labels.index(given)
-        if isinstance(given, bool) or not isinstance(given, int | np.integer) or given < 0:
+            return self.labels.index(index)
+        if isinstance(index, bool) or not isinstance(index, int | np.integer) or index < 0:
             raise SpecificationError(f"{objective}: an output's position is an integer >= 0.")
-        return int(given)
+        return int(index)

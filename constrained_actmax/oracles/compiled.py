@@ -143,8 +143,8 @@ class Compiled:
 
     def concrete(self, kind: str, xla: bool = False) -> Any:
         """Return the concrete function of one kind, traced on first use."""
-        found = self._concrete.get((kind, xla))
-        return found if found is not None else self._traced(kind, xla)
+        function = self._concrete.get((kind, xla))
+        return function if function is not None else self._traced(kind, xla)
 
     def _traced(self, kind: str, xla: bool) -> Any:
         import tensorflow as tf
@@ -180,11 +180,11 @@ class Compiled:
 
     def caller(self, kind: str, xla: bool = False) -> Callable[..., Any]:
         """Return a function of tensors that runs one kind with the least work around it."""
-        found = self._callers.get((kind, xla))
-        if found is None:
-            found = self._caller_of(executed(self.concrete(kind, xla)))
-            self._callers[kind, xla] = found
-        return found
+        function = self._callers.get((kind, xla))
+        if function is None:
+            function = self._caller_of(executed(self.concrete(kind, xla)))
+            self._callers[kind, xla] = function
+        return function
 
     def _caller_of(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function whose failures are said in one sentence."""

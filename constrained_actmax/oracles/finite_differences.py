@@ -107,7 +107,7 @@ def jacobian(
     lower, upper = np.minimum(domain.lower, x), np.maximum(domain.upper, x)
     size = units(x, lower, upper, domain.usual)
     steps = _steps(x, size, 3 if central else 2, relative, epsilon)
-    found = np.zeros((here.size, x.size))
+    evaluation = np.zeros((here.size, x.size))
     for i in range(x.size) if columns is None else columns:
         if lower[i] == upper[i]:
             continue
@@ -120,11 +120,11 @@ def jacobian(
             return _flat(function(point)), moved
 
         if central:
-            found[:, i] = _second_order(shifted, here, abs(step), behind, ahead)
+            evaluation[:, i] = _second_order(shifted, here, abs(step), behind, ahead)
         else:
             value, moved = shifted(_first_order_step(step, behind, ahead))
-            found[:, i] = (value - here) / moved
-    return found
+            evaluation[:, i] = (value - here) / moved
+    return evaluation
 
 
 def complex_step(function: Callable[[Any], Any], x: Vector, domain: Domain) -> np.ndarray:

@@ -60,7 +60,7 @@ def frozen(concrete: Any, name: str) -> Frozen:
     flat = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
     graph = flat.graph.as_graph_def()
     outputs = tuple(tensor.name for tensor in flat.outputs)
-    state = _state_of(graph, writes, {one.partition(":")[0] for one in outputs})
+    state = _state_of(graph, writes, {output.partition(":")[0] for output in outputs})
     if state is not None:
         sampled = SEED in state
         raise ModelError(
@@ -95,7 +95,7 @@ def _laid_open(definition: Any) -> tuple[bool, frozenset[str]]:
     for node in (*definition.node, *(node for f in library for node in f.node_def)):
         if node.op in WRITES:
             writes.add(node.name)
-            kept = [one for one in node.input if one.startswith("^")]
+            kept = [name for name in node.input if name.startswith("^")]
             variable, dtype = node.input[0], node.attr["dtype"].type
             node.op = "ReadVariableOp"
             del node.input[:]
@@ -109,27 +109,27 @@ def _function_of(definition: Any, concrete: Any) -> Any:
     """Return the concrete function of another definition of the same graph."""
     import tensorflow as tf
 
-    given = concrete.inputs[: len(concrete.inputs) - len(concrete.captured_inputs)]
+    inputs = concrete.inputs[: len(concrete.inputs) - len(concrete.captured_inputs)]
     names = [tensor.name for tensor in concrete.inputs]
-    handles = {id(one.handle): str(one.name) for one in concrete.variables}
+    handles = {id(tensor.handle): str(tensor.name) for tensor in concrete.variables}
 
     def body(*tensors: Any) -> list[Any]:
         graph = tf.compat.v1.get_default_graph()
         for variable in concrete.variables:
             graph.watch_variable(variable)
         captured = [
-            graph.capture(one, handles.get(id(one), "").partition(":")[0] or None)
-            for one in concrete.captured_inputs
+            graph.capture(input_, handles.get(id(input_), "").partition(":")[0] or None)
+            for input_ in concrete.captured_inputs
         ]
-        found = tf.graph_util.import_graph_def(
+        imported = tf.graph_util.import_graph_def(
             definition,
             input_map=dict(zip(names, [*tensors, *captured], strict=True)),
             return_elements=[tensor.name for tensor in concrete.outputs],
             name="",
         )
-        return list(found)
+        return list(imported)
 
-    signature = [tf.TensorSpec(one.shape, one.dtype) for one in given]
+    signature = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in inputs]
     function = tf.function(body, input_signature=signature, autograph=False)
     return function.get_concrete_function()
 
@@ -144,9 +144,11 @@ def _state_of(graph: Any, writes: frozenset[str], outputs: set[str]) -> str | No
         name = stack.pop()
         if name not in needed:
             needed.add(name)
-            stack += [_node_of(one) for one in nodes[name].input if not one.startswith("^")]
+            stack += [
+                _node_of(tensor) for tensor in nodes[name].input if not tensor.startswith("^")
+            ]
     for node in graph.node:
-        if any(node.name == one or node.name.endswith(f"/{one}") for one in writes):
+        if any(node.name == name or node.name.endswith(f"/{name}") for name in writes):
             variable = _node_of(node.input[0])
             while nodes[variable].op == "Identity":
                 variable = _node_of(nodes[variable].input[0])

@@ -180,9 +180,9 @@ class FunctionOracle(BlackBoxOracle):
         gradient: Vector = slopes[0]
         return value, gradient
 
-    def _gradient(self, given: Any) -> Vector:
+    def _gradient(self, gradient: Any) -> Vector:
         shape = self.layout.inputs[0].shape
-        slope = real(given, self.name, f"a gradient of shape {shape}")
+        slope = real(gradient, self.name, f"a gradient of shape {shape}")
         if slope.size != self.size:
             raise SpecificationError(
                 f"{self.name}: expected a gradient of shape {shape}, got shape {slope.shape}."

@@ -71,14 +71,14 @@ def operations_between(
         if op not in forward and op.type not in SHAPES and (stopped or op.type != "StopGradient"):
             forward.add(op)
             stack += [consumer for output in op.outputs for consumer in output.consumers()]
-    found: dict[Any, None] = {}
+    operations: dict[Any, None] = {}
     stack = [end.op for end in ends]
     while stack:
         op = stack.pop()
-        if op in forward and op not in found:
-            found[op] = None
-            stack += [given.op for given in op.inputs]
-    return list(found)
+        if op in forward and op not in operations:
+            operations[op] = None
+            stack += [input_.op for input_ in op.inputs]
+    return list(operations)
 
 
 def operation_types(operations: Iterable[Any]) -> frozenset[str]:
@@ -119,7 +119,7 @@ def has_steps(start: Tensor, ends: Iterable[Tensor]) -> bool:
     dependent = set(operations_between([start], ends))
     for op in dependent:
         numbers = any(
-            given.dtype.is_floating for given in op.inputs if _depends(given, start, dependent)
+            input_.dtype.is_floating for input_ in op.inputs if _depends(input_, start, dependent)
         )
         if not numbers or GUARD in op.name:
             continue
@@ -155,7 +155,7 @@ def bounded_of(operations: list[Any], end: Tensor) -> Bounded:
     dependent = set(operations)
     for op in operations:
         if op.type in ("Mul", "RealDiv", "MatMul", "BatchMatMulV2", "Einsum"):
-            carriers = [given for given in op.inputs if given.op in dependent]
+            carriers = [input_ for input_ in op.inputs if input_.op in dependent]
             if len(carriers) > 1 or (op.type == "RealDiv" and op.inputs[1].op in dependent):
                 return UNKNOWN
     return Bounded(False, below) if below else NEITHER
@@ -195,7 +195,7 @@ def find_link(output: Tensor) -> tuple[Link | None, Tensor, str | None]:
     link = LINK_OF.get(op.type)
     if link is None:
         return None, output, None
-    moved = any(one.type == "Transpose" for one in chain)
+    moved = any(operation.type == "Transpose" for operation in chain)
     if link == "softmax" and (moved or op.outputs[0].shape[-1] != output.shape[-1]):
         return (
             None,
@@ -206,13 +206,13 @@ def find_link(output: Tensor) -> tuple[Link | None, Tensor, str | None]:
             ),
         )
     logits = op.inputs[0]
-    for one in reversed(chain):
-        if one.type == "Reshape":
-            logits = tf.reshape(logits, one.inputs[1])
-        elif one.type == "Squeeze":
-            logits = tf.squeeze(logits, one.get_attr("squeeze_dims") or None)
-        elif one.type == "ExpandDims":
-            logits = tf.expand_dims(logits, one.inputs[1])
-        elif one.type == "Transpose":
-            logits = tf.transpose(logits, one.inputs[1])
+    for operation in reversed(chain):
+        if operation.type == "Reshape":
+            logits = tf.reshape(logits, operation.inputs[1])
+        elif operation.type == "Squeeze":
+            logits = tf.squeeze(logits, operation.get_attr("squeeze_dims") or None)
+        elif operation.type == "ExpandDims":
+            logits = tf.expand_dims(logits, operation.inputs[1])
+        elif operation.type == "Transpose":
+            logits = tf.transpose(logits, operation.inputs[1])
     return link, logits, None

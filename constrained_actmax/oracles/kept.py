@@ -40,7 +40,7 @@ def source_of(model: Any, **options: Any) -> Source:
     """
     preprocess = options.get("preprocess")
     steps = list(preprocess.values()) if isinstance(preprocess, Mapping) else [preprocess]
-    if not _is_fixed(model) or not all(one is None or _is_fixed(one) for one in steps):
+    if not _is_fixed(model) or not all(step is None or _is_fixed(step) for step in steps):
         return Source(model, **options)
     key = _frozen(options), _attributes(model)
     sources = _SOURCES.setdefault(model, OrderedDict())
@@ -110,9 +110,9 @@ def _frozen(value: Any) -> Hashable:
     if isinstance(value, Mapping):
         return tuple((str(name), _frozen(value[name])) for name in sorted(value, key=str))
     if isinstance(value, Scaling):
-        return Scaling, *(_frozen(one) for one in value.content())
+        return Scaling, *(_frozen(item) for item in value.content())
     if isinstance(value, np.ndarray):
         return _frozen(value.tolist())
     if isinstance(value, Iterable) and not isinstance(value, str):
-        return tuple(_frozen(one) for one in value)
+        return tuple(_frozen(item) for item in value)
     return value if isinstance(value, Hashable) else object()  # equal to nothing

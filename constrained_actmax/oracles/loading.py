@@ -34,7 +34,7 @@ def load_keras(path: Path, custom_objects: Mapping[str, Any] | None, safe_mode: 
 
     if not path.exists():
         beside = path.parent.glob("*") if path.parent.is_dir() else ()
-        near = [one.name for one in beside if one.suffix in SUFFIXES or is_saved_model(one)]
+        near = [path.name for path in beside if path.suffix in SUFFIXES or is_saved_model(path)]
         raise ModelError(f"Oracle: there is no model at {path}. {suggest(path.name, near)}")
     if path.is_dir():
         raise ModelError(
@@ -151,7 +151,7 @@ def load_signature(path: Path, signature: str) -> Any:
             f"({type(error).__name__}: {first[:200]}); export it again with model.export(folder)."
         ) from error
     signatures = dict(loaded.signatures)
-    usable = [name for name, one in signatures.items() if not _string_inputs(one)]
+    usable = [name for name, signature in signatures.items() if not _string_inputs(signature)]
     if signature not in signatures:
         raise SpecificationError(
             f"signature: {path.name} has no signature {signature!r}. {suggest(signature, usable)}"

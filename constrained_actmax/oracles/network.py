@@ -182,14 +182,14 @@ class KerasNetwork(Network):
             for layer in self.model.layers:
                 value = layer(value, training=False) if _takes_training(layer) else layer(value)
             return value
-        given: Any
+        example: Any
         if self.structure == "dict":
-            given = dict(zip(self._keys, tensors, strict=True))
+            example = dict(zip(self._keys, tensors, strict=True))
         elif self.structure == "list" or not self._bare:
-            given = list(tensors)
+            example = list(tensors)
         else:
-            given = tensors[0]
-        return self.model(given, training=False)
+            example = tensors[0]
+        return self.model(example, training=False)
 
     @override
     def recording(self) -> Any:
@@ -276,18 +276,22 @@ class FunctionNetwork(Network):
     def call(self, tensors: Sequence[Tensor]) -> Any:
         if self._keywords:
             return self._function(
-                **{port.key: one for port, one in zip(self.ports, tensors, strict=True)}
+                **{port.key: tensor for port, tensor in zip(self.ports, tensors, strict=True)}
             )
         if self.structure == "dict":
             return self._function(
-                {port.key: one for port, one in zip(self.ports, tensors, strict=True)}
+                {port.key: tensor for port, tensor in zip(self.ports, tensors, strict=True)}
             )
         return self._function(*tensors)
 
     @override
     def variables(self) -> list[tuple[str, Any]]:
         owner = getattr(self._function, "variables", ())
-        return [(str(one.name), one) for one in owner] if isinstance(owner, list | tuple) else []
+        return (
+            [(str(tensor.name), tensor) for tensor in owner]
+            if isinstance(owner, list | tuple)
+            else []
+        )
 
 
 class GraphNetwork(FunctionNetwork):
@@ -307,7 +311,7 @@ class GraphNetwork(FunctionNetwork):
             if isinstance(spec, tf.TensorSpec)
         ]
         specs: Any = dict(keywords) if keywords else flat
-        self._weights = [(str(one.name), one) for one in concrete.variables]
+        self._weights = [(str(variable.name), variable) for variable in concrete.variables]
         self._frozen = frozen(concrete, name)
         if keywords:  # flat inputs follow the sorted keywords
             order = sorted(keywords)
@@ -393,11 +397,11 @@ def _required(function: Any) -> list[str]:
     except (TypeError, ValueError):
         return []
     return [
-        one.name
-        for one in parameters
-        if one.default is one.empty
-        and one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
-        and one.name not in ("training", "mask")
+        parameter.name
+        for parameter in parameters
+        if parameter.default is parameter.empty
+        and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        and parameter.name not in ("training", "mask")
     ]
 
 
@@ -442,7 +446,7 @@ def _seen_shapes(model: Any) -> Mapping[str, tuple[int, ...]] | tuple[int, ...] 
     seen = (model.get_build_config() or {}).get("input_shape") if model.built else None
     if isinstance(seen, Mapping):
         return {str(key): tuple(shape[1:]) for key, shape in seen.items()}
-    if isinstance(seen, list | tuple) and not any(isinstance(one, list | tuple) for one in seen):
+    if isinstance(seen, list | tuple) and not any(isinstance(part, list | tuple) for part in seen):
         return tuple(seen[1:])
     return None
 
@@ -492,18 +496,18 @@ def checked_shapes(
     if shape is None:
         return None
     if isinstance(shape, Mapping):
-        return {str(key): _checked_shape(one) for key, one in shape.items()}
+        return {str(key): _checked_shape(value) for key, value in shape.items()}
     return _checked_shape(shape)
 
 
 def _checked_shape(shape: Any) -> tuple[int, ...]:
     lengths = (shape,) if isinstance(shape, int) else shape
     try:
-        found = tuple(int(length) for length in lengths)
+        sizes = tuple(int(length) for length in lengths)
     except (TypeError, ValueError):
         raise SpecificationError(
             f"input_shape: expected integers without the batch axis, got {quoted(shape)}."
         ) from None
-    if any(length < 1 for length in found):
+    if any(length < 1 for length in sizes):
         raise SpecificationError(f"input_shape: lengths must be >= 1, got {quoted(shape)}.")
-    return found
+    return sizes

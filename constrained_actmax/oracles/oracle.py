@@ -157,7 +157,9 @@ class Oracle(BaseOracle):
         self.layout: Layout = source.layout
         self.xla = xla
         self.objectives: tuple[Objective, ...] = _objectives(objective)
-        self._scores: tuple[Score, ...] = tuple(one.bind(source) for one in self.objectives)
+        self._scores: tuple[Score, ...] = tuple(
+            objective.bind(source) for objective in self.objectives
+        )
         if self._scores and self._scores[0].rows != 1:
             raise SpecificationError(
                 f"{self.objectives[0]}: an objective is one number, this has "
@@ -228,15 +230,15 @@ class Oracle(BaseOracle):
         at all rows, and its value changes when the entry takes other rows' numbers. So an entry
         whose slopes all these rows miss is taken for one too. Not counted.
         """
-        found = np.zeros(self.size, dtype=bool)
+        outputs = np.zeros(self.size, dtype=bool)
         if not self.steps:
-            return found
+            return outputs
         values, jacobian = self._uncounted_rows(x)
         size = np.maximum(1.0, np.max(np.abs(values), axis=0))
         noise = ORDINARY_NOISE * self.source.epsilon * size
         others = np.roll(x, 1, axis=0)
         for function in range(self.functions):
-            flat = np.flatnonzero((jacobian[:, function] == 0).all(axis=0) & ~found)
+            flat = np.flatnonzero((jacobian[:, function] == 0).all(axis=0) & ~outputs)
             groups = deque([flat] if flat.size else [])
             for _ in range(MOST_TRIALS):  # a group that changes the value is halved
                 if not groups:
@@ -248,12 +250,12 @@ class Oracle(BaseOracle):
                 if not (change > noise[function]).any():
                     continue
                 if group.size == 1:
-                    found[group] = True
+                    outputs[group] = True
                 else:
                     groups += np.array_split(group, 2)
             for group in groups:
-                found[group] = True
-        return found
+                outputs[group] = True
+        return outputs
 
     def _uncounted_rows(self, x: Rows) -> tuple[Rows, np.ndarray]:
         """Return `_uncounted` of rows in calls of the size that the model takes."""
@@ -297,7 +299,7 @@ class Oracle(BaseOracle):
                 pass
             else:
                 others.append(exact.values(x[:NOISE_POINTS])[:, 0])
-        return max(_median_change(one, beside) for one in others)
+        return max(_median_change(other, beside) for other in others)
 
     def _uncounted(self, x: Rows) -> tuple[Rows, np.ndarray]:
         """Return values and Jacobian at rows, without XLA, for the library's own questions."""
@@ -315,7 +317,7 @@ class Oracle(BaseOracle):
         sizes = sorted({batch for _, batch in self._ready})
         return {
             "model": self.source.name,
-            "objectives": [str(one) for one in self.objectives],
+            "objectives": [str(objective) for objective in self.objectives],
             "precision": self.source.precision,
             "xla": self.xla,
             "xla_batches": [
@@ -350,8 +352,8 @@ class Oracle(BaseOracle):
             As `predict` returns it, with the batch axis; not counted.
         """
         rows = self._checked(np.atleast_2d(flat(x, "outputs")))
-        found = self.source.run(rows)
-        return next(iter(found.values())) if len(found) == 1 else found
+        stepped = self.source.run(rows)
+        return next(iter(stepped.values())) if len(stepped) == 1 else stepped
 
     @property
     def structure_key(self) -> tuple[int, tuple[Any, ...]]:
@@ -454,14 +456,16 @@ class Oracle(BaseOracle):
                 )
             key = tuple(score.structure for score in self._scores)
             cache = self.source.compiled
-            found = cache.get(key)
-            if found is None:
-                found = Compiled(self.source, self._scores, [str(one) for one in self.objectives])
-                cache[key] = found
+            compiled = cache.get(key)
+            if compiled is None:
+                compiled = Compiled(
+                    self.source, self._scores, [str(objective) for objective in self.objectives]
+                )
+                cache[key] = compiled
                 while len(cache) > KEPT_STRUCTURES:
                     cache.popitem(last=False)
             cache.move_to_end(key)
-            self._compiled = found
+            self._compiled = compiled
         return self._compiled
 
     def _parameters(self) -> list[Any]:
@@ -478,15 +482,15 @@ class Oracle(BaseOracle):
         import tensorflow as tf
 
         key = kind, len(arrays[0])
-        found = self._ready.get(key)
-        if found is None:
+        function = self._ready.get(key)
+        if function is None:
             compiled = self._functions()
             compiled.concrete(kind)
             arguments = [*(tf.constant(array) for array in arrays), *self._parameters()]
             xla = self.xla and compiled.takes_xla(kind, arguments)
-            found = compiled.caller(kind, xla), xla
-            self._ready[key] = found
-        return found
+            function = compiled.caller(kind, xla), xla
+            self._ready[key] = function
+        return function
 
     def _call(self, kind: str, *arrays: np.ndarray) -> list[np.ndarray]:
         import tensorflow as tf
@@ -547,7 +551,7 @@ def evaluate_together(oracles: Sequence[Oracle], x: Rows) -> tuple[Rows, np.ndar
 
     first = oracles[0]
     compiled = first._functions()
-    if any(one._functions() is not compiled for one in oracles):
+    if any(oracle._functions() is not compiled for oracle in oracles):
         raise SpecificationError(
             "evaluate_together: the oracles must share a model and the structure of their "
             "objectives; make them with oracle.with_objectives(...)."
@@ -558,21 +562,26 @@ def evaluate_together(oracles: Sequence[Oracle], x: Rows) -> tuple[Rows, np.ndar
             f"evaluate_together: {len(oracles)} oracles for {len(rows)} rows; give one for each."
         )
     if first.source.rows is not None:
-        pieces = [one._evaluate(row[np.newaxis]) for one, row in zip(oracles, rows, strict=True)]
-        for one in oracles:
-            one.evaluations += 1
+        pieces = [
+            oracle._evaluate(row[np.newaxis]) for oracle, row in zip(oracles, rows, strict=True)
+        ]
+        for oracle in oracles:
+            oracle.evaluations += 1
         return np.concatenate([p[0] for p in pieces]), np.concatenate([p[1] for p in pieces])
     stacked = [
         tf.constant(np.concatenate(arrays))
         for arrays in zip(
-            *([array for score in one._scores for array in score.parameters] for one in oracles),
+            *(
+                [array for score in oracle._scores for array in score.parameters]
+                for oracle in oracles
+            ),
             strict=True,
         )
     ]
     function, _ = first._callable("jacobian", [rows])
     first.calls += 1
-    for one in oracles:
-        one.evaluations += 1
+    for oracle in oracles:
+        oracle.evaluations += 1
     values, jacobian = function(tf.constant(rows), *stacked)
     return values.numpy(), jacobian.numpy()
 
@@ -590,14 +599,15 @@ def _objectives(objective: Any) -> tuple[Objective, ...]:
     if objective is None:
         return ()
     listed = tuple(objective) if isinstance(objective, list | tuple) else (objective,)
-    for one in listed:
-        if isinstance(one, Objective):
+    for oracle in listed:
+        if isinstance(oracle, Objective):
             continue
-        if isinstance(one, type) and issubclass(one, Objective):
+        if isinstance(oracle, type) and issubclass(oracle, Objective):
             raise SpecificationError(
-                f"objective: {one.__name__} is a class; write {one.__name__}(...)."
+                f"objective: {oracle.__name__} is a class; write {oracle.__name__}(...)."
             )
         raise SpecificationError(
-            f"objective: expected an objective such as Logit(7), got {type(one).__name__} {one!r}."
+            f"objective: expected an objective such as Logit(7), got {type(oracle).__name__} "
+            f"{oracle!r}."
         )
     return listed

@@ -36,7 +36,7 @@ def checked_precision(precision: Any) -> str | None:
 
 def warn_of_half(name: str, dtypes: tuple[str, ...]) -> None:
     """Warn that half precision spoils line searches."""
-    halves = [one for one in dtypes if one in HALVES]
+    halves = [dtype for dtype in dtypes if dtype in HALVES]
     if halves:
         warnings.warn(
             f"{name}: computes in {halves[0]}, whose noise of about 1e-3 spoils line searches and "
@@ -84,7 +84,7 @@ def copy_in_precision(model: Any, precision: str, custom_objects: Mapping[str, A
         with keras.saving.CustomObjectScope({**dict(custom_objects or {}), **functions}):
             twin = type(model).from_config(config)
         if not twin.built or len(twin.weights) != len(model.weights):
-            shapes = [tuple(one.shape) for one in _input_tensors(model)]
+            shapes = [tuple(tensor.shape) for tensor in _input_tensors(model)]
             if shapes:
                 zeros = [np.zeros([length or 1 for length in shape]) for shape in shapes]
                 twin(zeros[0] if len(zeros) == 1 else zeros, training=False)
@@ -101,7 +101,9 @@ def copy_in_precision(model: Any, precision: str, custom_objects: Mapping[str, A
     finally:
         keras.config.set_floatx(floatx)
         keras.config.set_dtype_policy(policy)
-    if [tuple(one.shape) for one in twin.weights] != [tuple(one.shape) for one in model.weights]:
+    if [tuple(weight.shape) for weight in twin.weights] != [
+        tuple(weight.shape) for weight in model.weights
+    ]:
         raise ModelError(
             f"{model.name}: precision={precision!r} needs a copy, but the one built from its "
             f"configuration has other weights; {way_out}"
@@ -136,7 +138,7 @@ def _converted_array(value: Any, layer: Any) -> np.ndarray:
 def _paired(model: Any, twin: Any) -> Iterator[tuple[str, Any, Any]]:
     """Yield a model and its layers, by path, with those of its copy."""
     ours, theirs = [(model.name, model), *sublayers(model)], [(twin.name, twin), *sublayers(twin)]
-    if [type(one) for _, one in ours] != [type(one) for _, one in theirs]:
+    if [type(layer) for _, layer in ours] != [type(layer) for _, layer in theirs]:
         raise ModelError(
             f"{model.name}: precision= needs a copy, but the one built from its configuration has "
             "other layers; write get_config() and from_config()."
@@ -224,7 +226,7 @@ def statistics_inputs(network: KerasNetwork, seed: int) -> list[list[np.ndarray]
     import keras
 
     rng = np.random.default_rng(seed)
-    found = []
+    pairs = []
     for _, layer in sublayers(network.model):
         if isinstance(layer, keras.layers.Normalization):
             mean, variance = layer.mean, layer.variance
@@ -232,7 +234,7 @@ def statistics_inputs(network: KerasNetwork, seed: int) -> list[list[np.ndarray]
             mean, variance = layer.moving_mean, layer.moving_variance
         else:
             continue
-        mean, spread = (np.asarray(one, dtype=np.float64) for one in (mean, variance))
+        mean, spread = (np.asarray(array, dtype=np.float64) for array in (mean, variance))
         spread, fits, inputs = np.sqrt(spread), False, []
         for port in network.ports:
             shape = (STATISTICS_ROWS, *(length or 1 for length in port.shape))
@@ -241,8 +243,8 @@ def statistics_inputs(network: KerasNetwork, seed: int) -> list[list[np.ndarray]
                 drawn, fits = mean + spread * drawn, True
             inputs.append(drawn)
         if fits:
-            found.append(inputs)
-    return found
+            pairs.append(inputs)
+    return pairs
 
 
 def epsilon_of(dtype: str) -> float:
@@ -276,7 +278,7 @@ def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
 def _cast(inputs: Sequence[Any], network: KerasNetwork) -> list[Any]:
     import tensorflow as tf
 
-    return [tf.cast(one, port.dtype) for one, port in zip(inputs, network.ports, strict=True)]
+    return [tf.cast(input_, port.dtype) for input_, port in zip(inputs, network.ports, strict=True)]
 
 
 def _as_in_copy(expected: Any, output: Any) -> Any:
@@ -292,10 +294,10 @@ def _difference(expected: Any, output: Any) -> float:
     import tensorflow as tf
 
     largest = 0.0
-    for one, other in zip(tf.nest.flatten(expected), tf.nest.flatten(output), strict=True):
-        if not isinstance(one, tf.Tensor) or one.dtype == tf.string:
+    for leaf, other in zip(tf.nest.flatten(expected), tf.nest.flatten(output), strict=True):
+        if not isinstance(leaf, tf.Tensor) or leaf.dtype == tf.string:
             continue
-        a, b = (tf.cast(tensor, tf.float64).numpy() for tensor in (one, other))
+        a, b = (tf.cast(tensor, tf.float64).numpy() for tensor in (leaf, other))
         finite = np.isfinite(a)
         size = max(float(np.linalg.norm(a[finite])), float(np.sqrt(a.size)) * epsilon_of("float32"))
         gap = float(np.linalg.norm((a - b)[finite])) / size
@@ -334,9 +336,9 @@ def _with_functions(model: Any, config: Any) -> tuple[Any, dict[str, Any]]:
                     functions[name] = function
                     return {"class_name": "function", "config": name, "registered_name": name}
         if isinstance(value, dict):
-            return {key: named(one) for key, one in value.items()}
+            return {key: named(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
-            return type(value)(named(one) for one in value)
+            return type(value)(named(item) for item in value)
         return value
 
     return named(config), functions
@@ -356,5 +358,5 @@ def _converted(config: Any, precision: str) -> Any:
             for key, value in config.items()
         }
     if isinstance(config, list | tuple):
-        return type(config)(_converted(one, precision) for one in config)
+        return type(config)(_converted(item, precision) for item in config)
     return config

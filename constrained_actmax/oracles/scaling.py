@@ -97,14 +97,14 @@ class Scaling(Quoted):
         if len(known) < len(shape):
             return
         for name in ("mean", "std"):
-            given = getattr(self, name).shape
+            value = getattr(self, name).shape
             try:
-                fits = np.broadcast_shapes(given, known) == known
+                fits = np.broadcast_shapes(value, known) == known
             except ValueError:
                 fits = False
             if not fits:
                 raise SpecificationError(
-                    f"Scaling: {name} of shape {given} does not broadcast to an input of shape "
+                    f"Scaling: {name} of shape {value} does not broadcast to an input of shape "
                     f"{shape}."
                 )
 

@@ -102,39 +102,39 @@ class Server:
         return answers
 
     def _together(self, members: list[tuple[int, RowsAsked]]) -> dict[int, Any]:
-        oracles = [one.oracle for _, one in members for _ in range(len(one.x))]
-        x = np.concatenate([one.x for _, one in members])
+        oracles = [member.oracle for _, member in members for _ in range(len(member.x))]
+        x = np.concatenate([member.x for _, member in members])
         try:
             values, jacobian = self._evaluated(oracles, x)
         except Exception as error:
             if len(members) == 1:
                 return {members[0][0]: error}
             # Whose fault it is shows when each asks alone.
-            return {key: one for m in members for key, one in self._together([m]).items()}
+            return {key: member for m in members for key, member in self._together([m]).items()}
         answers: dict[int, Any] = {}
         start = 0
-        for key, one in members:
-            place = slice(start, start + len(one.x))
-            answers[key] = values[place].copy(), jacobian[place].copy()
-            start += len(one.x)
+        for key, member in members:
+            rows = slice(start, start + len(member.x))
+            answers[key] = values[rows].copy(), jacobian[rows].copy()
+            start += len(member.x)
         return answers
 
     def _evaluated(self, oracles: list[BaseOracle], x: Rows) -> tuple[Rows, np.ndarray]:
         first = oracles[0]
-        if not isinstance(first, Oracle) or all(one is first for one in oracles):
+        if not isinstance(first, Oracle) or all(answer is first for answer in oracles):
             self.calls += 1
             return first.evaluate(x)
-        kept = [one for one in oracles if isinstance(one, Oracle)]
+        kept = [answer for answer in oracles if isinstance(answer, Oracle)]
         missing = -len(x) % self._rows
         kept += [kept[-1]] * missing
         rows = np.concatenate([x, np.broadcast_to(x[-1], (missing, x.shape[1]))])
-        found = []
+        answers = []
         for begin in range(0, len(rows), self._rows):
             self.calls += 1
             piece = slice(begin, begin + self._rows)
-            found.append(evaluate_together(kept[piece], rows[piece]))
-        values = np.concatenate([one[0] for one in found])[: len(x)]
-        return values, np.concatenate([one[1] for one in found])[: len(x)]
+            answers.append(evaluate_together(kept[piece], rows[piece]))
+        values = np.concatenate([answer[0] for answer in answers])[: len(x)]
+        return values, np.concatenate([answer[1] for answer in answers])[: len(x)]
 
 
 def _compiled(oracle: BaseOracle) -> Any:

@@ -241,7 +241,7 @@ class Source(Signature):
 
     def weights(self) -> list[tuple[str, Any]]:
         """Return names and variables of the weights that this was made from."""
-        read = [(str(one.name), one) for one in self.outputs.variables]
+        read = [(str(variable.name), variable) for variable in self.outputs.variables]
         if self.reads_weights:
             return read
         network = self.network if self.original is None else self.original
@@ -255,7 +255,7 @@ class Source(Signature):
 
     def _layout(self, feature_names: Any, shapes: Any) -> Layout:
         network = self.network
-        given: Mapping[str, tuple[int, ...]] = {}
+        tensors: Mapping[str, tuple[int, ...]] = {}
         if isinstance(shapes, Mapping):
             for name in shapes:
                 known = [port.name for port in network.ports]
@@ -263,14 +263,14 @@ class Source(Signature):
                     raise SpecificationError(
                         f"input_shape: the model has no input {name!r}. {suggest(name, known)}"
                     )
-            given = shapes
+            tensors = shapes
         elif shapes is not None:
             if len(network.ports) > 1:
                 raise SpecificationError(
                     "input_shape: the model has several inputs; give a dict with the keys "
                     f"{[port.name for port in network.ports]}."
                 )
-            given = {network.ports[0].name: shapes}
+            tensors = {network.ports[0].name: shapes}
         inputs = []
         for port in network.ports:
             if not port.dtype.startswith(("float", "bfloat")):
@@ -286,7 +286,7 @@ class Source(Signature):
                         else "."
                     )
                 )
-            shape = given.get(port.name, port.shape)
+            shape = tensors.get(port.name, port.shape)
             if any(length is None for length in shape):
                 raise ModelError(
                     f"{self.name}: the input {port.name!r} has the shape {(None, *shape)}, with a "
@@ -326,20 +326,20 @@ class Source(Signature):
 
         network, layout = self.network, self.layout
         lead = -1 if network.rows is None else network.rows
-        parts, given = [], []
-        for one, port in zip(layout.inputs, network.ports, strict=True):
-            flat = x if len(layout.inputs) == 1 else x[:, layout.slices[one.name]]
-            part = tf.reshape(flat, (lead, *one.shape))
+        parts, tensors = [], []
+        for input_, port in zip(layout.inputs, network.ports, strict=True):
+            flat = x if len(layout.inputs) == 1 else x[:, layout.slices[input_.name]]
+            part = tf.reshape(flat, (lead, *input_.shape))
             parts.append(part)
-            given.append(self._preprocessed(part, port.name, port.dtype))
+            tensors.append(self._preprocessed(part, port.name, port.dtype))
         if not network.batched:
-            given = [tf.squeeze(one, 0) for one in given]
+            tensors = [tf.squeeze(tensor, 0) for tensor in tensors]
         none: Updates = []
         scope = without_writes(state) if self._writes else nullcontext(none)
         with network.recording() as records, scope as updates:
-            raw = network.call(given)
+            raw = network.call(tensors)
         if not network.batched:
-            raw = tf.nest.map_structure(lambda one: tf.expand_dims(one, 0), raw)
+            raw = tf.nest.map_structure(lambda tensor: tf.expand_dims(tensor, 0), raw)
         heads = self._heads(raw)
         return Trace(x, parts, self, raw, heads, records, updates)
 
@@ -350,11 +350,11 @@ class Source(Signature):
     def _prepared(self, x: Rows) -> list[Any]:
         import tensorflow as tf
 
-        given = []
-        for one, port in zip(self.layout.inputs, self.network.ports, strict=True):
-            part = tf.constant(x[:, self.layout.slices[one.name]].reshape(-1, *one.shape))
-            given.append(self._preprocessed(part, port.name, port.dtype))
-        return given
+        prepared = []
+        for input_, port in zip(self.layout.inputs, self.network.ports, strict=True):
+            part = tf.constant(x[:, self.layout.slices[input_.name]].reshape(-1, *input_.shape))
+            prepared.append(self._preprocessed(part, port.name, port.dtype))
+        return prepared
 
     def _preprocessed(self, part: Tensor, name: str, dtype: str) -> Tensor:
         import tensorflow as tf
@@ -399,12 +399,12 @@ class Source(Signature):
         """Trace the model once: heads, links, layers, and whether inputs reach outputs."""
         import tensorflow as tf
 
-        found: dict[str, Any] = {}
+        recorded: dict[str, Any] = {}
 
         def outputs(x: Tensor) -> dict[str, Tensor]:
             trace = self.trace(x)
             links = {name: find_link(tensor) for name, tensor in trace.heads.items()}
-            found.update(trace=trace, links=links)
+            recorded.update(trace=trace, links=links)
             return {name: tf.identity(tensor) for name, tensor in trace.heads.items()}
 
         def traced() -> Any:
@@ -429,8 +429,8 @@ class Source(Signature):
                 f"({_written(concrete)}); let it do so only when training=True."
             )
         self.outputs = concrete
-        self._trace: Trace = found["trace"]
-        self._links: dict[str, Any] = found["links"]
+        self._trace: Trace = recorded["trace"]
+        self._links: dict[str, Any] = recorded["links"]
         self._head_operations = {
             name: operations_between([self._trace.x], [tensor])
             for name, tensor in self._trace.heads.items()
@@ -439,7 +439,7 @@ class Source(Signature):
         self._unlabelled()
 
     def _shapes(self) -> Any:
-        shapes = {one.name: one.shape for one in self.layout.inputs}
+        shapes = {input_.name: input_.shape for input_ in self.layout.inputs}
         return next(iter(shapes.values())) if len(shapes) == 1 else shapes
 
     def _unlabelled(self) -> None:
@@ -471,12 +471,12 @@ class Source(Signature):
                 head.name,
                 head.shape,
                 head.link,
-                one,
+                tensor,
                 head.outputs,
                 head.logits,
                 None if head.refusal is None else f"head {head.name!r}: {head.refusal}",
             )
-            for head, one in zip(heads, self._labels_of(heads), strict=True)
+            for head, tensor in zip(heads, self._labels_of(heads), strict=True)
         )
 
     def _labels_of(self, heads: Sequence[Head]) -> list[tuple[str, ...] | None]:
@@ -504,8 +504,8 @@ class Source(Signature):
         """Names of the units: a tuple, a dict by head where there are several heads, or None."""
         if len(self.heads) == 1:
             return self.heads[0].labels
-        found = {head.name: head.labels for head in self.heads if head.labels is not None}
-        return found or None
+        recorded = {head.name: head.labels for head in self.heads if head.labels is not None}
+        return recorded or None
 
     @override
     def activation(self, path: str, who: str) -> Activation:
@@ -527,7 +527,7 @@ class Source(Signature):
         base = path.rsplit("#", 1)[0]
         layers = self._trace.records.layers
         layer = layers.get(base) or next(
-            (one for name, one in layers.items() if name.endswith(f"/{base}")), None
+            (layer for name, layer in layers.items() if name.endswith(f"/{base}")), None
         )
         first = getattr(layer, "data_format", "channels_last") == "channels_first"
         return 0 if first else -1
@@ -569,7 +569,7 @@ class Source(Signature):
 
     def _inner_precision(self) -> str:
         """Return the coarsest floating-point type between input and outputs."""
-        found = {
+        precisions = {
             tensor.dtype.name
             for operations in self._head_operations.values()
             for op in operations
@@ -577,7 +577,7 @@ class Source(Signature):
             if tensor.dtype.is_floating
         }
         for name in ("bfloat16", "float16", "float32"):
-            if name in found:
+            if name in precisions:
                 return name
         return "float64"
 
@@ -628,20 +628,20 @@ class Source(Signature):
 
 def _written(concrete: Any) -> str | None:
     """Return the first operation of a function that writes to a variable, if any."""
-    found = operation_types(concrete.graph.get_operations()) & WRITES
-    return min(found, default=None)
+    writes = operation_types(concrete.graph.get_operations()) & WRITES
+    return min(writes, default=None)
 
 
 def chunks(x: Rows, size: int) -> list[tuple[Rows, int]]:
     """Cut rows into pieces of a fixed length, the last one filled up by repeating its last row."""
-    found = []
+    recorded = []
     for start in range(0, len(x), size):
         piece = x[start : start + size]
         count = len(piece)
         if count < size:
             piece = np.concatenate([piece, np.repeat(piece[-1:], size - count, axis=0)])
-        found.append((np.ascontiguousarray(piece), count))
-    return found
+        recorded.append((np.ascontiguousarray(piece), count))
+    return recorded
 
 
 def _network(
@@ -712,13 +712,13 @@ def _columns(feature_names: Any, name: str, network: Network) -> tuple[str, ...]
         return None
     if isinstance(feature_names, Mapping):
         names = feature_names.get(name)
-        return None if names is None else tuple(str(one) for one in names)
+        return None if names is None else tuple(str(name) for name in names)
     if len(network.ports) > 1:
         raise SpecificationError(
             "feature_names: the model has several inputs; give a dict with the keys "
             f"{[port.name for port in network.ports]}."
         )
-    return tuple(str(one) for one in feature_names)
+    return tuple(str(name) for name in feature_names)
 
 
 def _aligned(preprocess: Any, layout: Layout) -> Any:
@@ -738,7 +738,7 @@ def _aligned(preprocess: Any, layout: Layout) -> Any:
 def _checked_labels(labels: Any, head: Head) -> tuple[str, ...] | None:
     if labels is None:
         return None
-    names = tuple(str(one) for one in labels)
+    names = tuple(str(label) for label in labels)
     allowed = {head.units, 2} if head.units == 1 else {head.units}
     if len(names) not in allowed:
         raise SpecificationError(

@@ -40,4 +40,4 @@ def without_writes(state: Iterable[tuple[Any, Tensor]] = ()) -> Iterator[Updates
     updates: Updates = []
     with scope:
         yield updates
-    updates += [(one, scope.get_current_value(one)) for one in written.values()]
+    updates += [(variable, scope.get_current_value(variable)) for variable in written.values()]

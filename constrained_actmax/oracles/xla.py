@@ -46,15 +46,17 @@ def disagreement(
 
     x = arguments[0].numpy()
     rng = np.random.default_rng(SEED)
-    found: list[list[list[np.ndarray]]] = [[], []]
+    outputs: list[list[list[np.ndarray]]] = [[], []]
     for _ in range(-(-COMPARED // (2 * max(1, len(x))))):
         noise = SPREAD * rng.standard_normal((2, *x.shape))
         for rows in (x * (1.0 + noise[0]) + noise[1], rng.uniform(size=x.shape)):
-            given = [tf.constant(rows), *arguments[1:]]
-            for function, kept in zip((plain, fast), found, strict=True):
-                kept.append([np.array(one) for one in function(*given)])
+            inputs = [tf.constant(rows), *arguments[1:]]
+            for function, kept in zip((plain, fast), outputs, strict=True):
+                kept.append([np.array(outputs_) for outputs_ in function(*inputs)])
     largest = 0.0
-    ours, theirs = ([np.concatenate(part) for part in zip(*one, strict=True)] for one in found)
+    ours, theirs = (
+        [np.concatenate(part) for part in zip(*outputs_, strict=True)] for outputs_ in outputs
+    )
     for expected, given_by_xla in zip(ours, theirs, strict=True):
         relative = relative_difference(expected, given_by_xla, totals, least)
         if (relative > tolerance).mean() > ODD_ROWS or (relative > 1.0).any():
@@ -71,7 +73,7 @@ def relative_difference(
         difference = np.where(same, 0.0, theirs - ours)
         size = np.where(np.isfinite(ours), ours, 0.0)
         if ours.ndim == 3 or (totals and ours.ndim == 2):
-            difference, size = (np.linalg.norm(one, axis=-1) for one in (difference, size))
+            difference, size = (np.linalg.norm(array, axis=-1) for array in (difference, size))
         relative = np.abs(difference) / np.maximum(np.max(np.abs(size), axis=0), least)
     rows = np.where(np.isnan(relative), np.inf, relative).reshape(len(ours), -1)
     worst: np.ndarray = rows.max(axis=1, initial=0.0)

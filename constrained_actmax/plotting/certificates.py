@@ -63,10 +63,10 @@ def plot_certificate(certificate: Certificate, ax: Axes | None = None) -> Axes:
         ax.axvspan(*sorted((bound, value)), color=VERMILION, alpha=0.12, linewidth=0)
         ax.axvline(value, color=CYCLE[0], linewidth=2)
         words.append((value, f"best found\n{value:.5g}", CYCLE[0], not upward))
-    for place, text, colour, right in words:
+    for index, text, colour, right in words:
         ax.annotate(
             text,
-            (place, 0.5),
+            (index, 0.5),
             (6 if right else -6, 0),
             xycoords=("data", "axes fraction"),
             textcoords="offset points",

@@ -44,12 +44,12 @@ def plot_convergence(
         its end.
     """
     ax = panel(ax, len(curves))
-    for place, (name, starts) in enumerate(curves.items()):
-        style = look(place)
+    for index, (name, starts) in enumerate(curves.items()):
+        style = look(index)
         drawn = [(cost, best) for cost, best in starts if len(cost)]
         ends = [float(cost[-1]) for cost, _ in drawn]
         label = name if drawn else f"{name} (did not run)"
-        line = ax.plot([], [], label=label, **widths(place, len(curves)), **style._asdict())[0]
+        line = ax.plot([], [], label=label, **widths(index, len(curves)), **style._asdict())[0]
         if not drawn:
             continue
         at = np.unique(np.linspace(min(c[0] for c, _ in drawn), float(np.median(ends)), PLACES))

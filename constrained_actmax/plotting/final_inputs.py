@@ -42,21 +42,21 @@ def plot_final_inputs(
     """
     if not panels:
         raise SpecificationError("plot_final_inputs: there is nothing to draw.")
-    one = layout.inputs[0]
-    part = layout.slices[one.name]
-    image = kind_of(one) in ("grey", "colour")
+    input_ = layout.inputs[0]
+    part = layout.slices[input_.name]
+    image = kind_of(input_) in ("grey", "colour")
     columns = max(1, min(columns, len(panels))) if image else 1
     rows = -(-len(panels) // columns)
-    size = (1.75, 2.05) if image else (6.0, 2.2 if kind_of(one) == "line" else 3.2)
+    size = (1.75, 2.05) if image else (6.0, 2.2 if kind_of(input_) == "line" else 3.2)
     figure = new_figure(max(2.2, size[0] * columns), size[1] * rows)
     axes = np.asarray(figure.subplots(rows, columns, squeeze=False)).ravel()
     for ax, (name, x, value, feasible) in zip(axes, panels, strict=False):
         if image:
-            _picture(ax, one.shape, x[part], lower[part], upper[part])
+            _picture(ax, input_.shape, x[part], lower[part], upper[part])
         else:
             plot_input(
-                x[part].reshape(one.shape),
-                Layout((one,)),
+                x[part].reshape(input_.shape),
+                Layout((input_,)),
                 lower=lower[part],
                 upper=upper[part],
                 ax=ax,

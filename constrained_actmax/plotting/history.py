@@ -44,9 +44,9 @@ def plot_history(result: Result, ax: Axes | None = None) -> Axes:
     rows, values = np.asarray(history.evaluations), np.asarray(history.value, dtype=np.float64)
     broken = np.asarray(history.violation, dtype=np.float64) > VISIBLE_VIOLATION
     different = np.unique(starts)
-    for place, start in enumerate(different):
+    for index, start in enumerate(different):
         mine = starts == start
-        colour = CYCLE[place % len(CYCLE)]
+        colour = CYCLE[index % len(CYCLE)]
         label = f"start {start}" if 1 < len(different) <= len(CYCLE) else None
         x, y, outside = rows[mine], values[mine], broken[mine]
         ax.plot(x, y, color=colour, linewidth=0.8, alpha=0.4)

@@ -27,17 +27,17 @@ LONGEST_SIDE = 6.0
 Kind = Literal["grey", "colour", "bars", "line"]
 
 
-def kind_of(one: Input) -> Kind:
+def kind_of(input_: Input) -> Kind:
     """Return how an input is drawn, decided from its shape and the names of its columns."""
-    shape = one.shape
+    shape = input_.shape
     if len(shape) >= 2 and shape[-1] == 1:
         shape = shape[:-1]
     if len(shape) == 3 and shape[-1] == 3:
         return "colour"
     if len(shape) in (2, 3) and min(shape[:2]) > 1:
         return "grey"
-    long = one.size > LONGEST_BARS
-    return "line" if long and one.feature_names is None else "bars"
+    long = input_.size > LONGEST_BARS
+    return "line" if long and input_.feature_names is None else "bars"
 
 
 def plot_input(
@@ -78,36 +78,36 @@ def plot_input(
             f"plot_input: {len(layout.inputs)} inputs need as many axes, got {len(axes)}."
         )
     draw = {"grey": _image, "colour": _image, "bars": _bars, "line": _line}
-    for panel, one in zip(axes, layout.inputs, strict=True):
-        part = layout.slices[one.name]
-        draw[kind_of(one)](panel, one, flat[part], low[part], high[part])
+    for panel, input_ in zip(axes, layout.inputs, strict=True):
+        part = layout.slices[input_.name]
+        draw[kind_of(input_)](panel, input_, flat[part], low[part], high[part])
         if len(axes) > 1:
-            panel.set_title(one.name)
+            panel.set_title(input_.name)
     return axes
 
 
 def _new_axes(layout: Layout) -> np.ndarray:
-    sizes = [_size(one) for one in layout.inputs]
+    sizes = [_size(input_) for input_ in layout.inputs]
     figure = new_figure(sum(width for width, _ in sizes), max(height for _, height in sizes))
     axes = figure.subplots(1, len(sizes), squeeze=False, width_ratios=[width for width, _ in sizes])
     return np.asarray(axes).ravel()
 
 
-def _size(one: Input) -> tuple[float, float]:
-    kind = kind_of(one)
+def _size(input_: Input) -> tuple[float, float]:
+    kind = kind_of(input_)
     if kind == "bars":
-        return 5.0, 1.2 + 0.24 * min(max(one.size, FEWEST_ROWS), MOST_BARS)
+        return 5.0, 1.2 + 0.24 * min(max(input_.size, FEWEST_ROWS), MOST_BARS)
     if kind == "line":
         return 7.0, 3.0
     return 4.4, 4.0
 
 
-def _image(ax: Axes, one: Input, x: Vector, lower: Vector, upper: Vector) -> None:
-    pixels = x.reshape(one.shape)
+def _image(ax: Axes, input_: Input, x: Vector, lower: Vector, upper: Vector) -> None:
+    pixels = x.reshape(input_.shape)
     low, high = pixel_range(lower, upper, x)
     stretched = max(pixels.shape[:2]) > LONGEST_SIDE * min(pixels.shape[:2])
     aspect: Any = "auto" if stretched else "equal"
-    if kind_of(one) == "colour":
+    if kind_of(input_) == "colour":
         ax.imshow(np.clip((pixels - low) / (high - low), 0, 1), aspect=aspect)
         label = None
     else:
@@ -125,8 +125,8 @@ def _image(ax: Axes, one: Input, x: Vector, lower: Vector, upper: Vector) -> Non
         )
         colours = ax.figure.colorbar(drawn, ax=ax, shrink=0.8)
         colours.ax.tick_params(labelsize="small")
-    if one.feature_names is not None and len(one.shape) == 2:
-        ax.set_xticks(range(len(one.feature_names)), one.feature_names)
+    if input_.feature_names is not None and len(input_.shape) == 2:
+        ax.set_xticks(range(len(input_.feature_names)), input_.feature_names)
     else:
         ax.set_xticks([])
         ax.set_yticks([])
@@ -134,20 +134,20 @@ def _image(ax: Axes, one: Input, x: Vector, lower: Vector, upper: Vector) -> Non
         ax.set_xlabel(label)
 
 
-def _line(ax: Axes, one: Input, x: Vector, lower: Vector, upper: Vector) -> None:
-    places = np.arange(x.size)
+def _line(ax: Axes, input_: Input, x: Vector, lower: Vector, upper: Vector) -> None:
+    positions = np.arange(x.size)
     for bound in (lower, upper):
         if np.isfinite(bound).all():
-            ax.plot(places, bound, color=GREY, linewidth=0.8, linestyle="--")
-    ax.plot(places, x, color=BLUE, linewidth=1.2)
+            ax.plot(positions, bound, color=GREY, linewidth=0.8, linestyle="--")
+    ax.plot(positions, x, color=BLUE, linewidth=1.2)
     ax.set_xlabel("entry")
     ax.set_ylabel("value")
     ax.margins(x=0.01)
     quiet(ax)
 
 
-def _bars(ax: Axes, one: Input, x: Vector, lower: Vector, upper: Vector) -> None:
-    names = _names(one)
+def _bars(ax: Axes, input_: Input, x: Vector, lower: Vector, upper: Vector) -> None:
+    names = _names(input_)
     shown = np.arange(x.size)
     if x.size > MOST_BARS:
         shown = np.sort(np.argsort(-np.abs(x))[:MOST_BARS])
@@ -188,11 +188,11 @@ def _bars(ax: Axes, one: Input, x: Vector, lower: Vector, upper: Vector) -> None
     quiet(ax)
 
 
-def _names(one: Input) -> list[str]:
-    if one.feature_names is None:
-        return [str(index) for index in range(one.size)]
-    columns = one.feature_names
-    if one.size == len(columns):
+def _names(input_: Input) -> list[str]:
+    if input_.feature_names is None:
+        return [str(index) for index in range(input_.size)]
+    columns = input_.feature_names
+    if input_.size == len(columns):
         return list(columns)
-    rows = one.size // len(columns)
+    rows = input_.size // len(columns)
     return [f"{name} [{row}]" for row in range(rows) for name in columns]

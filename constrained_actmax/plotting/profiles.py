@@ -49,10 +49,10 @@ def plot_profile(
     """
     ax = panel(ax, len(labels))
     end = float(at[-1]) * (1.1 if len(at) and at[-1] > 0 else 1.0) if len(at) else 1.0
-    for place, name in enumerate(labels):
-        style = look(place)
+    for index, name in enumerate(labels):
+        style = look(index)
         x = np.append(at, end)
-        y = np.append(shares[:, place], shares[-1, place]) if len(at) else np.zeros(1)
+        y = np.append(shares[:, index], shares[-1, index]) if len(at) else np.zeros(1)
         if not log and len(at):
             x, y = np.append(0.0, x), np.append(0.0, y)
         every = max(1, len(x) // 6)
@@ -61,8 +61,8 @@ def plot_profile(
             y,
             drawstyle="steps-post",
             label=name,
-            markevery=(place % every, every),
-            **widths(place, len(labels)),
+            markevery=(index % every, every),
+            **widths(index, len(labels)),
             **style._asdict(),
         )
     if log:

@@ -23,19 +23,19 @@ class Look(NamedTuple):
     marker: str
 
 
-def look(place: int) -> Look:
+def look(index: int) -> Look:
     """Return the look of the series of this number."""
     colours = len(CYCLE)
     return Look(
-        CYCLE[place % colours],
-        DASHES[(place + place // colours) % len(DASHES)],
-        MARKERS[(place + place // colours) % len(MARKERS)],
+        CYCLE[index % colours],
+        DASHES[(index + index // colours) % len(DASHES)],
+        MARKERS[(index + index // colours) % len(MARKERS)],
     )
 
 
-def widths(place: int, count: int) -> dict[str, Any]:
+def widths(index: int, count: int) -> dict[str, Any]:
     """Return line width and marker size: later lines are thinner, so that equal ones both show."""
-    share = place / max(1, count - 1)
+    share = index / max(1, count - 1)
     return {"linewidth": 3.2 - 1.8 * share, "markersize": 8.0 - 4.0 * share}
 
 

@@ -69,7 +69,7 @@ def themed_pair(figure: Figure, dots_per_inch: int = 110) -> tuple[str, str, tup
     with Image.open(io.BytesIO(pictures[0])) as opened:
         size = opened.size
     light, dark = (
-        "data:image/png;base64," + base64.b64encode(one).decode("ascii") for one in pictures
+        "data:image/png;base64," + base64.b64encode(picture).decode("ascii") for picture in pictures
     )
     return light, dark, size
 

@@ -40,18 +40,18 @@ def plot_waterfall(
     """
     ax = panel(ax, len(values) + 1)
     broken = False
-    for place, (name, (found, feasible)) in enumerate(values.items()):
-        style = look(place)
-        if not len(found):
+    for index, (name, (reached, feasible)) in enumerate(values.items()):
+        style = look(index)
+        if not len(reached):
             ax.plot([], [], label=f"{name} (did not run)", **style._asdict())
             continue
-        order = np.lexsort((-found if larger else found, ~feasible))
-        found, kept = found[order], feasible[order]
-        at = np.arange(1, len(found) + 1)
-        size = widths(place, len(values))["markersize"]
-        ax.plot(at, found, color=style.color, linestyle=style.linestyle, linewidth=0.8)
-        ax.plot(at[kept], found[kept], style.marker, color=style.color, markersize=size)
-        ax.plot(at[~kept], found[~kept], INFEASIBLE, color=style.color, markersize=7)
+        order = np.lexsort((-reached if larger else reached, ~feasible))
+        reached, kept = reached[order], feasible[order]
+        at = np.arange(1, len(reached) + 1)
+        size = widths(index, len(values))["markersize"]
+        ax.plot(at, reached, color=style.color, linestyle=style.linestyle, linewidth=0.8)
+        ax.plot(at[kept], reached[kept], style.marker, color=style.color, markersize=size)
+        ax.plot(at[~kept], reached[~kept], INFEASIBLE, color=style.color, markersize=7)
         ax.plot([], [], label=name, **style._asdict())
         broken |= bool((~kept).any())
     if broken:

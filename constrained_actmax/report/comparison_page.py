@@ -54,7 +54,7 @@ def comparison_page(comparison: Comparison, title: str | None = None) -> str:
 
 
 def _how(comparison: Comparison) -> str:
-    starts = max(len(one.starts) for one in comparison.problems)
+    starts = max(len(problem.starts) for problem in comparison.problems)
     words = (
         f"Every method ran from the same {starts} starts"
         if starts > 1
@@ -76,8 +76,15 @@ def _differences(verdict: Verdict) -> str:
         "Paired differences between the leader and each other method",
         [f"{verdict.leader} ahead of", "by (mean)", "at least", "at most", "pairs", "significant"],
         [
-            (one.method, one.mean, one.low, one.high, str(one.pairs), one.decided)
-            for one in sorted(verdict.differences, key=lambda one: one.mean)
+            (
+                difference.method,
+                difference.mean,
+                difference.low,
+                difference.high,
+                str(difference.pairs),
+                difference.decided,
+            )
+            for difference in sorted(verdict.differences, key=lambda difference: difference.mean)
         ],
     ) + paragraph(
         f"95 % intervals for all differences together ({verdict.unit}). A winner is named only "
@@ -89,15 +96,15 @@ def _differences(verdict: Verdict) -> str:
 def _ranks(comparison: Comparison) -> str:
     trials = comparison.to_trials()
     rows = []
-    for one in comparison.ranks().itertuples():
-        mine = trials[(trials.method == one.Index) & (trials.outcome == "ran")]
+    for row in comparison.ranks().itertuples():
+        mine = trials[(trials.method == row.Index) & (trials.outcome == "ran")]
         rows.append(
             (
-                one.Index,
-                float(one.mean_rank),
-                float(one.median_gain),
-                str(one.wins),
-                str(one.ties),
+                row.Index,
+                float(row.mean_rank),
+                float(row.median_gain),
+                str(row.wins),
+                str(row.ties),
                 f"{mine.feasible.mean():.0%}" if len(mine) else "–",
                 float(mine.raw_violation.median()),
                 float(mine.evaluations.median()),
@@ -133,7 +140,7 @@ def _drawn(comparison: Comparison, most: int) -> tuple[Comparison, str]:
 
 
 def _profiles(comparison: Comparison) -> str:
-    pairs_tried = sum(len(one.starts) for one in comparison.problems)
+    pairs_tried = sum(len(problem.starts) for problem in comparison.problems)
     if pairs_tried < 2:
         return ""
     drawn, note = _drawn(comparison, MOST_LINES)
@@ -163,10 +170,10 @@ def _profiles(comparison: Comparison) -> str:
 def _problems(comparison: Comparison) -> Iterator[str]:
     frame = comparison.to_frame()
     spent = 0
-    for number, one in enumerate(comparison.problems):
-        part = comparison.subset([one.label])
+    for number, problem in enumerate(comparison.problems):
+        part = comparison.subset([problem.label])
         verdict = part.best()
-        drawn = "".join(_pictures(part, one.label)) if spent < PICTURE_BYTES else ""
+        drawn = "".join(_pictures(part, problem.label)) if spent < PICTURE_BYTES else ""
         spent += len(drawn)
         rows = [
             (
@@ -185,14 +192,14 @@ def _problems(comparison: Comparison) -> Iterator[str]:
                 str(row.wins) + (f" + {row.ties} tied" if row.ties else ""),
                 row.status,
             )
-            for row in frame.loc[one.label].itertuples()
+            for row in frame.loc[problem.label].itertuples()
         ]
         yield details(
-            one.label,
-            paragraph(f"{one}. {one.size:,} variables."),
+            problem.label,
+            paragraph(f"{problem}. {problem.size:,} variables."),
             paragraph(verdict),
             table(
-                f"Methods on {one.label}",
+                f"Methods on {problem.label}",
                 [
                     "method",
                     "value",
@@ -217,7 +224,7 @@ def _problems(comparison: Comparison) -> Iterator[str]:
 
 
 def _pictures(comparison: Comparison, label: str) -> Iterator[str]:
-    if not any(one.outcome == "ran" for one in comparison.trials):
+    if not any(trial.outcome == "ran" for trial in comparison.trials):
         return
     drawn, note = _drawn(comparison, MOST_LINES)
     more, more_note = _drawn(comparison, MOST_PANELS)
@@ -260,11 +267,11 @@ def _range(low: float, high: float) -> Raw | str:
 
 
 def _errors(comparison: Comparison) -> str:
-    found = comparison.errors()
-    if not len(found):
+    errors = comparison.errors()
+    if not len(errors):
         return ""
     grouped: dict[tuple[str, str, str], list[str]] = {}
-    for row in found.itertuples():
+    for row in errors.itertuples():
         grouped.setdefault((row.method, row.outcome, row.reason), []).append(row.problem)
     return section(
         "What did not run",
@@ -288,7 +295,7 @@ def _methods(comparison: Comparison) -> str:
     return table(
         "Methods and their settings",
         ["label", "method and settings", "what it cannot do"],
-        [(one.label, str(one), one.limits or "–") for one in comparison.methods],
+        [(method.label, str(method), method.limits or "–") for method in comparison.methods],
         words=["method and settings", "what it cannot do"],
     )
 
@@ -306,7 +313,7 @@ def _settings(comparison: Comparison) -> dict[str, Any]:
             )
             if there
         ),
-        "starts": str(max(len(one.starts) for one in comparison.problems)),
+        "starts": str(max(len(problem.starts) for problem in comparison.problems)),
         "seed": "the starts were given" if comparison.seed is None else str(comparison.seed),
         "trials": str(len(comparison.trials)),
     }

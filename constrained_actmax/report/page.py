@@ -89,13 +89,13 @@ def paragraph(words: Any, kind: str = "") -> str:
 
 def section(heading: str, *parts: str) -> str:
     """Return a section with its heading."""
-    body = "\n".join(one for one in parts if one)
+    body = "\n".join(part for part in parts if part)
     return f"<section>\n<h2>{text(heading)}</h2>\n{body}\n</section>"
 
 
 def details(summary: str, *parts: str, opened: bool = False) -> str:
     """Return parts that a reader can unfold, without a script."""
-    body = "\n".join(one for one in parts if one)
+    body = "\n".join(part for part in parts if part)
     return (
         f"<details{' open' if opened else ''}>\n<summary>{text(summary)}</summary>\n{body}\n"
         "</details>"
@@ -194,6 +194,6 @@ def page(title: str, lead: Sequence[str], parts: Sequence[str], versions: Mappin
         f'<title>{text(title)}</title>\n<link rel="icon" href="data:,">\n'
         f"<style>{STYLE}</style>\n</head>\n<body>\n"
         f"<header>\n<h1>{text(title)}</h1>\n{chr(10).join(lead)}\n</header>\n"
-        f"<main>\n{chr(10).join(one for one in parts if one)}\n</main>\n"
+        f"<main>\n{chr(10).join(part for part in parts if part)}\n</main>\n"
         f"<footer>\n<p>Computed with {text(made)}.</p>\n</footer>\n</body>\n</html>\n"
     )

@@ -24,7 +24,7 @@ def expression(words: str) -> str:
 def result_code(result: Result) -> str:
     """Return the Python that repeats a result, from the folder that it was saved in."""
     model = str(result.settings.get("model", {}).get("model", "function"))
-    constraints = [expression(one.words) for one in result.constraints]
+    constraints = [expression(constraint.words) for constraint in result.constraints]
     lines = ["import numpy as np", "", "import constrained_actmax as cax", ""]
     lines += [f"model = {_model(model)}"]
     lines += _problem("problem", result.objective, constraints, result.sense, {})
@@ -39,16 +39,18 @@ def result_code(result: Result) -> str:
 
 def comparison_code(comparison: Comparison) -> str:
     """Return the Python that repeats a comparison."""
-    models = list(dict.fromkeys(one.model for one in comparison.problems))
+    models = list(dict.fromkeys(problem.model for problem in comparison.problems))
     names = {model: "model" if len(models) == 1 else f"model_{k}" for k, model in enumerate(models)}
     lines = ["import constrained_actmax as cax", ""]
     for model in models:
         lines.append(f"{names[model]} = {_model(model)}")
     lines.append("problems = {")
-    for one in comparison.problems:
-        constraints = [expression(name) for name in one.constraints]
-        said = _problem("", one.objective, constraints, one.sense, one.options, names[one.model])
-        lines.append(f"    {one.label!r}: {said[0]},")
+    for problem in comparison.problems:
+        constraints = [expression(name) for name in problem.constraints]
+        said = _problem(
+            "", problem.objective, constraints, problem.sense, problem.options, names[problem.model]
+        )
+        lines.append(f"    {problem.label!r}: {said[0]},")
     lines += ["}", "methods = {"]
     for method in comparison.methods:
         made = repr(method.name)
@@ -57,7 +59,7 @@ def comparison_code(comparison: Comparison) -> str:
             made = f"cax.{method.kind}({settings})"
         lines.append(f"    {method.label!r}: {made},")
     lines.append("}")
-    count = max(len(one.starts) for one in comparison.problems)
+    count = max(len(problem.starts) for problem in comparison.problems)
     starts, seed = str(count), f", seed={comparison.seed}"
     if comparison.seed is None:
         lines.insert(0, "import numpy as np\n")

@@ -66,7 +66,7 @@ def _verdict(result: Result) -> str:
 
 
 def _input(result: Result) -> str:
-    inputs = ", ".join(f"{one.name} of shape {one.shape}" for one in result.layout.inputs)
+    inputs = ", ".join(f"{input_.name} of shape {input_.shape}" for input_ in result.layout.inputs)
     state = "it satisfies all constraints" if result.feasible else "it violates a constraint"
     return picture(
         plot_result(result)[0].figure,
@@ -76,20 +76,21 @@ def _input(result: Result) -> str:
 
 def _bound(result: Result) -> list[str]:
     """Return the section on the certificate, where there is one."""
-    found = result.certificate
-    if found is None:
+    evaluation = result.certificate
+    if evaluation is None:
         return []
-    parts = [paragraph(str(found))]
-    if math.isfinite(found.dual_bound):
+    parts = [paragraph(str(evaluation))]
+    if math.isfinite(evaluation.dual_bound):
         parts.append(
             picture(
-                plot_certificate(found).figure,
-                f"{found.objective}: best value found {found.best_value:.4g}, proven bound "
-                f"{outward(found.dual_bound, 4, found.sense == 'maximize')}.",
+                plot_certificate(evaluation).figure,
+                f"{evaluation.objective}: best value found {evaluation.best_value:.4g}, proven "
+                "bound "
+                f"{outward(evaluation.dual_bound, 4, evaluation.sense == 'maximize')}.",
                 "Shaded: where the optimum may lie. Hatched: values that no allowed input has.",
             )
         )
-    parts += [paragraph(doubt, "quiet") for doubt in found.doubts]
+    parts += [paragraph(doubt, "quiet") for doubt in evaluation.doubts]
     return [section("The bound", *parts)]
 
 
@@ -117,14 +118,14 @@ def _starts(result: Result) -> str:
         [
             (
                 str(number),
-                one.value,
-                one.feasible,
-                one.violation,
-                one.stationarity,
-                str(one.nit),
-                one.status.name,
+                start.value,
+                start.feasible,
+                start.violation,
+                start.stationarity,
+                str(start.nit),
+                start.status.name,
             )
-            for number, one in sorted(enumerate(result.starts), key=order)
+            for number, start in sorted(enumerate(result.starts), key=order)
         ],
     )
 

@@ -32,13 +32,13 @@ def write_report(
     Path
         The file.
     """
-    place = Path(path)
-    if place.is_dir() or not place.suffix:
-        place = place / "report.html"
+    target = Path(path)
+    if target.is_dir() or not target.suffix:
+        target = target / "report.html"
     if isinstance(subject, Result):
         page = result_page(subject, title)
     else:
         page = comparison_page(subject, title)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(page, encoding="utf-8")
-    return place
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(page, encoding="utf-8")
+    return target

@@ -56,14 +56,14 @@ class BandLimited(ConvexSet):
     def kernel(self, region: Region) -> Kernel:
         shape = whole_shape(region, "BandLimited")
         axes = position_axes(shape, self.axes, "BandLimited")
-        given = self.cutoff if isinstance(self.cutoff, tuple | list) else (self.cutoff,)
-        for one in given:
-            if isinstance(one, bool) or not isinstance(one, int | np.integer):
+        cutoffs = self.cutoff if isinstance(self.cutoff, tuple | list) else (self.cutoff,)
+        for frequency in cutoffs:
+            if isinstance(frequency, bool) or not isinstance(frequency, int | np.integer):
                 raise SpecificationError(
                     f"BandLimited: cutoff must be an integer or one for each axis, "
                     f"got {quoted(self.cutoff)}."
                 )
-        cutoff = tuple(given) if isinstance(self.cutoff, tuple | list) else given * len(axes)
+        cutoff = tuple(cutoffs) if isinstance(self.cutoff, tuple | list) else cutoffs * len(axes)
         if len(cutoff) != len(axes):
             raise SpecificationError(
                 f"BandLimited: cutoff needs {len(axes)} numbers, got {quoted(self.cutoff)}."

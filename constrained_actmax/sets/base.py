@@ -176,19 +176,19 @@ class ConvexSet(Quoted, ABC):
 
     @override
     def __str__(self) -> str:
-        place = f" on {self.on!r}" if self.on is not None else ""
+        where = f" on {self.on!r}" if self.on is not None else ""
         mask = " where masked" if self.where is not None else ""
-        return f"{self.describe()}{place}{mask}"
+        return f"{self.describe()}{where}{mask}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the set as JSON-ready values; `constrained_actmax.sets.from_dict` reads them."""
         data: dict[str, Any] = {"set": type(self).__name__}
-        for one in fields(self):
-            if not one.init:
+        for field_ in fields(self):
+            if not field_.init:
                 continue
-            value = getattr(self, one.name)
+            value = getattr(self, field_.name)
             if value is not None:
-                data[one.name] = jsonable(value)
+                data[field_.name] = jsonable(value)
         return data
 
 
@@ -213,9 +213,9 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, float) and not np.isfinite(value):
         return repr(value)
     if isinstance(value, list | tuple):
-        return [jsonable(one) for one in value]
+        return [jsonable(item) for item in value]
     if isinstance(value, dict):
-        return {str(key): jsonable(one) for key, one in value.items()}
+        return {str(key): jsonable(item) for key, item in value.items()}
     if value is None or isinstance(value, str | int | float):
         return value
     array = np.asarray(value)  # a tensor, for one
@@ -250,5 +250,5 @@ def short(value: Any) -> str:
         if np.all(array == array.flat[0]):
             return f"{float(array.flat[0]):g}"
         if array.ndim == 1 and array.size <= MOST_SHOWN:
-            return f"[{', '.join(f'{one:g}' for one in array.tolist())}]"
+            return f"[{', '.join(f'{number:g}' for number in array.tolist())}]"
     return f"array{array.shape}"

@@ -24,12 +24,12 @@ def as_set(value: Any) -> ConvexSet:
     """
     if isinstance(value, ConvexSet):
         return value
-    found = from_scipy(value)
-    if found is None:
+    set_ = from_scipy(value)
+    if set_ is None:
         raise SpecificationError(
             f"expected a convex set or SciPy's Bounds or LinearConstraint, got {quoted(value)}."
         )
-    return found
+    return set_
 
 
 def from_scipy(value: Any) -> ConvexSet | None:
@@ -102,11 +102,11 @@ def box_from_bounds(bounds: Any, layout: Layout) -> Box:
         raise SpecificationError(
             'bounds: on a model of several inputs use Box(..., on="input name").'
         )
-    one = layout.inputs[0]
+    input_ = layout.inputs[0]
     if labels is not None:
-        order = order_of(labels, one.feature_names, "bounds")
+        order = order_of(labels, input_.feature_names, "bounds")
         lower, upper = lower[order], upper[order]
-    return Box(lower.reshape(one.shape), upper.reshape(one.shape))
+    return Box(lower.reshape(input_.shape), upper.reshape(input_.shape))
 
 
 def kept(bounds: Any) -> Any:
@@ -116,11 +116,11 @@ def kept(bounds: Any) -> Any:
 
 def _are_pairs(entries: Sequence[Any], bounds: Any, layout: Layout) -> bool:
     """Whether two entries without labels are two pairs rather than lower and upper bounds."""
-    if layout.size != 2 or any(labels_of(one) or np.shape(one) != (2,) for one in entries):
+    if layout.size != 2 or any(labels_of(entry) or np.shape(entry) != (2,) for entry in entries):
         return False
-    if all(isinstance(one, tuple) for one in entries):
+    if all(isinstance(entry, tuple) for entry in entries):
         return True
-    if isinstance(bounds, list) and all(isinstance(one, list) for one in entries):
+    if isinstance(bounds, list) and all(isinstance(entry, list) for entry in entries):
         return True
     if entries[0][1] != entries[1][0]:  # else the two readings are one
         raise SpecificationError(

@@ -53,14 +53,14 @@ class ConvexHull(ConvexSet):
 
     @override
     def kernel(self, region: Region) -> Kernel:
-        given = region.aligned(self.points, "ConvexHull: points")
+        points_ = region.aligned(self.points, "ConvexHull: points")
         try:
-            given = np.asarray(given)
+            points_ = np.asarray(points_)
         except ValueError:
             raise SpecificationError("ConvexHull: the points must have one shape.") from None
-        if given.ndim < 1 or len(given) == 0:
+        if points_.ndim < 1 or len(points_) == 0:
             raise SpecificationError("ConvexHull: points must hold at least one input.")
-        points = np.stack([region.flatten(one, "ConvexHull: points") for one in given])
+        points = np.stack([region.flatten(point, "ConvexHull: points") for point in points_])
         if not np.isfinite(points).all():
             raise SpecificationError("ConvexHull: points must be finite.")
         return ConvexHullKernel(points)

@@ -98,7 +98,7 @@ class CvxpySet(ConvexSet):
         if self.shape is not None:
             shaped = cp.reshape(variable, tuple(self.shape), order="C")
         try:
-            found = self.function(shaped)
+            constraints = self.function(shaped)
         except SpecificationError:
             raise
         except Exception as error:
@@ -106,26 +106,26 @@ class CvxpySet(ConvexSet):
                 f"{self.describe()}: the function raised {type(error).__name__} on a variable of "
                 f"shape {shaped.shape}: {error}"
             ) from error
-        rows = list(found) if isinstance(found, list | tuple) else [found]
+        rows = list(constraints) if isinstance(constraints, list | tuple) else [constraints]
         if not rows:
             raise SpecificationError("CvxpySet: the function returned no constraint.")
         for number, row in enumerate(rows):
-            place = f"constraint {number + 1} of {len(rows)}"
+            which = f"constraint {number + 1} of {len(rows)}"
             if not isinstance(row, cp.Constraint):
                 raise SpecificationError(
-                    f"CvxpySet: {place} is {type(row).__name__}, not a cvxpy constraint; "
+                    f"CvxpySet: {which} is {type(row).__name__}, not a cvxpy constraint; "
                     "write it with the variable and <=, >= or ==."
                 )
-            for one in row.variables():
-                if one.attributes.get("integer") or one.attributes.get("boolean"):
-                    kind = "boolean" if one.attributes.get("boolean") else "integer"
+            for own in row.variables():
+                if own.attributes.get("integer") or own.attributes.get("boolean"):
+                    kind = "boolean" if own.attributes.get("boolean") else "integer"
                     raise SpecificationError(
-                        f"CvxpySet: the variable {one.name()!r} is {kind}; only convex sets "
+                        f"CvxpySet: the variable {own.name()!r} is {kind}; only convex sets "
                         "can be projected on. Relax it to real bounds."
                     )
             if not row.is_dcp():
                 raise SpecificationError(
-                    f"CvxpySet: {place}, {row}, does not follow cvxpy's rules of convexity (DCP)."
+                    f"CvxpySet: {which}, {row}, does not follow cvxpy's rules of convexity (DCP)."
                 )
         return [_measurable(row) for row in rows]
 

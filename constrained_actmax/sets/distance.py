@@ -84,4 +84,4 @@ class Distance(Quoted):
 def projects_directly(feasible: IntersectionKernel | ScaledSet) -> bool:
     """Whether the projection takes neither a cone program nor Dykstra's method."""
     inner = feasible.inner if isinstance(feasible, ScaledSet) else feasible
-    return all(isinstance(one, Alone | WithBox | Separable) for one in inner.pieces)
+    return all(isinstance(piece, Alone | WithBox | Separable) for piece in inner.pieces)

@@ -68,8 +68,8 @@ class Ellipsoid(Ball):
                 raise SpecificationError("Ellipsoid: covariance must be symmetric.")
             variances, axes = np.linalg.eigh(matrix)
         else:
-            given = region.aligned(self.covariance, "Ellipsoid: covariance")
-            variances = region.flatten(np.squeeze(np.asarray(given)), "Ellipsoid: covariance")
+            covariance = region.aligned(self.covariance, "Ellipsoid: covariance")
+            variances = region.flatten(np.squeeze(np.asarray(covariance)), "Ellipsoid: covariance")
         if not (np.isfinite(variances).all() and (variances > 0).all()):
             raise SpecificationError(
                 "Ellipsoid: covariance must be positive definite, its smallest eigenvalue is "

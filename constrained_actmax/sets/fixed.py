@@ -55,8 +55,8 @@ class Fixed(ConvexSet):
     def bind(self, layout: Layout, x0: Vector | None = None) -> Kernel:
         whole_input = isinstance(self.where, str) and self.where in layout.names
         named_feature = whole_input and any(
-            one.feature_names is not None and self.where in one.feature_names
-            for one in layout.inputs
+            input_.feature_names is not None and self.where in input_.feature_names
+            for input_ in layout.inputs
         )
         if self.on is None and whole_input and not named_feature:
             return replace(self, on=self.where, where=None).bind(layout, x0)
@@ -91,7 +91,7 @@ class Fixed(ConvexSet):
 def _words(where: Any) -> str:
     if isinstance(where, str):
         return repr(where)
-    if isinstance(where, list | tuple) and all(isinstance(one, str) for one in where):
+    if isinstance(where, list | tuple) and all(isinstance(word, str) for word in where):
         return repr(list(where))
     array = np.asarray(where)
     count = int(array.sum()) if array.dtype == bool else array.size

@@ -62,8 +62,8 @@ class GroupBall(Ball):
     def kernel(self, region: Region) -> Kernel:
         center = self._center(region)
         if self.groups is not None:
-            given = region.flatten(self.groups, "GroupBall: groups")
-            _, groups = np.unique(given, return_inverse=True)
+            labels = region.flatten(self.groups, "GroupBall: groups")
+            _, groups = np.unique(labels, return_inverse=True)
         elif region.whole is None:
             raise SpecificationError('GroupBall: say which input with on="input name".')
         else:

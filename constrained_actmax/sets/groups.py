@@ -38,13 +38,13 @@ def labels_of_groups(groups: Any, region: Region, who: str) -> Indices:
         for name in ([group] if isinstance(group, str) else np.atleast_1d(group))
     )
     if not named:
-        given = region.flatten(groups, f"{who}: groups")
-        if np.any(given != np.round(given)) or np.all(given < 0):
+        flat = region.flatten(groups, f"{who}: groups")
+        if np.any(flat != np.round(flat)) or np.all(flat < 0):
             raise SpecificationError(
                 f"{who}: groups must be integer labels, >= 0 for at least one entry, "
                 f"got {short(groups)}."
             )
-        return given.astype(np.intp)
+        return flat.astype(np.intp)
     names = region.columns
     if names is None:
         raise SpecificationError(f"{who}: groups by name need feature_names=.")
@@ -57,6 +57,6 @@ def labels_of_groups(groups: Any, region: Region, who: str) -> Indices:
             if column[names.index(name)] >= 0:
                 raise SpecificationError(f"{who}: {name!r} is in two groups.")
             column[names.index(name)] = number
-    row, place = np.divmod(region.positions, len(names))
-    labels: Indices = column[place]
+    row, channel = np.divmod(region.positions, len(names))
+    labels: Indices = column[channel]
     return np.where(labels >= 0, labels + row * len(lists), -1)

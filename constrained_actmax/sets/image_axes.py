@@ -40,8 +40,8 @@ def position_axes(
     if axes is None:
         if not shape:
             raise SpecificationError(f"{who}: the input is a single number.")
-        given = (0, 1) if len(shape) >= 3 else tuple(range(len(shape)))
-        return tuple(axis for axis in given if shape[axis] > 1) or given
+        axes_ = (0, 1) if len(shape) >= 3 else tuple(range(len(shape)))
+        return tuple(axis for axis in axes_ if shape[axis] > 1) or axes_
     wanted = (axes,) if isinstance(axes, int) else tuple(axes)
     for axis in wanted:
         if isinstance(axis, bool) or not isinstance(axis, int | np.integer):

@@ -66,16 +66,16 @@ class Intersection(ConvexSet):
             )
         from constrained_actmax.sets.conversion import as_set
 
-        given = self.sets if isinstance(self.sets, list | tuple) else (self.sets,)
+        members = self.sets if isinstance(self.sets, list | tuple) else (self.sets,)
         flat: list[ConvexSet] = []
-        for one in given:
-            member = as_set(one)
+        for set_ in members:
+            member = as_set(set_)
             flat.extend(member.sets if isinstance(member, Intersection) else [member])
         object.__setattr__(self, "sets", tuple(flat))
 
     @override
     def bind(self, layout: Layout, x0: Vector | None = None) -> IntersectionKernel:
-        members = tuple(one.bind(layout, x0) for one in self.sets)
+        members = tuple(set_.bind(layout, x0) for set_ in self.sets)
         bound = IntersectionKernel(members, layout, self.strategy)
         bound.check_nonempty()
         return bound
@@ -86,13 +86,13 @@ class Intersection(ConvexSet):
 
     @override
     def describe(self) -> str:
-        return " ∩ ".join(str(one) for one in self.sets) if self.sets else "everything"
+        return " ∩ ".join(str(set_) for set_ in self.sets) if self.sets else "everything"
 
     @override
     def to_dict(self) -> dict[str, Any]:
         data: dict[str, Any] = {
             "set": "Intersection",
-            "sets": [one.to_dict() for one in self.sets],
+            "sets": [set_.to_dict() for set_ in self.sets],
         }
         if self.strategy is not None:
             data["strategy"] = self.strategy

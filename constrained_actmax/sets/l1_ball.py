@@ -75,6 +75,6 @@ class L1Ball(Ball):
 
     @override
     def describe(self) -> str:
-        given = self.weights is not None and short(self.weights) != "1"
-        weights = f", weights={short(self.weights)}" if given else ""
+        weighted = self.weights is not None and short(self.weights) != "1"
+        weights = f", weights={short(self.weights)}" if weighted else ""
         return f"L1Ball({short(self.radius)}{self._around()}{weights})"

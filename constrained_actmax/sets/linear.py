@@ -119,15 +119,15 @@ class Linear(ConvexSet):
         return data
 
 
-def row_matrix(given: Any, region: Region, who: str) -> sp.csr_array:
+def row_matrix(a: Any, region: Region, who: str) -> sp.csr_array:
     """Bring rows, in any form that `Linear` takes, to a sparse matrix (m, k) over a region."""
     k = region.dimension
-    if isinstance(given, Mapping):
-        return sp.csr_array(_named_row(given, region, who)[np.newaxis])
-    if sp.issparse(given):
-        matrix = sp.csr_array(given, dtype=np.float64)
+    if isinstance(a, Mapping):
+        return sp.csr_array(_named_row(a, region, who)[np.newaxis])
+    if sp.issparse(a):
+        matrix = sp.csr_array(a, dtype=np.float64)
     else:
-        array = np.asarray(region.aligned(given, f"{who}: A"))
+        array = np.asarray(region.aligned(a, f"{who}: A"))
         if array.size == 0:
             raise SpecificationError(
                 f"{who}: A has no coefficient, its shape is {array.shape}; leave the set out."

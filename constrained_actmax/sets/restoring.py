@@ -26,9 +26,9 @@ def from_dict(data: Mapping[str, Any]) -> ConvexSet:
         If the set is unknown, or is a `CvxpySet`, whose function JSON cannot hold.
     """
     known = {
-        one.__name__: one
-        for one in _below(ConvexSet.__subclasses__())
-        if one.__module__.startswith(f"{__package__}.") and not isabstract(one)
+        set_.__name__: set_
+        for set_ in _below(ConvexSet.__subclasses__())
+        if set_.__module__.startswith(f"{__package__}.") and not isabstract(set_)
     }
     name = data.get("set")
     if name == "CvxpySet":
@@ -39,29 +39,29 @@ def from_dict(data: Mapping[str, Any]) -> ConvexSet:
     if name not in known:
         raise SpecificationError(f"from_dict: unknown set {name!r}. {suggest(name, known)}")
     if name == "Intersection":
-        members = [from_dict(one) for one in data["sets"]]
+        members = [from_dict(set_) for set_ in data["sets"]]
         return Intersection(members, strategy=data.get("strategy"))
     values = {
         key: value if key in TEXT else _restored(value, names=key in ("where", "groups"))
         for key, value in data.items()
         if key != "set"
     }
-    found: ConvexSet = known[str(name)](**values)
-    return found
+    set_: ConvexSet = known[str(name)](**values)
+    return set_
 
 
 def _below(kinds: Sequence[type[ConvexSet]]) -> Iterator[type[ConvexSet]]:
-    for one in kinds:
-        yield one
-        yield from _below(one.__subclasses__())
+    for kind in kinds:
+        yield kind
+        yield from _below(kind.__subclasses__())
 
 
 def _restored(value: Any, *, names: bool) -> Any:
     if isinstance(value, Mapping):
         if "sparse" in value:
-            place = (np.array(value["row"], dtype=int), np.array(value["column"], dtype=int))
-            return sp.csr_array((np.array(value["value"]), place), shape=tuple(value["sparse"]))
-        return {key: _restored(one, names=False) for key, one in value.items()}
+            positions = (np.array(value["row"], dtype=int), np.array(value["column"], dtype=int))
+            return sp.csr_array((np.array(value["value"]), positions), shape=tuple(value["sparse"]))
+        return {key: _restored(item, names=False) for key, item in value.items()}
     if isinstance(value, str):
         return value if names else float(value)
     if isinstance(value, list):
@@ -76,9 +76,9 @@ def _restored(value: Any, *, names: bool) -> Any:
 
 def _holds_text(value: Any) -> bool:
     if isinstance(value, list):
-        return any(_holds_text(one) for one in value)
+        return any(_holds_text(item) for item in value)
     return isinstance(value, str)
 
 
 def _numbers(value: Any) -> Any:
-    return [_numbers(one) for one in value] if isinstance(value, list) else float(value)
+    return [_numbers(item) for item in value] if isinstance(value, list) else float(value)

@@ -88,6 +88,6 @@ class Simplex(ConvexSet):
     @override
     def describe(self) -> str:
         groups = ", groups" if self.groups is not None else ""
-        given = self.upper is not None and short(self.upper) != "inf"
-        upper = f", upper={short(self.upper)}" if given else ""
+        bounded = self.upper is not None and short(self.upper) != "inf"
+        upper = f", upper={short(self.upper)}" if bounded else ""
         return f"Simplex({short(self.total)}{upper}{groups})"

@@ -82,7 +82,7 @@ class Symmetric(ConvexSet):
             raise SpecificationError(
                 f"{self.describe()}: needs (n,), (h, w) or (h, w, channels), got shape {shape}."
             )
-        return SymmetricKernel(np.stack([one.ravel() for one in images]))
+        return SymmetricKernel(np.stack([image.ravel() for image in images]))
 
     @override
     def describe(self) -> str:

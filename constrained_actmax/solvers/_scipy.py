@@ -89,15 +89,15 @@ class Variables:
         self.guards = False
         self.progress = Progress()
 
-    def length(self, given: float) -> float:
+    def length(self, chosen: float) -> float:
         """Return a length in input units in those of SciPy's variables, the shortest that it is."""
-        return given / (self.task.problem.unit * self.unit)
+        return chosen / (self.task.problem.unit * self.unit)
 
-    def slope(self, default: float, given: float | None) -> float:
+    def slope(self, default: float, chosen: float | None) -> float:
         """Return a slope by SciPy's variables: a pure number, or one in the user's units."""
-        if given is None:
+        if chosen is None:
             return self.unit * default
-        return self.unit * float(np.min(self.task.problem.units)) * given
+        return self.unit * float(np.min(self.task.problem.units)) * chosen
 
     def x(self, y: Vector) -> Vector:
         """Return the model's x for SciPy's y, moved into the bounds that C states."""
@@ -129,27 +129,28 @@ class Variables:
             self._start_size = max(1.0, float(np.max(np.abs(x), initial=0.0)))
         elif not self._bounded and np.max(np.abs(x), initial=0.0) > DIVERGENCE * self._start_size:
             raise Stopped(Status.UNBOUNDED)  # a line search may run away before its first step
-        found = self.task.evaluate(x[np.newaxis], [self.start])
-        if not found.finite[0]:
-            raise Stopped(Status.NON_FINITE, self.task.name_non_finite(x, found, 0))
-        g: Vector = self._variables.pulled(found.gradient[0])
+        evaluation = self.task.evaluate(x[np.newaxis], [self.start])
+        if not evaluation.finite[0]:
+            raise Stopped(Status.NON_FINITE, self.task.name_non_finite(x, evaluation, 0))
+        g: Vector = self._variables.pulled(evaluation.gradient[0])
         if self._first:
-            sloping = found.gradient.any() or not problem.differentiable
+            sloping = evaluation.gradient.any() or not problem.differentiable
             if not sloping and not problem.constraints:
                 raise Stopped(Status.ZERO_GRADIENT)
             self._first = False
-        self._key, self._x, self.found, self._violation = key, x, found, found.violation
-        self.f, self.g = float(found.f[0]), g
-        c = found.c[0]
+        self._key, self._x, self.evaluation = key, x, evaluation
+        self._violation = evaluation.violation
+        self.f, self.g = float(evaluation.f[0]), g
+        c = evaluation.c[0]
         beyond = self._variables.x(y) - x
         if beyond.any():
-            self.f += float(found.gradient[0] @ beyond)
-            c = c + found.jacobian[0] @ beyond
+            self.f += float(evaluation.gradient[0] @ beyond)
+            c = c + evaluation.jacobian[0] @ beyond
         if self.guards and not problem.may_be_iterate(self._variables.x(y), c):
             self.f = np.inf
         if problem.constraints:
             self.c: Vector = c
-            self.jacobian = self._variables.pulled(found.jacobian[0])
+            self.jacobian = self._variables.pulled(evaluation.jacobian[0])
         return self
 
     def value(self, y: Vector) -> float:
@@ -165,7 +166,7 @@ class Variables:
         """Record an iterate."""
         self.at(y)
         if self._violation is None:  # an inner run leaves it to the outer one
-            self._violation = self.task.problem.violation(self._x[np.newaxis], self.found.c)
+            self._violation = self.task.problem.violation(self._x[np.newaxis], self.evaluation.c)
         if np.isinf(self._violation[0]):  # the functions are not finite there
             return
         if not self.task.iterate(self.start, self._x, self.f, float(self._violation[0])):
@@ -176,7 +177,8 @@ class Variables:
         """Largest violation of any constraint at the last point, as imposed."""
         problem = self.task.problem
         assert self._violation is not None
-        return max(float(self._violation[0]), float(problem.imposed_violation(self.found.c)[0]))
+        imposed = problem.imposed_violation(self.evaluation.c)
+        return max(float(self._violation[0]), float(imposed[0]))
 
     def optimal(self, y: Vector) -> bool:
         """Whether the library's own measures call the point optimal."""
@@ -190,7 +192,7 @@ class Variables:
 
     def residuals(self, y: Vector) -> Residuals:
         """Return the KKT residuals of the point by the library's own measures."""
-        return residuals(self.task.problem, self.x(y), self.at(y).found)
+        return residuals(self.task.problem, self.x(y), self.at(y).evaluation)
 
     def hessian_product(self, y: Vector, v: Vector, weights: Vector) -> Vector:
         """Return the product of the weighted Hessian with v, by y."""
@@ -230,7 +232,7 @@ class ScipySolver(RowSolver):
 
     def options(self) -> dict[str, Any]:
         """Return SciPy's options: every setting that is not None."""
-        named = {one.name: getattr(self, one.name) for one in fields(self)}
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in named.items() if value is not None}
 
     @override
@@ -285,8 +287,8 @@ class ScipySolver(RowSolver):
 
     @override
     def most_at_once(self, problem: StandardForm) -> int:
-        found = problem.set.in_scipy_variables()
-        needed = 0.0 if found is None else self.workspace(found.form.lower.size, problem)
+        evaluation = problem.set.in_scipy_variables()
+        needed = 0.0 if evaluation is None else self.workspace(evaluation.form.lower.size, problem)
         return int(min(MOST_ROWS, max(1.0, MEMORY_LIMIT // max(needed, 1.0))))
 
     @staticmethod
@@ -353,11 +355,11 @@ def end_by_code(
 def constraint_dicts(variables: Variables) -> list[dict[str, Any]]:
     """Return rows, smooth and functional constraints as SLSQP's dicts (equal to 0, or >= 0)."""
     form, problem = variables.form, variables.task.problem
-    found: list[dict[str, Any]] = []
+    dicts: list[dict[str, Any]] = []
 
     def linear(kind: str, matrix: np.ndarray, offset: Vector) -> None:
         if len(matrix):
-            found.append(
+            dicts.append(
                 {
                     "type": kind,
                     "fun": lambda y, a=matrix, b=offset: a @ y - b,
@@ -373,7 +375,7 @@ def constraint_dicts(variables: Variables) -> list[dict[str, Any]]:
         linear("ineq", dense[low], rows.lower[low])
         linear("ineq", -dense[high], -rows.upper[high])
     for row in form.smooth:
-        found.append(
+        dicts.append(
             {
                 "type": "ineq",
                 "fun": lambda y, r=row: r.upper - r.value(y),
@@ -391,26 +393,26 @@ def constraint_dicts(variables: Variables) -> list[dict[str, Any]]:
             ("ineq", high, -1.0, upper),
         ):
             if chosen.any():
-                found.append(
+                dicts.append(
                     {
                         "type": kind,
                         "fun": lambda y, k=chosen, s=sign, b=limit: s * (variables.at(y).c - b)[k],
                         "jac": lambda y, k=chosen, s=sign: s * variables.at(y).jacobian[k],
                     }
                 )
-    return found
+    return dicts
 
 
 def constraint_objects(variables: Variables, hessian: bool) -> list[Any]:
     """Return rows, smooth and functional constraints as trust-constr takes them, all sparse."""
     form, problem = variables.form, variables.task.problem
-    found: list[Any] = [
+    objects: list[Any] = [
         scipy.optimize.LinearConstraint(sp.csr_matrix(rows.matrix), rows.lower, rows.upper)
         for rows in form.rows
     ]
     size = form.lower.size
     for row in form.smooth:
-        found.append(
+        objects.append(
             scipy.optimize.NonlinearConstraint(
                 row.value,
                 -np.inf,
@@ -435,7 +437,7 @@ def constraint_objects(variables: Variables, hessian: bool) -> list[Any]:
             )
 
         exact = hessian and outputs == problem.constraints
-        found.append(
+        objects.append(
             scipy.optimize.NonlinearConstraint(
                 lambda y: variables.at(y).c.copy(),
                 problem.lower,
@@ -444,4 +446,4 @@ def constraint_objects(variables: Variables, hessian: bool) -> list[Any]:
                 hess=product if exact else scipy.optimize.BFGS(),
             )
         )
-    return found
+    return objects

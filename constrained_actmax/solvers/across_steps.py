@@ -51,7 +51,7 @@ def solve_across_steps(task: Recording, solver: Solver, x0: Rows) -> list[Termin
     x, _ = _searched(task, x0, starts)
     for last in (False,) * (ROUNDS - 1) + (True,):
         ended = solver.solve(task, x)
-        if any(one.status in (Status.INTERRUPTED, Status.TARGET) for one in ended):
+        if any(end.status in (Status.INTERRUPTED, Status.TARGET) for end in ended):
             return ended
         x, gained = _searched(task, task.best_points(x, starts), starts)
         if last or not gained:
@@ -74,17 +74,17 @@ def _searched(task: Task, x: Rows, starts: Indices) -> tuple[Rows, bool]:
     task.carry(len(x) * levels)
     gained = False
     try:
-        found = task.evaluate(x, starts)
+        evaluation = task.evaluate(x, starts)
         together = np.repeat(x[:, np.newaxis], levels, axis=1)
         for row, start in enumerate(starts.tolist()):
             draws = drawn(problem, levels, (DRAWS, start))
             together[row][:, columns] = draws[:, columns]
             together[row][::2] = draws[::2]  # the others may have to make room
-        x, found, gained = _best(task, x, found, together, starts)
+        x, evaluation, gained = _best(task, x, evaluation, together, starts)
         for column in columns.tolist():
             candidates = np.repeat(x[:, np.newaxis], levels, axis=1)
             candidates[:, :, column] = np.linspace(lower[column], upper[column], levels)
-            x, found, better = _best(task, x, found, candidates, starts)
+            x, evaluation, better = _best(task, x, evaluation, candidates, starts)
             gained |= better
     except Stopped:  # the solver meets the same limit, and names it
         pass
@@ -93,13 +93,13 @@ def _searched(task: Task, x: Rows, starts: Indices) -> tuple[Rows, bool]:
 
 
 def _best(
-    task: Task, x: Rows, found: Evaluation, candidates: np.ndarray, starts: Indices
+    task: Task, x: Rows, evaluation: Evaluation, candidates: np.ndarray, starts: Indices
 ) -> tuple[Rows, Evaluation, bool]:
     """Return of each start the best of its point and its candidates (B, L, n)."""
     problem, count = task.problem, candidates.shape[1]
     rows = task.projector(accurate=not task.nonsmooth)(candidates.reshape(-1, x.shape[1]))
     asked = task.evaluate(rows, np.repeat(starts, count))
-    whole = Evaluation.concatenated([found, asked])
+    whole = Evaluation.concatenated([evaluation, asked])
     points = np.concatenate([x, rows])
     violation = problem.violation(points, whole.c)
     violation[violation <= problem.feasibility_tolerance] = 0.0
@@ -111,5 +111,5 @@ def _best(
         nearer = violation[best] < violation[row] or not whole.finite[row]
         if whole.finite[best] and (nearer or whole.f[best] < whole.f[row] - noise[row]):
             chosen[row] = best
-    kept = Evaluation.concatenated([whole.row(place) for place in chosen.tolist()])
+    kept = Evaluation.concatenated([whole.row(index) for index in chosen.tolist()])
     return points[chosen], kept, bool((chosen >= len(x)).any())

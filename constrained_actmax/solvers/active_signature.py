@@ -195,13 +195,13 @@ class _Walk:
             if self.task.out_of_time:
                 raise Stopped(Status.BUDGET)
             g = np.append(slopes[0], self.outputs[0] * self.sizes)
-            found = self.program.minimum(g, lower, upper)
-            if found is None:
+            solution = self.program.minimum(g, lower, upper)
+            if solution is None:
                 self.end(Status.STALLED, "The program over a region was not solved.")
                 return None
-            self.outer = -found.multipliers[: self.static]
-            self.weights = np.maximum(found.multipliers[self.static :], 0.0) / self.row_lengths
-            x, p = found.x[:n], found.x[n:] * self.sizes
+            self.outer = -solution.multipliers[: self.static]
+            self.weights = np.maximum(solution.multipliers[self.static :], 0.0) / self.row_lengths
+            x, p = solution.x[:n], solution.x[n:] * self.sizes
             bent = self.bent
             there = region.distances(x[np.newaxis], region.moved(bent, p))[0]
             out = -there - region.behind(bent, p) > 0.5 * self.program.tight * length
@@ -257,7 +257,7 @@ class _Walk:
     def add(self, region: Region, boundaries: Indices) -> None:
         """Give the program further rows, and what may bend behind them."""
         old, before = len(self.rows), len(self.sizes)
-        known = {code: place for place, code in enumerate(region.ways(self.bent).tolist())}
+        known = {code: index for index, code in enumerate(region.ways(self.bent).tolist())}
         columns = [known.setdefault(code, len(known)) for code in region.ways(boundaries).tolist()]
         self.rows, self.columns = np.append(self.rows, boundaries), np.append(self.columns, columns)
         more, wider = len(boundaries), len(known) - before
@@ -271,8 +271,8 @@ class _Walk:
         first = region.layers(new).min(initial=len(region.signature))
         later = np.flatnonzero(region.layers(self.rows[:old]) > first)
         self.set_rows(region, np.append(later, np.arange(old, old + more)), bent)
-        _, places = np.unique(self.columns, return_index=True)
-        sizes = self.row_lengths[places[before:]]
+        _, positions = np.unique(self.columns, return_index=True)
+        sizes = self.row_lengths[positions[before:]]
         self.sizes = np.append(self.sizes, sizes)
         self.outputs = np.concatenate([self.outputs, region.output_effects(new)], axis=1)
         furthest = self.may_bend(region, new, sizes)
@@ -301,13 +301,13 @@ class _Walk:
         high = np.concatenate([problem.upper - offsets[1:], np.full(count, np.inf)])
         return np.concatenate([of_c, own]), low, high
 
-    def set_rows(self, region: Region, places: Indices, bent: Indices) -> None:
-        a, b, effects = region.effects(self.rows[places], bent)
-        effects[np.arange(len(places)), self.columns[places]] += 1.0
+    def set_rows(self, region: Region, indices: Indices, bent: Indices) -> None:
+        a, b, effects = region.effects(self.rows[indices], bent)
+        effects[np.arange(len(indices)), self.columns[indices]] += 1.0
         length = np.linalg.norm(a, axis=1)
         length = np.where(length > 0.0, length, 1.0)
-        self.a[places], self.b[places] = a / length[:, np.newaxis], b / length
-        self.effects[places], self.row_lengths[places] = effects / length[:, np.newaxis], length
+        self.a[indices], self.b[indices] = a / length[:, np.newaxis], b / length
+        self.effects[indices], self.row_lengths[indices] = effects / length[:, np.newaxis], length
 
     def accept(self, y: Vector) -> bool:
         """Go to a point if it is better; adjust the trust region of curved networks."""
@@ -345,7 +345,7 @@ class _Walk:
             return None
         tight = region.tight(self.y, self.nearness)
         of_rows = dict(zip(self.rows.tolist(), self.weights.tolist(), strict=True))
-        weights = np.array([of_rows.get(one, 0.0) for one in tight.tolist()])
+        weights = np.array([of_rows.get(code, 0.0) for code in tight.tolist()])
         self.prune(tight)
         if not tight.size:
             self.end(Status.CONVERGED, self.claim)
@@ -370,14 +370,14 @@ class _Walk:
 
     def by_direction(self, region: Region, tight: Indices) -> Region | None:
         """Let the program over directions decide where crossings lead nowhere."""
-        found = region.descent(self.y, tight)
-        if found is None:
+        direction = region.descent(self.y, tight)
+        if direction is None:
             self.end(Status.STALLED, f"Degenerate, not decided: {len(tight)} kinks meet here.")
             return None
-        if found.slope <= (PAYS if self.exact else self.task.tolerance * self.problem.range):
+        if direction.slope <= (PAYS if self.exact else self.task.tolerance * self.problem.range):
             self.end(Status.CONVERGED, self.claim)
             return None
-        beyond = region.along(self.y, tight, found.way)
+        beyond = region.along(self.y, tight, direction.way)
         if beyond.key in self.seen:
             self.end(Status.STALLED, "A descent across kinks was found, and is too short to take.")
             return None
@@ -388,11 +388,11 @@ class _Walk:
     def go_to(self, beyond: Region, region: Region) -> Region:
         """Keep the rows that are boundaries of the next region too."""
         self.stale |= region.changed(self.rows, beyond)
-        places = beyond.same_boundaries(self.rows, region)
-        gone = places < 0
+        positions = beyond.same_boundaries(self.rows, region)
+        gone = positions < 0
         if gone.any():
             self.keep(~gone)
-        self.rows = places[~gone]
+        self.rows = positions[~gone]
         return beyond
 
     def prune(self, tight: Indices) -> None:
@@ -408,7 +408,7 @@ class _Walk:
         self.sizes, self.furthest = self.sizes[columns], self.furthest[columns]
         self.outputs, self.effects = self.outputs[:, columns], self.effects[kept][:, columns]
         self.rows, self.row_lengths, self.weights = (
-            one[kept] for one in (self.rows, self.row_lengths, self.weights)
+            array[kept] for array in (self.rows, self.row_lengths, self.weights)
         )
         self.a, self.b, self.stale = self.a[kept], self.b[kept], self.stale[kept]
 
@@ -428,9 +428,9 @@ class _Walk:
         )
 
     def end(self, status: Status, detail: str) -> None:
-        found = self.task.evaluate(self.y[np.newaxis], [self.start])
-        if not found.finite[0]:
-            detail = self.task.name_non_finite(self.y, found, 0)
+        evaluation = self.task.evaluate(self.y[np.newaxis], [self.start])
+        if not evaluation.finite[0]:
+            detail = self.task.name_non_finite(self.y, evaluation, 0)
             self.task.end(self.start, self.y, Status.NON_FINITE, detail)
             return
         program = self.program

@@ -237,7 +237,9 @@ class AugmentedLagrangian(Solver):
         whole = task.remaining
         if whole is None:
             self._follow(task, x0, starts)
-            lost = [one not in task.ended or task.ended[one].status in SEARCHED for one in starts]
+            lost = [
+                start not in task.ended or task.ended[start].status in SEARCHED for start in starts
+            ]
             if not any(lost) or any(task.best(start) is not None for start in starts.tolist()):
                 return
             evaluations = default_evaluations(task.size, len(starts))
@@ -248,21 +250,21 @@ class AugmentedLagrangian(Solver):
         # A feasible point first: what starts do in vain cannot take it away.
         search(task, x0, starts, max(len(x0), int(SEARCH_SHARE * whole)))
         known = {start: task.best(start) for start in starts.tolist()}
-        given = any(
+        warm = any(
             best is not None and np.array_equal(best.x, x)
             for best, x in zip(known.values(), x0, strict=True)
         )
-        found = not given and any(best is not None for best in known.values())
-        for place, rows in enumerate(self._groups(task, x0, starts)):
+        feasible_known = not warm and any(best is not None for best in known.values())
+        for index, rows in enumerate(self._groups(task, x0, starts)):
             left = task.remaining or 0
             if left == 0 or task.out_of_time:
                 break
             kept = 0
             if len(rows) < len(x0):
-                kept = int(FIRST_START * left) if place == 0 else max(0, left - ENOUGH)
-            trial = max(kept, left - int(TRIAL_SHARE * left)) if found else kept
+                kept = int(FIRST_START * left) if index == 0 else max(0, left - ENOUGH)
+            trial = max(kept, left - int(TRIAL_SHARE * left)) if feasible_known else kept
             self._follow_within(UntilBetter(task, kept, trial, known), x0[rows], starts[rows])
-            if place == 0 and found and not UntilBetter(task, 0, 0, known).better:
+            if index == 0 and feasible_known and not UntilBetter(task, 0, 0, known).better:
                 self._go_on(task, starts)
         self._end_rest(*unsplit, starts, whole)
 
@@ -272,9 +274,9 @@ class AugmentedLagrangian(Solver):
         left, count = task.remaining, len(x0)
         if not task.nonsmooth or count == 1 or left is None or left >= ENOUGH * count:
             return [np.arange(count)]
-        found = task.evaluate(x0, starts)
-        worst = task.problem.violation(x0, found.c)
-        others = 1 + np.lexsort((found.f[1:], worst[1:]))
+        evaluation = task.evaluate(x0, starts)
+        worst = task.problem.violation(x0, evaluation.c)
+        others = 1 + np.lexsort((evaluation.f[1:], worst[1:]))
         return [np.array([0]), *others[:, np.newaxis]]
 
     def _follow_within(self, task: Task, x0: Rows, starts: Indices) -> None:
@@ -308,13 +310,13 @@ class AugmentedLagrangian(Solver):
 
     def _follow(self, task: Task, x0: Rows, starts: Indices) -> None:
         """Follow some starts to their ends, each along one path or two."""
-        found = task.evaluate(x0, starts)
-        hopeful = self._hopeful(task, x0, found, starts)
+        evaluation = task.evaluate(x0, starts)
+        hopeful = self._hopeful(task, x0, evaluation, starts)
         ways = 2 if self._begins_twice(task, len(x0)) else 1
         if ways > 1:
             task.carry(ways * len(x0))
         augmented = Penalised(task, np.tile(starts, ways))
-        augmented.penalty = np.tile(self._first_penalty(task.problem, found), ways)
+        augmented.penalty = np.tile(self._first_penalty(task.problem, evaluation), ways)
         x, going = np.tile(x0, (ways, 1)), np.flatnonzero(np.tile(hopeful, ways))
         second = going[going >= len(x0)]
         if second.size:
@@ -327,7 +329,7 @@ class AugmentedLagrangian(Solver):
         finally:
             # A start ends as its better path did, also where a limit stops the others.
             unfinished = {path.start for path in paths if path.going}
-            for path in sorted(paths, key=lambda one: float(augmented.held[one.number])):
+            for path in sorted(paths, key=lambda path: float(augmented.held[path.number])):
                 if path.end is not None and path.start not in unfinished:
                     task.end(path.start, *path.end)
         if task.nonsmooth:
@@ -335,15 +337,19 @@ class AugmentedLagrangian(Solver):
                 activate(task, start)
 
     @staticmethod
-    def _hopeful(task: Task, x: Rows, found: Evaluation, starts: Indices) -> np.ndarray:
+    def _hopeful(task: Task, x: Rows, evaluation: Evaluation, starts: Indices) -> np.ndarray:
         """End the starts that cannot be left; return which rows can."""
-        flat = found.finite & ~found.gradient.any(axis=1) & ~found.jacobian.any(axis=(1, 2))
-        for row in np.flatnonzero(~found.finite):
-            detail = task.name_non_finite(x[row], found, int(row))
+        flat = (
+            evaluation.finite
+            & ~evaluation.gradient.any(axis=1)
+            & ~evaluation.jacobian.any(axis=(1, 2))
+        )
+        for row in np.flatnonzero(~evaluation.finite):
+            detail = task.name_non_finite(x[row], evaluation, int(row))
             task.end(int(starts[row]), x[row], Status.NON_FINITE, detail)
         for row in np.flatnonzero(flat):
             task.end(int(starts[row]), x[row], Status.ZERO_GRADIENT)
-        hopeful: np.ndarray = found.finite & ~flat
+        hopeful: np.ndarray = evaluation.finite & ~flat
         return hopeful
 
     def _begins_twice(self, task: Task, count: int) -> bool:
@@ -356,9 +362,9 @@ class AugmentedLagrangian(Solver):
         return (left is None or left // count >= ENOUGH) and can_contract(problem.set)
 
     @staticmethod
-    def _first_penalty(problem: StandardForm, found: Evaluation) -> Vector:
+    def _first_penalty(problem: StandardForm, evaluation: Evaluation) -> Vector:
         """Return the first penalty of each row, after Birgin and Martínez (2014), (12.1)."""
-        violation = found.c - np.clip(found.c, problem.lower, problem.upper)
+        violation = evaluation.c - np.clip(evaluation.c, problem.lower, problem.upper)
         squares = np.einsum("bm,bm->b", violation, violation)
         with np.errstate(all="ignore"):
             share = FIRST_SHARE[problem.smooth is False]
@@ -394,8 +400,8 @@ class AugmentedLagrangian(Solver):
         """Take steps 2 to 4 for one path; return how it ends, None where it goes on."""
         task, problem = augmented.inner, augmented.inner.problem
         end = End(*augmented.round_end(path.number, path.x))
-        found = augmented.known(path.number, end.x)
-        violation = float(problem.imposed_violation(found.c)[0])
+        evaluation = augmented.known(path.number, end.x)
+        violation = float(problem.imposed_violation(evaluation.c)[0])
         feasible = violation <= problem.feasibility_tolerance
         if end.status is Status.UNBOUNDED and not feasible:
             # The penalty was too small to hold x, which stays where it was.
@@ -405,17 +411,17 @@ class AugmentedLagrangian(Solver):
         if end.status in (Status.NON_FINITE, Status.UNBOUNDED):
             return end
         path.x = end.x
-        size = augmented.update(path.number, found.c[0])  # step 2
-        optimal = self._optimal(augmented, path, found, violation)  # step 3
+        size = augmented.update(path.number, evaluation.c[0])  # step 2
+        optimal = self._optimal(augmented, path, evaluation, violation)  # step 3
         if optimal is not None:
             return optimal
         # Across kinks the end of a round says less than the best point that it saw.
         held = float(augmented.held[path.number])
-        value = held if task.nonsmooth else (float(found.f[0]) if feasible else np.inf)
+        value = held if task.nonsmooth else (float(evaluation.f[0]) if feasible else np.inf)
         gain = GAIN[task.nonsmooth] * problem.range
         exhausted = path.idle_after(violation, value, gain, feasible) >= PATIENCE[task.nonsmooth]
         stuck = not feasible and (
-            (task.nonsmooth and exhausted) or self._stuck_infeasible(task, path.x, found)
+            (task.nonsmooth and exhausted) or self._stuck_infeasible(task, path.x, evaluation)
         )
         # Where a round has ended with all constraints satisfied, no such search helps.
         trapped = task.nonsmooth and path.violation > problem.feasibility_tolerance
@@ -428,7 +434,7 @@ class AugmentedLagrangian(Solver):
             return End(path.x, Status.INFEASIBLE, NOT_FALLING if task.nonsmooth else STATIONARY)
         if stuck or (feasible and exhausted and augmented.tolerance <= task.tolerance):
             return End(path.x, Status.STALLED)
-        if self._is_behind(augmented, path, paths, float(found.f[0])):
+        if self._is_behind(augmented, path, paths, float(evaluation.f[0])):
             return End(path.x, Status.STALLED, "Another path of this start leads.")
         if size > SUFFICIENT_DECREASE * path.worst:  # step 4
             grown = PENALTY_GROWTH * augmented.penalty[path.number]
@@ -438,13 +444,13 @@ class AugmentedLagrangian(Solver):
 
     @staticmethod
     def _optimal(
-        augmented: Penalised, path: Path, found: Evaluation, violation: float
+        augmented: Penalised, path: Path, evaluation: Evaluation, violation: float
     ) -> End | None:
         """Return the end at a point that the library's own measures call optimal."""
         task, problem = augmented.inner, augmented.inner.problem
         wanted = min(problem.feasibility_tolerance, max(task.tolerance, FINEST_VIOLATION))
         if violation <= wanted:
-            kkt = residuals(problem, path.x, found)
+            kkt = residuals(problem, path.x, evaluation)
             complementary = kkt.complementarity <= problem.feasibility_tolerance
             if kkt.stationarity <= task.tolerance and complementary:
                 return End(path.x, Status.CONVERGED)
@@ -456,10 +462,10 @@ class AugmentedLagrangian(Solver):
         return None
 
     @staticmethod
-    def _stuck_infeasible(task: Task, x: Vector, found: Evaluation) -> bool:
+    def _stuck_infeasible(task: Task, x: Vector, evaluation: Evaluation) -> bool:
         """Whether x is stationary for the squared violation over C."""
-        violation = found.c[0] - np.clip(found.c[0], task.lower, task.upper)
-        slope = violation @ found.jacobian[0]
+        violation = evaluation.c[0] - np.clip(evaluation.c[0], task.lower, task.upper)
+        slope = violation @ evaluation.jacobian[0]
         residual = np.max(np.abs(task.set.project(x - slope) - x), initial=0.0)
         return bool(residual <= task.tolerance * min(1.0, float(np.max(np.abs(violation)))))
 
@@ -469,8 +475,8 @@ class AugmentedLagrangian(Solver):
 
         At best, a path gets what f is where it still violates constraints.
         """
-        rivals = [one for one in paths if one.start == path.start]
-        leader = min(rivals, key=lambda one: float(augmented.held[one.number]))
+        rivals = [other for other in paths if other.start == path.start]
+        leader = min(rivals, key=lambda other: float(augmented.held[other.number]))
         ahead = float(augmented.held[leader.number])
         if leader is path or not np.isfinite(ahead):
             return False

@@ -55,13 +55,13 @@ class Solver(ABC):
     takes_negative: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        for one in fields(self):
-            value, kinds = getattr(self, one.name), str(one.type).split(" | ")
+        for field in fields(self):
+            value, kinds = getattr(self, field.name), str(field.type).split(" | ")
             if value is not None or "None" not in kinds:
                 rule = self._broken(kinds, value)
                 if rule:
                     raise SpecificationError(
-                        f"{self.name}: {one.name} must be {rule}, got {quoted(value)}."
+                        f"{self.name}: {field.name} must be {rule}, got {quoted(value)}."
                     )
 
     def _broken(self, kinds: list[str], value: Any) -> str | None:
@@ -109,7 +109,7 @@ class Solver(ABC):
         SpecificationError
             If a name is not one of its settings, or is one of SciPy's that is said elsewhere.
         """
-        known = [one.name for one in fields(self)]
+        known = [field.name for field in fields(self)]
         return replace(self, **own_options(options, known, self.name))
 
     def solve(self, task: Recording, x0: Rows) -> list[Termination]:
@@ -172,8 +172,8 @@ class RowSolver(Solver):
             most = min(self.most_at_once(task.problem), len(x0))
             LockStep(self._run_row, task, min(most, task.padded_rows)).solve(x0, starts)
             return
-        for place, (start, point) in enumerate(zip(starts.tolist(), x0, strict=True)):
-            task.share(len(x0) - place)
+        for index, (start, point) in enumerate(zip(starts.tolist(), x0, strict=True)):
+            task.share(len(x0) - index)
             try:
                 self._run_row(task, start, point)
             except Stopped as reason:
@@ -192,19 +192,21 @@ def end_fixed(task: Task, x: Rows, starts: Indices) -> None:
 
     SciPy's methods return such a point without the fields that they document.
     """
-    found = task.evaluate(x, starts)
-    task.iterate_rows(starts, x, found)
-    feasible = task.problem.feasible(x, found.c)
+    evaluation = task.evaluate(x, starts)
+    task.iterate_rows(starts, x, evaluation)
+    feasible = task.problem.feasible(x, evaluation.c)
     for row, start in enumerate(starts.tolist()):
-        if not found.finite[row]:
-            task.end(start, x[row], Status.NON_FINITE, task.name_non_finite(x[row], found, row))
+        if not evaluation.finite[row]:
+            task.end(
+                start, x[row], Status.NON_FINITE, task.name_non_finite(x[row], evaluation, row)
+            )
         elif feasible[row]:
             task.end(start, x[row], Status.CONVERGED)
         else:
             task.end(start, x[row], Status.INFEASIBLE, "The bounds fix every variable.")
 
 
-def end_stuck(task: Task, x: Rows, found: Evaluation, starts: Indices) -> np.ndarray:
+def end_stuck(task: Task, x: Rows, evaluation: Evaluation, starts: Indices) -> np.ndarray:
     """End the starts that cannot be left: not finite there, or a gradient of zero.
 
     Returns
@@ -212,13 +214,13 @@ def end_stuck(task: Task, x: Rows, found: Evaluation, starts: Indices) -> np.nda
     numpy.ndarray of bool, shape (B,)
         Rows that can go on.
     """
-    flat = found.finite & ~found.gradient.any(axis=1)
-    for row in np.flatnonzero(~found.finite):
-        detail = task.name_non_finite(x[row], found, int(row))
+    flat = evaluation.finite & ~evaluation.gradient.any(axis=1)
+    for row in np.flatnonzero(~evaluation.finite):
+        detail = task.name_non_finite(x[row], evaluation, int(row))
         task.end(int(starts[row]), x[row], Status.NON_FINITE, detail)
     for row in np.flatnonzero(flat):
         task.end(int(starts[row]), x[row], Status.ZERO_GRADIENT)
-    return found.finite & ~flat
+    return evaluation.finite & ~flat
 
 
 def reach(problem: StandardForm, x: Rows, g: Rows, live: np.ndarray) -> Vector:

@@ -135,7 +135,7 @@ class BranchAndBound(Solver):
         Otherwise it ends as before, and the run has the bound.
         """
         known = {start: task.best(start) for start in starts.tolist()}
-        start, point = min(known.items(), key=lambda one: np.inf if one[1] is None else one[1].f)
+        start, point = min(known.items(), key=lambda item: np.inf if item[1] is None else item[1].f)
         if point is None or (task.remaining is not None and task.remaining < FEWEST_LEFT):
             return None
         before = task.ended.pop(start)
@@ -181,9 +181,9 @@ class BranchAndBound(Solver):
                 return
             reported = best.best_value
             y: Vector = own.point(best.x)
-            found = task.evaluate(np.repeat(y[np.newaxis], len(starts), axis=0), starts)
-            for place, start in enumerate(starts.tolist()):
-                task.iterate(start, y, float(found.f[place]), found.violation_of(place))
+            evaluation = task.evaluate(np.repeat(y[np.newaxis], len(starts), axis=0), starts)
+            for index, start in enumerate(starts.tolist()):
+                task.iterate(start, y, float(evaluation.f[index]), evaluation.violation_of(index))
 
         try:
             if draws:

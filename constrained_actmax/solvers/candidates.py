@@ -41,15 +41,15 @@ class Candidates:
         """Return an index of these rows: a slice, which copies nothing, where it is all of them."""
         return slice(None) if rows.size == len(self.x) else rows
 
-    def take(self, at: slice | Indices, moved: Rows, found: Evaluation) -> None:
+    def take(self, at: slice | Indices, moved: Rows, evaluation: Evaluation) -> None:
         """Let rows go on from trial points, and remember those that are the best so far."""
-        self.x[at], self.f[at], self.g[at] = moved, found.f, found.gradient
-        self.trials[at] = np.where(found.finite, 0, self.trials[at] + 1)
-        better = found.finite & (found.f < self.best_f[at])
+        self.x[at], self.f[at], self.g[at] = moved, evaluation.f, evaluation.gradient
+        self.trials[at] = np.where(evaluation.finite, 0, self.trials[at] + 1)
+        better = evaluation.finite & (evaluation.f < self.best_f[at])
         if better.any():
             which = np.arange(len(self.x))[at][better]
-            self.best_x[which], self.best_g[which] = moved[better], found.gradient[better]
-            self.best_f[which] = found.f[better]
+            self.best_x[which], self.best_g[which] = moved[better], evaluation.gradient[better]
+            self.best_f[which] = evaluation.f[better]
 
     def back_to_best(self, rows: Indices) -> None:
         """Let these rows go on from their best points."""

@@ -55,7 +55,7 @@ class Chain(Solver):
     def __post_init__(self) -> None:
         super().__post_init__()
         kinds = isinstance(self.methods, tuple) and all(
-            isinstance(one, Solver) and not isinstance(one, Chain) for one in self.methods
+            isinstance(method, Solver) and not isinstance(method, Chain) for method in self.methods
         )
         if not kinds or not self.methods:
             raise SpecificationError(
@@ -64,7 +64,7 @@ class Chain(Solver):
 
     @override
     def refusal(self, problem: StandardForm) -> str | None:
-        reasons = [one.refusal(problem) for one in self.methods]
+        reasons = [method.refusal(problem) for method in self.methods]
         return None if None in reasons else reasons[0]
 
     @override
@@ -73,11 +73,11 @@ class Chain(Solver):
         own = {name: value for name, value in options.items() if name == "methods"}
         others = {name: value for name, value in options.items() if name not in own}
         chain = super().with_options(own)
-        known = {one.name for method in chain.methods for one in fields(method)}
+        known = {field_.name for method in chain.methods for field_ in fields(method)}
         others = own_options(others, known, self.name)
         methods = []
         for method in chain.methods:
-            names = {one.name for one in fields(method)}
+            names = {field_.name for field_ in fields(method)}
             mine = {name: value for name, value in others.items() if name in names}
             methods.append(method.with_options(mine))
         return replace(chain, methods=tuple(methods))
@@ -89,7 +89,7 @@ class Chain(Solver):
             for start in starts.tolist()
             if start in task.ended and task.ended[start].status is Status.CONVERGED
         }
-        methods = [one for one in self.methods if one.refusal(task.problem) is None]
+        methods = [method for method in self.methods if method.refusal(task.problem) is None]
         before = ""
         for method in methods:
             if before:
@@ -122,5 +122,5 @@ class Chain(Solver):
         far = float(np.max(np.abs(ended.x), initial=0.0)) > FAR * scale
         if ended.status is Status.UNBOUNDED and far:
             return False
-        found = task.revisit(ended.x, start)
-        return not optimal(problem, ended.x, found, task.tolerance)
+        evaluation = task.revisit(ended.x, start)
+        return not optimal(problem, ended.x, evaluation, task.tolerance)

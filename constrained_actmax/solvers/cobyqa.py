@@ -94,9 +94,9 @@ class COBYQA(ScipySolver):
             "final_tr_radius": LAST_RADIUS * variables.unit * task.tolerance,
         } | self.options()
         for name in ("initial_tr_radius", "final_tr_radius"):
-            given = getattr(self, name)
-            if given is not None:
-                options[name] = variables.length(given)
+            value = getattr(self, name)
+            if value is not None:
+                options[name] = variables.length(value)
         before = int(task.iterations[start])
         result = self.minimize(variables, y0, self._constraints(variables), options)
         # It calls back at every evaluation.
@@ -115,24 +115,24 @@ class COBYQA(ScipySolver):
             complete[np.sort(narrowest[form.lower.size - y.size :])] = y
             return complete
 
-        found: list[Any] = [
+        constraints: list[Any] = [
             scipy.optimize.LinearConstraint(
                 sp.csr_array(rows.matrix).toarray(), rows.lower, rows.upper
             )
             for rows in form.rows
         ]
-        found.extend(
+        constraints.extend(
             scipy.optimize.NonlinearConstraint(
                 lambda y, r=row: r.value(whole(y)), -np.inf, row.upper
             )
             for row in form.smooth
         )
         if variables.task.problem.constraints:
-            found.append(
+            constraints.append(
                 scipy.optimize.NonlinearConstraint(
                     lambda y: variables.at(whole(y)).c.copy(),
                     variables.task.problem.lower,
                     variables.task.problem.upper,
                 )
             )
-        return found
+        return constraints

@@ -89,13 +89,13 @@ class ConvergeAndSearch(Solver):
             prove = replace(prove, max_boxes=max(1, min(prove.max_boxes, boxes)))
         with task.keeping(1.0 - PROOF_SHARE):
             prove.prove(task, starts)
-        if all(task.ended[one].status is not Status.PROVEN for one in starts.tolist()):
+        if all(task.ended[start].status is not Status.PROVEN for start in starts.tolist()):
             self._search(planned(task), x0, starts)
 
     def _search(self, task: Task, x0: Rows, starts: Indices) -> None:
         """Search where the local method has ended, as long as the budget lasts."""
         going = np.array(
-            [task.ended[one].status not in NOWHERE_TO_GO for one in starts.tolist()], dtype=bool
+            [task.ended[start].status not in NOWHERE_TO_GO for start in starts.tolist()], dtype=bool
         )
         x0, starts = x0[going], starts[going]
         cycle = 0

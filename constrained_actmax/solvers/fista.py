@@ -82,18 +82,22 @@ class FISTA(StepwiseSolver):
             slack = ROUNDING_SLACK * epsilon * max(1.0, abs(f))
             lipschitz *= DECAY
             # z from the extrapolated point, with L large enough for the quadratic bound.
-            z, found, lipschitz = yield from backtracked(project, y, f_y, g_y, lipschitz, slack)
-            if found is None:
+            z, step_evaluation, lipschitz = yield from backtracked(
+                project, y, f_y, g_y, lipschitz, slack
+            )
+            if step_evaluation is None:
                 break
-            (f_z, g_z), step = found, z - y
+            (f_z, g_z), step = step_evaluation, z - y
             restart = float((y - z) @ (z - x)) > 0
             if f_z > reference - SAFEGUARD_DECREASE * (step @ step):
-                v, found, lipschitz = yield from backtracked(project, x, f, g, lipschitz, slack)
-                if found is None:
+                v, step_evaluation, lipschitz = yield from backtracked(
+                    project, x, f, g, lipschitz, slack
+                )
+                if step_evaluation is None:
                     break
                 restart = True
-                if found.f < f_z:
-                    z, (f_z, g_z) = v, found
+                if step_evaluation.f < f_z:
+                    z, (f_z, g_z) = v, step_evaluation
             x_before, x, f, g = x, z, f_z, g_z
             if not task.iterate(start, x, f):
                 return
@@ -128,8 +132,8 @@ def backtracked(
     """
     while lipschitz <= LARGEST_L:
         z = project(y - g / lipschitz)
-        step, found = z - y, (yield z)
-        if found.f <= f + g @ step + 0.5 * lipschitz * (step @ step) + slack:
-            return z, found, lipschitz
+        step, value = z - y, (yield z)
+        if value.f <= f + g @ step + 0.5 * lipschitz * (step @ step) + slack:
+            return z, value, lipschitz
         lipschitz *= GROWTH
     return y, None, lipschitz

@@ -32,9 +32,9 @@ class ActiveSet:
 
     def place(self, vertex: Vector) -> int:
         """Return where a vertex stands, adding it with weight zero where it is new."""
-        for place, known in enumerate(self.vertices):
+        for index, known in enumerate(self.vertices):
             if np.array_equal(known, vertex):
-                return place
+                return index
         self.vertices.append(vertex.copy())
         self.weights.append(0.0)
         return len(self.vertices) - 1
@@ -47,10 +47,10 @@ class ActiveSet:
 
     def point(self) -> Vector:
         """Drop the vertices without weight and return the combination."""
-        kept = [place for place, weight in enumerate(self.weights) if weight > SMALLEST_WEIGHT]
-        self.vertices = [self.vertices[place] for place in kept]
-        total = sum(self.weights[place] for place in kept)
-        self.weights = [self.weights[place] / total for place in kept]
+        kept = [index for index, weight in enumerate(self.weights) if weight > SMALLEST_WEIGHT]
+        self.vertices = [self.vertices[index] for index in kept]
+        total = sum(self.weights[index] for index in kept)
+        self.weights = [self.weights[index] / total for index in kept]
         combined: Vector = np.asarray(self.weights) @ np.stack(self.vertices)
         return combined
 

@@ -49,10 +49,12 @@ def prove_infeasible(
     """
     if run.proof is not None and run.proof.certificate(None, 0.0).infeasible:
         return ended
-    found = problem.scales.best is not None
-    found = found or any(run.best(start) is not None for start in range(len(ended)))
+    feasible_known = problem.scales.best is not None
+    feasible_known = feasible_known or any(
+        run.best(start) is not None for start in range(len(ended))
+    )
     open_ = problem.constraints and problem.set.convex and not run.out_of_time
-    if found or not open_ or any(one.status in OTHER for one in ended):
+    if feasible_known or not open_ or any(end.status in OTHER for end in ended):
         return ended
     if BranchAndBound().refusal(problem) is not None:
         return ended
@@ -76,7 +78,7 @@ def prove_infeasible(
     run.proof = search
     if not words:
         words = f"{PROOF} ({certificate_of(search).how})."
-    return [replace(one, status=Status.INFEASIBLE, detail=words) for one in ended]
+    return [replace(end, status=Status.INFEASIBLE, detail=words) for end in ended]
 
 
 def _separating(problem: Problem, search: Search) -> str:
@@ -142,9 +144,11 @@ def _separating(problem: Problem, search: Search) -> str:
 
 def _named(problem: Problem, output: int, sign: float) -> str:
     """Return a bound as the user wrote it, with its side where it has two."""
-    for one in problem.imposed:
-        if one.rows.start <= output < one.rows.stop:
+    for constraint in problem.imposed:
+        if constraint.rows.start <= output < constraint.rows.stop:
             both = np.isfinite([problem.lower[output], problem.upper[output]]).all()
             side = "lower" if sign > 0.0 else "upper"
-            return f"the {side} bound of {one.description}" if both else one.description
+            return (
+                f"the {side} bound of {constraint.description}" if both else constraint.description
+            )
     raise AssertionError(output)

@@ -64,8 +64,8 @@ class LBFGSB(ScipySolver):
 
     @override
     def _run_row(self, task: Task, start: int, x0: Vector) -> None:
-        given = self.ftol is not None or self.gtol is not None
-        variables = self.variables(task, start, written_objective=given)
+        chosen = self.ftol is not None or self.gtol is not None
+        variables = self.variables(task, start, written_objective=chosen)
         result = self._attempt(variables, task, x0)
         if result.status == ABNORMAL:
             x = task.best_or(start, variables.x(result.x))

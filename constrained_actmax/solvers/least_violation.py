@@ -182,8 +182,8 @@ def search(
         nonlocal left
         left -= len(x)
         run.carry(len(x))
-        found = run.evaluate(x, on_behalf)
-        return found, *violation(form.lower, form.upper, found.c, found.jacobian)
+        evaluation = run.evaluate(x, on_behalf)
+        return evaluation, *violation(form.lower, form.upper, evaluation.c, evaluation.jacobian)
 
     def ended() -> bool:
         return until_feasible and any(run.best(start) is not None for start in starts.tolist())
@@ -191,12 +191,12 @@ def search(
     bounded = np.isfinite(form.upper).any() or np.isfinite(form.lower).any()
     while bounded and not ended():
         if not pool and len(live) < MOST_LIVE and len(points) <= left:
-            found, h, slopes = evaluated(points, of)
+            evaluation, h, slopes = evaluated(points, of)
             pool = [
                 Candidate(int(of[row]), points[row], h[row], slopes[row])
-                for row in np.flatnonzero(found.finite).tolist()
+                for row in np.flatnonzero(evaluation.finite).tolist()
             ]
-            pool.sort(key=lambda one: one.violation)
+            pool.sort(key=lambda candidate: candidate.violation)
             # Most networks are most alive near corners: every other batch has draws that differ.
             points = drawn(form, DRAWS, (SEEDS, own, batch), varied=batch % 2 == 1)
             of = starts[(DRAWS * batch + np.arange(DRAWS)) % len(starts)]
@@ -210,17 +210,22 @@ def search(
                 break
             continue
         steps, promised = proximal_steps(form, live)
-        going = [one.goes_on(value) for one, value in zip(live, promised.tolist(), strict=True)]
+        going = [
+            candidate.goes_on(value)
+            for candidate, value in zip(live, promised.tolist(), strict=True)
+        ]
         if not all(going):
-            live = [one for one, goes in zip(live, going, strict=True) if goes]
+            live = [candidate for candidate, goes in zip(live, going, strict=True) if goes]
             continue
-        x = form.set.project(np.stack([one.x for one in live]) + steps)
-        found, h, slopes = evaluated(x, np.array([one.start for one in live]))
-        for row, one in enumerate(live):
-            if not found.finite[row]:
-                one.weight *= SHORTER
-            elif one.moved(x[row], h[row], slopes[row], float(promised[row])):
-                run.iterate(one.start, x[row], float(found.f[row]), found.violation_of(row))
+        x = form.set.project(np.stack([candidate.x for candidate in live]) + steps)
+        evaluation, h, slopes = evaluated(x, np.array([candidate.start for candidate in live]))
+        for row, candidate in enumerate(live):
+            if not evaluation.finite[row]:
+                candidate.weight *= SHORTER
+            elif candidate.moved(x[row], h[row], slopes[row], float(promised[row])):
+                run.iterate(
+                    candidate.start, x[row], float(evaluation.f[row]), evaluation.violation_of(row)
+                )
     return any(run.best(start) is not None for start in starts.tolist())
 
 
@@ -238,11 +243,11 @@ def proximal_steps(form: StandardForm, candidates: list[Candidate]) -> tuple[Row
     .. [2] O'Donoghue and Candès (2015), Adaptive restart for accelerated gradient schemes, Found.
        Comput. Math. 15, 715-732.
     """
-    most = 1 + max(len(one.others) for one in candidates)
-    models = [one.pieces(most) for one in candidates]
-    x = np.stack([one.x for one in candidates])
+    most = 1 + max(len(candidate.others) for candidate in candidates)
+    models = [candidate.pieces(most) for candidate in candidates]
+    x = np.stack([candidate.x for candidate in candidates])
     h, slopes = (np.stack(parts) for parts in zip(*models, strict=True))
-    weight = np.array([one.weight for one in candidates])[:, np.newaxis]
+    weight = np.array([candidate.weight for candidate in candidates])[:, np.newaxis]
     lower, upper = form.set.bounds()
     closed = form.set.accuracy <= EXACT
 

@@ -179,18 +179,18 @@ class NearestPoint(Solver):
             points.append(np.concatenate([np.reshape(known, (-1, x.size)), fresh])[:each])
         rows, row_starts = np.concatenate(points), np.repeat(starts, each)
         task.carry(len(rows))
-        found = task.evaluate(rows, row_starts)
-        violation, slope = _largest(problem, found)
+        evaluation = task.evaluate(rows, row_starts)
+        violation, slope = _largest(problem, evaluation)
         away = distance(rows)
         with np.errstate(divide="ignore", invalid="ignore"):
             near = away + np.maximum(violation, 0.0) / distance.dual(slope)
-        near = np.where(found.finite & np.isfinite(near), near, np.inf).reshape(count, each)
+        near = np.where(evaluation.finite & np.isfinite(near), near, np.inf).reshape(count, each)
         first = np.outer(near.min(axis=1), np.geomspace(*WIDER, each))
-        for place, start in enumerate(starts.tolist()):
+        for index, start in enumerate(starts.tolist()):
             best = task.best(start)
             if best is not None and cycle:
                 nearest = float(distance(best.x[np.newaxis])[0])
-                first[place] = nearest * np.geomspace(*AGAIN, each)
+                first[index] = nearest * np.geomspace(*AGAIN, each)
         farthest = away.reshape(count, each).max(axis=1)
         radius = np.maximum(np.minimum(first, farthest[:, np.newaxis]).ravel(), TINY)
         high = np.full(len(rows), np.inf)
@@ -243,14 +243,14 @@ def _anchor(problem: StandardForm) -> Vector:
     return anchor
 
 
-def _largest(problem: StandardForm, found: Evaluation) -> tuple[Vector, Rows]:
+def _largest(problem: StandardForm, evaluation: Evaluation) -> tuple[Vector, Rows]:
     """Return the largest violation of each row, < 0 within the bounds, and its gradient."""
     with np.errstate(invalid="ignore"):
-        both = np.concatenate([found.c - problem.upper, problem.lower - found.c], axis=1)
+        both = np.concatenate([evaluation.c - problem.upper, problem.lower - evaluation.c], axis=1)
     worst = np.argmax(np.where(np.isnan(both), np.inf, both), axis=1)
     m, rows = problem.constraints, np.arange(len(both))
     sign = np.where(worst < m, 1.0, -1.0)
-    return both[rows, worst], sign[:, np.newaxis] * found.jacobian[rows, worst % m]
+    return both[rows, worst], sign[:, np.newaxis] * evaluation.jacobian[rows, worst % m]
 
 
 def _between(candidates: _Candidates, row: int, target: float) -> float:
@@ -280,31 +280,33 @@ def _least(
     rows = np.array(list(within))
     sets = list(within.values())
     starts = candidates.starts[rows]
-    x = np.array([one.project(point) for one, point in zip(sets, candidates.x[rows], strict=True)])
+    x = np.array(
+        [set_.project(point) for set_, point in zip(sets, candidates.x[rows], strict=True)]
+    )
     values, slopes = np.full(len(rows), np.inf), np.zeros_like(x)
     best, length = x.copy(), np.zeros(len(rows))
     lowest: dict[int, tuple[float, Vector, Evaluation]] = {}
     for step in range(steps):
-        found = task.evaluate(x, starts)
-        violation, slope = _largest(problem, found)
-        better = found.finite & (violation < values)
+        evaluation = task.evaluate(x, starts)
+        violation, slope = _largest(problem, evaluation)
+        better = evaluation.finite & (violation < values)
         values[better], slopes[better], best[better] = violation[better], slope[better], x[better]
         for row in np.flatnonzero(better).tolist():
-            lowest[row] = float(violation[row]), x[row].copy(), found.row(row)
+            lowest[row] = float(violation[row]), x[row].copy(), evaluation.row(row)
         size = np.linalg.norm(slope, axis=1)
-        usable = found.finite & (size > 0.0)
+        usable = evaluation.finite & (size > 0.0)
         way = np.where(usable[:, np.newaxis], slope, 0.0) / np.maximum(size, TINY)[:, np.newaxis]
         share = 0.5 + 0.5 * np.cos(np.pi * step / steps)
-        for row, one in enumerate(sets):
+        for row, set_ in enumerate(sets):
             if not usable[row]:
                 x[row] = best[row]
                 continue
             if length[row] == 0.0:
-                end = _farthest(one, anchor, way[row])
+                end = _farthest(set_, anchor, way[row])
                 length[row] = float(np.linalg.norm(end - anchor))
-            x[row] = one.project(x[row] - share * length[row] * way[row])
-    for row, (_, point, found) in lowest.items():
-        task.iterate(int(starts[row]), point, float(found.f[0]), found.violation_of(0))
+            x[row] = set_.project(x[row] - share * length[row] * way[row])
+    for row, (_, point, evaluation) in lowest.items():
+        task.iterate(int(starts[row]), point, float(evaluation.f[0]), evaluation.violation_of(0))
     candidates.x[rows] = best
     return values, slopes
 

@@ -32,12 +32,12 @@ def activate(task: Task, start: int) -> None:
         if best is None:
             return
         x = best.x
-        found = task.evaluate(x[np.newaxis], [start])
-        length = float(np.linalg.norm(found.gradient[0]))
+        evaluation = task.evaluate(x[np.newaxis], [start])
+        length = float(np.linalg.norm(evaluation.gradient[0]))
         if not length > 0.0:
             return
-        direction = project(x - found.gradient[0] / length) - x
-        slope, c = found.jacobian[0] @ direction, found.c[0]
+        direction = project(x - evaluation.gradient[0] / length) - x
+        slope, c = evaluation.jacobian[0] @ direction, evaluation.c[0]
         gap = np.abs(np.where(slope > 0.0, problem.upper, problem.lower) - c)
         near = (slope != 0.0) & (gap <= NEAR)
         if not near.any():

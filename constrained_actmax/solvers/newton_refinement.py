@@ -39,12 +39,14 @@ class Quality:
     mu: Vector
 
 
-def quality(problem: StandardForm, x: Vector, found: Evaluation) -> Quality:
+def quality(problem: StandardForm, x: Vector, evaluation: Evaluation) -> Quality:
     """Measure the worst of stationarity, violation and complementarity at an evaluated point."""
-    kkt = residuals(problem, x, found)
-    violation = max(kkt.violation, float(problem.imposed_violation(found.c)[0]))
+    kkt = residuals(problem, x, evaluation)
+    violation = max(kkt.violation, float(problem.imposed_violation(evaluation.c)[0]))
     residual = max(kkt.stationarity, violation, kkt.complementarity)
-    mu = multipliers(problem, x, found.gradient[0], found.c[0], found.jacobian[0], NEAR)
+    mu = multipliers(
+        problem, x, evaluation.gradient[0], evaluation.c[0], evaluation.jacobian[0], NEAR
+    )
     return Quality(residual, mu)
 
 
@@ -90,22 +92,22 @@ def polish(task: Task, start: int, x: Vector, goal: float) -> tuple[Vector, bool
         return x, False
     form = variables.form
     origin = x
-    found = task.revisit(x, start)
-    if not found.finite[0]:
+    evaluation = task.revisit(x, start)
+    if not evaluation.finite[0]:
         return x, False
-    f = float(found.f[0])
-    here = best = quality(problem, x, found)
+    f = float(evaluation.f[0])
+    here = best = quality(problem, x, evaluation)
     best_x = x
     for _ in range(STEPS):
         if best.residual <= goal:
             return best_x, True
-        x = problem.set.project(x + _newton_step(task, start, x, found, here.mu, form))
+        x = problem.set.project(x + _newton_step(task, start, x, evaluation, here.mu, form))
         if np.any(np.abs(x - origin) > REACH * np.maximum(1.0, np.abs(origin))):
             break
-        found = task.evaluate(x[np.newaxis], [start])
-        if not found.finite[0] or found.f[0] - f > RISE * problem.range:
+        evaluation = task.evaluate(x[np.newaxis], [start])
+        if not evaluation.finite[0] or evaluation.f[0] - f > RISE * problem.range:
             break
-        here = quality(problem, x, found)
+        here = quality(problem, x, evaluation)
         if here.residual > GAIN * best.residual:
             if here.residual < best.residual:
                 best_x, best = x, here
@@ -138,28 +140,30 @@ def restore(task: Task, start: int, x: Vector, mu: Vector | None = None) -> Vect
     problem = task.problem
     y = problem.set.project(x)
     for _ in range(STEPS):
-        found = task.revisit(y, start)
-        if not found.finite[0]:
+        evaluation = task.revisit(y, start)
+        if not evaluation.finite[0]:
             break
-        if problem.feasible(y[np.newaxis], found.c)[0]:
+        if problem.feasible(y[np.newaxis], evaluation.c)[0]:
             return np.asarray(y)
-        c = found.c[0]
+        c = evaluation.c[0]
         violation = c - np.clip(c, problem.lower, problem.upper)
         target = -OVERSHOOT * violation
         if mu is not None:
             target = np.where(mu > 0, problem.upper - c, target)
             target = np.where(mu < 0, problem.lower - c, target)
         broken = np.flatnonzero(target)
-        y = problem.set.project(y + np.linalg.lstsq(found.jacobian[0][broken], target[broken])[0])
+        y = problem.set.project(
+            y + np.linalg.lstsq(evaluation.jacobian[0][broken], target[broken])[0]
+        )
     return x
 
 
 def _newton_step(
-    task: Task, start: int, x: Vector, found: Evaluation, mu: Vector, form: ScipyForm
+    task: Task, start: int, x: Vector, evaluation: Evaluation, mu: Vector, form: ScipyForm
 ) -> Vector:
     problem = task.problem
     lower, upper = problem.set.bounding_box()
-    g, c, slopes = found.gradient[0], found.c[0], found.jacobian[0]
+    g, c, slopes = evaluation.gradient[0], evaluation.c[0], evaluation.jacobian[0]
     slope = g + mu @ slopes
     target = problem.set.project(x - slope)
     free = np.flatnonzero((target > lower) & (target < upper))
@@ -171,7 +175,7 @@ def _newton_step(
     limit = np.where((mu > 0) | (c > problem.upper), problem.upper, problem.lower)[active]
     if not free.size:
         return step
-    hessian = _hessian(task, start, x, found, mu, free)
+    hessian = _hessian(task, start, x, evaluation, mu, free)
     linear, gap = _tight_rows(form, x, target)
     rows = np.concatenate([slopes[active], linear])
     right = np.concatenate([-g[free], [*(limit - c[active]), *gap] - rows @ step])
@@ -199,7 +203,7 @@ def _tight_rows(form: ScipyForm, x: Vector, target: Vector) -> tuple[np.ndarray,
 
 
 def _hessian(
-    task: Task, start: int, x: Vector, found: Evaluation, mu: Vector, free: np.ndarray
+    task: Task, start: int, x: Vector, evaluation: Evaluation, mu: Vector, free: np.ndarray
 ) -> np.ndarray:
     """Return the Hessian of f + mu'c in the free entries, by products or by differences."""
     problem = task.problem
@@ -214,7 +218,7 @@ def _hessian(
             slope: Vector = there.gradient[0] + mu @ there.jacobian[0]
             return slope
 
-        here = found.gradient[0] + mu @ found.jacobian[0]
+        here = evaluation.gradient[0] + mu @ evaluation.jacobian[0]
         domain = Domain(*problem.set.bounds(), np.ones(x.size))
         columns = free.tolist()
         dense = jacobian(slope, x, here, domain, central=True, columns=columns)[np.ix_(free, free)]

@@ -93,9 +93,9 @@ class PGD(Solver):
     def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
         limited = task.remaining is not None
         total = self._iterations(task, len(x0))
-        found = task.evaluate(x0, starts)
-        live = end_stuck(task, x0, found, starts)
-        points = Candidates(task, x0, found.f, found.gradient, starts, live)
+        evaluation = task.evaluate(x0, starts)
+        live = end_stuck(task, x0, evaluation, starts)
+        points = Candidates(task, x0, evaluation.f, evaluation.gradient, starts, live)
         previous = x0.copy()
         step_size = self._first_step_size(task, x0, points.g, live)
         shortest = (
@@ -127,16 +127,16 @@ class PGD(Solver):
             moved = project(np.subtract(x, step, out=step), rows.tolist())
             if self.schedule == "halved" and iteration > 0:
                 moved = blend(self._with_momentum(moved, x, previous[at]), rows.tolist())
-            found = task.evaluate(moved, starts[at])
-            improved[at] += found.finite & (found.f < points.f[at])
+            evaluation = task.evaluate(moved, starts[at])
+            improved[at] += evaluation.finite & (evaluation.f < points.f[at])
             previous[at] = x
-            points.take(at, moved, found)
-            for place in np.flatnonzero(points.trials[at] > MOST_TRIALS).tolist():
-                detail = task.name_non_finite(moved[place], found, place)
-                points.end(int(rows[place]), Status.NON_FINITE, detail)
-            points.live[at] &= task.iterate_rows(starts[at], moved, found)
+            points.take(at, moved, evaluation)
+            for index in np.flatnonzero(points.trials[at] > MOST_TRIALS).tolist():
+                detail = task.name_non_finite(moved[index], evaluation, index)
+                points.end(int(rows[index]), Status.NON_FINITE, detail)
+            points.live[at] &= task.iterate_rows(starts[at], moved, evaluation)
             # A plateau inside the set, or no number.
-            lost = ~(found.finite & found.gradient.any(axis=1))
+            lost = ~(evaluation.finite & evaluation.gradient.any(axis=1))
             turn(rows[lost & points.live[at]])
             if self.schedule == "geometric":
                 step_size *= factor
@@ -183,9 +183,9 @@ class PGD(Solver):
 
 def _checkpoints(total: int) -> set[int]:
     """Return the iterations at which progress is judged [1]_."""
-    places, share, gap = {0}, 0.0, FIRST_CHECKPOINT
+    positions, share, gap = {0}, 0.0, FIRST_CHECKPOINT
     while share < 1.0:
         share += gap
-        places.add(int(np.ceil(share * total)))
+        positions.add(int(np.ceil(share * total)))
         gap = max(gap - CHECKPOINT_SHRINKING, SHORTEST_CHECKPOINT)
-    return places
+    return positions

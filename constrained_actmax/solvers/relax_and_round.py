@@ -159,10 +159,10 @@ class RelaxAndRound(Solver):
             search = proof.branch(task, task.best_points(x0, starts), starts, draws=False)
             if search.done:
                 status = Status.PROVEN if search.state.x is not None else Status.INFEASIBLE
-                for place, (start, one) in enumerate(searches.items()):
-                    task.share(len(starts) - place)
-                    with _ended_by_limits(task, start, x0[place]):
-                        task.end(start, one.finished(x0[place]), status)
+                for index, (start, own) in enumerate(searches.items()):
+                    task.share(len(starts) - index)
+                    with _ended_by_limits(task, start, x0[index]):
+                        task.end(start, own.finished(x0[index]), status)
                 return
         self._search(task, x0, starts, searches)
 
@@ -170,10 +170,10 @@ class RelaxAndRound(Solver):
         """Return a search for each start, begun from the rounded relaxation."""
         relaxed = self._relaxed(task, x0, starts)
         searches = {start: NeighbourhoodSearch(self, task, start) for start in starts.tolist()}
-        for place, one in enumerate(searches.values()):
-            task.share(2 * len(starts) - place)
+        for index, search in enumerate(searches.values()):
+            task.share(2 * len(starts) - index)
             try:
-                one.begin(x0[place], relaxed[place])
+                search.begin(x0[index], relaxed[index])
             except Stopped as reason:  # where no share is left, the rest of the search ends too
                 if reason.ends_all:
                     raise
@@ -183,10 +183,10 @@ class RelaxAndRound(Solver):
     def _search(
         task: Task, x0: Rows, starts: Indices, searches: dict[int, NeighbourhoodSearch]
     ) -> None:
-        for place, (start, one) in enumerate(searches.items()):
-            task.share(len(starts) - place)
-            with _ended_by_limits(task, start, x0[place]):
-                one.go_on(x0[place])
+        for index, (start, search) in enumerate(searches.items()):
+            task.share(len(starts) - index)
+            with _ended_by_limits(task, start, x0[index]):
+                search.go_on(x0[index])
 
     def _enumerated(self, task: Task, x0: Rows, starts: Indices) -> bool:
         """Evaluate all points of C where these are few, and end all starts at the best."""
@@ -197,10 +197,10 @@ class RelaxAndRound(Solver):
         found_of_all = NeighbourhoodSearch(self, task, int(starts[0])).evaluated(every)
         best, known = found_of_all[0], np.isfinite(found_of_all[-1].f)
         for start in starts.tolist():
-            found = task.evaluate(best.x[np.newaxis], [start])
-            task.iterate_rows(np.array([start]), best.x[np.newaxis], found)
-            if not found.finite[0]:
-                words = task.name_non_finite(best.x, found, 0)
+            evaluation = task.evaluate(best.x[np.newaxis], [start])
+            task.iterate_rows(np.array([start]), best.x[np.newaxis], evaluation)
+            if not evaluation.finite[0]:
+                words = task.name_non_finite(best.x, evaluation, 0)
                 task.end(start, best.x, Status.NON_FINITE, words)
             elif best.violation > 0.0:
                 words = f"None of all {len(every):,} combinations keeps the constraints."
@@ -296,9 +296,11 @@ class NeighbourhoodSearch:
 
     def begin(self, x0: Vector, relaxed: Rows) -> None:
         """Round relaxed points, and optimise the continuous inputs of the best few."""
-        found = self.evaluated(self._roundings(x0, relaxed))
-        self.first = [found[0]]
-        self.first = [self.improved(one) for one in found[: self.settings.descents]]
+        candidates = self.evaluated(self._roundings(x0, relaxed))
+        self.first = [candidates[0]]
+        self.first = [
+            self.improved(candidate) for candidate in candidates[: self.settings.descents]
+        ]
 
     def finished(self, x0: Vector) -> Vector:
         """Return the best point so far with its continuous inputs optimised."""
@@ -308,8 +310,8 @@ class NeighbourhoodSearch:
     def go_on(self, x0: Vector) -> None:
         """Search from the best of these, and say how it ended."""
         best = min(self.first or self.evaluated(x0[np.newaxis]), key=_rank)
-        for one in self.first:
-            best = min(best, self.descended(one), key=_rank)
+        for candidate in self.first:
+            best = min(best, self.descended(candidate), key=_rank)
         kicks = 0
         while kicks < self.settings.kicks:
             kicks += 1
@@ -352,19 +354,19 @@ class NeighbourhoodSearch:
         if new:
             rows = np.array(list(new.values()))
             self.run_.carry(min(len(rows), MOST_ROWS))
-            problem, found = self.problem, self.run_.evaluate(rows, [self.start] * len(rows))
-            violation = problem.functional_violation(found.c)
-            violation = np.maximum(violation, problem.imposed_violation(found.c))
-            violation = np.where(problem.functionally_feasible(found.c), 0.0, violation)
-            finite = found.finite if problem.differentiable else np.isfinite(found.f)
+            problem, evaluation = self.problem, self.run_.evaluate(rows, [self.start] * len(rows))
+            violation = problem.functional_violation(evaluation.c)
+            violation = np.maximum(violation, problem.imposed_violation(evaluation.c))
+            violation = np.where(problem.functionally_feasible(evaluation.c), 0.0, violation)
+            finite = evaluation.finite if problem.differentiable else np.isfinite(evaluation.f)
             for row, key in enumerate(new):
                 self._known[key] = Candidate(
                     rows[row],
                     float(violation[row]) if finite[row] else np.inf,
-                    float(found.f[row]) if finite[row] else np.inf,
-                    found.gradient[row],
-                    found.c[row],
-                    found.jacobian[row],
+                    float(evaluation.f[row]) if finite[row] else np.inf,
+                    evaluation.gradient[row],
+                    evaluation.c[row],
+                    evaluation.jacobian[row],
                 )
         return sorted((self._known[row.tobytes()] for row in x), key=_rank)
 
@@ -411,10 +413,10 @@ class NeighbourhoodSearch:
         keys = [self._choice(row) for row in admitted]
         known = {key: self._held[key] for key in keys if key in self._held}
         new = admitted[[key not in known for key in keys]]
-        found = self.evaluated(new) if len(new) else []
+        candidates = self.evaluated(new) if len(new) else []
         few = self.settings.reoptimised
-        found = [*known.values(), *map(self.improved, found[:few]), *found[few:]]
-        return sorted(found, key=_rank)
+        candidates = [*known.values(), *map(self.improved, candidates[:few]), *candidates[few:]]
+        return sorted(candidates, key=_rank)
 
     def _choice(self, x: Vector) -> bytes:
         """Return what tells the discrete choices of points of C apart."""
@@ -482,15 +484,15 @@ class NeighbourhoodSearch:
             return moved[:0]
         both = c[first] + c[second] - here.c
         best = self._order(change[first] + change[second], both)
-        found: list[Vector] = []
+        pairs: list[Vector] = []
         most = self.settings.most_neighbours
         for at in range(0, best.size, most):  # those in C, best first
             chosen = best[at : at + most]
             rows = here.x + steps[first[chosen]] + steps[second[chosen]]
-            found.extend(rows[self._in_discrete(rows)])
-            if len(found) >= most:
+            pairs.extend(rows[self._in_discrete(rows)])
+            if len(pairs) >= most:
                 break
-        return np.array(found[:most]).reshape(-1, here.x.size)
+        return np.array(pairs[:most]).reshape(-1, here.x.size)
 
     def _in_discrete(self, rows: Rows) -> np.ndarray:
         """Return the rows that are in C, or may get there by continuous entries."""
@@ -529,5 +531,5 @@ class NeighbourhoodSearch:
         return self.evaluated(x[np.newaxis])[0]
 
 
-def _rank(one: Candidate) -> tuple[float, float]:
-    return one.rank
+def _rank(candidate: Candidate) -> tuple[float, float]:
+    return candidate.rank

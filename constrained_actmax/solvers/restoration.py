@@ -60,10 +60,10 @@ def restore(augmented: Penalised, path: int, candidates: Sequence[Vector]) -> Ve
     for x in candidates:
         point = led(x, PGD(iterations=RESTORING_STEPS), 0.0, 1.0)
         point = led(point, SPG(max_iterations=SETTLING_STEPS), 0.0, 1.0)
-        found = augmented.known(path, point)
-        if task.problem.feasible(point[np.newaxis], found.c)[0]:
+        evaluation = augmented.known(path, point)
+        if task.problem.feasible(point[np.newaxis], evaluation.c)[0]:
             distance = max(augmented.distance(stuck.c[0]), TINY)
-            lead = float(found.f[0] - stuck.f[0])
+            lead = float(evaluation.f[0] - stuck.f[0])
             penalty = max(penalty, 2.0 * PENALTY_GROWTH * lead / distance)
             penalty = min(penalty, LARGEST_PENALTY)
             restored = led(point, PGD(iterations=CROSSING_STEPS // 2), 1.0, penalty)

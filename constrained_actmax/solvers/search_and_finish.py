@@ -89,8 +89,8 @@ class SearchAndFinish(Solver):
     @override
     def with_options(self, options: Mapping[str, Any]) -> Self:
         """Return the same solver with some settings changed, its own or its search's."""
-        own = {one.name for one in fields(self)}
-        known = [one.name for solver in (self, self.search) for one in fields(solver)]
+        own = {field_.name for field_ in fields(self)}
+        known = [field_.name for solver in (self, self.search) for field_ in fields(solver)]
         options = own_options(options, known, self.name)
         inner = {name: value for name, value in options.items() if name not in own}
         changed = super().with_options({k: v for k, v in options.items() if k in own})
@@ -189,14 +189,14 @@ class SearchAndFinish(Solver):
                 if reason.ends_all:
                     raise
         best = [task.best(start) for start in starts.tolist()]
-        values = np.array([np.inf if one is None else one.f for one in best])
-        for place in np.argsort(values, kind="stable").tolist():
-            start, one = int(starts[place]), best[place]
-            if one is None or task.ended[start].status not in OPEN:
+        values = np.array([np.inf if incumbent is None else incumbent.f for incumbent in best])
+        for index in np.argsort(values, kind="stable").tolist():
+            start, incumbent = int(starts[index]), best[index]
+            if incumbent is None or task.ended[start].status not in OPEN:
                 continue
             before = task.ended.pop(start)
             try:
-                self.finish._run_row(task, start, one.x)
+                self.finish._run_row(task, start, incumbent.x)
             except Stopped as reason:
                 task.ended[start] = before
                 if reason.ends_all:
@@ -214,8 +214,8 @@ def _bring_inside(task: Task, starts: Indices) -> None:
         if ended.status not in (*OPEN, Status.CONVERGED):
             continue
         x = task.problem.set.project(ended.x)
-        found = task.evaluate(x[np.newaxis], [start])
-        kkt = residuals(task.problem, x, found)
+        evaluation = task.evaluate(x[np.newaxis], [start])
+        kkt = residuals(task.problem, x, evaluation)
         if not max(kkt.stationarity, kkt.complementarity) <= task.tolerance:
             task.ended[start] = replace(ended, status=Status.STALLED)
 

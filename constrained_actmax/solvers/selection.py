@@ -33,8 +33,8 @@ from constrained_actmax.solvers.trust_constr import TrustConstr
 from constrained_actmax.standard_form import StandardForm
 
 SOLVERS: dict[str, type[Solver]] = {
-    one.name: one
-    for one in (
+    solver.name: solver
+    for solver in (
         LBFGSB,
         SLSQP,
         TrustConstr,
@@ -168,7 +168,9 @@ def _refusal(solver: Solver, problem: StandardForm) -> str | None:
     broken: str | None = None
     if problem.kept_rows.any() and not solver.iterates_keep_functions:
         broken = next(
-            one.description for one in problem.imposed if one.kept is not None and one.kept.any()
+            constraint.description
+            for constraint in problem.imposed
+            if constraint.kept is not None and constraint.kept.any()
         )
     elif problem.keeps_set and not solver.iterates_in_set:
         broken = "the linear constraints"

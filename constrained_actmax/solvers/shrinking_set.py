@@ -48,17 +48,17 @@ def contracted(task: Task, x: Rows, starts: Indices, steps: int = STEPS) -> Rows
     """
     feasible, project = task.problem.set, task.projector(accurate=False)
     lower, upper = feasible.bounds()
-    found, y = task.evaluate(x, starts), x
-    sound = found.finite.copy()
-    length = reach(task.problem, x, found.gradient, sound)[:, np.newaxis]
+    evaluation, y = task.evaluate(x, starts), x
+    sound = evaluation.finite.copy()
+    length = reach(task.problem, x, evaluation.gradient, sound)[:, np.newaxis]
     for step in range(steps):
         scale = 1.0 + DILATION * (1.0 - (step + 1) / steps)
-        g = np.where(sound[:, np.newaxis], found.gradient, 0.0)
+        g = np.where(sound[:, np.newaxis], evaluation.gradient, 0.0)
         norm = np.maximum(np.linalg.norm(g, axis=1), TINY)[:, np.newaxis]
         target = x + (y - length * (g / norm) - x) / scale
         inside = project(target)
         y = inside if scale == 1.0 else np.clip(x + scale * (inside - x), lower, upper)
         if step < steps - 1:
-            found = task.evaluate(y, starts)
-            sound &= found.finite
+            evaluation = task.evaluate(y, starts)
+            sound &= evaluation.finite
     return np.where(sound[:, np.newaxis], y, x)

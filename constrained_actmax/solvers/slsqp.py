@@ -118,7 +118,7 @@ class SLSQP(ScipySolver):
         asked again in a nearer scale, by probes: a few more steps from here are cheaper.
         """
         problem, tolerance = variables.task.problem, variables.task.tolerance
-        slope = float(np.max(np.abs(variables.found.gradient), initial=0.0))
+        slope = float(np.max(np.abs(variables.evaluation.gradient), initial=0.0))
         if slope >= GENTLE or problem.epsilon > DOUBLE or not problem.differentiable:
             return True
         residual = variables.residuals(y).stationarity

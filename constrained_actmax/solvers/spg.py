@@ -107,9 +107,9 @@ class Searches(Candidates):
         self, task: Task, x0: Rows, starts: Indices, tolerance: float, memory: int
     ) -> None:
         problem, count = task.problem, len(x0)
-        found = task.evaluate(x0, starts)
-        live = end_stuck(task, x0, found, starts)
-        super().__init__(task, x0, found.f, found.gradient, starts, live)
+        evaluation = task.evaluate(x0, starts)
+        live = end_stuck(task, x0, evaluation, starts)
+        super().__init__(task, x0, evaluation.f, evaluation.gradient, starts, live)
         self.tolerance, self.memory = tolerance, memory
         self.project = task.projector(accurate=not task.nonsmooth)
         self.since = np.zeros(count, dtype=int)
@@ -169,33 +169,33 @@ class Searches(Candidates):
             trial[shortened] = self.x[which] + step[shortened, None] * self.d[which]
         return trial, self.task.evaluate(trial, self.starts[at])
 
-    def judge(self, rows: Indices, trial: Rows, found: Evaluation, most: int) -> None:
+    def judge(self, rows: Indices, trial: Rows, evaluation: Evaluation, most: int) -> None:
         """Accept the trial points that decrease f enough, and shorten the other steps."""
         reference = self.recent[rows].max(axis=1)
         slack = ROUNDING_SLACK * self.task.epsilon * np.maximum(1.0, np.abs(reference))
         enough = reference + SUFFICIENT_DECREASE * self.step[rows] * self.slope[rows] + slack
-        accepted = found.finite & (found.f <= enough)
-        for place in np.flatnonzero(accepted).tolist():
-            self._accept(int(rows[place]), trial[place], found, place, most)
-        for place in np.flatnonzero(~accepted).tolist():
-            row = int(rows[place])
-            rise = float(found.f[place]) - float(self.f[row])
+        accepted = evaluation.finite & (evaluation.f <= enough)
+        for index in np.flatnonzero(accepted).tolist():
+            self._accept(int(rows[index]), trial[index], evaluation, index, most)
+        for index in np.flatnonzero(~accepted).tolist():
+            row = int(rows[index])
+            rise = float(evaluation.f[index]) - float(self.f[row])
             self.step[row] = shorter(float(self.step[row]), float(self.slope[row]), rise)
             self.tries[row] += 1
             if self.tries[row] > MAX_BACKTRACKS:
-                if found.finite[place]:
+                if evaluation.finite[index]:
                     self.end(row, Status.STALLED)
                 else:
-                    detail = self.task.name_non_finite(trial[place], found, place)
+                    detail = self.task.name_non_finite(trial[index], evaluation, index)
                     self.end(row, Status.NON_FINITE, detail)
 
-    def _accept(self, row: int, x: Vector, found: Evaluation, place: int, most: int) -> None:
+    def _accept(self, row: int, x: Vector, evaluation: Evaluation, index: int, most: int) -> None:
         """Take a step, and the next spectral step size."""
-        task, start, value = self.task, int(self.starts[row]), float(found.f[place])
-        s, y = x - self.x[row], found.gradient[place] - self.g[row]
+        task, start, value = self.task, int(self.starts[row]), float(evaluation.f[index])
+        s, y = x - self.x[row], evaluation.gradient[index] - self.g[row]
         curvature = float(s @ y)
         self.a[row] = STEP_RANGE[1] if curvature <= 0 else float(s @ s) / curvature
-        self.x[row], self.f[row], self.g[row] = x, value, found.gradient[place]
+        self.x[row], self.f[row], self.g[row] = x, value, evaluation.gradient[index]
         self.recent[row, (int(task.iterations[start]) + 1) % self.memory] = value
         self.since[row] += 1
         lead = float(self.best_f[row]) - value
@@ -204,7 +204,7 @@ class Searches(Candidates):
                 self.since[row] = 0
             self.best_x[row], self.best_f[row], self.best_g[row] = x, value, self.g[row]
         self.fresh[row] = True
-        if not task.iterate(start, self.x[row], value, found.violation_of(place)):
+        if not task.iterate(start, self.x[row], value, evaluation.violation_of(index)):
             self.live[row] = False
         elif self.since[row] > PATIENCE:
             self.end(row, Status.STALLED)

@@ -43,11 +43,11 @@ class StepwiseSolver(Solver):
     @override
     def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
         task = Extended(task)
-        found = task.evaluate(x0, starts)
-        live = end_stuck(task, x0, found, starts)
+        evaluation = task.evaluate(x0, starts)
+        live = end_stuck(task, x0, evaluation, starts)
         asked: dict[int, tuple[Steps, Vector]] = {}
         for row in np.flatnonzero(live):
-            first = Sample(float(found.f[row]), found.gradient[row].copy())
+            first = Sample(float(evaluation.f[row]), evaluation.gradient[row].copy())
             steps = self._steps(task, int(starts[row]), x0[row].copy(), first)
             point = next(steps, None)
             if point is not None:
@@ -55,15 +55,15 @@ class StepwiseSolver(Solver):
         while asked:
             rows = list(asked)
             points = np.stack([asked[start][1] for start in rows])
-            found = task.evaluate(points, rows)
-            for place, start in enumerate(rows):
+            evaluation = task.evaluate(points, rows)
+            for index, start in enumerate(rows):
                 steps = asked.pop(start)[0]
-                if not found.finite[place]:
-                    detail = task.name_non_finite(points[place], found, place)
-                    x = task.best_or(start, points[place])
+                if not evaluation.finite[index]:
+                    detail = task.name_non_finite(points[index], evaluation, index)
+                    x = task.best_or(start, points[index])
                     task.end(start, x, Status.NON_FINITE, detail)
                     continue
-                sample = Sample(float(found.f[place]), found.gradient[place].copy())
+                sample = Sample(float(evaluation.f[index]), evaluation.gradient[index].copy())
                 try:
                     asked[start] = steps, steps.send(sample)
                 except StopIteration:

@@ -155,14 +155,14 @@ class SuccessiveHalving(Solver):
             wanted = max(1.0, share / self.evaluations_per_draw)
             power = 2 ** round(math.log2(wanted))
             candidates = min(power, self.most_draws, MOST_ROWS, share)
-        found, count, left = [], candidates, share
+        plan, count, left = [], candidates, share
         while count > max(1, left // self.last_steps):
             # Whole rounds; the first rung's first round is the evaluation of the draws.
             spent = min(left, max(count, int(self.rung_share * share) // count * count))
-            found.append((count, spent))
+            plan.append((count, spent))
             left -= spent
             count = -(-count // self.narrowing)
-        return [*found, (count, left)]
+        return [*plan, (count, left)]
 
     @override
     def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
@@ -187,21 +187,21 @@ class SuccessiveHalving(Solver):
         task = planned(task, self.evaluations * len(x0))
         remaining = task.remaining
         share = self.evaluations if remaining is None else max(1, remaining // len(x0))
-        found, timed = self.search(task, x0, starts, share, cycle)
+        search_, timed = self.search(task, x0, starts, share, cycle)
         cycle += 1
         # What is left, of candidates that converged, of flat ones or of a limit of seconds, buys
         # other draws; without a limit a start that converged is done.
         while not timed:
             if not limited:
-                self._end(task, found, None)
-            going = np.array([one not in task.ended for one in starts.tolist()], dtype=bool)
+                self._end(task, search_, None)
+            going = np.array([start not in task.ended for start in starts.tolist()], dtype=bool)
             x0, starts = task.best_points(x0[going], starts[going]), starts[going]
             share = (task.remaining or 0) // max(1, len(starts))
             if not starts.size or share < SMALLEST_SHARE:
                 break
-            found, timed = self.search(task, x0, starts, share, cycle)
+            search_, timed = self.search(task, x0, starts, share, cycle)
             cycle += 1
-        self._end(task, found, Status.BUDGET if timed or limited else Status.STALLED)
+        self._end(task, search_, Status.BUDGET if timed or limited else Status.STALLED)
         return cycle
 
     def search(
@@ -227,11 +227,11 @@ class SuccessiveHalving(Solver):
         search = self._begin(task, x0, first, starts, rungs[0][0], cycle)
         step_size = reach(task.problem, search.x, search.g, search.live)
         timed, over = False, 0.0
-        for place, (candidates, rows) in enumerate(rungs):
-            if place:
+        for index, (candidates, rows) in enumerate(rungs):
+            if index:
                 search, step_size = self._leaders(search, step_size, count, candidates)
                 task.carry(count * candidates)
-            steps = rows // candidates - (place == 0)
+            steps = rows // candidates - (index == 0)
             window = None
             if left is not None:
                 window = began + left * over, began + left * (over + rows / share)
@@ -276,10 +276,10 @@ class SuccessiveHalving(Solver):
                 seed = DRAWS + cycle, start
                 x[row, 1:] = drawn(task.problem, candidates - 1, seed, varied=True)
             points = x[:, 1:].reshape(-1, n)
-            found = task.evaluate(points, np.repeat(starts, candidates - 1))
-            f[:, 1:] = found.f.reshape(count, -1)
-            g[:, 1:] = found.gradient.reshape(count, -1, n)
-            finite[:, 1:] = found.finite.reshape(count, -1)
+            evaluation = task.evaluate(points, np.repeat(starts, candidates - 1))
+            f[:, 1:] = evaluation.f.reshape(count, -1)
+            g[:, 1:] = evaluation.gradient.reshape(count, -1, n)
+            finite[:, 1:] = evaluation.finite.reshape(count, -1)
         usable = finite & g.any(axis=2)
         for row in np.flatnonzero(~usable.any(axis=1) & ~finite[:, 0]).tolist():
             detail = task.name_non_finite(x0[row], first, row)
@@ -320,7 +320,7 @@ class SuccessiveHalving(Solver):
             if not rows.size or done >= 1.0:
                 return bool(rows.size)
             if turns and done >= turns[0]:
-                turns = [one for one in turns if one > done]
+                turns = [turn for turn in turns if turn > done]
                 gained = search.first_f[rows] - search.best_f[rows]
                 lost = search.f[rows] - search.best_f[rows] > LOST * gained
                 search.back_to_best(rows[lost])
@@ -332,13 +332,13 @@ class SuccessiveHalving(Solver):
             step_ *= share * step_size[at, np.newaxis]
             np.subtract(search.x[at], step_, out=step_)
             moved = search.project(step_, search.number[rows].tolist())
-            found = task.evaluate(moved, row_starts)
-            search.take(at, moved, found)
-            if not found.finite.all():
-                self._turn_back(task, search, step_size, rows, found)
-            search.live[at] &= task.iterate_rows(row_starts, moved, found)
+            evaluation = task.evaluate(moved, row_starts)
+            search.take(at, moved, evaluation)
+            if not evaluation.finite.all():
+                self._turn_back(task, search, step_size, rows, evaluation)
+            search.live[at] &= task.iterate_rows(row_starts, moved, evaluation)
             # A plateau inside the set: go on from the best point with the next, shorter step.
-            flat = ~found.gradient.any(axis=1)
+            flat = ~evaluation.gradient.any(axis=1)
             if flat.any():
                 search.back_to_best(rows[flat & search.live[at]])
             if step % tests == tests - 1 or step == steps - 1:
@@ -346,20 +346,20 @@ class SuccessiveHalving(Solver):
         return False
 
     def _turn_back(
-        self, task: Task, search: Search, step_size: Vector, rows: Indices, found: Evaluation
+        self, task: Task, search: Search, step_size: Vector, rows: Indices, evaluation: Evaluation
     ) -> None:
         """Send candidates whose trial is not finite back to their best points, with half the step.
 
         One that has seen too many in a row is given up; its start, if it was the last.
         """
-        back = rows[~found.finite]
+        back = rows[~evaluation.finite]
         step_size[back] *= 0.5
-        for place in np.flatnonzero(search.trials[rows] > MOST_TRIALS).tolist():
-            row = int(rows[place])
+        for index in np.flatnonzero(search.trials[rows] > MOST_TRIALS).tolist():
+            row = int(rows[index])
             start = int(search.starts[row])
             search.live[row] = False
             if not search.live[search.starts == start].any():
-                detail = task.name_non_finite(search.x[row], found, place)
+                detail = task.name_non_finite(search.x[row], evaluation, index)
                 task.end(start, search.best_x[row], Status.NON_FINITE, detail)
         search.back_to_best(back)
 

@@ -70,8 +70,8 @@ class TNC(ScipySolver):
 
     @override
     def _run_row(self, task: Task, start: int, x0: Vector) -> None:
-        given = self.ftol is not None or self.gtol is not None
-        variables = self.variables(task, start, written_objective=given)
+        chosen = self.ftol is not None or self.gtol is not None
+        variables = self.variables(task, start, written_objective=chosen)
         options = self.options() | {
             "ftol": task.epsilon if self.ftol is None else self.ftol,
             "gtol": variables.slope(task.tolerance, self.gtol),

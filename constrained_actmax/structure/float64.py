@@ -79,16 +79,16 @@ class Float64Graph:
         """Return the operations that `ends` need from `feeds` on, and the feeds that they use."""
         stops = {tensor.name for tensor in feeds}
         used: dict[str, Tensor] = {}
-        found: dict[str, None] = {}
+        names: dict[str, None] = {}
         stack = list(ends)
         while stack:
             tensor = stack.pop()
             if tensor.name in stops:
                 used[tensor.name] = tensor
-            elif tensor.op.name not in found:
-                found[tensor.op.name] = None
+            elif tensor.op.name not in names:
+                names[tensor.op.name] = None
                 stack += tensor.op.inputs
-        return list(found), list(used.values())
+        return list(names), list(used.values())
 
     def call(
         self,
@@ -121,11 +121,11 @@ class Float64Graph:
             for node in [self._nodes[name]] if rewrite is None else rewrite(self._nodes[name]):
                 added = definition.node.add()
                 added.CopyFrom(node)
-                kept = [one for one in added.input if not one.startswith("^")]
+                kept = [name for name in added.input if not name.startswith("^")]
                 del added.input[:]
                 added.input.extend(kept)
         inside = [end.name for end in ends if end.name not in feeds]
-        found = iter(
+        tensors = iter(
             tf.graph_util.import_graph_def(
                 definition,
                 input_map={name: mapped[name] for name in _asked(definition, mapped)},
@@ -135,7 +135,7 @@ class Float64Graph:
             if inside
             else ()
         )
-        return [feeds[end.name] if end.name in feeds else next(found) for end in ends]
+        return [feeds[end.name] if end.name in feeds else next(tensors) for end in ends]
 
     def function(
         self, ends: Sequence[Tensor], feeds: Sequence[Tensor]
@@ -146,15 +146,19 @@ class Float64Graph:
         """
         import tensorflow as tf
 
-        rest = [one for one in (self.x, *self.parameters) if all(one is not feed for feed in feeds)]
+        rest = [
+            parameter
+            for parameter in (self.x, *self.parameters)
+            if all(parameter is not feed for feed in feeds)
+        ]
         names, _ = self.between(ends, [*feeds, *rest])
 
         def values(*arrays: Tensor) -> list[Tensor]:
-            given = {feed.name: array for feed, array in zip(feeds, arrays, strict=True)}
-            for one in rest:
-                shape = [length or 1 for length in one.shape.as_list()]
-                given[one.name] = tf.zeros(shape, one.dtype)
-            return [tf.identity(one) for one in self.call(ends, given, names)]
+            feeds_ = {feed.name: array for feed, array in zip(feeds, arrays, strict=True)}
+            for tensor in rest:
+                shape = [length or 1 for length in tensor.shape.as_list()]
+                feeds_[tensor.name] = tf.zeros(shape, tensor.dtype)
+            return [tf.identity(tensor) for tensor in self.call(ends, feeds_, names)]
 
         specs = [tf.TensorSpec(feed.shape, feed.dtype) for feed in feeds]
         concrete = tf.function(
@@ -162,7 +166,7 @@ class Float64Graph:
         ).get_concrete_function()
 
         def run(*arrays: Array) -> list[Array]:
-            return [np.asarray(one) for one in concrete(*map(tf.constant, arrays))]
+            return [np.asarray(tensor) for tensor in concrete(*map(tf.constant, arrays))]
 
         return run
 
@@ -189,15 +193,15 @@ class Float64Graph:
                 new.op = "Identity"
             extra = []
             op = self.graph.get_operation_by_name(node.name)
-            for place, name in enumerate(data):
-                if dependent(name) or op.inputs[place].dtype != tf.float64:
+            for index, name in enumerate(data):
+                if dependent(name) or op.inputs[index].dtype != tf.float64:
                     continue
                 wrapped = tf.compat.v1.NodeDef(
-                    name=f"{node.name}/float64/absolute_{place}", op="Abs", input=[name]
+                    name=f"{node.name}/float64/absolute_{index}", op="Abs", input=[name]
                 )
                 wrapped.attr["T"].type = tf.float64.as_datatype_enum
                 extra.append(wrapped)
-                new.input[place] = wrapped.name
+                new.input[index] = wrapped.name
             return [*extra, new]
 
         return rewrite
@@ -214,11 +218,11 @@ class _Rewriting:
         self._double = tf.float64.as_datatype_enum
         self._floats = {kind.as_datatype_enum for kind in (tf.float32, tf.float16, tf.bfloat16)}
         self.weights: dict[str, Array] = {}
-        given = graph.as_graph_def()
+        definition = graph.as_graph_def()
         self.definition = tf.compat.v1.GraphDef()
-        self.definition.CopyFrom(given)
+        self.definition.CopyFrom(definition)
         del self.definition.node[:]
-        for node in given.node:
+        for node in definition.node:
             for new in self._written(node):
                 self.definition.node.add().CopyFrom(new)
         for function in self.definition.library.function:
@@ -306,8 +310,8 @@ class _Rewriting:
             self._node(f"{name}/factor", "Mul", [f"{name}/rsqrt", gamma]),
             self._new_constant(f"{name}/shape", np.array(shape, dtype=np.int32)),
         ]
-        for part, given in (("mean", mean), ("factor", f"{name}/factor"), ("beta", beta)):
-            nodes.append(self._node(f"{name}/{part}_shaped", "Reshape", [given, f"{name}/shape"]))
+        for part, value in (("mean", mean), ("factor", f"{name}/factor"), ("beta", beta)):
+            nodes.append(self._node(f"{name}/{part}_shaped", "Reshape", [value, f"{name}/shape"]))
             nodes[-1].attr["Tshape"].type = 3  # int32
         return [
             *nodes,
@@ -348,8 +352,8 @@ class _Rewriting:
             whole = (after[axis] - 1) * step + window - before[axis]
             pad = max(whole, 0) // 2 if node.attr["padding"].s == b"SAME" else 0
             start = np.arange(after[axis])[:, np.newaxis] * step - pad
-            place = np.arange(before[axis])
-            inside = (place >= start) & (place < start + window)
+            positions = np.arange(before[axis])
+            inside = (positions >= start) & (positions < start + window)
             matrices[axis] = inside / inside.sum(axis=1, keepdims=True)
         return matrices
 

@@ -250,14 +250,14 @@ class Windows(Nonlinearity):
 
     @override
     def pull(self, rows: Array, signature: Array) -> tuple[Array, Array]:
-        found = np.empty((*rows.shape[:2], self.size))
+        pulled = np.empty((*rows.shape[:2], self.size))
         units = np.arange(self.units)
         for b, winners in enumerate(np.broadcast_to(signature, (len(rows), self.units))):
             chosen = sparse.csr_matrix(
                 (np.ones(self.units), (units, winners)), shape=(self.units, self.size)
             )
-            found[b] = rows[b] @ chosen
-        return found, np.zeros(rows.shape[:2])
+            pulled[b] = rows[b] @ chosen
+        return pulled, np.zeros(rows.shape[:2])
 
     piecewise_affine = True
 
@@ -293,8 +293,8 @@ class Windows(Nonlinearity):
     def _losers(self, signature: Array) -> tuple[Array, Array]:
         """Return the result and the other entry of every boundary."""
         others = (self.members >= 0) & (self.members != signature[:, np.newaxis])
-        units, places = np.nonzero(others)
-        return units, self.members[units, places]
+        units, positions = np.nonzero(others)
+        return units, self.members[units, positions]
 
 
 @dataclass(frozen=True, eq=False)

@@ -90,28 +90,33 @@ class Affine:
         """Entries for each point of the largest tensor that a call takes or gives."""
         return max(self.size, *(port.size for port in self._cut[1]), 1)
 
-    def _result(self, given: Mapping[str, Tensor], parameters: Sequence[Tensor], count: Any) -> Any:
+    def _result(
+        self, inputs: Mapping[str, Tensor], parameters: Sequence[Tensor], count: Any
+    ) -> Any:
         import tensorflow as tf
 
         names, used = self._cut
         feeds = {}
         for port in used:
-            flat = given.get(port.tensor.name)
+            flat = inputs.get(port.tensor.name)
             if flat is None:  # of which the shape alone is asked
                 flat = tf.zeros([count, port.size], tf.float64)
             feeds[port.tensor.name] = tf.reshape(flat, port.shape)
         for tensor, value in zip(self.graph.parameters, parameters, strict=True):
             feeds[tensor.name] = value
-        found = self.graph.call([port.tensor for port in self.ends], feeds, names, self.rewrite)
+        tensors = self.graph.call([port.tensor for port in self.ends], feeds, names, self.rewrite)
         flat = [
-            tf.reshape(one, [count, port.size]) for one, port in zip(found, self.ends, strict=True)
+            tf.reshape(tensor, [count, port.size])
+            for tensor, port in zip(tensors, self.ends, strict=True)
         ]
         return flat[0] if len(flat) == 1 else tf.concat(flat, axis=1)
 
     def _parameters(self) -> list[Any]:
         import tensorflow as tf
 
-        return [tf.TensorSpec(one.shape, one.dtype) for one in self.graph.parameters]
+        return [
+            tf.TensorSpec(parameter.shape, parameter.dtype) for parameter in self.graph.parameters
+        ]
 
     @cached_property
     def forward(self) -> Any:
@@ -119,12 +124,12 @@ class Affine:
         import tensorflow as tf
 
         def forward(*arguments: Tensor) -> Tensor:
-            given = {
+            inputs = {
                 port.tensor.name: value
                 for port, value in zip(self.predecessors.values(), arguments, strict=False)
             }
             count = tf.shape(arguments[0])[0]
-            return self._result(given, arguments[len(self.predecessors) :], count)
+            return self._result(inputs, arguments[len(self.predecessors) :], count)
 
         specs = [
             tf.TensorSpec([self.rows, port.size], tf.float64) for port in self.predecessors.values()
@@ -140,13 +145,13 @@ class Affine:
 
         def transposed(rows: Tensor, *parameters: Tensor) -> list[Tensor]:
             count = tf.shape(rows)[0]
-            given = {
+            inputs = {
                 port.tensor.name: tf.zeros([count, port.size], tf.float64)
                 for port in self.predecessors.values()
             }
-            value = self._result(given, parameters, count)
+            value = self._result(inputs, parameters, count)
             slopes = tf.gradients(
-                value, list(given.values()), grad_ys=rows, unconnected_gradients="zero"
+                value, list(inputs.values()), grad_ys=rows, unconnected_gradients="zero"
             )
             return [tf.identity(slope) for slope in slopes]
 
@@ -230,10 +235,10 @@ class Part:
         """
         lead = rows.shape[:-1]
         flat = np.ascontiguousarray(rows, dtype=np.float64).reshape(-1, self.size)
-        found = self._called(self._affine.transposed, [flat])
+        tensors = self._called(self._affine.transposed, [flat])
         pulled = {
-            p: one.reshape(*lead, one.shape[-1])
-            for p, one in zip(self.predecessors, found, strict=True)
+            p: rows_.reshape(*lead, rows_.shape[-1])
+            for p, rows_ in zip(self.predecessors, tensors, strict=True)
         }
         return pulled, weighted(flat, self.intercept).reshape(lead)
 
@@ -255,7 +260,7 @@ class Part:
                 cut = [chunks(array, size)[0][0] for array in cut]
             results = function(*map(tf.constant, cut), *self._parameters)
             listed = results if isinstance(results, list | tuple) else [results]
-            pieces.append([np.asarray(one)[:length] for one in listed])
+            pieces.append([np.asarray(tensor)[:length] for tensor in listed])
         if len(pieces) == 1:
             return pieces[0]
         return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]

@@ -83,38 +83,38 @@ class Patterns:
 
     def inputs(self, tensor: Tensor) -> list[Tensor]:
         """Return the operands of a tensor's operation that depend on the network's input."""
-        given = tensor.op.inputs
+        operands = tensor.op.inputs
         if tensor.op.type == "IdentityN":
-            given = [given[tensor.value_index]]
-        return [one for one in given if one.name in self._dependent]
+            operands = [operands[tensor.value_index]]
+        return [tensor for tensor in operands if tensor.name in self._dependent]
 
     def parent(self, tensor: Tensor) -> Tensor | None:
         """Return the last tensor that this one is a function of entry by entry, or None."""
         if tensor.name in self._parents:
             return self._parents[tensor.name]
-        found = None
-        given = self.inputs(tensor)
+        parent_ = None
+        inputs = self.inputs(tensor)
         shape = tensor.shape.as_list()
         if (
             tensor.op.type in ELEMENTWISE
-            and given
-            and all(one.shape.as_list() == shape for one in given)
+            and inputs
+            and all(tensor.shape.as_list() == shape for tensor in inputs)
         ):
-            found = given[0]
-            for other in given[1:]:
-                found = self._common(found, other)
-                if found is None:
+            parent_ = inputs[0]
+            for other in inputs[1:]:
+                parent_ = self._common(parent_, other)
+                if parent_ is None:
                     break
-        self._parents[tensor.name] = found
-        return found
+        self._parents[tensor.name] = parent_
+        return parent_
 
     def _common(self, a: Tensor, b: Tensor) -> Tensor | None:
         """Return the nearest tensor that both are functions of entry by entry."""
         seen = set()
-        one: Tensor | None = a
-        while one is not None:
-            seen.add(one.name)
-            one = self.parent(one)
+        ancestor: Tensor | None = a
+        while ancestor is not None:
+            seen.add(ancestor.name)
+            ancestor = self.parent(ancestor)
         other: Tensor | None = b
         while other is not None and other.name not in seen:
             other = self.parent(other)
@@ -129,7 +129,7 @@ class Patterns:
             return None
         region = self._region(tensor, before)
         types = {op.type for op in region} - PASSING
-        varies = any(one.name in self._varying for op in region for one in op.inputs)
+        varies = any(input_.name in self._varying for op in region for input_ in op.inputs)
         if varies or not any(self._bends(op) for op in region):
             return None
         if types <= HOMOGENEOUS and self._scales_only(region):
@@ -138,33 +138,35 @@ class Patterns:
         return self._curve(tensor, before, region, types)
 
     def _region(self, end: Tensor, before: Tensor) -> list[Any]:
-        found: dict[Any, None] = {}
+        operations: dict[Any, None] = {}
         stack = [end]
         while stack:
             tensor = stack.pop()
-            if tensor is not before and tensor.name != before.name and tensor.op not in found:
-                found[tensor.op] = None
+            if tensor is not before and tensor.name != before.name and tensor.op not in operations:
+                operations[tensor.op] = None
                 stack += self.inputs(tensor)
-        return list(found)
+        return list(operations)
 
     def _bends(self, op: Any) -> bool:
         """Whether an operation of a region is not affine."""
         if op.type in PRODUCTS:
-            return sum(one.name in self._dependent for one in op.inputs) > 1
+            return sum(input_.name in self._dependent for input_ in op.inputs) > 1
         return op.type not in JOINT | SCALING
 
     def _scales_only(self, region: list[Any]) -> bool:
         """Whether operands that do not depend on the input only multiply or divide."""
         for op in region:
             fixed = [
-                place for place, one in enumerate(op.inputs) if one.name not in self._dependent
+                index
+                for index, input_ in enumerate(op.inputs)
+                if input_.name not in self._dependent
             ]
             if not fixed or op.type in PASSING:
                 continue
             if op.type not in SCALING or (op.type == "RealDiv" and fixed != [1]):
                 return False
         return all(
-            sum(one.name in self._dependent for one in op.inputs) == 1
+            sum(input_.name in self._dependent for input_ in op.inputs) == 1
             for op in region
             if op.type in SCALING
         )
@@ -173,8 +175,8 @@ class Patterns:
         """Return the function at the numbers of a grid, (G, ...), in the shape of one row."""
         run = self._graph.function([end], [before])
         shape = [1 if length is None else length for length in before.shape.as_list()]
-        found = [run(np.full(shape, value))[0] for value in grid]
-        return np.stack(found)
+        values = [run(np.full(shape, value))[0] for value in grid]
+        return np.stack(values)
 
     def _curve(
         self, end: Tensor, before: Tensor, region: list[Any], types: set[str]
@@ -182,11 +184,11 @@ class Patterns:
         named = [kind for kind, made_of in MADE_OF.items() if types <= made_of]
         if not named or None in before.shape.as_list()[1:]:
             return None
-        found = self._values(end, before, GRID).reshape(len(GRID), -1)
-        if not np.isfinite(found).all():
+        parent = self._values(end, before, GRID).reshape(len(GRID), -1)
+        if not np.isfinite(parent).all():
             return None
-        values = found[:, 0]
-        spread = np.abs(found - values[:, np.newaxis]).max()
+        values = parent[:, 0]
+        spread = np.abs(parent - values[:, np.newaxis]).max()
         at = int(np.flatnonzero(GRID == 2.0)[0])
         for kind in named:
             inner, alpha = self._constants(kind, before, region, values)
@@ -224,10 +226,10 @@ class Patterns:
         The value is that of the log-sum-exp of z whatever m is, as long as it is the same in both
         places and constant over the axes of the sum.
         """
-        given = [self._passed(one) for one in self.inputs(tensor)]
-        if tensor.op.type not in ("Add", "AddV2") or len(given) != 2:
+        inputs = [self._passed(input_) for input_ in self.inputs(tensor)]
+        if tensor.op.type not in ("Add", "AddV2") or len(inputs) != 2:
             return None
-        for log, shift in (given, given[::-1]):
+        for log, shift in (inputs, inputs[::-1]):
             if log.op.type != "Log":
                 continue
             total = self._passed(log.op.inputs[0])

@@ -92,7 +92,7 @@ class Reading:
         self._rows = rows
         self.graph = graph = Float64Graph(concrete, self._refuse_named)
         operations = graph.graph.get_operations()
-        self._position = {op.name: place for place, op in enumerate(operations)}
+        self._position = {op.name: index for index, op in enumerate(operations)}
         self._dependent = _reached(operations, [graph.x])
         self._varying = _reached(operations, graph.parameters)
         self._patterns = Patterns(graph, self._dependent, self._varying)
@@ -109,7 +109,7 @@ class Reading:
 
     def _cuts(self, ends: Sequence[Tensor]) -> tuple[list[Cut], list[Tensor]]:
         """Walk back from the ends and cut at every nonlinear operation."""
-        found: list[Cut] = []
+        cuts: list[Cut] = []
         seen: dict[str, Tensor] = {}
         heap: list[tuple[int, str, Tensor]] = []
 
@@ -117,8 +117,8 @@ class Reading:
             for tensor in tensors:
                 if tensor.name not in seen and tensor.name in self._dependent:
                     seen[tensor.name] = tensor
-                    place = self._position[tensor.op.name]
-                    heapq.heappush(heap, (-place, tensor.name, tensor))
+                    index = self._position[tensor.op.name]
+                    heapq.heappush(heap, (-index, tensor.name, tensor))
 
         ask(ends)
         while heap:
@@ -127,31 +127,33 @@ class Reading:
                 continue
             cut = self._cut(tensor)
             if cut is not None:
-                found.append(cut)
+                cuts.append(cut)
                 ask(cut.before)
             else:
                 self._check_affine(tensor)
                 ask(self._patterns.inputs(tensor))
-        found.sort(key=lambda cut: self._position[cut.after.op.name])
-        return found, [tensor for name, tensor in seen.items() if name != self.graph.x.name]
+        cuts.sort(key=lambda cut: self._position[cut.after.op.name])
+        return cuts, [tensor for name, tensor in seen.items() if name != self.graph.x.name]
 
     def _cut(self, tensor: Tensor) -> Cut | None:
         """Return the nonlinear operation that a tensor comes from, or None where it is affine."""
         kind = tensor.op.type
-        given = self._patterns.inputs(tensor)
+        inputs = self._patterns.inputs(tensor)
         exponentials = self._patterns.log_sum_exp(tensor)
         if exponentials is not None:
             return Cut(tensor, (exponentials[0],), axes=exponentials[1])
         match = self._patterns.match(tensor)
         if match is not None:
             return Cut(tensor, (match.before,), match)
-        if kind in CLIPS and len(given) == 1:
+        if kind in CLIPS and len(inputs) == 1:
             return Cut(tensor, (self._clip_start(tensor),))
         single = kind in CURVES or kind in PIECES or kind in ("Softmax", "LogSoftmax")
-        if (single and len(given) == 1) or kind in POOLS:
-            if any(one.name in self._varying for one in tensor.op.inputs if one not in given):
+        if (single and len(inputs) == 1) or kind in POOLS:
+            if any(
+                input_.name in self._varying for input_ in tensor.op.inputs if input_ not in inputs
+            ):
                 self._refuse(tensor.op, "bends where a parameter says")
-            return Cut(tensor, tuple(given))
+            return Cut(tensor, tuple(inputs))
         return None
 
     def _clip_start(self, tensor: Tensor) -> Tensor:
@@ -174,7 +176,9 @@ class Reading:
             self._refuse(op, "hides its operations in a nested call")
         if not tensor.dtype.is_floating:
             self._refuse(op, f"gives {tensor.dtype.name}, so it jumps")
-        dependent = [place for place, one in enumerate(op.inputs) if one.name in self._dependent]
+        dependent = [
+            index for index, input_ in enumerate(op.inputs) if input_.name in self._dependent
+        ]
         if op.type in JOINT:
             return
         if op.type in LINEAR_IN:
@@ -246,10 +250,10 @@ class Reading:
                 number = stops[tensor.name]
                 predecessors[number] = self._ports[number - INPUT]
                 continue
-            given = self._patterns.inputs(tensor)
+            inputs = self._patterns.inputs(tensor)
             # A sum over all entries of a point at worst, forward or back, and a product.
-            roundings += 1 + max(self._size(one) for one in (tensor, *given))
-            stack += given
+            roundings += 1 + max(self._size(operand) for operand in (tensor, *inputs))
+            stack += inputs
         ordered = {number: predecessors[number] for number in sorted(predecessors)}
         ports = tuple(self._port(end) for end in ends)
         plain = Affine(self.graph, ports, ordered, self._ports, self._rows)
@@ -268,7 +272,7 @@ class Reading:
     def _nonlinearity(self, cut: Cut) -> Nonlinearity:
         op = cut.after.op
         name = self._layer_of(op.name) or op.name
-        size = sum(self._size(one) for one in cut.before)
+        size = sum(self._size(tensor) for tensor in cut.before)
         units = self._size(cut.after)
         if cut.axes is not None:
             members = self._reduced(op, cut.before[0], cut.axes)
@@ -292,7 +296,7 @@ class Reading:
         if match.slopes is None:
             constants = match.scale, match.inner, match.alpha
             return Curve(name, match.kind, size, size, *constants, sampled=True)
-        below, above = (np.resize(one.ravel(), size) for one in match.slopes)
+        below, above = (np.resize(slope.ravel(), size) for slope in match.slopes)
         return _homogeneous(name, "leaky_relu", size, below, above)
 
     def _clip(self, cut: Cut, name: str, size: int) -> Nonlinearity:
@@ -307,15 +311,15 @@ class Reading:
         for op in reversed(chain):
             least, most = self._bounds(op, self._shapes[cut.after.name])
             low, high = np.clip(low, least, most), np.clip(high, least, most)
-        zeros, ones = np.zeros(size), np.ones(size)
+        zeros, unit_slopes = np.zeros(size), np.ones(size)
         if np.isinf(high).all():
             kind = "relu" if not low.any() else "maximum"
-            kinks, slopes, offsets = [low], [zeros, ones], [low, zeros]
+            kinks, slopes, offsets = [low], [zeros, unit_slopes], [low, zeros]
         elif np.isinf(low).all():
-            kind, kinks, slopes, offsets = "minimum", [high], [ones, zeros], [zeros, high]
+            kind, kinks, slopes, offsets = "minimum", [high], [unit_slopes, zeros], [zeros, high]
         else:
             kind, kinks = "clip", [low, high]
-            slopes, offsets = [zeros, ones, zeros], [low, zeros, high]
+            slopes, offsets = [zeros, unit_slopes, zeros], [low, zeros, high]
         return Pieces(name, kind, size, size, np.stack(kinks), np.stack(slopes), np.stack(offsets))
 
     def _bounds(self, op: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
@@ -324,10 +328,10 @@ class Reading:
         if op.type == "Relu6":
             return 0.0, 6.0
         (tensor,) = op.outputs
-        given = self._patterns.inputs(tensor)
-        if given[0].shape.as_list() != tensor.shape.as_list():
+        inputs = self._patterns.inputs(tensor)
+        if inputs[0].shape.as_list() != tensor.shape.as_list():
             self._refuse(op, "spreads one number over several")
-        fixed = [self._fixed(op, one, shape) for one in op.inputs if one is not given[0]]
+        fixed = [self._fixed(op, input_, shape) for input_ in op.inputs if input_ is not inputs[0]]
         if op.type == "ClipByValue":
             return fixed[0], fixed[1]
         return (fixed[0], np.inf) if op.type == "Maximum" else (-np.inf, fixed[0])
@@ -360,7 +364,7 @@ class Reading:
         shape = self._shapes[cut.before[0].name]
         after = self._shapes[cut.after.name]
         if op.type == "MaxPoolV2":
-            windows, steps = (list(self._whole(op, one)) for one in op.inputs[1:])
+            windows, steps = (list(self._whole(op, input_)) for input_ in op.inputs[1:])
         else:
             windows, steps = list(op.get_attr("ksize")), list(op.get_attr("strides"))
         if op.type == "MaxPool" and op.get_attr("padding") == b"EXPLICIT":
@@ -394,19 +398,19 @@ class Reading:
 
 def _reached(operations: Sequence[Any], starts: Sequence[Tensor]) -> set[str]:
     """Return the names of the tensors whose values depend on some tensors."""
-    found = {tensor.name for tensor in starts}
+    reached = {tensor.name for tensor in starts}
     for op in operations:
         if op.type in SHAPES:
             continue
         if op.type == "IdentityN":
-            found |= {
+            reached |= {
                 after.name
                 for before, after in zip(op.inputs, op.outputs, strict=True)
-                if before.name in found
+                if before.name in reached
             }
-        elif any(one.name in found for one in op.inputs):
-            found |= {tensor.name for tensor in op.outputs}
-    return found
+        elif any(input_.name in reached for input_ in op.inputs):
+            reached |= {tensor.name for tensor in op.outputs}
+    return reached
 
 
 def _homogeneous(name: str, kind: str, size: int, below: Any, above: Any) -> Pieces:
@@ -426,10 +430,10 @@ def _pooled(
     index: Array = np.zeros((1, 1), dtype=np.int64)
     inside: Array = np.ones((1, 1), dtype=bool)
     for length, out, window, step, pad in zip(shape, after, windows, steps, before, strict=True):
-        places = np.arange(out)[:, np.newaxis] * step - pad + np.arange(window)
-        within = (places >= 0) & (places < length)
+        positions = np.arange(out)[:, np.newaxis] * step - pad + np.arange(window)
+        within = (positions >= 0) & (positions < length)
         # (results before, results of this axis) x (entries before, entries of this axis)
         joined = len(index) * out, -1
-        index = (index[:, None, :, None] * length + places[:, None, :]).reshape(joined)
+        index = (index[:, None, :, None] * length + positions[:, None, :]).reshape(joined)
         inside = (inside[:, None, :, None] & within[:, None, :]).reshape(joined)
     return np.where(inside, index, -1)

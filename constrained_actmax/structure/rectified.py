@@ -84,42 +84,42 @@ def rectified(
     The ReLU becomes the identity and the pooling their `RectifiedWindows`; numbers and parts stay.
     They are next to each other where the part between them only hands entries on, to nothing else.
     """
-    found = list(nonlinearities)
+    layers = list(nonlinearities)
     for k, (part, second) in enumerate(zip(parts, nonlinearities, strict=True)):
         before = part.predecessors[-1]
         if part.predecessors != (before,) or before < 0:
             continue
-        first = found[before]
+        first = layers[before]
         relu, windows = (first, second) if isinstance(first, Pieces) else (second, first)
         if not (isinstance(relu, Pieces) and _is_relu(relu)):
             continue
         if not (isinstance(windows, Windows) and windows.sign == 1):
             continue
-        followers = [one for one in (*parts, *outputs) if before in one.predecessors]
+        followers = [part for part in (*parts, *outputs) if before in part.predecessors]
         if len(followers) > 1 or not _hands_on(part, before, first.units):
             continue
         joined = RectifiedWindows(
             windows.name, windows.kind, windows.size, windows.units, windows.members
         )
         identity = _identity(relu)
-        found[before], found[k] = (identity, joined) if first is relu else (joined, identity)
-    return tuple(found)
+        layers[before], layers[k] = (identity, joined) if first is relu else (joined, identity)
+    return tuple(layers)
 
 
-def _is_relu(one: Pieces) -> bool:
+def _is_relu(pieces: Pieces) -> bool:
     """Whether a function is max(0, z)."""
     return bool(
-        len(one.kinks) == 1
-        and not one.kinks.any()
-        and not one.offsets.any()
-        and (one.slopes == [[0.0], [1.0]]).all()
+        len(pieces.kinks) == 1
+        and not pieces.kinks.any()
+        and not pieces.offsets.any()
+        and (pieces.slopes == [[0.0], [1.0]]).all()
     )
 
 
-def _identity(one: Pieces) -> Pieces:
+def _identity(pieces: Pieces) -> Pieces:
     """Return the function of one piece that changes nothing."""
-    size, once = one.size, np.ones((1, one.size))
-    return Pieces(one.name, IDENTITY, size, size, np.zeros((0, size)), once, 0.0 * once)
+    size, once = pieces.size, np.ones((1, pieces.size))
+    return Pieces(pieces.name, IDENTITY, size, size, np.zeros((0, size)), once, 0.0 * once)
 
 
 def _hands_on(part: Part, before: int, units: int) -> bool:
@@ -127,5 +127,5 @@ def _hands_on(part: Part, before: int, units: int) -> bool:
     h = np.random.default_rng(PROBE_SEED).standard_normal((2, units))
     z = part.apply({before: h})
     order = np.argsort(h[0])
-    places = order[np.minimum(np.searchsorted(h[0], z[0], sorter=order), units - 1)]
-    return bool((h[:, places] == z).all())
+    positions = order[np.minimum(np.searchsorted(h[0], z[0], sorter=order), units - 1)]
+    return bool((h[:, positions] == z).all())

@@ -86,9 +86,9 @@ class Structure:
         def part(affine: Any, roundings: int, twin: Any) -> Part:
             return Part(affine, parameters, roundings, twin)
 
-        self.parts = tuple(part(*one) for one in reading.parts)
-        self.outputs = {name: part(*one) for name, one in reading.outputs.items()}
-        self.piecewise_affine = all(one.piecewise_affine for one in self.nonlinearities)
+        self.parts = tuple(part(*record) for record in reading.parts)
+        self.outputs = {name: part(*record) for name, record in reading.outputs.items()}
+        self.piecewise_affine = all(record.piecewise_affine for record in self.nonlinearities)
 
     @cached_property
     def joined(self) -> Structure:
@@ -175,11 +175,13 @@ class Structure:
             count = min(COLUMNS_AT_ONCE, self.size - first)
             x = np.concatenate([np.zeros((1, self.size)), np.eye(count, self.size, first)])
             values: dict[int, Rows] = {INPUT: x}
-            for k, (part, one) in enumerate(zip(self.parts, self.nonlinearities, strict=True)):
+            for k, (part, nonlinearity) in enumerate(
+                zip(self.parts, self.nonlinearities, strict=True)
+            ):
                 if not values.keys() >= set(part.predecessors):
                     continue
                 z = part.apply(values)
-                if one.kind == IDENTITY:
+                if nonlinearity.kind == IDENTITY:
                     values[k] = z
                 finite = np.isfinite(z[0])  # what never wins stands at minus infinity
                 moved = np.subtract(z[1:], z[0], where=finite, out=np.zeros_like(z[1:]))

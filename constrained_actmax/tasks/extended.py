@@ -47,22 +47,24 @@ class Extended(Wrapper):
 
     @override
     def evaluate(self, x: Rows, starts: Sequence[int] | Indices) -> Evaluation:
-        found = self.inner.evaluate(x, starts)
-        row_starts, finite = np.asarray(starts).tolist(), found.finite
+        evaluation = self.inner.evaluate(x, starts)
+        row_starts, finite = np.asarray(starts).tolist(), evaluation.finite
         for row in np.flatnonzero(finite).tolist():
             start = row_starts[row]
-            self._good[start] = x[row].copy(), found, row
-            self._largest[start] = max(self._largest.get(start, -np.inf), float(found.f[row]))
+            self._good[start] = x[row].copy(), evaluation, row
+            self._largest[start] = max(self._largest.get(start, -np.inf), float(evaluation.f[row]))
             self._trials[start] = 0
         if finite.all():
-            return found
+            return evaluation
         rows = [
-            found.row(row) if finite[row] else self._instead(start, x[row], found.row(row))
+            evaluation.row(row)
+            if finite[row]
+            else self._instead(start, x[row], evaluation.row(row))
             for row, start in enumerate(row_starts)
         ]
         extended = Evaluation.concatenated(rows)
-        if found.violation is not None:
-            extended.violation = np.where(finite, found.violation, np.inf)
+        if evaluation.violation is not None:
+            extended.violation = np.where(finite, evaluation.violation, np.inf)
         return extended
 
     @override
@@ -76,8 +78,8 @@ class Extended(Wrapper):
         self._trials[start] = self._trials.get(start, 0) + 1
         if start not in self._good or self._trials[start] > MOST_TRIALS:
             return here
-        z, found, row = self._good[start]
-        good = found.row(row)
+        z, evaluation, row = self._good[start]
+        good = evaluation.row(row)
         change = float(good.gradient[0] @ (x - z))
         f = good.f + abs(change)
         if not self.problem.differentiable:
@@ -86,7 +88,7 @@ class Extended(Wrapper):
         return Evaluation(f, gradient, good.c, good.jacobian, good.finite)
 
 
-def drawn_where_finite(task: Task, x0: Rows, given: int, seed: int) -> Rows:
+def drawn_where_finite(task: Task, x0: Rows, supplied: int, seed: int) -> Rows:
     """Return starting points (B, n), the drawn ones again where a function is not finite.
 
     Parameters
@@ -95,19 +97,19 @@ def drawn_where_finite(task: Task, x0: Rows, given: int, seed: int) -> Rows:
         Counts the evaluations: of every drawn point, and of each draw in the place of one.
     x0 : numpy.ndarray, shape (B, n)
         The starting points.
-    given : int
+    supplied : int
         How many of the first the user gave: they stay.
     seed : int
         Of the draws.
     """
     x = x0.copy()
-    rows = np.arange(given, len(x))
+    rows = np.arange(supplied, len(x))
     for attempt in range(REDRAWS):
         try:
-            found = task.evaluate(x[rows], rows)
+            evaluation = task.evaluate(x[rows], rows)
         except Stopped:  # the solver meets the same limit, and names it
             break
-        rows = rows[~found.finite]
+        rows = rows[~evaluation.finite]
         if not rows.size:
             break
         x[rows] = drawn(task.problem, len(rows), (seed, REDRAWN, attempt))

@@ -49,39 +49,39 @@ class Incumbents:
         self._least_known: list[Evaluation | None] = [None] * starts
 
     def keep(
-        self, x: Rows, found: Evaluation, starts: Indices, kept: np.ndarray, inside: np.ndarray
+        self, x: Rows, evaluation: Evaluation, starts: Indices, kept: np.ndarray, inside: np.ndarray
     ) -> None:
         """Take notice of evaluated rows.
 
         Parameters
         ----------
-        x, found : numpy.ndarray, shape (B, n), and Evaluation
+        x, evaluation : numpy.ndarray, shape (B, n), and Evaluation
             The points, with their violations.
         starts : numpy.ndarray, shape (B,)
             On whose behalf.
         kept, inside : numpy.ndarray of bool, shape (B,)
             Whether a row keeps all constraints to their tolerances, and C to its own.
         """
-        f = found.f
+        f = evaluation.f
         # A point that is off C by a solver's rounding is worth projecting at the end, but its
         # value is too good by as much as it is off: it is not compared with points in C.
         strict = kept & inside
         # Several rows may speak for one start, so each asks again.
         if not strict.all():
-            self._keep_outside(x, found, starts, kept & ~inside, found.finite & ~kept)
+            self._keep_outside(x, evaluation, starts, kept & ~inside, evaluation.finite & ~kept)
         noise = self._noise(f)
         for row in np.flatnonzero(strict & (f < self._best_f[starts] + noise)).tolist():
             start = int(starts[row])
-            if self._is_better(x[row], found, row, start, float(noise[row])):
+            if self._is_better(x[row], evaluation, row, start, float(noise[row])):
                 self._best_f[start] = f[row]
                 self.best[start] = Incumbent(x[row].copy(), f[row])
-                self._known[start] = found.row(row)
+                self._known[start] = evaluation.row(row)
             self._least_f[start] = min(self._least_f[start], f[row])
 
     def known(self, start: int) -> tuple[Vector, Evaluation] | None:
         """Return the best point of C of a start, with the evaluation made there."""
-        best, found = self.best[start], self._known[start]
-        return None if best is None or found is None else (best.x, found)
+        best, evaluation = self.best[start], self._known[start]
+        return None if best is None or evaluation is None else (best.x, evaluation)
 
     def _noise(self, f: Vector) -> Vector:
         """Return by how much values may differ that the model's arithmetic cannot tell apart.
@@ -101,24 +101,26 @@ class Incumbents:
         exact = problem.set.accuracy <= EXACT
         return problem.smooth is True and not problem.constraints and exact
 
-    def _is_better(self, x: Vector, found: Evaluation, row: int, start: int, noise: float) -> bool:
+    def _is_better(
+        self, x: Vector, evaluation: Evaluation, row: int, start: int, noise: float
+    ) -> bool:
         """Return whether a row is better than the best point of its start."""
-        f, best, known = float(found.f[row]), self.best[start], self._known[start]
+        f, best, known = float(evaluation.f[row]), self.best[start], self._known[start]
         if best is None or known is None or noise == 0.0 or f < best.f - noise:
             return bool(f < self._best_f[start])
         if f > self._least_f[start] + noise or np.array_equal(x, best.x):
             return False
         problem = self.problem
         return (
-            residuals(problem, x, found, row).stationarity
+            residuals(problem, x, evaluation, row).stationarity
             < residuals(problem, best.x, known).stationarity
         )
 
     def _keep_outside(
-        self, x: Rows, found: Evaluation, starts: Indices, near: np.ndarray, least: np.ndarray
+        self, x: Rows, evaluation: Evaluation, starts: Indices, near: np.ndarray, least: np.ndarray
     ) -> None:
         """Keep the best points that are off C by rounding, and the least violating ones."""
-        worst, f = found.violation, found.f
+        worst, f = evaluation.violation, evaluation.f
         assert worst is not None
         for row in np.flatnonzero(near & (f < self._near_f[starts])).tolist():
             start = int(starts[row])
@@ -130,7 +132,7 @@ class Incumbents:
             if worst[row] < self._least_violation[start]:
                 self._least_violation[start] = worst[row]
                 self._least_violated[start] = x[row].copy()
-                self._least_known[start] = found.row(row)
+                self._least_known[start] = evaluation.row(row)
 
     def returned(
         self,
@@ -189,9 +191,9 @@ class Incumbents:
         if best is None and others[0] is None:
             others.append(self._least_violated[start])
         free = any(point is not None and known_on_set(point) is not None for point in others)
-        for place, point in enumerate(others):
+        for index, point in enumerate(others):
             if point is None or any(
-                other is not None and np.array_equal(point, other) for other in others[:place]
+                other is not None and np.array_equal(point, other) for other in others[:index]
             ):
                 continue
             # A last point in C was evaluated on the way there, so it is no better than the best;
@@ -212,16 +214,16 @@ class Incumbents:
                 candidates.append(on_set_once(point))
         weights = self._largest_multipliers(candidates)
 
-        def rank(one: tuple[Vector, Evaluation]) -> tuple[bool, bool, float]:
-            x, found = one
-            inside = bool(problem.feasible(x[np.newaxis], found.c)[0])
-            merit = found.f[0] if inside else problem.violation(x[np.newaxis], found.c)[0]
-            if found is settled[1]:
+        def rank(pair: tuple[Vector, Evaluation]) -> tuple[bool, bool, float]:
+            x, evaluation = pair
+            inside = bool(problem.feasible(x[np.newaxis], evaluation.c)[0])
+            merit = evaluation.f[0] if inside else problem.violation(x[np.newaxis], evaluation.c)[0]
+            if evaluation is settled[1]:
                 merit -= EQUAL_VALUES * tolerance * problem.range
             if inside and problem.constraints:
-                c = found.c[0]
+                c = evaluation.c[0]
                 merit += 2.0 * float(weights @ np.abs(c - np.clip(c, problem.lower, problem.upper)))
-            return not bool(found.finite[0]), not inside, float(merit)
+            return not bool(evaluation.finite[0]), not inside, float(merit)
 
         return min(candidates, key=rank)
 
@@ -232,8 +234,10 @@ class Incumbents:
             return weights
         if not self.problem.differentiable:
             return np.full(weights.size, UNKNOWN_MULTIPLIER)
-        for x, found in candidates:
-            if found.finite[0]:
-                mu = multipliers(self.problem, x, found.gradient[0], found.c[0], found.jacobian[0])
+        for x, evaluation in candidates:
+            if evaluation.finite[0]:
+                mu = multipliers(
+                    self.problem, x, evaluation.gradient[0], evaluation.c[0], evaluation.jacobian[0]
+                )
                 weights = np.maximum(weights, np.abs(mu))
         return weights

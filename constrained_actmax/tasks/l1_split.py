@@ -73,16 +73,16 @@ class SplitForm(DerivedForm):
         d = x - self.center
         return split(d, d)
 
-    def lifted(self, found: Evaluation, y: Rows) -> Evaluation:
+    def lifted(self, evaluation: Evaluation, y: Rows) -> Evaluation:
         """Return an evaluation made at x as one at y."""
         return Evaluation(
             (y * self.weights).sum(axis=1),
             np.broadcast_to(self.weights, y.shape),
-            found.c,
-            self.both(found.jacobian),
-            found.finite,
-            found.violation,
-            found.written,
+            evaluation.c,
+            self.both(evaluation.jacobian),
+            evaluation.finite,
+            evaluation.violation,
+            evaluation.written,
         )
 
     @staticmethod

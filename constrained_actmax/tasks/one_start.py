@@ -69,8 +69,8 @@ class OneStart(Wrapper):
 
     @override
     def evaluate(self, x: Rows, starts: Sequence[int] | Indices) -> Evaluation:
-        found: Evaluation = self._ask(Points(x))
-        return found
+        evaluation: Evaluation = self._ask(Points(x))
+        return evaluation
 
     @override
     def hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
@@ -90,8 +90,8 @@ class OneStart(Wrapper):
         """Hand on what was reported since the last request; False if the start has diverged."""
         going, accepted = True, self._accepted
         self._accepted = []
-        for one in accepted:
-            going = self.inner.iterate(self._start, *one) and going
+        for iterate in accepted:
+            going = self.inner.iterate(self._start, *iterate) and going
         ended = self.ended.get(self._start)
         if ended is not None:
             self.inner.end(self._start, ended.x, ended.status, ended.detail)
@@ -133,12 +133,12 @@ class LockStep:
         )
 
     def _work(self, start: int, point: Vector, ask: Ask) -> None:
-        one = self._live[start] = OneStart(self._task, start, ask)
+        single = self._live[start] = OneStart(self._task, start, ask)
         try:
-            self._runner(one, start, point)
+            self._runner(single, start, point)
         except Stopped as reason:
             if not reason.ends_all:
-                one.end(start, one.best_or(start, point), reason.status, reason.detail)
+                single.end(start, single.best_or(start, point), reason.status, reason.detail)
 
     def _done(self, start: int, error: BaseException | None) -> None:
         self._live.pop(start).record()
@@ -164,13 +164,13 @@ class LockStep:
         points = np.concatenate(list(asked.values()))
         starts = [start for start, rows in asked.items() for _ in rows]
         try:
-            found = self._task.evaluate(points, starts)
+            evaluation = self._task.evaluate(points, starts)
         except Stopped as reason:
             if reason.ends_all:
                 raise
             return answers | {start: Stopped(reason.status, reason.detail) for start in asked}
         first = 0
         for start, rows in asked.items():
-            answers[start] = found.rows(first, first + len(rows))
+            answers[start] = evaluation.rows(first, first + len(rows))
             first += len(rows)
         return answers

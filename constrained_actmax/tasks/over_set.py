@@ -76,16 +76,16 @@ class Over(Limited):
         if kept.any():  # a point of C but for rounding is evaluated as one of C exactly
             x = x.copy()
             x[kept] = written.project(x[kept])
-        found = self.inner.evaluate(x, self.row_starts[own])
-        outside = problem.functional_violation(found.c)
+        evaluation = self.inner.evaluate(x, self.row_starts[own])
+        outside = problem.functional_violation(evaluation.c)
         off = problem.set.relative_violation(x)
-        found = replace(found, violation=np.maximum(off, outside))
+        evaluation = replace(evaluation, violation=np.maximum(off, outside))
         inside = off <= problem.set.tolerance
-        kept = found.finite & problem.functionally_feasible(found.c, outside)
-        self._incumbents.keep(x, found, own, kept & inside, inside)
+        kept = evaluation.finite & problem.functionally_feasible(evaluation.c, outside)
+        self._incumbents.keep(x, evaluation, own, kept & inside, inside)
         for row, start in enumerate(own.tolist()):
             self._last[start] = x[row].copy()
-        return found
+        return evaluation
 
     @override
     def projector(self, *, accurate: bool = True) -> Projector:
@@ -96,8 +96,8 @@ class Over(Limited):
         return self._incumbents.best[start]
 
     @override
-    def iterate_rows(self, starts: Indices, x: Rows, found: Evaluation) -> np.ndarray:
-        return Task.iterate_rows(self, starts, x, found)
+    def iterate_rows(self, starts: Indices, x: Rows, evaluation: Evaluation) -> np.ndarray:
+        return Task.iterate_rows(self, starts, x, evaluation)
 
     @override
     def iterate(self, start: int, x: Vector, f: float, violation: float | None = None) -> bool:

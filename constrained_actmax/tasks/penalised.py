@@ -102,40 +102,48 @@ class Penalised(Wrapper):
     @override
     def evaluate(self, x: Rows, starts: Sequence[int] | Indices) -> Evaluation:
         paths = np.asarray(starts)
-        found = self.inner.evaluate(x, self.row_starts[paths])
+        evaluation = self.inner.evaluate(x, self.row_starts[paths])
         where: slice | Indices = slice(None) if len(self.row_starts) == 1 else paths
         rho = self.penalty[where, np.newaxis]
-        w = found.c + self.multipliers[where] / rho
+        w = evaluation.c + self.multipliers[where] / rho
         nearest = np.maximum(w, self._lower)
         violation = w - np.minimum(nearest, self._upper, out=nearest)
         value = 0.5 * rho[:, 0] * np.einsum("bm,bm->b", violation, violation)
         weights = rho * violation
-        gradient = found.gradient
+        gradient = evaluation.gradient
         weight = self.weight[where]
         if (weight == 1.0).all():
-            value += found.f
+            value += evaluation.f
         else:
-            value += weight * found.f
+            value += weight * evaluation.f
             gradient = weight[:, np.newaxis] * gradient
         if weights.any():
-            gradient = gradient + np.matmul(weights[:, np.newaxis], found.jacobian)[:, 0]
-        self._remember(x, found, paths, np.where(found.finite, value, np.inf).tolist())
+            gradient = gradient + np.matmul(weights[:, np.newaxis], evaluation.jacobian)[:, 0]
+        self._remember(x, evaluation, paths, np.where(evaluation.finite, value, np.inf).tolist())
         nothing = np.empty((len(x), 0))
-        return Evaluation(value, gradient, nothing, np.empty((len(x), 0, x.shape[1])), found.finite)
+        return Evaluation(
+            value, gradient, nothing, np.empty((len(x), 0, x.shape[1])), evaluation.finite
+        )
 
-    def _remember(self, x: Rows, found: Evaluation, paths: Indices, values: list[float]) -> None:
+    def _remember(
+        self, x: Rows, evaluation: Evaluation, paths: Indices, values: list[float]
+    ) -> None:
         """Keep f and c of each path's last points, its lowest L, and its lowest feasible f."""
         problem, kept = self.inner.problem, np.zeros(len(x), dtype=bool)
-        worst = problem.violation(x, found.c) if found.violation is None else found.violation
+        worst = (
+            problem.violation(x, evaluation.c)
+            if evaluation.violation is None
+            else evaluation.violation
+        )
         if (worst <= problem.feasibility_tolerance).any():
-            kept = found.finite & problem.functionally_feasible(found.c, worst)
+            kept = evaluation.finite & problem.functionally_feasible(evaluation.c, worst)
         for row, path in enumerate(paths.tolist()):
             last, best = self._last[path], self._best[path]
             point = x[row].copy()
-            last.append((point, found.row(row)))
+            last.append((point, evaluation.row(row)))
             del last[:-REMEMBERED]
-            if kept[row] and found.f[row] < self.held[path]:
-                self.held[path] = found.f[row]
+            if kept[row] and evaluation.f[row] < self.held[path]:
+                self.held[path] = evaluation.f[row]
             if values[row] < (np.inf if best is None else best.f):
                 self._best[path] = Incumbent(point, values[row])
 
@@ -153,9 +161,9 @@ class Penalised(Wrapper):
     @override
     def iterate(self, start: int, x: Vector, f: float, violation: float | None = None) -> bool:
         self.iterations[start] += 1
-        found = self.known(start, x)
+        evaluation = self.known(start, x)
         row_starts = int(self.row_starts[start])
-        return self.inner.iterate(row_starts, x, float(found.f[0]), found.violation_of(0))
+        return self.inner.iterate(row_starts, x, float(evaluation.f[0]), evaluation.violation_of(0))
 
     @override
     def end(self, start: int, x: Vector, status: Status, detail: str = "") -> None:
@@ -163,9 +171,9 @@ class Penalised(Wrapper):
 
     def known(self, path: int, x: Vector) -> Evaluation:
         """Return f and c at a point that was just evaluated, or evaluate it."""
-        for point, found in reversed(self._last[path]):
+        for point, evaluation in reversed(self._last[path]):
             if (point == x).all():
-                return found
+                return evaluation
         self.evaluate(x[np.newaxis], [path])
         return self._last[path][-1][1]
 

@@ -44,8 +44,8 @@ class Projector:
             exact: Rows = self._set.project(x)
             return exact
         projected = np.empty_like(x)
-        for place, row in enumerate(range(len(x)) if rows is None else rows):
-            projected[place], self._last[row] = self._set.project_inexact(
-                x[place], self._tolerance, self._last.get(row)
+        for index, row in enumerate(range(len(x)) if rows is None else rows):
+            projected[index], self._last[row] = self._set.project_inexact(
+                x[index], self._tolerance, self._last.get(row)
             )
         return projected

@@ -229,9 +229,9 @@ class Recording(Task):
     @override
     def evaluate(self, x: Rows, starts: Sequence[int] | Indices) -> Evaluation:
         self._check_limits(len(x))
-        found = self._evaluate(x, starts)
+        evaluation = self._evaluate(x, starts)
         self._check_target()
-        return found
+        return evaluation
 
     @override
     def revisit(self, x: Vector, start: int) -> Evaluation:
@@ -260,13 +260,13 @@ class Recording(Task):
         problem, size = self.problem, self.padded_rows
         before = problem.oracle.calls
         if len(x) <= size:
-            found = self._padded(x)
+            evaluation = self._padded(x)
         else:
             parts = [self._padded(x[first : first + size]) for first in range(0, len(x), size)]
-            found = Evaluation.concatenated(parts)
+            evaluation = Evaluation.concatenated(parts)
         self.evaluations += len(x)
         self.calls += problem.oracle.calls - before
-        return self._measured(x, found, starts)
+        return self._measured(x, evaluation, starts)
 
     def _within_bounds(self, x: Rows) -> Rows:
         """Return the nearest points of the bounds: steps may leave them by rounding."""
@@ -274,7 +274,9 @@ class Recording(Task):
             return x
         return np.clip(x, self._lower, self._upper)
 
-    def _measured(self, x: Rows, found: Evaluation, starts: Sequence[int] | Indices) -> Evaluation:
+    def _measured(
+        self, x: Rows, evaluation: Evaluation, starts: Sequence[int] | Indices
+    ) -> Evaluation:
         """Measure the violation at rows and keep what is best."""
         problem = self.problem
         if self.keeps_bounds and problem.set.only_box:
@@ -282,19 +284,19 @@ class Recording(Task):
         else:
             inside = worst = problem.set.relative_violation(x)
         if problem.constraints:
-            outside = problem.functional_violation(found.c)
+            outside = problem.functional_violation(evaluation.c)
             worst = np.maximum(inside, outside)
-        kept = found.finite & (worst <= problem.feasibility_tolerance)
+        kept = evaluation.finite & (worst <= problem.feasibility_tolerance)
         if problem.constraints:
-            kept &= problem.functionally_feasible(found.c, outside)
-        found.violation = worst
+            kept &= problem.functionally_feasible(evaluation.c, outside)
+        evaluation.violation = worst
         if len(x) == 1:
-            self._last = x[0].copy(), found
+            self._last = x[0].copy(), evaluation
         strict = inside <= self._set_tolerance
-        self._incumbents.keep(x, found, np.asarray(starts), kept, strict)
+        self._incumbents.keep(x, evaluation, np.asarray(starts), kept, strict)
         if self._goal > -np.inf:
-            self._reached |= bool((kept & strict & self._at_goal(found)).any())
-        return found
+            self._reached |= bool((kept & strict & self._at_goal(evaluation)).any())
+        return evaluation
 
     def _padded(self, x: Rows) -> Evaluation:
         missing = self.padded_rows - len(x)
@@ -310,21 +312,21 @@ class Recording(Task):
         """
         oracle = self.problem.oracle
         calls, evaluations = oracle.calls, oracle.evaluations
-        found = self.problem.evaluate(x[np.newaxis], differences=True)
+        evaluation = self.problem.evaluate(x[np.newaxis], differences=True)
         self.calls += oracle.calls - calls
         self.evaluations += oracle.evaluations - evaluations
-        return found
+        return evaluation
 
-    def scales_at(self, asked: Problem, x: Vector, found: Evaluation) -> Scales | None:
+    def scales_at(self, asked: Problem, x: Vector, evaluation: Evaluation) -> Scales | None:
         """Return the scales at an answer, as `at_answer` does; its probes count as evaluations."""
         oracle = asked.user_oracle
         calls, evaluations = oracle.calls, oracle.evaluations
 
         def good(scales: Scales) -> bool:
             own = asked.in_scales(scales).scaled
-            return optimal(own, own.point(x), own.evaluation(found), self.tolerance)
+            return optimal(own, own.point(x), own.evaluation(evaluation), self.tolerance)
 
-        scales = at_answer(asked, x, found, self.remaining, good)
+        scales = at_answer(asked, x, evaluation, self.remaining, good)
         self.calls += oracle.calls - calls
         self.evaluations += oracle.evaluations - evaluations
         return scales
@@ -368,8 +370,8 @@ class Recording(Task):
         """Return whether a value of the objective as written is at least as good as the target."""
         return self.problem.sign * value <= self._goal
 
-    def _at_goal(self, found: Evaluation) -> np.ndarray:
-        written = found.f if found.written is None else found.written
+    def _at_goal(self, evaluation: Evaluation) -> np.ndarray:
+        written = evaluation.f if evaluation.written is None else evaluation.written
         good: np.ndarray = written <= self._goal
         return good
 
@@ -416,12 +418,12 @@ class Recording(Task):
         for power in range(int(np.ceil(np.log10(DIVERGENCE * scale / length))) + 1):
             point = problem.set.project(x0 + 10.0**power * way)
             try:
-                found = self.evaluate(point[np.newaxis], [start])
+                evaluation = self.evaluate(point[np.newaxis], [start])
             except Stopped:
                 return
-            if not found.finite[0] or not problem.feasible(point[np.newaxis], found.c)[0]:
+            if not evaluation.finite[0] or not problem.feasible(point[np.newaxis], evaluation.c)[0]:
                 return
-            values.append(float(found.f[0]))
+            values.append(float(evaluation.f[0]))
         gains = -np.diff(values)
         if gains.size > 1 and gains[0] > 0 and np.all(gains[1:] >= LASTING * gains[:-1]):
             self.ended[start] = replace(ended, status=Status.UNBOUNDED, detail="")
@@ -469,13 +471,17 @@ class Recording(Task):
         return True
 
     @override
-    def iterate_rows(self, starts: Indices, x: Rows, found: Evaluation) -> np.ndarray:
-        row_starts, values = starts.tolist(), found.f.tolist()
+    def iterate_rows(self, starts: Indices, x: Rows, evaluation: Evaluation) -> np.ndarray:
+        row_starts, values = starts.tolist(), evaluation.f.tolist()
         heard = self.progress is not None or self.callback is not None
-        plain = self.problem.set.bounded and found.violation is not None and found.finite.all()
+        plain = (
+            self.problem.set.bounded
+            and evaluation.violation is not None
+            and evaluation.finite.all()
+        )
         if heard or not plain:
-            return super().iterate_rows(starts, x, found)
-        assert found.violation is not None
+            return super().iterate_rows(starts, x, evaluation)
+        assert evaluation.violation is not None
         history, written, count = self.history, self.problem.value, len(row_starts)
         for start in row_starts:
             self.iterations[start] += 1
@@ -484,5 +490,5 @@ class Recording(Task):
         history.evaluations.extend([self.evaluations] * count)
         history.seconds.extend([self.seconds] * count)
         history.value.extend([written(value) for value in values])
-        history.violation.extend(found.violation.tolist())
+        history.violation.extend(evaluation.violation.tolist())
         return np.ones(count, dtype=bool)

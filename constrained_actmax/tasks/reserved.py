@@ -40,8 +40,8 @@ class Limited(Wrapper):
         return self.inner.hessian_product(x, v, weights)
 
     @override
-    def iterate_rows(self, starts: Indices, x: Rows, found: Evaluation) -> np.ndarray:
-        return self.inner.iterate_rows(starts, x, found)
+    def iterate_rows(self, starts: Indices, x: Rows, evaluation: Evaluation) -> np.ndarray:
+        return self.inner.iterate_rows(starts, x, evaluation)
 
 
 class Reserved(Limited):

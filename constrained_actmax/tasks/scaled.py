@@ -75,13 +75,15 @@ class Scaled(DerivedForm):
             size = float(powers_of_two(np.array(size)))
         if np.all(columns == 1.0):
             return columns, whole
-        couplings = [one.scaled(columns) for one in whole.members if not one.is_box]
-        if any(one is None for one in couplings) or (couplings and np.all(columns == size)):
+        couplings = [coupling.scaled(columns) for coupling in whole.members if not coupling.is_box]
+        if any(coupling is None for coupling in couplings) or (
+            couplings and np.all(columns == size)
+        ):
             return size, ScaledSet(whole, size)
         lower, upper = whole.bounds()
         layout = Layout.of_array((problem.size,))
         box = Box(lower / columns, upper / columns).bind(layout)
-        members = box, *(one for one in couplings if one is not None)
+        members = box, *(coupling for coupling in couplings if coupling is not None)
         return columns, IntersectionKernel(members, layout)
 
     @property
@@ -129,23 +131,23 @@ class Scaled(DerivedForm):
         """Return the objective as written from the number that is minimised."""
         return self.inner.value(f * self.objective_unit)
 
-    def evaluation(self, found: Evaluation) -> Evaluation:
+    def evaluation(self, network: Evaluation) -> Evaluation:
         """Return an evaluation that was made in the user's units in these."""
-        gradient, jacobian = found.gradient, found.jacobian
+        gradient, jacobian = network.gradient, network.jacobian
         if not self._same_slopes:
             gradient = gradient * self._slopes
-        c = found.c
+        c = network.c
         if c.shape[1]:
             c = c / self._sizes
             jacobian = jacobian / self._sizes[:, np.newaxis]
             if not self._plain:
                 jacobian = jacobian * self.units
-        f = found.f / self.objective_unit
-        return Evaluation(f, gradient, c, jacobian, found.finite, found.violation, found.f)
+        f = network.f / self.objective_unit
+        return Evaluation(f, gradient, c, jacobian, network.finite, network.violation, network.f)
 
-    def unscaled(self, found: Evaluation) -> Evaluation:
+    def unscaled(self, evaluation: Evaluation) -> Evaluation:
         """Return an evaluation that was made in these units in the user's."""
-        gradient, jacobian, c = found.gradient, found.jacobian, found.c
+        gradient, jacobian, c = evaluation.gradient, evaluation.jacobian, evaluation.c
         if not self._same_slopes:
             gradient = gradient / self._slopes
         if c.shape[1]:
@@ -153,8 +155,8 @@ class Scaled(DerivedForm):
             jacobian = jacobian * self._sizes[:, np.newaxis]
             if not self._plain:
                 jacobian = jacobian / self.units
-        f = found.f * self.objective_unit if found.written is None else found.written
-        return Evaluation(f, gradient, c, jacobian, found.finite, found.violation)
+        f = evaluation.f * self.objective_unit if evaluation.written is None else evaluation.written
+        return Evaluation(f, gradient, c, jacobian, evaluation.finite, evaluation.violation)
 
     # -- what solvers ask ------------------------------------------------------------------------
 
@@ -164,8 +166,10 @@ class Scaled(DerivedForm):
 
     @override
     def network(self) -> Network:
-        found = self.inner.network()
-        return Network(found.structure, found.weights / np.append(self.objective_unit, self._sizes))
+        evaluation = self.inner.network()
+        return Network(
+            evaluation.structure, evaluation.weights / np.append(self.objective_unit, self._sizes)
+        )
 
     def hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
         """See `Problem.hessian_product`."""

@@ -224,7 +224,7 @@ class Task(ABC):
             If the callback ends the run.
         """
 
-    def iterate_rows(self, starts: Indices, x: Rows, found: Evaluation) -> np.ndarray:
+    def iterate_rows(self, starts: Indices, x: Rows, evaluation: Evaluation) -> np.ndarray:
         """Record the finite iterates of one round, row b on behalf of ``starts[b]``.
 
         Returns
@@ -237,10 +237,10 @@ class Task(ABC):
         Stopped
             If the callback ends the run.
         """
-        values = found.f.tolist()
+        values = evaluation.f.tolist()
         going = [
-            not found.finite[row]
-            or self.iterate(start, x[row], values[row], found.violation_of(row))
+            not evaluation.finite[row]
+            or self.iterate(start, x[row], values[row], evaluation.violation_of(row))
             for row, start in enumerate(starts.tolist())
         ]
         return np.array(going, dtype=bool)
@@ -265,10 +265,10 @@ class Task(ABC):
         best = self.best(start)
         return x if best is None else best.x
 
-    def name_non_finite(self, x: Vector, found: Evaluation, row: int) -> str:
+    def name_non_finite(self, x: Vector, evaluation: Evaluation, row: int) -> str:
         """Say what is not finite at a point, in the user's words."""
-        what = "value" if not np.isfinite(found.f[row]) else "gradient"
-        if what == "gradient" and np.isfinite(found.gradient[row]).all():
+        what = "value" if not np.isfinite(evaluation.f[row]) else "gradient"
+        if what == "gradient" and np.isfinite(evaluation.gradient[row]).all():
             what = "constraint"
         x = self.problem.original(x)
         low, high = float(np.min(x, initial=np.inf)), float(np.max(x, initial=-np.inf))
