@@ -185,7 +185,8 @@ def tables(found: cax.Comparison, families: dict[str, dict[str, Any]]) -> Iterat
             done = ", ".join(label.rsplit(", ", 1)[1] for label in labels)
             yield f"{len(labels)} of the ten classes: {done}.\n"
         yield (
-            "| method | logit after projection: median | lowest | highest | raw violation | rows | "
+            "| method | logit after projection: median | lowest | highest | raw violation | "
+            "evaluations | "
             "seconds | best setting of its sweep | its median | classes won |"
         )
         yield "|---|---|---|---|---|---|---|---|---|---|"
@@ -264,7 +265,8 @@ def main() -> None:
     lines = [
         f"Printed by `python docs/benchmarks/answers.py --data FOLDER --write` "
         f"({os.cpu_count()} cores, {platform.machine()}, TensorFlow {known['tensorflow']}, "
-        f"Keras {known['keras']}). Budget {BUDGET} rows, seed {SEED}. Accuracy of the CNN after "
+        f"Keras {known['keras']}). Budget {BUDGET} evaluations, seed {SEED}. Accuracy of the CNN "
+        "after "
         f"{EPOCHS_OF_CNN} epochs: {accuracy:.4f}.",
         "\n## Each answer by itself\n",
         *own,

@@ -80,7 +80,7 @@ def main() -> None:
     options = parser.parse_args()
     size = recording.ACCURATE
     head = [
-        "| picture | method | projections | value | residual | status | rows | seconds "
+        "| picture | method | projections | value | residual | status | evaluations | seconds "
         "| over inexact |",
         "|" + "---|" * 9,
     ]

@@ -181,7 +181,7 @@ def main() -> None:
         head = [
             "# Solvers on published problems",
             "",
-            "Evaluations of one row (value, gradient, constraints and Jacobian together) with",
+            "Evaluations (value, gradient, constraints and Jacobian together) with",
             "`tol=1e-10`, each from its published start. A number means that value (1e-6), point",
             "(1e-4, where it is unique), multipliers (1e-3) and violation (1e-7) are the published",
             "ones; all else is a miss and says what was missed. trust-constr counts products with",

@@ -386,13 +386,15 @@ def candidates() -> list[Entrant]:
             "falls as a cosine, one candidate", cax.SuccessiveHalving(most_draws=1), planned=True
         ),
         Entrant(
-            "rungs from one candidate per 40 rows",
+            "rungs from one candidate per 40 evaluations",
             cax.SuccessiveHalving(evaluations_per_draw=40),
             planned=True,
         ),
-        Entrant("rungs, one per 16 rows", cax.SuccessiveHalving(), planned=True),
+        Entrant("rungs, one per 16 evaluations", cax.SuccessiveHalving(), planned=True),
         Entrant(
-            "rungs, one per 8 rows", cax.SuccessiveHalving(evaluations_per_draw=8), planned=True
+            "rungs, one per 8 evaluations",
+            cax.SuccessiveHalving(evaluations_per_draw=8),
+            planned=True,
         ),
         Entrant("rungs, a third goes on", cax.SuccessiveHalving(narrowing=3), planned=True),
         Entrant("spg alone", cax.SPG()),
@@ -567,7 +569,7 @@ def long_runs(lab: Lab, chosen: list[Instance]) -> dict[str, dict[str, Any]]:
                 problem = one.problem(lab.models)
                 run = cax.solve(problem, method=method, starts=starts, seed=1, budget=budget)
                 if run.feasible and run.value > best["value"]:
-                    how = f"{run.method}, {starts} starts, {run.nfev} rows"
+                    how = f"{run.method}, {starts} starts, {run.nfev} evaluations"
                     best = {"value": float(run.value), "how": how}
             return best
 
@@ -576,7 +578,8 @@ def long_runs(lab: Lab, chosen: list[Instance]) -> dict[str, dict[str, Any]]:
 
 
 def tuned(lab: Lab, every: list[Instance]) -> dict[tuple[str, str], Entrant]:
-    """Return each rival's setting for each family: the best mean score at 300 rows on the half."""
+    """Return each rival's setting for each family: the best mean score at 300 evaluations on "
+    "the half."""
     chosen = [one for one in every if not one.reported]
     begin = starting_values(lab, chosen)
     found = {entrant.label: values(lab, entrant, 300, chosen) for entrant in rivals()}
@@ -655,7 +658,7 @@ def reported(lab: Lab, every: list[Instance]) -> Reported:
         for label, found_values in at[rows].items():
             for name, value in found_values.items():
                 if value > best[name]["value"]:
-                    best[name] = {"value": value, "how": f"{label}, one start, {rows} rows"}
+                    best[name] = {"value": value, "how": f"{label}, one start, {rows} evaluations"}
     return Reported(chosen, begin, best, at, runs, settings)
 
 
@@ -663,7 +666,7 @@ def reported(lab: Lab, every: list[Instance]) -> Reported:
 
 
 def affordable_rows(lab: Lab, one: Instance, base: Entrant, entrant: Entrant) -> int:
-    """Return the rows that an entrant makes in the time of 300 rows of another, each run alone.
+    """Return the rows that an entrant makes in the time of 300 evaluations of another, each alone.
 
     The two take turns, so that a machine whose speed drifts is the same for both; the fastest of
     some runs counts. Where candidates share model calls the price of a row depends on how many
@@ -704,7 +707,7 @@ def affordable_rows(lab: Lab, one: Instance, base: Entrant, entrant: Entrant) ->
 
 
 def by_the_clock(lab: Lab, one: Instance, base: Entrant) -> dict[str, Any]:
-    """Return a run of "auto" with the seconds of 300 rows of another as its only limit, warm.
+    """Return a run of `auto` limited to the seconds of 300 evaluations of another alone, warm.
 
     The other and "auto" take turns; the fastest of some runs of the other says the seconds, and the
     last of "auto" counts. The clock is that of the processor, on one thread: what else the machine
@@ -742,7 +745,8 @@ def clocked(lab: Lab, half: Reported) -> dict[str, dict[str, Any]]:
 
 
 def equal_time(lab: Lab, half: Reported) -> dict[str, dict[str, float]]:
-    """Return values with the time of 300 rows of projected gradient, by entrant and instance."""
+    """Return values with the time of 300 evaluations of projected gradient, by entrant and "
+    "instance."""
     found: dict[str, dict[str, float]] = {}
     pairs: dict[tuple[str, str], list[Instance]] = {}
     for one in half.chosen:
@@ -899,7 +903,7 @@ def compared(half: Reported, at: dict[str, dict[str, float]], title: str) -> lis
 def spread(half: Reported, rows: int) -> list[str]:
     """Return the table of scores over all instances."""
     lines = [
-        f"### Scores after {rows} rows",
+        f"### Scores after {rows} evaluations",
         "",
         "| method | instances | median | 1 - median | 10th percentile | mean "
         "| mean of `auto` on the same |",
@@ -936,8 +940,12 @@ def pictures(half: Reported) -> None:
             [[rows_to_score(half, name, label, level) for label in labels] for name in names]
         )
         for ax, (at, shares), what in (
-            (axes[0, column], data_profile(costs, [0] * len(names)), "rows"),
-            (axes[1, column], performance_profile(costs), "rows over the fewest of any method"),
+            (axes[0, column], data_profile(costs, [0] * len(names)), "evaluations"),
+            (
+                axes[1, column],
+                performance_profile(costs),
+                "evaluations over the fewest of any method",
+            ),
         ):
             for k, label in enumerate(labels):
                 style = {"color": "black", "linewidth": 2.4} if label == "auto" else {}
@@ -973,9 +981,9 @@ def residual_table(lab: Lab, half: Reported) -> list[str]:
     """Return the table of rows to a small residual on smooth networks."""
     chosen = [one for one in half.chosen if one.kind == "smooth" and one.set != "Box ∩ TV"]
     lines = [
-        f"### Smooth networks: rows until the residual is below 1e-5, of {RESIDUAL_ROWS}",
+        f"### Smooth networks: evaluations until the residual is below 1e-5, of {RESIDUAL_ROWS}",
         "",
-        "| method | reached | median rows, infinite where not | fewer than `auto` | more |",
+        "| method | reached | median evaluations, infinite where not | fewer than `auto` | more |",
         "|---|---|---|---|---|",
     ]
     labels = ("auto", *RIVALS, "spg", "pqn")
@@ -1005,7 +1013,9 @@ def time_lines(half: Reported, at: dict[str, dict[str, float]]) -> list[str]:
     """Return what equal time gives, in the words of the claim."""
     if not at:
         return ["Not measured yet.", ""]
-    lines = compared(half, at, "Equal time: that of 300 rows of the tuned projected gradient")
+    lines = compared(
+        half, at, "Equal time: that of 300 evaluations of the tuned projected gradient"
+    )
     return lines + time_shares(half, at, at["auto"], "`auto`")
 
 
@@ -1025,13 +1035,14 @@ def clock_lines(
         "",
         f"`auto` with seconds as its only limit on {len(measured)} of "
         f"{sum(one.set != 'Box ∩ TV' for one in half.chosen)} instances, warm, each alone: those "
-        f"of {TIMED_ROWS} rows of the tuned projected gradient, in turns with it, by the "
-        "processor's clock on one thread. The rivals have the rows that cost as much.",
+        f"of {TIMED_ROWS} evaluations of the tuned projected gradient, in turns with it, by the "
+        "processor's clock on one thread. The rivals have the evaluations that cost as much.",
         "",
         *compared(half, at | {"auto": measured}, "Wins, ties and losses by the clock")[2:],
         *time_shares(half, at, measured, "`auto`"),
         f"It takes {np.median(shares):.2f} of its seconds (10th percentile "
-        f"{np.percentile(shares, 10):.2f}, largest {max(shares):.2f}). Against `auto` with rows "
+        f"{np.percentile(shares, 10):.2f}, largest {max(shares):.2f}). Against `auto` with "
+        "evaluations "
         f"that cost as much: {won}–{len(same) - won - lost}–{lost}.",
         "",
     ]
@@ -1120,7 +1131,7 @@ def decisions(lab: Lab, every: list[Instance]) -> list[str]:
     lines = ["Networks: " + ", ".join(dict.fromkeys(one.model for one in chosen)) + ".", ""]
     for rows in STUDIED:
         lines += [
-            f"### {rows} rows",
+            f"### {rows} evaluations",
             "",
             "| schedule | " + " | ".join(families) + " | all | 10th percentile |",
             "|---" * (len(families) + 3) + "|",
@@ -1181,27 +1192,28 @@ def page(lab: Lab, every: list[Instance]) -> str:
             else []
         ),
         "",
-        "With `--tv` there are 48 more, on Box ∩ TV with 300 rows: an hour of projections."
+        "With `--tv` there are 48 more, on Box ∩ TV with 300 evaluations: an hour of projections."
         if len(every) < 150
-        else "Box ∩ TV has a budget of 300 rows only.",
+        else "Box ∩ TV has a budget of 300 evaluations only.",
         "",
-        "![Profiles: the share of instances solved against rows](../images/solver_lab.png)",
+        "![Profiles: the share of instances solved against evaluations](../images/solver_lab.png)",
         "",
         "Profiles without the total-variation families. Methods that plan for a budget (`auto`, "
-        "`pgd`, Auto-PGD, cosine decay) had 300 rows, the others 1000.",
+        "`pgd`, Auto-PGD, cosine decay) had 300 evaluations, the others 1000.",
         "",
-        "## Equal rows",
+        "## Equal evaluations",
         "",
         "Cells: `auto` wins–ties–losses.",
         "",
     ]
     for rows in BUDGETS:
-        lines += compared(half, half.at[rows], f"After {rows} rows") + spread(half, rows)
+        lines += compared(half, half.at[rows], f"After {rows} evaluations") + spread(half, rows)
     lines += ["## Equal time", ""]
     lines += [
         "Without total variation, on one thread. For each network and set the processor time of "
-        f"runs alone was measured, in turns with {TIMED_ROWS} rows of the tuned projected "
-        f"gradient, the fastest of {TIMED_RUNS}; each method then got the rows that it makes in "
+        f"runs alone was measured, in turns with {TIMED_ROWS} evaluations of the tuned projected "
+        f"gradient, the fastest of {TIMED_RUNS}; each method then got the evaluations that it "
+        "makes in "
         "that time. `auto` pays less for a row because it evaluates its candidates in batches.",
         "",
         *time_lines(half, timed),

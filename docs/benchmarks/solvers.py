@@ -71,7 +71,7 @@ def row(problem: cax.Problem, method: str, x0: np.ndarray) -> tuple[str, str]:
     label = f"{method} ({result.method})" if method == "auto" else method
     return (
         f"| {label} | " + " | ".join(cells) + f" | {result.value:.3f} | {worst:.0e} "
-        f"| {seconds:.1f} s, {result.nfev} rows, {result.status.name} |",
+        f"| {seconds:.1f} s, {result.nfev} evaluations, {result.status.name} |",
         "",
     )
 
@@ -81,7 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="write solvers.md beside this file")
     options = parser.parse_args()
-    head = "| method | " + " | ".join(f"{mark} rows" for mark in MARKS)
+    head = "| method | " + " | ".join(f"{mark} evaluations" for mark in MARKS)
     head += " | returned | worst iterate outside | cost and end |\n"
     head += "|---" * (len(MARKS) + 4) + "|"
     pages = []
@@ -101,7 +101,8 @@ def main() -> None:
             "# Solvers on the embedded network\n\nLogit of Sneaker, one start. Printed by `python "
             f"docs/benchmarks/solvers.py --write` ({os.cpu_count()} cores, {platform.machine()}, "
             f"SciPy {versions()['scipy']}). Values at marks are iterates in the "
-            f"set; what is returned was projected on it. A run ends after {max(MARKS)} rows or "
+            f"set; what is returned was projected on it. A run ends after {max(MARKS)} "
+            "evaluations or "
             f"{SECONDS:g} seconds.\n\n" + "\n\n".join(pages) + "\n"
         )
         Path(__file__).with_suffix(".md").write_text(text, encoding="utf-8")

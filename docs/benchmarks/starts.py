@@ -180,8 +180,9 @@ def main() -> None:
         (small(), box, "SLSQP"),
     ]
     lines = [
-        "| model | set | method | one after another, ms a row | side by side, ms a row | "
-        "times faster | limit of the model | share of it | SciPy's own work, ms a row | "
+        "| model | set | method | one after another, ms an evaluation | side by side, ms an "
+        "evaluation | "
+        "times faster | limit of the model | share of it | SciPy's own work, ms an evaluation | "
         "limit with that | share of it | same points |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
