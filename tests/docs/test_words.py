@@ -1,59 +1,57 @@
-"""Pages and messages use the field's terms, such as multiplier, violation, bound."""
+"""Names, messages and pages use the field's terms; other words only where `words.toml` lists them.
+
+``python tests/docs/test_words.py`` writes the lists anew.
+"""
 
 from __future__ import annotations
 
 import ast
 import re
+import textwrap
+import tomllib
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PACKAGE = ROOT / "constrained_actmax"
+MODULES = sorted(PACKAGE.rglob("*.py"))
 PAGES = sorted(
-    page
-    for page in [ROOT / "README.md", *DOCS.rglob("*.md")]
-    if page.relative_to(ROOT).parts[:2] != ("docs", "benchmarks") and page.name != "changelog.md"
+    page for page in [ROOT / "README.md", *DOCS.rglob("*.md")] if page.name != "changelog.md"
 )
-#: What a page does not say, and what it says instead.
-INSTEAD = {
-    r"prices?|worth": "multiplier, or what something costs in evaluations or time",
-    r"excess|heights?": "violation",
-    r"kinked|with kinks": "nonsmooth",
-    r"beginnings?|seats?": "starting point",
+WORDS: dict[str, dict[str, Any]] = tomllib.loads(
+    Path(__file__).with_name("words.toml").read_text(encoding="utf-8")
+)
+#: Phrases that stand nowhere in pages and messages.
+NOWHERE = {
     r"limits? on (?:outputs|functions)": "bounds or constraints on outputs",
-    r"told|hopeless": "reported",
-    r"cut off": "interrupted, stopped",
-    r"round the": "around the",
-}
-#: Where a word is meant in its plain sense.
-MEANT = {
-    "docs/explanation/architecture.md": ("price", "with kinks"),
-    "docs/reference/gallery.md": ("height",),
-    "docs/reference/methods.md": ("beginnings",),  # an option's name
-    "docs/tutorials/design-under-limits.md": ("height",),
-    "docs/index.md": ("height",),
-    "constrained_actmax/plotting/images.py": ("height",),
-    "constrained_actmax/report/page.py": ("height",),
-    "constrained_actmax/result.py": ("height",),
-    "constrained_actmax/solvers/augmented_lagrangian.py": ("beginnings",),  # an option's name
+    "told|hopeless": "reported",
+    "cut off": "interrupted, stopped",
+    "round the": "around the",
 }
 
 
-def wrong_words(name: str, number: int, text: str) -> list[str]:
-    """Return what a line says that it should not."""
-    meant = MEANT.get(name, ())
-    return [
-        f"{name}:{number}: {found.group()!r}; write {instead}"
-        for pattern, instead in INSTEAD.items()
-        for found in re.finditer(rf"\b(?:{pattern})\b", text, re.IGNORECASE)
-        if found.group().lower() not in meant
-    ]
+def place_of(file: Path) -> str:
+    """Return the path from the package's folder, or from the root."""
+    return file.relative_to(PACKAGE if file.is_relative_to(PACKAGE) else ROOT).as_posix()
 
 
-def messages(module: Path) -> list[tuple[int, str]]:
-    """Return the sentences of a module, without docstrings, each with its line."""
+def names_of(module: Path) -> set[str]:
+    """Return the words of the names that a module binds or uses."""
+    words: set[str] = set()
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        for key in ("id", "attr", "arg", "name"):
+            name = getattr(node, key, None)
+            if isinstance(name, str):
+                words |= set(name.lower().split("_"))
+    return words
+
+
+def messages_of(module: Path) -> list[str]:
+    """Return the sentences of a module, without docstrings."""
     tree = ast.parse(module.read_text(encoding="utf-8"))
     documentation = {
         id(statement.value)
@@ -63,7 +61,7 @@ def messages(module: Path) -> list[tuple[int, str]]:
         if isinstance(statement, ast.Expr)
     }
     return [
-        (node.lineno, node.value)
+        node.value
         for node in ast.walk(tree)
         if isinstance(node, ast.Constant)
         and isinstance(node.value, str)
@@ -72,65 +70,69 @@ def messages(module: Path) -> list[tuple[int, str]]:
     ]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_a_page_uses_the_fields_terms(page: Path) -> None:
-    name = page.relative_to(ROOT).as_posix()
-    lines = enumerate(page.read_text(encoding="utf-8").splitlines(), 1)
-    wrong = [one for number, line in lines for one in wrong_words(name, number, line)]
-    assert not wrong, "\n".join(wrong)
+def holds(word: str, texts: Iterable[str]) -> bool:
+    """Return whether a text has the word, alone or in the plural."""
+    pattern = re.compile(rf"\b(?:{word})s?\b", re.IGNORECASE)
+    return any(pattern.search(text) for text in texts)
 
 
-def test_messages_use_the_fields_terms() -> None:
-    wrong = []
-    for module in sorted(PACKAGE.rglob("*.py")):
-        name = module.relative_to(ROOT).as_posix()
-        for number, text in messages(module):
-            wrong += wrong_words(name, number, text)
-    assert not wrong, "\n".join(wrong)
+NAMES = {place_of(module): names_of(module) for module in MODULES}
+MESSAGES = {place_of(module): messages_of(module) for module in MODULES}
+TEXTS = {place_of(page): [page.read_text(encoding="utf-8")] for page in PAGES}
 
 
-#: Parts of names in code that the field calls otherwise, and where they are meant.
-NAMES = re.compile(r"prices?|heights?|excess|worth|kinked|beginnings?|seats?|told|hopeless|whose")
-NAMES_MEANT = {
-    "constrained_actmax/certificates/curves.py": {"excess"},  # of a curve over a line
-    "constrained_actmax/kernels/one_hot.py": {"height"},
-    "constrained_actmax/plotting": {"height", "heights"},
-    "constrained_actmax/report": {"height"},
-    "constrained_actmax/result.py": {"height"},
-    "constrained_actmax/solvers/augmented_lagrangian.py": {"beginnings"},  # an option's name
-}
+def used(word: str, kind: str) -> list[str]:
+    """Return the files that use a word in names, messages or pages."""
+    if kind == "names":
+        forms = {word} if word == "one" else {word, f"{word}s"}  # numpy.ones
+        return [file for file, words in NAMES.items() if words & forms]
+    texts = MESSAGES if kind == "messages" else TEXTS
+    return [file for file, lines in texts.items() if holds(word, lines)]
 
 
-def names(module: Path) -> set[str]:
-    """Return the words of the names that a module uses."""
-    found = set()
-    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
-        name = (
-            getattr(node, "id", None)
-            or getattr(node, "attr", None)
-            or getattr(node, "arg", None)
-            or getattr(node, "name", None)
-        )
-        if isinstance(name, str):
-            found |= set(name.lower().split("_"))
-    return found
+@pytest.mark.parametrize("kind", ["names", "messages", "pages"])
+@pytest.mark.parametrize("word", WORDS)
+def test_a_word_is_used_only_where_it_is_meant(word: str, kind: str) -> None:
+    meant = WORDS[word].get(kind, [])
+    if meant == ["*"]:
+        return
+    files = set(used(word, kind))
+    more, gone = sorted(files - set(meant)), sorted(set(meant) - files)
+    assert not more, f"{word!r} in {kind} of {more}; write {WORDS[word]['instead']}"
+    assert not gone, f"{word!r} is no longer in {kind} of {gone}: take them off words.toml"
 
 
-def test_names_use_the_fields_terms() -> None:
-    wrong = []
-    for module in sorted(PACKAGE.rglob("*.py")):
-        place = module.relative_to(ROOT).as_posix()
-        meant = {
-            one for start, many in NAMES_MEANT.items() if place.startswith(start) for one in many
-        }
-        wrong += [
-            f"{place}: {one}" for one in names(module) if NAMES.fullmatch(one) and one not in meant
-        ]
-    assert not wrong, "\n".join(wrong)
+@pytest.mark.parametrize("phrase", NOWHERE)
+def test_a_phrase_stands_nowhere(phrase: str) -> None:
+    where = [
+        file
+        for file, texts in {**MESSAGES, **TEXTS}.items()
+        if not file.startswith("docs/benchmarks/") and holds(phrase, texts)
+    ]
+    assert not where, f"{phrase!r} in {where}; write {NOWHERE[phrase]}"
 
 
-def test_every_word_that_is_meant_is_there() -> None:
-    for name, words in MEANT.items():
-        text = (ROOT / name).read_text(encoding="utf-8").lower()
-        for word in words:
-            assert re.search(rf"\b{word}\b", text), f"{name}: {word} is not used; drop it"
+def listed(key: str, files: list[str]) -> str:
+    """Return a line of TOML, or several."""
+    if not files:
+        return ""
+    line = f"{key} = [{', '.join(map(repr, files))}]".replace("'", '"')
+    if len(line) <= 100:
+        return line + "\n"
+    lines = textwrap.wrap(line.partition("[")[2].rstrip("]") + ",", 96, break_on_hyphens=False)
+    return "\n".join([f"{key} = [", *(f"    {line}" for line in lines), "]", ""])
+
+
+def main() -> None:
+    """Write `words.toml` with the files that use each word now: read what that changes."""
+    parts = []
+    for word, entry in WORDS.items():
+        part = f'["{word}"]\ninstead = "{entry["instead"]}"\nmeant = "{entry["meant"]}"\n'
+        for kind in ("names", "messages", "pages"):
+            part += listed(kind, ["*"] if entry.get(kind) == ["*"] else used(word, kind))
+        parts.append(part)
+    Path(__file__).with_name("words.toml").write_text("\n".join(parts), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
