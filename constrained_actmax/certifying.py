@@ -27,7 +27,8 @@ from constrained_actmax.problem import Problem
 from constrained_actmax.quoting import quoted
 from constrained_actmax.result import Budget, Result
 from constrained_actmax.solvers.relax_and_round import RelaxAndRound
-from constrained_actmax.solving import check_target, solve
+from constrained_actmax.solving import check_budget, check_target, solve
+from constrained_actmax.starting_points import checked_seed
 
 METHODS = ("auto", "branch-and-bound", "linear-bounds", "linear-program", "mixed-integer")
 DEFAULT_BOXES = 20_000  # after which it ends where no budget is given
@@ -166,7 +167,10 @@ def certify(
     for asked, known in zip(problems, results, strict=True):
         _require(asked, known)
     _check(method, rtol, atol)
+    check_budget(budget)
     check_target(target)
+    if callback is not None and not callable(callback):
+        raise SpecificationError(f"certify: callback must be callable, got {quoted(callback)}.")
     limit = budget or Budget()
     certificates: list[Certificate] = []
     interrupted = False
@@ -178,7 +182,7 @@ def certify(
             asked,
             rtol=rtol,
             atol=atol,
-            seed=seed or 0,
+            seed=checked_seed(seed or 0),
             seconds=limit.seconds,
             evaluations=limit.evaluations,
             target=target,

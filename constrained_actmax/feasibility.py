@@ -18,7 +18,7 @@ from constrained_actmax.problem import MODEL_OPTIONS, Problem
 from constrained_actmax.result import Budget, Result
 from constrained_actmax.scales import PROBES, probed
 from constrained_actmax.solvers.least_violation import LeastViolation, violation
-from constrained_actmax.solving import check_target, solve
+from constrained_actmax.solving import check_budget, check_target, solve
 from constrained_actmax.starting_points import Starts
 
 #: The objective where a budget has no room for probes: then sizes are those of the bounds, or 1.
@@ -132,6 +132,7 @@ def find_feasible(
     >>> result.feasible, result.value >= 0
     (True, True)
     """
+    check_budget(budget)
     check_target(target)
     for name in model_options:
         if name not in MODEL_OPTIONS:

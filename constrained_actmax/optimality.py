@@ -197,7 +197,8 @@ def measure(
 
 def _across_kinks(problem: StandardForm, kkt: Residuals) -> kinks.Direction | None:
     """Return the steepest direction from a point at kinks; None at others, or where unknown."""
-    if problem.smooth is not False or kkt.stationarity <= EXACT_PROJECTION:
+    # A residual of zero is no exception: it is that of one side, where TensorFlow takes its slope.
+    if problem.smooth is not False:
         return None
     if problem.split is not None or kinks.refusal(problem) is not None:
         return None

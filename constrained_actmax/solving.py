@@ -61,10 +61,7 @@ def solve(
         See `maximize`.
     """
     require_problem("solve", problem)
-    if budget is not None and not isinstance(budget, Budget):
-        raise SpecificationError(
-            f"budget: expected Budget(evaluations=..., seconds=...), got {quoted(budget)}."
-        )
+    check_budget(budget)
     check_target(target)
     heard = listener("callback", callback)
     tolerance = stationarity_tolerance(problem, tol)
@@ -91,10 +88,9 @@ def solve(
         )
         run.notes.extend(notes)
         if used_seed is not None and not problem.scales.finite:
-            first_start = int(x0 is not None or problem.x0 is not None)
-            points = own.original(
-                drawn_where_finite(run, own.point(points), first_start, used_seed)
-            )
+            supplied = int(x0 is not None or problem.x0 is not None)
+            drawn = drawn_where_finite(run, own.point(points), supplied, used_seed)
+            points = own.original(drawn)
         with line.following(run):
             if interrupted:
                 for start, point in enumerate(own.point(points)):
@@ -146,6 +142,14 @@ def _until_optimal_there(
         run.ask(own)
         ended = solver.solve(run, own.point(points))
     return problem, ended
+
+
+def check_budget(budget: Any) -> None:
+    """Raise where a budget is neither None nor a `Budget`."""
+    if budget is not None and not isinstance(budget, Budget):
+        raise SpecificationError(
+            f"budget: expected Budget(evaluations=..., seconds=...), got {quoted(budget)}."
+        )
 
 
 def check_target(target: Any) -> None:

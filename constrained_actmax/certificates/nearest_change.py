@@ -91,6 +91,11 @@ class NearestChange:
         nearest = problem.set.project(center[np.newaxis])
         #: No feasible point is nearer than the first; the nearest known is at the second.
         self.low, self.high = 0.0, float(self.distance(far[np.newaxis])[0])
+        if not np.isfinite(self.high):
+            raise RefusedError(
+                "certify: the set is unbounded; a distance is bounded over a bounded set: "
+                "add Box(lower, upper)."
+            )
         self._least = float(self.distance(nearest)[0]) * (1.0 + REACHED)
 
     def _read_structure(self, oracle: Oracle) -> Structure:

@@ -169,38 +169,22 @@ class Incumbents:
         candidates: list[tuple[Vector, Evaluation]] = []
         best, known = self.best[start], self._known[start]
 
-        def known_on_set(x: Vector) -> Evaluation | None:
-            """Return the evaluation of a point of C, where it is known."""
-            least, there = self._least_violated[start], self._least_known[start]
-            if best is not None and np.array_equal(x, best.x):
-                there = known
-            elif least is None or not np.array_equal(x, least):
-                there = None
-            inside = problem.set.relative_violation(x) <= problem.set.tolerance
-            return there if inside else None
-
         def on_set_once(x: Vector) -> tuple[Vector, Evaluation]:
             """Return what `on_set` does; a point of C whose evaluation is known costs no other."""
-            there = known_on_set(x)
+            there = self._known_on_set(start, x)
             return on_set(x) if there is None else (x, there)
 
         if best is not None and known is not None:
             candidates.append(on_set_once(best.x))
         settled: tuple[Vector, Evaluation | None] = last, None
-        others = [self._near_x[start], last]
-        if best is None and others[0] is None:
-            others.append(self._least_violated[start])
-        free = any(point is not None and known_on_set(point) is not None for point in others)
-        for index, point in enumerate(others):
-            if point is None or any(
-                other is not None and np.array_equal(point, other) for other in others[:index]
-            ):
-                continue
+        others = self._others(start, last)
+        free = any(self._known_on_set(start, point) is not None for point in others)
+        for point in others:
             # A last point in C was evaluated on the way there, so it is no better than the best;
             # but where a start converged, it may be as good to second order.
             known_worse = not problem.constraints and best is not None
-            spare = point is last and (candidates or free) and known_on_set(last) is None
-            if spare and not affordable():
+            spare = point is last and (candidates or free)
+            if spare and self._known_on_set(start, last) is None and not affordable():
                 continue
             settles = point is last and converged()
             if settles and best is not None and not np.array_equal(point, best.x):
@@ -226,6 +210,28 @@ class Incumbents:
             return not bool(evaluation.finite[0]), not inside, float(merit)
 
         return min(candidates, key=rank)
+
+    def _others(self, start: int, last: Vector) -> list[Vector]:
+        """Return what may be returned beside the best point, each once."""
+        points = [self._near_x[start], last]
+        if self.best[start] is None and points[0] is None:
+            points.append(self._least_violated[start])
+        some = [point for point in points if point is not None]
+        return [
+            point
+            for index, point in enumerate(some)
+            if not any(np.array_equal(point, other) for other in some[:index])
+        ]
+
+    def _known_on_set(self, start: int, x: Vector) -> Evaluation | None:
+        """Return the evaluation of a point of C, where it is the best or the least violating."""
+        best, there = self.best[start], self._known[start]
+        if best is None or not np.array_equal(x, best.x):
+            least, there = self._least_violated[start], self._least_known[start]
+            if least is None or not np.array_equal(x, least):
+                return None
+        inside = self.problem.set.relative_violation(x) <= self.problem.set.tolerance
+        return there if inside else None
 
     def _largest_multipliers(self, candidates: list[tuple[Vector, Evaluation]]) -> Vector:
         """Return the largest multiplier of each functional constraint at any candidate."""

@@ -190,6 +190,9 @@ def test_bad_arguments_say_what_is_expected() -> None:
         ({"rtol": -1.0}, "rtol must be a number >= 0"),
         ({"target": float("nan")}, "target: must be a finite number"),
         ({"result": 3}, "result must be a Result of the same problem"),
+        ({"budget": 5}, "budget: expected Budget"),
+        ({"seed": "a"}, "seed: must be an integer"),
+        ({"callback": 3}, "callback must be callable"),
     ]:
         with pytest.raises(cax.SpecificationError, match=words):
             cax.certify(asked, **options)  # type: ignore[arg-type]

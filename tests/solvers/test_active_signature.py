@@ -437,3 +437,24 @@ def test_of_several_starts_the_answer_and_what_converged_are_measured_across_kin
     # The gradient on one side of a kink is what the other starts show.
     others = [one.stationarity for one in together.starts if one is not best]
     assert max(others) > 1e3 * NONE
+
+
+@pytest.mark.parametrize("method", ["spg", "L-BFGS-B", "frank-wolfe", "auto", "active-signature"])
+def test_no_side_of_a_kink_alone_makes_a_point_an_optimum(method: str) -> None:
+    # f(x) = sum(3 relu(x) - relu(x + 1)): at 0 TensorFlow's slope is -1, that to the right +2.
+    n = 6
+    model = keras.Sequential(
+        [keras.Input((n,)), keras.layers.Dense(2 * n, activation="relu"), keras.layers.Dense(1)]
+    )
+    first = np.hstack([np.eye(n), np.eye(n)]), np.repeat([0.0, 1.0], n)
+    model.set_weights([*first, np.repeat([[3.0], [-1.0]], n, axis=0), np.zeros(1)])
+    for evaluations in (10, 40, 400):
+        result = cax.maximize(
+            model,
+            cax.Output(0),
+            cax.Box(0, 1),
+            x0=np.zeros(n),
+            method=method,
+            budget=cax.Budget(evaluations=evaluations),
+        )
+        assert result.success == (result.value == pytest.approx(n))
