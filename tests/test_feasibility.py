@@ -290,3 +290,19 @@ def test_what_cannot_be_asked_is_told() -> None:
     limit = cax.Function(lambda x: float(x @ x), None, 1.0)
     with pytest.raises(RefusedError, match="needs gradients"):
         cax.find_feasible(without, [cax.Box(0, 1), limit])
+
+
+@pytest.mark.parametrize("search", [False, True])
+def test_whole_numbers_that_keep_no_bound_are_infeasible_by_proof(search: bool) -> None:
+    model = keras.Sequential([keras.Input((2,)), L.Dense(4, activation="relu"), L.Dense(1)])
+    first = np.array([[1.0, -1.0, 1.0, 0.0], [1.0, 1.0, -1.0, 0.0]])
+    last = np.array([[1.0], [1.0], [1.0], [0.0]])
+    model.set_weights([first, np.zeros(4), last, np.zeros(1)])
+    # c(x) = x0 + x1 + |x0 - x1| = 2 max(x) is even at whole numbers: never between 2.5 and 3.5.
+    allowed = [cax.Box(0, 3), cax.Integers(), cax.Between(2.5, cax.Output(0), 3.5)]
+    if search:
+        result = cax.find_feasible(model, allowed, seed=0)
+    else:
+        result = cax.maximize(model, cax.Output(0), allowed, seed=0)
+    assert result.status is cax.Status.INFEASIBLE
+    assert result.message.startswith("Infeasible, proven")

@@ -397,7 +397,7 @@ def test_a_name_that_is_a_heads_is_told_apart_from_a_label() -> None:
     two = keras.Model(x, heads)
     with pytest.raises(SpecificationError, match="Probability: 'fault' is a head; write head="):
         cax.maximize(two, cax.Output("gain"), [cax.Box(0, 1), cax.Probability("fault") <= 0.1])
-    with pytest.raises(SpecificationError, match="Logit: 'bag' is a name, but no head has labels="):
+    with pytest.raises(SpecificationError, match="Logit: no head 'bag'"):
         cax.maximize(two, cax.Logit("bag"), cax.Box(0, 1))
 
 

@@ -186,11 +186,9 @@ class Signature(ABC):
                         f"{who}: {index!r} is a head; write head={index!r}, and the class or unit "
                         "of it that is meant."
                     )
-                if not known:
-                    raise SpecificationError(
-                        f"{who}: {index!r} is a name, but no head has labels=."
-                    )
-                raise SpecificationError(f"{who}: no label {index!r}. {suggest(index, known)}")
+                names = [*known, *(head.name for head in self.heads)]
+                what = "label or head" if known else "head"
+                raise SpecificationError(f"{who}: no {what} {index!r}. {suggest(index, names)}")
         return self.head(name, who)
 
 

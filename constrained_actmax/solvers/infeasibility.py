@@ -47,13 +47,14 @@ def prove_infeasible(
     ended : list of Termination
         How each start ended.
     """
-    if run.proof is not None and run.proof.certificate(None, 0.0).infeasible:
-        return ended
+    known = None if run.proof is None else run.proof.certificate(None, 0.0)
+    if known is not None and known.infeasible:
+        return _proven(ended, f"{PROOF} ({known.how}).")
     feasible_known = problem.scales.best is not None
     feasible_known = feasible_known or any(
         run.best(start) is not None for start in range(len(ended))
     )
-    open_ = problem.constraints and problem.set.convex and not run.out_of_time
+    open_ = problem.constraints and not run.out_of_time
     if feasible_known or not open_ or any(end.status in OTHER for end in ended):
         return ended
     if BranchAndBound().refusal(problem) is not None:
@@ -78,7 +79,17 @@ def prove_infeasible(
     run.proof = search
     if not words:
         words = f"{PROOF} ({certificate_of(search).how})."
-    return [replace(end, status=Status.INFEASIBLE, detail=words) for end in ended]
+    return _proven(ended, words)
+
+
+def _proven(ended: list[Termination], words: str) -> list[Termination]:
+    """Return the ends with a proof in place of their words; one that says so already stays."""
+    return [
+        end
+        if end.status in OTHER or end.detail.startswith(PROVEN_INFEASIBLE)
+        else replace(end, status=Status.INFEASIBLE, detail=words)
+        for end in ended
+    ]
 
 
 def _separating(problem: Problem, search: Search) -> str:
