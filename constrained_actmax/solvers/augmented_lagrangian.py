@@ -174,7 +174,7 @@ class AugmentedLagrangian(Solver):
         ones L-BFGS-B under bounds alone, else pqn.
     max_rounds : int, default 50
         Updates of the multipliers.
-    beginnings : {2, 1}
+    paths_per_start : {2, 1}
         With 1, every start is followed from itself alone. So it is on smooth problems, with
         functions that TensorFlow does not compute, where C is nothing but bounds, and where the
         budget has fewer than about 400 evaluations for a start. With 2, the model is evaluated
@@ -193,13 +193,13 @@ class AugmentedLagrangian(Solver):
 
     inner: Solver | None = None
     max_rounds: int = 50
-    beginnings: int = 2
+    paths_per_start: int = 2
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.beginnings not in (1, 2):
+        if self.paths_per_start not in (1, 2):
             raise SpecificationError(
-                f"augmented-lagrangian: beginnings must be 1 or 2, got {self.beginnings!r}."
+                f"augmented-lagrangian: paths_per_start must be 1 or 2, got {self.paths_per_start!r}."
             )
         if self.inner is not None and not isinstance(self.inner, Solver):
             raise SpecificationError(
@@ -355,7 +355,7 @@ class AugmentedLagrangian(Solver):
     def _begins_twice(self, task: Task, count: int) -> bool:
         """Whether each start is followed from itself and from where a contracting set leads it."""
         problem, left = task.problem, task.remaining
-        if self.beginnings == 1 or problem.smooth is not False or not problem.constraints:
+        if self.paths_per_start == 1 or problem.smooth is not False or not problem.constraints:
             return False
         if not problem.compiled:  # a Python function may know C alone
             return False

@@ -31,7 +31,7 @@ CALLED = ("Coat", "Pullover")
 AS_IT_IS = {"RESTORATIONS": augmented_lagrangian.RESTORATIONS}
 ARMS: dict[str, tuple[cax.AugmentedLagrangian, dict[str, Any]]] = {
     "all": (cax.AugmentedLagrangian(), AS_IT_IS),
-    "no contraction": (cax.AugmentedLagrangian(beginnings=1), AS_IT_IS),
+    "no contraction": (cax.AugmentedLagrangian(paths_per_start=1), AS_IT_IS),
     "no restoration": (cax.AugmentedLagrangian(), {"RESTORATIONS": 0}),
     "no last steps": (cax.AugmentedLagrangian(), {"activate": lambda task, start: None}),
 }

@@ -348,7 +348,8 @@ def test_a_second_beginning_from_outside_finds_what_the_first_misses(
         x0=image,
     )
     one, two = (
-        cax.solve(problem, method=cax.AugmentedLagrangian(beginnings=count)) for count in (1, 2)
+        cax.solve(problem, method=cax.AugmentedLagrangian(paths_per_start=count))
+        for count in (1, 2)
     )
     assert one.feasible
     assert two.feasible
