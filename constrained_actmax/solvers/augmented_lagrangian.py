@@ -199,7 +199,8 @@ class AugmentedLagrangian(Solver):
         super().__post_init__()
         if self.paths_per_start not in (1, 2):
             raise SpecificationError(
-                f"augmented-lagrangian: paths_per_start must be 1 or 2, got {self.paths_per_start!r}."
+                "augmented-lagrangian: paths_per_start must be 1 or 2, got "
+                f"{self.paths_per_start!r}."
             )
         if self.inner is not None and not isinstance(self.inner, Solver):
             raise SpecificationError(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 from sample_models import L, keras, shaken
 from sample_networks import networks
 
@@ -229,3 +230,25 @@ def test_a_failure_inside_reaches_the_user_as_it_is(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(LinearBounds, "bound", fails)
     with pytest.raises(MemoryError, match="no room"):
         cax.certify(problem, rtol=0.0)
+
+
+@given(seed=st.integers(0, 2**16), width=st.sampled_from([0.01, 0.5, 3.0]))
+@settings(max_examples=6, deadline=None)
+def test_no_linear_bound_is_above_that_of_intervals(seed: int, width: float) -> None:
+    model = dense([3, 8, 8], seed=seed)
+    center = np.random.default_rng(seed).normal(size=3)
+    low, high = center - width, center + width
+    problem = cax.Problem(model, cax.Output(0), cax.Box(low, high))
+    certificate = cax.certify(problem, method="linear-bounds")
+    *hidden, last = model.layers
+    for layer in hidden:
+        low, high = (np.maximum(z, 0.0) for z in through(layer, low, high))
+    most = float(through(last, low, high)[1][0])
+    assert certificate.dual_bound <= most + 1e-9 * (1.0 + abs(most))
+
+
+def through(layer: Any, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends of an affine layer's values over a box, by interval arithmetic."""
+    weights, shift = (np.asarray(array, dtype=np.float64) for array in layer.get_weights())
+    middle, half = 0.5 * (low + high) @ weights + shift, 0.5 * (high - low) @ np.abs(weights)
+    return middle - half, middle + half
