@@ -316,15 +316,9 @@ def test_the_graph_is_read_once_and_classes_share_what_is_compiled() -> None:
     assert first.parts[0]._affine is second.parts[0]._affine
 
 
-def test_maximize_does_not_read_it_where_no_claim_rests_on_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_maximize_does_not_read_that_of_a_smooth_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cax.Oracle, "structure", lambda self: pytest.fail("read"))
     cax.maximize(samples.dense("tanh", None), cax.Output(0), cax.Box(0, 1), method="spg", seed=0)
-    few = cax.Budget(evaluations=3)
-    cax.maximize(
-        samples.dense("relu", None), cax.Output(0), cax.L2Ball(1), method="pgd", budget=few
-    )
 
 
 def test_back_substitution_with_a_relaxation_bounds_the_model() -> None:
