@@ -286,7 +286,7 @@ def test_names_are_checked_before_the_model_runs() -> None:
         (Logit(True, head="kind"), "must be an integer or a label"),
         (Neuron("hiden", 0), "Did you mean 'hidden'"),
         (Neuron("hidden", 6), r"0\.\.5"),
-        (Output("powr"), "no label 'powr'"),
+        (Output("powr"), "no label or head 'powr'"),
         (SquaredDistance(np.zeros(4)), "say which with on="),
         (SquaredDistance(np.zeros(3), on="state"), "shape"),
         (Norm(2, on="states"), "Did you mean 'state'"),
