@@ -76,9 +76,9 @@ def residuals(problem: StandardForm, y: Vector, evaluation: Evaluation, row: int
     row : int, default 0
         Which one.
     """
-    if problem.split is not None:
-        z = problem.split.y(y[np.newaxis])
-        return residuals(problem.split, z[0], problem.split.lifted(evaluation.row(row), z))
+    if problem.l1_split is not None:
+        z = problem.l1_split.y(y[np.newaxis])
+        return residuals(problem.l1_split, z[0], problem.l1_split.lifted(evaluation.row(row), z))
     c, jacobian = evaluation.c[row], evaluation.jacobian[row]
     violation = float(problem.violation(y[np.newaxis], evaluation.c[row : row + 1])[0])
     gradient = evaluation.gradient[row]
@@ -200,7 +200,7 @@ def _across_kinks(problem: StandardForm, kkt: Residuals) -> kinks.Direction | No
     # A residual of zero is no exception: it is that of one side, where TensorFlow takes its slope.
     if problem.smooth is not False:
         return None
-    if problem.split is not None or kinks.refusal(problem) is not None:
+    if problem.l1_split is not None or kinks.refusal(problem) is not None:
         return None
     tolerance = TIGHT if problem.set.accuracy <= EXACT_PROJECTION else CONIC_TIGHT
     return kinks.steepest(problem, kkt.y, 10.0 * tolerance)
@@ -243,8 +243,8 @@ def _residual(
 ) -> float:
     """Return the projected gradient of the Lagrangian in the user's units."""
     form: StandardForm = problem
-    if problem.split is not None:
-        split = form = problem.split
+    if problem.l1_split is not None:
+        split = form = problem.l1_split
         x, gradient, jacobian = split.y(x), split.weights, split.both(jacobian)
     slope = gradient + mu @ jacobian if mu.size else gradient
     form = round_a_point(form, x)
@@ -294,8 +294,8 @@ def multipliers(
     .. [1] Qi and Sun (2006), A quadratically convergent Newton method for computing the nearest
        correlation matrix, SIAM J. Matrix Anal. Appl. 28, for the same dual of a projection.
     """
-    if problem.split is not None:
-        split, y = problem.split, problem.split.y(x)
+    if problem.l1_split is not None:
+        split, y = problem.l1_split, problem.l1_split.y(x)
         slopes = split.both(jacobian)
         return multipliers(split, y, split.weights, c, slopes, active_tolerance)
     m = problem.constraints

@@ -52,7 +52,7 @@ FAR, FAR_PROBES, LINEAR, LEAST_SLOPE = 1e6, 4, 0.25, 1e-4
 NAMED = 5  # entries that a message names
 #: What a problem makes of its oracle and its scales, and a copy with others makes again.
 REMADE = frozenset(
-    ("scaled", "split", "distance", "_written", "_bounds", "_kept_bounds", "imposed_sizes")
+    ("scaled", "l1_split", "distance", "_written", "_bounds", "_kept_bounds", "imposed_sizes")
 )
 #: Functions of Python's; TensorFlow's and models are callables of other types.
 PLAIN_FUNCTIONS = (FunctionType, BuiltinFunctionType, MethodType, partial)
@@ -432,11 +432,11 @@ class Problem(StandardForm):
 
     @cached_property
     @override
-    def split(self) -> SplitForm | None:
-        return self.split_of(self)
+    def l1_split(self) -> SplitForm | None:
+        return self.l1_split_of(self)
 
-    def split_of(self, form: Problem | Scaled) -> SplitForm | None:
-        """Return `split` of this problem in its own units or the user's."""
+    def l1_split_of(self, form: Problem | Scaled) -> SplitForm | None:
+        """Return `l1_split` of this problem in its own units or the user's."""
         from constrained_actmax.objectives.squared_distance import SquaredDistance
         from constrained_actmax.oracles.oracle import Oracle
         from constrained_actmax.tasks.l1_split import SplitForm

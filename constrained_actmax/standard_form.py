@@ -147,7 +147,7 @@ class StandardForm(ABC):
         """The entries of c, (m,), that every iterate has to keep, and the answer up to rounding."""
 
     @property
-    def split(self) -> SplitForm | None:
+    def l1_split(self) -> SplitForm | None:
         """The problem in split variables, where it asks for the nearest point in L1; else None."""
         return None
 

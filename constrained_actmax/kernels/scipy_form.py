@@ -116,7 +116,7 @@ class Substitution:
         return replace(self, form=replace(self.form, rows=rows, smooth=smooth))
 
 
-def split(up: Rows, down: Rows) -> Rows:
+def signed_parts(up: Rows, down: Rows) -> Rows:
     """Return the parts of numbers above zero, then those of others below it: u and v of u - v."""
     return np.concatenate([np.maximum(up, 0.0), np.maximum(-down, 0.0)], axis=-1)
 
@@ -146,7 +146,7 @@ def in_split_variables(form: ScipyForm, lower: Vector, upper: Vector) -> Substit
     at, outside = np.flatnonzero(weights > 0.0), np.flatnonzero(weights == 0.0)
     n, k, c, w = weights.size, outside.size, center[at], weights[at]
     low, high = lower[at] - c, upper[at] - c
-    below, above = split(low, high), split(high, low)
+    below, above = signed_parts(low, high), signed_parts(high, low)
     entries = np.concatenate([np.ones(k + at.size), -np.ones(at.size)])
     positions = np.concatenate([outside, at, at]), np.arange(k + 2 * at.size)
     matrix = sp.csr_array((entries, positions), shape=(n, k + 2 * at.size))
@@ -155,7 +155,7 @@ def in_split_variables(form: ScipyForm, lower: Vector, upper: Vector) -> Substit
 
     def inverse(x: Vector) -> Vector:
         d = x[at] - c
-        return np.concatenate([x[outside], np.clip(split(d, d), below, above)])
+        return np.concatenate([x[outside], np.clip(signed_parts(d, d), below, above)])
 
     moved = (
         LinearRows(

@@ -267,7 +267,7 @@ class ScipySolver(RowSolver):
 
     def _asked(self, problem: StandardForm) -> StandardForm:
         """Return the form that SciPy gets: the nearest point in L1 is sought along slopes."""
-        return problem if self.derivative_free else problem.split or problem
+        return problem if self.derivative_free else problem.l1_split or problem
 
     @override
     def _run(self, task: Task, x0: Rows, starts: Indices) -> None:

@@ -214,7 +214,7 @@ class AugmentedLagrangian(Solver):
             return needs_gradients(self.name)
         if not problem.set.convex:
             return "augmented-lagrangian needs a convex set; use method='pgd'."
-        problem = problem.split or problem
+        problem = problem.l1_split or problem
         inner = self._inner(problem)
         reason = inner.refusal(PenalisedForm(problem))
         return None if reason is None else f"augmented-lagrangian's inner method: {reason}"

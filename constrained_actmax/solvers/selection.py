@@ -198,7 +198,7 @@ def by_rule(problem: StandardForm, budget: Budget | None = None) -> tuple[Solver
     stall; on smooth ones curvature pays, and converges before a budget is over: the rest goes to a
     search for a better maximum. Measured in ``docs/benchmarks/solver_lab.md``.
     """
-    whole, problem = problem, problem.split or problem
+    whole, problem = problem, problem.l1_split or problem
     searched = problem.set.discrete and (
         problem.set.chooses_values or problem.constraints or problem.size <= SMALL
     )

@@ -8,7 +8,7 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.evaluation import Evaluation
-from constrained_actmax.kernels.scipy_form import split
+from constrained_actmax.kernels.scipy_form import signed_parts
 from constrained_actmax.layout import Indices, Layout, Rows, Vector
 from constrained_actmax.result import Status
 from constrained_actmax.sets.box import Box
@@ -44,7 +44,7 @@ class SplitForm(DerivedForm):
         self.weights = np.tile(np.broadcast_to(weights, center.shape), 2)
         self._smooth = smooth
         low, high = (bound - center for bound in inner.set.bounding_box())
-        whole = Intersection([Box(split(low, high), split(high, low))])
+        whole = Intersection([Box(signed_parts(low, high), signed_parts(high, low))])
         self.set = whole.bind(Layout.of_array((self.size,)), None)
         self.stepped = np.tile(inner.stepped, 2)
 
@@ -71,7 +71,7 @@ class SplitForm(DerivedForm):
     def y(self, x: Rows) -> Rows:
         """Return the (u, v) of least sum for rows or a point x."""
         d = x - self.center
-        return split(d, d)
+        return signed_parts(d, d)
 
     def lifted(self, evaluation: Evaluation, y: Rows) -> Evaluation:
         """Return an evaluation made at x as one at y."""
@@ -145,5 +145,5 @@ def in_split_variables(task: Task, x0: Rows) -> tuple[Task, Rows]:
 
     Any other task is returned as it is.
     """
-    form = task.problem.split
+    form = task.problem.l1_split
     return (task, x0) if form is None else (Split(task, form), form.y(x0))

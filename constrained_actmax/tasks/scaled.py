@@ -108,8 +108,8 @@ class Scaled(DerivedForm):
 
     @cached_property
     @override
-    def split(self) -> SplitForm | None:
-        return self.inner.split_of(self)
+    def l1_split(self) -> SplitForm | None:
+        return self.inner.l1_split_of(self)
 
     # -- between the user's units and these ------------------------------------------------------
 

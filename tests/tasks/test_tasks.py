@@ -168,7 +168,7 @@ def test_tasks_in_the_same_variables(name: str, wrap: Any) -> None:
     problem = PROBLEMS[name]()
     task, x = Recording(problem.scaled, 1, budget=BUDGET), problem.scaled.point(inside(problem))
     check_task(wrap(task), x, problem=problem)
-    if problem.split is not None:  # a wrapper of a wrapper
+    if problem.l1_split is not None:  # a wrapper of a wrapper
         split, y = in_split_variables(Recording(problem.scaled, 1, budget=BUDGET), x)
         check_task(wrap(split), y, problem=problem)
         assert split.ended[0].x.shape == (problem.size,)
