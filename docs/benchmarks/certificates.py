@@ -46,12 +46,8 @@ KINDS = {
     "trained": "trained on the formulas above",
     "random": "of random weights, which no formula smooths",
 }
-#: What longer runs show, by hand.
-NOTES = {
-    "random": "The row is of an earlier version of that day. With more time network 0 is proven\n"
-    "too: at +5, +2 and +0.5 % after 149, 153 and 156 s, of 172,799 to 185,598 boxes; over the\n"
-    "whole box its linear bound is 400 times the range above the best value.",
-}
+#: What is to be known of a table.
+NOTES = {"random": "The row is of an earlier version."}
 FEASIBLE = 2  # HiGHS's status of a point
 
 

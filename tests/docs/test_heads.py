@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
+import opening
 import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "docs" / "benchmarks"
 PAGES = sorted(page.stem for page in BENCHMARKS.glob("*.md") if page.stem != "index")
-sys.path.insert(0, str(BENCHMARKS))
-import opening  # noqa: E402
 
 
 @pytest.mark.parametrize("name", PAGES)
