@@ -98,7 +98,8 @@ def certify(
     target : float, optional
         Ends where it is decided whether an allowed input has a larger value (a smaller one when
         minimising): ``certificate.verdict`` is then "proven" if none has, or "refuted", and "open"
-        where the budget ended before. The gap then ends nothing.
+        where the budget ended before. The gap then ends nothing. With or without a target it is
+        "infeasible, proven" where no allowed input keeps the bounds on outputs.
     method : {"auto", "branch-and-bound", "linear-bounds", "linear-program", "mixed-integer"}
         "auto" halves boxes where at most ten inputs are free (a choice of one category counts as
         one), discrete ones first. Otherwise it takes the linear bound of the whole set, then the

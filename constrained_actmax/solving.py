@@ -93,12 +93,11 @@ def solve(
             points = own.original(drawn)
         with line.following(run):
             proof = Infeasibility(problem, run)
-            if interrupted:
+            if words := "Ctrl-C." if interrupted else proof.at_once():
+                status = Status.INTERRUPTED if interrupted else Status.INFEASIBLE
                 for start, point in enumerate(own.point(points)):
-                    run.end(start, point, Status.INTERRUPTED, "Ctrl-C.")
+                    run.end(start, point, status, words)
                 ended = [run.ended[start] for start in range(len(points))]
-            elif ended := proof.at_once(own.point(points)):
-                pass
             elif problem.stepped.any():
                 run.notes.append(of_steps(problem))
                 ended = solve_across_steps(run, solver, own.point(points))

@@ -11,7 +11,6 @@ from constrained_actmax.certificates.allowed import ACCURATE
 from constrained_actmax.certificates.branching import Search, certificate_of
 from constrained_actmax.certificates.contradiction import contradiction, side_named
 from constrained_actmax.errors import RefusedError
-from constrained_actmax.layout import Rows
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import PROVEN_INFEASIBLE, Status, Termination
 from constrained_actmax.solvers.branch_and_bound import BranchAndBound, affordable_boxes
@@ -55,28 +54,23 @@ class Infeasibility:
         self._boxes = 0
         self._begins = bool(problem.constraints)
 
-    def at_once(self, points: Rows) -> list[Termination]:
-        """Return the ends of starts (B, n) where there is a proof before any search; or nothing."""
+    def at_once(self) -> str:
+        """Return a proof in words where there is one before any search; or nothing."""
         problem, run = self._problem, self._run
         impossible = contradiction(problem)
         if impossible is not None:
             run.proof = impossible
-            return self._ended(points, f"{PROVEN_INFEASIBLE}: {impossible.words}.")
+            return f"{PROVEN_INFEASIBLE}: {impossible.words}."
         if not problem.constraints or not problem.scales.evaluations or self._feasible_probe:
-            return []
+            return ""
         words = self._begun()
         if self._search is not None and not (words or self._search.done) and self._boxes > 1:
             run.keep_for_proof(SHARE)
-        return self._ended(points, words) if words else []
+        return words
 
     @property
     def _feasible_probe(self) -> bool:
         return self._problem.scales.best is not None
-
-    def _ended(self, points: Rows, words: str) -> list[Termination]:
-        for start, point in enumerate(points):
-            self._run.end(start, point, Status.INFEASIBLE, words)
-        return [self._run.ended[start] for start in range(len(points))]
 
     def _begun(self) -> str:
         """Bound the outputs over the whole set; return a proof in words, or nothing."""
