@@ -19,6 +19,7 @@ from constrained_actmax.quoting import quoted
 from constrained_actmax.result import (
     FIRST_ORDER,
     LOCAL_OPTIMUM,
+    UNDECIDED,
     WHOLE,
     Optimality,
     Result,
@@ -287,6 +288,8 @@ def _judged(
         status = Status.STALLED
         words = " and ".join(missed)
         detail = f"{words[0].upper()}{words[1:]}."
+        if optimality.undecided_kinks:
+            detail = UNDECIDED.format(optimality.undecided_kinks)
     elif status in (Status.STALLED, Status.BUDGET) and stationary and feasible and convex:
         status = Status.CONVERGED
     if reached:

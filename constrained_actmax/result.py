@@ -84,6 +84,8 @@ NO_BETTER_NEIGHBOUR = "No better neighbour: no step or swap of a discrete input 
 PROVEN_INFEASIBLE = "Infeasible, proven"
 #: By status, how a detail begins that is the whole message.
 WHOLE = {Status.STALLED: NO_BETTER_NEIGHBOUR, Status.INFEASIBLE: PROVEN_INFEASIBLE}
+#: How it begins where neither that nor a better direction was found.
+UNDECIDED = "Degenerate, not decided: {} kinks meet here."
 FIRST_ORDER = "First-order: no direction across the kinks improves on it to first order."
 
 
@@ -197,7 +199,8 @@ class Optimality(Quoted):
         for each entry with its own w where the set is bounds, linear rows and L1 balls. A pure
         number, of size 1 at a plain starting point in any units and for any number of entries;
         converged means at most `tol`. At kinks of a network whose structure is known: the most by
-        which the objective improves to first order across them, within one s, over F.
+        which the objective improves to first order across them, within one s, over F; or a bound
+        on it from above (`undecided_kinks`).
     residual : float
         :math:`\|P_C(x - \nabla f(x) - J(x)^\top\mu) - x\|_\infty`, in input units.
     violation : float
@@ -213,6 +216,9 @@ class Optimality(Quoted):
         Frank-Wolfe's :math:`\max_{p \in C} \nabla f(x)^\top (x - p)`, in units of the objective,
         measured after that method alone: zero at stationary points, and where f is convex (a
         concave objective that is maximised) a bound on the distance to the optimal value.
+    undecided_kinks : int
+        Kinks that meet at the point, if they are more than the search for a direction across them
+        decides; else 0.
     """
 
     stationarity: float
@@ -221,6 +227,7 @@ class Optimality(Quoted):
     complementarity: float = 0.0
     constraints: Constraints = field(default_factory=Constraints)
     frank_wolfe_gap: float | None = None
+    undecided_kinks: int = 0
 
     @property
     def multipliers(self) -> Multipliers:
