@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 import constrained_actmax as cax
 from constrained_actmax.errors import RefusedError, SpecificationError
 from constrained_actmax.problem import Problem
+from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
 from constrained_actmax.solvers.least_violation import (
-    DRAWS,
     INEXACT,
     MOST_STEPS,
     Candidate,
@@ -24,7 +24,9 @@ from constrained_actmax.solvers.least_violation import (
     on_simplex,
     proximal_steps,
 )
+from constrained_actmax.solvers.search_and_finish import SearchAndFinish
 from constrained_actmax.solvers.successive_halving import SuccessiveHalving
+from constrained_actmax.tasks.recording import Recording
 
 L = keras.layers
 
@@ -102,14 +104,14 @@ def test_linear_limits_are_met_without_a_draw() -> None:
         assert result.nfev <= 5
 
 
-def test_what_a_last_stage_would_take_is_spent_on_the_search() -> None:
-    starts, budget, above = 16, cax.Budget(evaluations=800), cax.Output(0) >= 3  # 2.4 at most
-    result = cax.maximize(
-        MODEL, cax.Output(1), [cax.Box(0, 1), above], seed=0, starts=starts, budget=budget
-    )
-    assert result.status is cax.Status.INFEASIBLE
-    # Two of each start are for the points that it may return, some for a batch of draws.
-    assert 800 - 2 * starts - DRAWS <= result.nfev <= 800
+def test_without_a_feasible_point_what_a_last_stage_would_take_is_spent() -> None:
+    own = Problem(MODEL, cax.Output(1), [cax.Box(0, 1), cax.Output(0) >= 3]).scaled  # 2.4 at most
+    run = Recording(own, 16, budget=cax.Budget(evaluations=800), reserve=True)
+    points = own.point(np.random.default_rng(0).uniform(0.0, 0.7, size=(16, 5)))
+    SearchAndFinish(search=AugmentedLagrangian())._run(run, points, np.arange(16))
+    assert run.remaining == 0
+    assert {end.status for end in run.ended.values()} == {cax.Status.INFEASIBLE}
+    assert "None of 768 evaluations" in run.ended[0].detail  # two of each start are kept
 
 
 def test_infeasible_is_said_of_what_was_spent() -> None:

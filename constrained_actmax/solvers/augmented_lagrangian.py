@@ -166,11 +166,12 @@ class AugmentedLagrangian(Solver):
 
     A search for a feasible point (``least_violation.search``) runs before the rounds if there is a
     budget, and otherwise after them if no start is feasible; the rounds continue from its point
-    where they reach none as good. Without a feasible point, the problem is called infeasible when
-    the budget or the evaluations that stand for it are spent, and the least violating point is
-    returned. If a budget has fewer than 400 evaluations for each of several starts on a nonsmooth
-    network, the first start keeps half of it and the others follow in turn, the least violating
-    first.
+    where they reach none as good, with a first penalty at which it is better than where they ended.
+    Without a feasible point, the search goes on; the problem is called infeasible when the budget
+    or the evaluations that stand for it are spent, and the least violating point is returned. If a
+    budget has fewer than 400 evaluations for each of several starts on a nonsmooth network, the
+    first start keeps half of it and, once there is a feasible point, the others follow in turn, the
+    least violating first.
 
     Parameters
     ----------
