@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from typing_extensions import override
@@ -15,9 +15,6 @@ from constrained_actmax.kernels.simplex import SimplexKernel
 from constrained_actmax.layout import Region
 from constrained_actmax.sets.base import ConvexSet, checked_number, short
 from constrained_actmax.sets.groups import labels_of_groups
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False, repr=False)
