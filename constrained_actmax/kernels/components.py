@@ -15,7 +15,6 @@ from constrained_actmax.kernels.convex_program import ACCEPTED, ConvexProgram, c
 from constrained_actmax.kernels.dykstra import dykstra
 from constrained_actmax.kernels.kernel import InBox, Kernel
 from constrained_actmax.kernels.relative import finite_widths, relative_violation
-from constrained_actmax.kernels.separable_form import SeparableForm
 from constrained_actmax.kernels.separable_program import SeparableProgram
 from constrained_actmax.layout import Indices, Rows, Vector
 
@@ -157,19 +156,16 @@ class Separable(Program):
         """Return the dual of these sets, None if one of them has no such form."""
         forms = []
         for member in members:
-            form = member.separable(lower, upper)
-            if form is None:
-                rows = member.to_scipy(lower, upper)
-                if rows is None or rows.smooth or rows.l1:
-                    return None
-                form = SeparableForm(rows.lower, rows.upper, rows.rows)
+            form = member.to_scipy(lower, upper)
+            if form is None or form.squares is None:
+                return None
             forms.append(form)
         count = sum(rows.matrix.shape[0] for form in forms for rows in form.rows)
         if count > MOST_ROWS or count * len(lower) > MOST_NUMBERS:
             return None
         if sum(len(form.l1) for form in forms) > 1:
             return None
-        if any(radius == 0.0 for form in forms for _, _, radius in form.squares):
+        if any(radius == 0.0 for form in forms for _, _, radius in form.squares or ()):
             return None
         return SeparableProgram(forms, lower, upper)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from typing_extensions import override
@@ -24,7 +24,7 @@ from constrained_actmax.kernels.components import (
 from constrained_actmax.kernels.convex_program import LARGEST, ConvexProgram, common_box
 from constrained_actmax.kernels.discrete import ROUNDING
 from constrained_actmax.kernels.integers import IntegersKernel
-from constrained_actmax.kernels.kernel import Kernel
+from constrained_actmax.kernels.kernel import Constraints, Kernel, Variable
 from constrained_actmax.kernels.mixed import Mixed, Union
 from constrained_actmax.kernels.part import PartKernel
 from constrained_actmax.kernels.relative import finite_widths
@@ -36,9 +36,6 @@ from constrained_actmax.kernels.scipy_form import (
     in_split_variables,
 )
 from constrained_actmax.layout import Indices, Layout, Rows, Vector, numbers
-
-if TYPE_CHECKING:
-    import cvxpy as cp
 
 Strategy = Literal["closed", "cvxpy", "dykstra"]
 
@@ -477,7 +474,7 @@ class IntersectionKernel(Kernel):
     # -- other forms -----------------------------------------------------------------------------
 
     @override
-    def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+    def to_cvxpy(self, variable: Variable) -> Constraints:
         return [row for member in self.members for row in member.to_cvxpy(variable)]
 
     @override

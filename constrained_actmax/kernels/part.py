@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
-from constrained_actmax.kernels.kernel import InBox, Kernel
-from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm, SmoothRow
-from constrained_actmax.kernels.separable_form import SeparableForm
+from constrained_actmax.kernels.kernel import Constraints, InBox, Kernel, Sized, Variable
+from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm, SmoothRow, Square
 from constrained_actmax.layout import Indices, Rows, Vector
-
-if TYPE_CHECKING:
-    import cvxpy as cp
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -161,11 +157,11 @@ class PartKernel(Kernel):
         return None if inner is None else replace(self, inner=inner)
 
     @override
-    def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+    def to_cvxpy(self, variable: Variable) -> Constraints:
         return self.inner.to_cvxpy(variable[self.indices])
 
     @override
-    def sized_rows(self, variable: cp.Variable, at: Rows) -> list[tuple[cp.Constraint, Any]]:
+    def sized_rows(self, variable: Variable, at: Rows) -> Sized:
         return self.inner.sized_rows(variable[self.indices], at[:, self.indices])
 
     @override
@@ -178,26 +174,17 @@ class PartKernel(Kernel):
             for function in form.rows
         )
         smooth = tuple(self._smooth(function) for function in form.smooth)
-        l1 = tuple((self._spread(c), self._spread(w), r) for c, w, r in form.l1)
+        l1 = tuple(self._spread_ball(ball) for ball in form.l1)
         return ScipyForm(*self._embedded(form.lower, form.upper), rows, smooth, l1)
+
+    def _spread_ball(self, ball: Square) -> Square:
+        center, weights, radius = ball
+        return self._spread(center), self._spread(weights), radius
 
     def _spread(self, part: Vector) -> Vector:
         whole = np.zeros(self.entries)
         whole[self.indices] = part
         return whole
-
-    @override
-    def separable(self, lower: Vector, upper: Vector) -> SeparableForm | None:
-        form = self.inner.separable(lower[self.indices], upper[self.indices])
-        if form is None:
-            return None
-        spread = self._spread
-        return SeparableForm(
-            *self._embedded(form.lower, form.upper),
-            tuple(LinearRows(self._columns(row.matrix), row.lower, row.upper) for row in form.rows),
-            tuple((spread(c), spread(w), r) for c, w, r in form.l1),
-            tuple((spread(c), spread(q), r) for c, q, r in form.squares),
-        )
 
     def _columns(self, matrix: sp.csr_array) -> sp.csr_array:
         entries = matrix.tocoo()
@@ -205,10 +192,6 @@ class PartKernel(Kernel):
         return sp.csr_array((entries.data, coordinates), shape=(matrix.shape[0], self.entries))
 
     def _smooth(self, row: SmoothRow) -> SmoothRow:
-        at, spread = self.indices, self._spread
-        return SmoothRow(
-            value=lambda x: row.value(x[at]),
-            gradient=lambda x: spread(row.gradient(x[at])),
-            hessian_product=lambda x, v: spread(row.hessian_product(x[at], v[at])),
-            upper=row.upper,
-        )
+        square = None if row.square is None else self._spread_ball(row.square)
+        inner = partial(np.take, indices=self.indices)
+        return row.substituted(inner, inner, self._spread, square)

@@ -16,12 +16,10 @@ from constrained_actmax.kernels.convex_program import ConvexProgram
 from constrained_actmax.kernels.differences import difference_matrix
 from constrained_actmax.kernels.dual_root import PULLS, ROUNDING
 from constrained_actmax.kernels.group_ball import shrunk_norms
-from constrained_actmax.kernels.kernel import InBox, Kernel
+from constrained_actmax.kernels.kernel import Constraints, InBox, Kernel, Variable
 from constrained_actmax.layout import Rows, Vector
 
 if TYPE_CHECKING:
-    import cvxpy as cp
-
     from constrained_actmax.kernels.difference_program import DifferenceProgram
 
 RELAXATION = 1.7  # Eckstein and Bertsekas (1992) recommend 1.5 to 1.8
@@ -448,7 +446,7 @@ class TotalVariationBallKernel(BallKernel):
         return matrices
 
     @override
-    def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+    def to_cvxpy(self, variable: Variable) -> Constraints:
         import cvxpy as cp
 
         d = variable - self.center
