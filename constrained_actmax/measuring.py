@@ -273,6 +273,8 @@ def _judged(
     reached = feasible and run.reaches(point.value)
     if status is Status.TARGET and not reached:
         status, detail = Status.STALLED, "Another start reached the target."
+    if status is Status.FEASIBLE and run.targeted:
+        status = Status.BUDGET
     if status is Status.INFEASIBLE and feasible:  # the search ended outside, and had been inside
         status, detail = Status.STALLED, "The search ended at a point that breaks a constraint."
     slack = max(run.problem.feasibility_tolerance, run.tolerance)
@@ -323,19 +325,18 @@ def _probe(problem: Problem, start: Start, gap: bool) -> tuple[Start, Optimality
     x, evaluation = problem.scales.best
     point = measured(problem, x, evaluation, gap=gap)
     optimality = point.optimality
-    infeasible = start.status is Status.INFEASIBLE
+    ended = Status.STALLED if problem.merit is None else Status.FEASIBLE
     note = "The method found no feasible point; this is the best of the probes for the scales."
-    ended = replace(
+    return replace(
         start,
         x=x,
         value=point.value,
         feasible=True,
         violation=optimality.violation,
         stationarity=optimality.stationarity,
-        status=Status.STALLED if infeasible else start.status,
+        status=ended if start.status is Status.INFEASIBLE else start.status,
         detail=f"{start.detail} {note}".strip(),
-    )
-    return ended, optimality
+    ), optimality
 
 
 def of_steps(problem: Problem) -> str:

@@ -33,7 +33,7 @@ LISTED_STARTS = 6
 
 
 class Status(enum.IntEnum):
-    """Why a run ended; CONVERGED, PROVEN, TARGET are successes. The value is SciPy's `status`."""
+    """Why a run ended; CONVERGED, PROVEN, TARGET and FEASIBLE are successes; SciPy's `status`."""
 
     CONVERGED = 0
     STALLED = 1
@@ -46,6 +46,7 @@ class Status(enum.IntEnum):
     SOLVER_ERROR = 8
     PROVEN = 9
     TARGET = 10
+    FEASIBLE = 11
 
     @property
     def sentence(self) -> str:
@@ -72,7 +73,7 @@ class Status(enum.IntEnum):
 
 
 #: How a run ends that has done what it was asked for, where its point is feasible.
-SUCCESSES = (Status.CONVERGED, Status.PROVEN, Status.TARGET)
+SUCCESSES = (Status.CONVERGED, Status.PROVEN, Status.TARGET, Status.FEASIBLE)
 STALLED_AT_KINK = (
     "Stalled: no more progress, often at a kink of the network; usable, not optimal to tol."
 )
@@ -103,6 +104,7 @@ _SENTENCES = {
     Status.SOLVER_ERROR: "The solver failed.",
     Status.PROVEN: "Proven: no feasible input is better by more than the requested gap.",
     Status.TARGET: "Target reached: a feasible point with a value at least as good as the target.",
+    Status.FEASIBLE: "Feasible: the point keeps all constraints, the aim of this search.",
 }
 
 
@@ -295,7 +297,7 @@ class Result:
     optimality : Optimality
         KKT residuals and, by constraint, multipliers.
     status, message, success : Status, str, bool
-        Why it ended; CONVERGED, PROVEN and TARGET with a feasible point are successes.
+        Why it ended; CONVERGED, PROVEN, TARGET and FEASIBLE with a feasible point are successes.
     nfev, njev, calls, nit : int
         Evaluations of one row (each with its gradient), calls of the model, iterations of the
         best start.
