@@ -26,7 +26,7 @@ from constrained_actmax.kernels.discrete import ROUNDING
 from constrained_actmax.kernels.integers import IntegersKernel
 from constrained_actmax.kernels.kernel import Constraints, Kernel, Variable
 from constrained_actmax.kernels.mixed import Mixed, Union
-from constrained_actmax.kernels.part import PartKernel
+from constrained_actmax.kernels.part import on_part
 from constrained_actmax.kernels.relative import finite_widths
 from constrained_actmax.kernels.scipy_form import (
     LinearRows,
@@ -224,9 +224,7 @@ class IntersectionKernel(Kernel):
     def _piece(self, couplings: list[Kernel], indices: Indices) -> Piece:
         lower, upper = (bound[indices] for bound in self._box)
         members = tuple(
-            coupling.core
-            if len(coupling.support) == len(indices)
-            else PartKernel(coupling.core, np.searchsorted(indices, coupling.support), len(indices))
+            on_part(coupling.core, np.searchsorted(indices, coupling.support), len(indices))
             for coupling in couplings
         )
         free = not (np.isfinite(lower).any() or np.isfinite(upper).any())

@@ -13,7 +13,7 @@ from typing_extensions import override
 from constrained_actmax.kernels.components import Separable
 from constrained_actmax.kernels.dual_root import clipped_line_root
 from constrained_actmax.kernels.kernel import Constraints, InBox, Kernel, Sized, Variable
-from constrained_actmax.kernels.part import PartKernel
+from constrained_actmax.kernels.part import on_part
 from constrained_actmax.kernels.relative import relative, sizes
 from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm
 from constrained_actmax.layout import Indices, Rows, Vector
@@ -82,9 +82,7 @@ class LinearKernel(Kernel):
         inner = replace(
             self, A=sp.csr_array(block[:, columns]), lower=self.lower[rows], upper=self.upper[rows]
         )
-        if columns.size == self.size:
-            return inner
-        return PartKernel(inner, columns, self.size)
+        return on_part(inner, columns, self.size)
 
     # -- one row ---------------------------------------------------------------------------------
 

@@ -16,6 +16,11 @@ from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm, SmoothR
 from constrained_actmax.layout import Indices, Rows, Vector
 
 
+def on_part(kernel: Kernel, indices: Indices, n: int) -> Kernel:
+    """Return a kernel of ascending entries of a vector of length n."""
+    return kernel if indices.size == n else PartKernel(kernel, indices, n)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class PartKernel(Kernel):
     r"""A kernel that binds some entries, :math:`\{x : x_I \in C\}`; the others are free.
@@ -84,6 +89,10 @@ class PartKernel(Kernel):
         return str(self.inner)
 
     @override
+    def labelled(self, label: str) -> PartKernel:
+        return replace(self, inner=self.inner.labelled(label))
+
+    @override
     def split(self) -> Sequence[Kernel]:
         return tuple(
             PartKernel(piece.core, self.indices[piece.support], self.entries)
@@ -150,6 +159,16 @@ class PartKernel(Kernel):
         p = np.zeros_like(g)
         p[:, self.indices] = self.inner.linear_maximizer(g[:, self.indices])
         return p
+
+    @override
+    def linear_maximizer_in_box(self, g: Rows, lower: Rows, upper: Rows) -> Rows | None:
+        at = self.indices
+        inner = self.inner.linear_maximizer_in_box(g[:, at], lower[..., at], upper[..., at])
+        if inner is None:
+            return None
+        best = np.where(g > 0, upper, np.where(g < 0, lower, np.clip(0.0, lower, upper)))
+        best[:, at] = inner
+        return best
 
     @override
     def scaled(self, units: Vector) -> Kernel | None:
