@@ -258,6 +258,58 @@ class Kernel(Quoted, ABC):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class DerivedKernel(Kernel):
+    """A set made of another one, with all that the change of its points leaves as it is.
+
+    Parameters
+    ----------
+    inner : Kernel
+        The other one.
+    """
+
+    inner: Kernel
+
+    @property
+    @override
+    def is_box(self) -> bool:
+        return self.inner.is_box
+
+    @property
+    @override
+    def convex(self) -> bool:
+        return self.inner.convex
+
+    @property
+    @override
+    def closed(self) -> bool:
+        return self.inner.closed
+
+    @property
+    @override
+    def violation_norm(self) -> str:
+        return self.inner.violation_norm
+
+    @property
+    @override
+    def tolerance(self) -> float:
+        return self.inner.tolerance
+
+    @property
+    @override
+    def accuracy(self) -> float:
+        return self.inner.accuracy
+
+    @property
+    @override
+    def projection_method(self) -> str:
+        return self.inner.projection_method
+
+    @override
+    def __str__(self) -> str:
+        return str(self.inner)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class InBox:
     r"""The intersection of a kernel with a box, :math:`C \cap [l, u]`, known to be projected on.
 

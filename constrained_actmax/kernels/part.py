@@ -11,7 +11,14 @@ import scipy.sparse as sp
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
-from constrained_actmax.kernels.kernel import Constraints, InBox, Kernel, Sized, Variable
+from constrained_actmax.kernels.kernel import (
+    Constraints,
+    DerivedKernel,
+    InBox,
+    Kernel,
+    Sized,
+    Variable,
+)
 from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm, SmoothRow, Square
 from constrained_actmax.layout import Indices, Rows, Vector
 
@@ -22,7 +29,7 @@ def on_part(kernel: Kernel, indices: Indices, n: int) -> Kernel:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PartKernel(Kernel):
+class PartKernel(DerivedKernel):
     r"""A kernel that binds some entries, :math:`\{x : x_I \in C\}`; the others are free.
 
     Parameters
@@ -35,7 +42,6 @@ class PartKernel(Kernel):
         Length n of the vector.
     """
 
-    inner: Kernel
     indices: Indices
     entries: int
 
@@ -53,40 +59,6 @@ class PartKernel(Kernel):
     @override
     def core(self) -> Kernel:
         return self.inner
-
-    @property
-    @override
-    def is_box(self) -> bool:
-        return self.inner.is_box
-
-    @property
-    @override
-    def convex(self) -> bool:
-        return self.inner.convex
-
-    @property
-    @override
-    def closed(self) -> bool:
-        return self.inner.closed
-
-    @property
-    @override
-    def violation_norm(self) -> str:
-        return self.inner.violation_norm
-
-    @property
-    @override
-    def tolerance(self) -> float:
-        return self.inner.tolerance
-
-    @property
-    @override
-    def accuracy(self) -> float:
-        return self.inner.accuracy
-
-    @override
-    def __str__(self) -> str:
-        return str(self.inner)
 
     @override
     def labelled(self, label: str) -> PartKernel:
