@@ -71,11 +71,14 @@ class SearchAndFinish(Solver):
     """
 
     name: ClassVar[str] = "search-and-finish"
-    stays_inside: ClassVar[bool] = False  # the search's may not
-
     search: Solver = field(default_factory=SuccessiveHalving)
     finish: ActiveSignature = ActiveSignature(passes=MOST_PASSES)
     prove: BranchAndBound = BranchAndBound(max_boxes=PROOF_BOXES)
+
+    @property
+    @override
+    def stays_inside(self) -> bool:
+        return self.search.stays_inside
 
     @property
     @override
