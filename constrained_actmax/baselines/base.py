@@ -85,12 +85,6 @@ def affordable(run: Recording, steps: int, rows_per_step: int = 1) -> int:
     return steps if left is None else min(steps, left // rows_per_step)
 
 
-def out_of_time(run: Recording) -> bool:
-    """Whether the budget's seconds are over."""
-    limit = run.budget.seconds
-    return limit is not None and run.seconds >= limit
-
-
 def positive(who: str, name: str, value: float) -> None:
     """Raise unless a setting is a number above 0."""
     if not value > 0:

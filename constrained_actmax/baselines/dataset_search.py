@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from constrained_actmax.baselines.base import Baseline, affordable, charge, out_of_time
+from constrained_actmax.baselines.base import Baseline, affordable, charge
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Layout, Rows, Vector, labels_of
 from constrained_actmax.problem import Problem
@@ -124,7 +124,7 @@ class DatasetSearch(Baseline):
         count = affordable(run, len(samples))
         best, best_key, looked = x0, (True, np.inf), 0
         for first in range(0, count, BATCH):
-            if out_of_time(run):
+            if run.out_of_time:
                 break
             x = samples[first : min(first + BATCH, count)]
             inside = problem.set.project(x) if self.choice != "sample" else x

@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax import kinks
-from constrained_actmax.baselines.base import Baseline, out_of_time, positive
+from constrained_actmax.baselines.base import Baseline, positive
 from constrained_actmax.kernels.row_program import row_program
 from constrained_actmax.kinks import Kinks, Region
 from constrained_actmax.layout import Vector
@@ -96,7 +96,7 @@ class RegionPrograms:
         program = row_program(self.problem.set, n)
         rows = np.zeros(0, dtype=int)
         while True:
-            if out_of_time(self.run):
+            if self.run.out_of_time:
                 raise Stopped(Status.BUDGET)
             solution = program.minimum(slopes[0], np.full(n, -np.inf), np.full(n, np.inf))
             if solution is None:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.baselines.base import Baseline, affordable, charge, out_of_time, positive
+from constrained_actmax.baselines.base import Baseline, affordable, charge, positive
 from constrained_actmax.baselines.wanted import Wanted, wanted
 from constrained_actmax.layout import Vector
 from constrained_actmax.problem import Problem
@@ -103,7 +103,7 @@ class TrainingBaseline(Baseline):
                 nonlocal done
                 done += 1
                 charge(run, rows)
-                if out_of_time(run):
+                if run.out_of_time:
                     self.model.stop_training = True
 
         status, detail = Status.STALLED, f"All of its {epochs} epochs are done."

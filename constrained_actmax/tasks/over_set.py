@@ -96,10 +96,6 @@ class Over(Limited):
         return self._incumbents.best[start]
 
     @override
-    def iterate_rows(self, starts: Indices, x: Rows, evaluation: Evaluation) -> np.ndarray:
-        return Task.iterate_rows(self, starts, x, evaluation)
-
-    @override
     def iterate(self, start: int, x: Vector, f: float, violation: float | None = None) -> bool:
         self.iterations[start] += 1
         off = float(self.inner.set.relative_violation(x))

@@ -15,6 +15,7 @@ from constrained_actmax.certificate import Proof
 from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Structure, Vector
 from constrained_actmax.optimality import optimal
+from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.problem import Problem
 from constrained_actmax.quoting import Quoted
 from constrained_actmax.result import Budget, History, Status, Termination
@@ -319,38 +320,34 @@ class Recording(Task):
 
         For functions without gradients: at most 2n + 1 evaluations, beyond any budget.
         """
-        oracle = self.problem.oracle
+        with self._counted(self.problem.oracle):
+            return self.problem.evaluate(x[np.newaxis], differences=True)
+
+    @contextmanager
+    def _counted(self, oracle: BaseOracle) -> Iterator[None]:
+        """Count what an oracle is asked meanwhile."""
         calls, evaluations = oracle.calls, oracle.evaluations
-        evaluation = self.problem.evaluate(x[np.newaxis], differences=True)
+        yield
         self.calls += oracle.calls - calls
         self.evaluations += oracle.evaluations - evaluations
-        return evaluation
 
     def scales_at(self, asked: Problem, x: Vector, evaluation: Evaluation) -> Scales | None:
         """Return the scales at an answer, as `at_answer` does; its probes count as evaluations."""
-        oracle = asked.user_oracle
-        calls, evaluations = oracle.calls, oracle.evaluations
 
         def good(scales: Scales) -> bool:
             own = asked.in_scales(scales).scaled
             return optimal(own, own.point(x), own.evaluation(evaluation), self.tolerance)
 
-        scales = at_answer(asked, x, evaluation, self.remaining, good)
-        self.calls += oracle.calls - calls
-        self.evaluations += oracle.evaluations - evaluations
-        return scales
+        with self._counted(asked.user_oracle):
+            return at_answer(asked, x, evaluation, self.remaining, good)
 
     @override
     def hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
         if self.remaining is not None and self.remaining < 1:
             raise Stopped(Status.BUDGET)
-        oracle = self.problem.oracle
-        calls, evaluations = oracle.calls, oracle.evaluations
         x = self._within_bounds(x[np.newaxis])[0]
-        product = self.problem.hessian_product(x, v, weights)
-        self.calls += oracle.calls - calls
-        self.evaluations += oracle.evaluations - evaluations
-        return product
+        with self._counted(self.problem.oracle):
+            return self.problem.hessian_product(x, v, weights)
 
     @override
     def best(self, start: int) -> Incumbent | None:

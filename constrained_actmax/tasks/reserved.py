@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.evaluation import Evaluation
@@ -38,10 +37,6 @@ class Limited(Wrapper):
     def hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
         self._spend(1)
         return self.inner.hessian_product(x, v, weights)
-
-    @override
-    def iterate_rows(self, starts: Indices, x: Rows, evaluation: Evaluation) -> np.ndarray:
-        return self.inner.iterate_rows(starts, x, evaluation)
 
 
 class Reserved(Limited):
