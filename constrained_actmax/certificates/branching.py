@@ -264,10 +264,14 @@ class Search(Proof):
             return np.empty(0)
         f, feasible = self.measure(x)
         f = np.where(feasible, f, -np.inf)
+        self._keep(x, f)
+        return f
+
+    def _keep(self, x: Rows, f: Vector) -> None:
+        """Keep the best of some feasible points."""
         best = int(f.argmax())
         if f[best] > self.state.best_value:
             self.state.best_value, self.state.x = float(f[best]), x[best].copy()
-        return f
 
     @override
     def certificate(self, x: Vector | None, slack: float) -> Certificate:
@@ -311,9 +315,7 @@ class Search(Proof):
             steps = np.where(better, LONGER * steps, SHORTER * steps)
             if better.any():
                 g[better] = self._gradient(x[better], row)
-        best = int(f.argmax())
-        if f[best] > self.state.best_value:
-            self.state.best_value, self.state.x = float(f[best]), x[best].copy()
+        self._keep(x, f)
         self._climbed = self.state.best_value
 
     def _gradient(self, x: Rows, row: Array) -> Rows:
