@@ -350,7 +350,8 @@ def page(given: argparse.Namespace, cache: Cache) -> str:
         tables += ["", f"### Networks {words}: {seeds}", ""]
         if done < given.networks or plain < given.networks:
             finished = f"Finished: {done} of {given.networks} networks, HiGHS on {plain}"
-            tables += [f"{finished}, {limit:g} s for each property.", ""]
+            earlier = "" if limit == given.seconds else ", measured with an earlier version"
+            tables += [f"{finished}, {limit:g} s for each property{earlier}.", ""]
         tables += ["| level | networks | proven | refuted | open | seconds | boxes | HiGHS |"]
         tables += ["|---|---|---|---|---|---|---|---|"]
         tables += properties(names, cache)
