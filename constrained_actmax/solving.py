@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from numbers import Real
 from typing import Any
@@ -60,6 +61,7 @@ def solve(
     Result
         See `maximize`.
     """
+    began = time.perf_counter()
     require_problem("solve", problem)
     check_budget(budget)
     check_target(target)
@@ -85,6 +87,7 @@ def solve(
             progress=line if line.listens else None,
             reserve=not solver.stays_inside,
             target=target,
+            elapsed=time.perf_counter() - began,
         )
         run.notes.extend(notes)
         if used_seed is not None and not problem.scales.finite:

@@ -130,7 +130,8 @@ class Clock:
 
         monkeypatch.setattr(cax.Problem, "evaluate", counted)
         clock = SimpleNamespace(perf_counter=lambda: self.now)
-        monkeypatch.setattr("constrained_actmax.tasks.recording.time", clock)
+        for module in ("tasks.recording", "solving"):
+            monkeypatch.setattr(f"constrained_actmax.{module}.time", clock)
 
 
 def folded() -> cax.Problem:
