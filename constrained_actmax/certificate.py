@@ -85,8 +85,10 @@ class Certificate:
         return sign * self.best_value > sign * self.target
 
     @property
-    def verdict(self) -> Literal["proven", "refuted", "open"]:
-        """What is known: "proven", "refuted" (only of a target), or neither of them."""
+    def verdict(self) -> Literal["proven", "refuted", "open", "infeasible, proven"]:
+        """What is known: "proven", "refuted" (of a target), "infeasible, proven", or "open"."""
+        if self.infeasible:
+            return "infeasible, proven"
         if self.refuted:
             return "refuted"
         return "proven" if self.proven else "open"
@@ -100,7 +102,7 @@ class Certificate:
     def __str__(self) -> str:
         how = self.how
         if self.infeasible:
-            return f"No allowed input satisfies the bounds on outputs: proven; {how}."
+            return f"Infeasible, proven: no allowed input satisfies the bounds on outputs; {how}."
         upper = self.sense == "maximize"
         if not math.isfinite(self.dual_bound):
             return f"Not proven: no bound of {self.objective} is known; {how}."

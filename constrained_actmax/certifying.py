@@ -17,6 +17,7 @@ from constrained_actmax.certificates.branching import (
     Search,
     certificate_of,
 )
+from constrained_actmax.certificates.contradiction import contradiction
 from constrained_actmax.certificates.mixed_integer import mixed_integer_programs
 from constrained_actmax.certificates.nearest_change import NearestChange
 from constrained_actmax.certificates.programs import cases_of, linear_programs
@@ -97,7 +98,8 @@ def certify(
     target : float, optional
         Ends where it is decided whether an allowed input has a larger value (a smaller one when
         minimising): ``certificate.verdict`` is then "proven" if none has, or "refuted", and "open"
-        where the budget ended before. The gap then ends nothing.
+        where the budget ended before. The gap then ends nothing. With or without a target it is
+        "infeasible, proven" where no allowed input keeps the bounds on outputs.
     method : {"auto", "branch-and-bound", "linear-bounds", "linear-program", "mixed-integer"}
         "auto" halves boxes where at most ten inputs are free (a choice of one category counts as
         one), discrete ones first. Otherwise it takes the linear bound of the whole set, then the
@@ -175,6 +177,10 @@ def certify(
     certificates: list[Certificate] = []
     interrupted = False
     for asked, known in zip(problems, results, strict=True):
+        impossible = contradiction(asked)
+        if impossible is not None:
+            certificates.append(_kept(impossible.certificate(None, 0.0), known))
+            continue
         few = asked.set.free_inputs <= MOST_INPUTS
         how = "branch-and-bound" if method == "auto" and few else method
         make = NearestChange if _by_balls(asked, how == "branch-and-bound") else Search
@@ -195,10 +201,15 @@ def certify(
                     break
         except KeyboardInterrupt:
             interrupted = True
-        certificates.append(certificate_of(search))
-        if known is not None:
-            object.__setattr__(known, "certificate", certificates[-1])
+        certificates.append(_kept(certificate_of(search), known))
     return certificates if several else certificates[0]
+
+
+def _kept(certificate: Certificate, result: Result | None) -> Certificate:
+    """Return a certificate, which a result keeps."""
+    if result is not None:
+        object.__setattr__(result, "certificate", certificate)
+    return certificate
 
 
 def _require(problem: Any, result: Any) -> None:

@@ -110,9 +110,11 @@ def find_feasible(
     Returns
     -------
     Result
-        Its `value` is the least slack. Where none of the evaluations was feasible the status is
-        INFEASIBLE, `x` the least violating point and `value` below zero; the message says whether
-        the budget was spent, or no point is feasible by a separating certificate or a proof.
+        Its `value` is the least slack. A feasible point is a success: the status is FEASIBLE, or
+        TARGET where a target was given and reached. Where none of the evaluations was feasible the
+        status is INFEASIBLE, `x` the least violating point and `value` below zero; the message says
+        whether the budget was spent, or no point is feasible by a separating certificate or a
+        proof.
 
     Raises
     ------

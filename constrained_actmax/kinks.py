@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -43,20 +43,24 @@ class Direction:
     Parameters
     ----------
     slope : float
-        The most by which f falls, to first order across kinks, within one size of the set.
+        The most by which f falls, to first order across kinks, within one size of the set; where
+        the search was not decided, a bound on it from above.
     way : numpy.ndarray, shape (n,)
-        Along which it falls by that.
+        Along which it falls by that, where the search was decided.
     gradient : numpy.ndarray, shape (n,), or None
         Of the Lagrangian with the kinks' multipliers, :math:`\nabla f + \mu^T \nabla c - \sum_k
         \lambda_k a_k`, where one linear program decided.
     outer : numpy.ndarray, shape (m,), or None
         The multipliers μ of c of the same program, > 0 at an upper bound.
+    undecided : int
+        Kinks that meet at the point, if no limit on the work let the search be decided; else 0.
     """
 
     slope: float
     way: Vector
     gradient: Vector | None = None
     outer: Vector | None = None
+    undecided: int = 0
 
 
 class Kinks:
@@ -456,19 +460,21 @@ class Region:
                 total -= self._carried(part, np.atleast_2d(row), at, len(bent))[0]
         return np.asarray(bends[bent] * total[0])
 
-    def descent(self, y: Vector, tight: Indices) -> Direction | None:
-        r"""Return the steepest direction from a point across its tight kinks; None if undecided.
+    def descent(self, y: Vector, tight: Indices) -> Direction:
+        r"""Return the steepest direction from a point across its tight kinks.
 
         With :math:`p_u \ge 0` the amount by which the result u bends, f and every δ are affine in
         the direction d and p, and :math:`p_u = \max_i (0, -\delta_i)`. The program with ``>=``
         alone is a bound. Results at which its solution breaks the equality get an upper bound on
         p, linear in the entries of d whose sign is known as x is at a bound (`_most_along`): where
         those alone move a result, p cannot grow without d. Those that still break it are held to
-        it by one binary variable for each of their boundaries, until the bound is 0 or none does.
+        it by one binary variable for each of their boundaries, until the bound is 0 or none does,
+        or a limit on the work ends the search undecided, with the last bound.
         """
         kinks, problem = self.kinks, self.kinks.problem
+        undecided = Direction(np.inf, np.zeros(y.size), undecided=len(tight))
         if len(tight) > MOST_KINKS:
-            return None
+            return undecided
         which, first = self.groups(tight)
         a, _, effects = self.effects(tight, tight[first])
         outputs, slopes = self.output_effects(tight[first]), self.slopes[0]
@@ -494,11 +500,12 @@ class Region:
         while True:
             solution = program.minimum(np.append(g, np.zeros(binaries)), y - 1.0, y + 1.0)
             if solution is None:
-                return None
+                return undecided
             d, p = solution.x[:n] - y, solution.x[n : n + u]
             bent = np.zeros(u)
             np.maximum.at(bent, which, -(a @ d + effects @ p))
             slope = -float(g @ np.append(d, p))
+            undecided = replace(undecided, slope=slope, way=d)
             broken = np.abs(p - bent) > EXACT * (1.0 + most)
             if slope <= EXACT or not broken.any():
                 if binaries:
@@ -519,7 +526,7 @@ class Region:
             if not isinstance(program, LinearProgram) or not (
                 0 < more <= MOST_HELD / len(tight) - binaries
             ):
-                return None
+                return undecided
             equalities.hold(program, y, new, here, binaries)
             binaries, held = binaries + more, held | broken
 
@@ -628,7 +635,7 @@ def steepest(problem: StandardForm, y: Vector, tolerance: float) -> Direction | 
     Returns
     -------
     Direction or None
-        None where it lies on no kink, or the search for a direction was not decided.
+        None where it lies on no kink.
     """
     region = Kinks(problem).region(y)
     tight = region.tight(y, tolerance)

@@ -19,6 +19,7 @@ from constrained_actmax.quoting import quoted
 from constrained_actmax.result import (
     FIRST_ORDER,
     LOCAL_OPTIMUM,
+    UNDECIDED,
     WHOLE,
     Optimality,
     Result,
@@ -205,8 +206,10 @@ def _status_of(
     if chosen.status is Status.NON_FINITE and not chosen.feasible:
         status = Status.NON_FINITE
     if status is Status.PROVEN and certificate is not None:
+        named = certificate.x is not None and np.array_equal(certificate.x, chosen.x)
         short = problem.sign * (chosen.value - certificate.best_value)
-        if short > certificate.gap + PROVEN_SLACK * problem.scales.range:
+        far = short > certificate.gap + PROVEN_SLACK * problem.scales.range
+        if far or not (named and certificate.proven):
             status = Status.STALLED  # another point is the proven one
     if interrupted and chosen.feasible:
         status = Status.INTERRUPTED
@@ -272,6 +275,8 @@ def _judged(
     reached = feasible and run.reaches(point.value)
     if status is Status.TARGET and not reached:
         status, detail = Status.STALLED, "Another start reached the target."
+    if status is Status.FEASIBLE and run.targeted:
+        status = Status.BUDGET
     if status is Status.INFEASIBLE and feasible:  # the search ended outside, and had been inside
         status, detail = Status.STALLED, "The search ended at a point that breaks a constraint."
     slack = max(run.problem.feasibility_tolerance, run.tolerance)
@@ -285,6 +290,8 @@ def _judged(
         status = Status.STALLED
         words = " and ".join(missed)
         detail = f"{words[0].upper()}{words[1:]}."
+        if optimality.undecided_kinks:
+            detail = UNDECIDED.format(optimality.undecided_kinks)
     elif status in (Status.STALLED, Status.BUDGET) and stationary and feasible and convex:
         status = Status.CONVERGED
     if reached:
@@ -320,19 +327,18 @@ def _probe(problem: Problem, start: Start, gap: bool) -> tuple[Start, Optimality
     x, evaluation = problem.scales.best
     point = measured(problem, x, evaluation, gap=gap)
     optimality = point.optimality
-    infeasible = start.status is Status.INFEASIBLE
+    ended = Status.STALLED if problem.merit is None else Status.FEASIBLE
     note = "The method found no feasible point; this is the best of the probes for the scales."
-    ended = replace(
+    return replace(
         start,
         x=x,
         value=point.value,
         feasible=True,
         violation=optimality.violation,
         stationarity=optimality.stationarity,
-        status=Status.STALLED if infeasible else start.status,
+        status=ended if start.status is Status.INFEASIBLE else start.status,
         detail=f"{start.detail} {note}".strip(),
-    )
-    return ended, optimality
+    ), optimality
 
 
 def of_steps(problem: Problem) -> str:

@@ -192,6 +192,7 @@ def measure(
         kkt.complementarity,
         _records(problem, x, c, known),
         float(gradient @ (x - problem.set.linear_maximizer(-gradient))) if gap else None,
+        0 if across is None else across.undecided,
     )
 
 

@@ -30,7 +30,7 @@ from constrained_actmax.standard_form import Bounds, FeasibleSet, Network, Stand
 
 if TYPE_CHECKING:
     from constrained_actmax.features.features import Features
-    from constrained_actmax.objectives.base import Objective
+    from constrained_actmax.objectives.base import Form, Objective
     from constrained_actmax.objectives.between import Between
     from constrained_actmax.oracles.oracle import Oracle
     from constrained_actmax.sets.distance import Distance
@@ -325,6 +325,12 @@ class Problem(StandardForm):
             raise RefusedError("Functions of one's own have no structure.")
         structure = self.user_oracle.structure()
         return Network(structure, np.append(self.sign, np.ones(self.constraints)))
+
+    @property
+    def forms(self) -> list[Form]:
+        """Each row of c as a sum of numbers that the model, or a function of the user's, gives."""
+        forms = self.user_oracle.forms()[1:]
+        return forms + [form for function in self._functions for form in function.forms]
 
     # -- units -----------------------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ LISTED_STARTS = 6
 
 
 class Status(enum.IntEnum):
-    """Why a run ended; CONVERGED, PROVEN, TARGET are successes. The value is SciPy's `status`."""
+    """Why a run ended; CONVERGED, PROVEN, TARGET and FEASIBLE are successes; SciPy's `status`."""
 
     CONVERGED = 0
     STALLED = 1
@@ -46,6 +46,7 @@ class Status(enum.IntEnum):
     SOLVER_ERROR = 8
     PROVEN = 9
     TARGET = 10
+    FEASIBLE = 11
 
     @property
     def sentence(self) -> str:
@@ -72,7 +73,7 @@ class Status(enum.IntEnum):
 
 
 #: How a run ends that has done what it was asked for, where its point is feasible.
-SUCCESSES = (Status.CONVERGED, Status.PROVEN, Status.TARGET)
+SUCCESSES = (Status.CONVERGED, Status.PROVEN, Status.TARGET, Status.FEASIBLE)
 STALLED_AT_KINK = (
     "Stalled: no more progress, often at a kink of the network; usable, not optimal to tol."
 )
@@ -83,6 +84,8 @@ NO_BETTER_NEIGHBOUR = "No better neighbour: no step or swap of a discrete input 
 PROVEN_INFEASIBLE = "Infeasible, proven"
 #: By status, how a detail begins that is the whole message.
 WHOLE = {Status.STALLED: NO_BETTER_NEIGHBOUR, Status.INFEASIBLE: PROVEN_INFEASIBLE}
+#: How it begins where neither that nor a better direction was found.
+UNDECIDED = "Degenerate, not decided: {} kinks meet here."
 FIRST_ORDER = "First-order: no direction across the kinks improves on it to first order."
 
 
@@ -101,6 +104,7 @@ _SENTENCES = {
     Status.SOLVER_ERROR: "The solver failed.",
     Status.PROVEN: "Proven: no feasible input is better by more than the requested gap.",
     Status.TARGET: "Target reached: a feasible point with a value at least as good as the target.",
+    Status.FEASIBLE: "Feasible: the point keeps all constraints, the aim of this search.",
 }
 
 
@@ -195,7 +199,8 @@ class Optimality(Quoted):
         for each entry with its own w where the set is bounds, linear rows and L1 balls. A pure
         number, of size 1 at a plain starting point in any units and for any number of entries;
         converged means at most `tol`. At kinks of a network whose structure is known: the most by
-        which the objective improves to first order across them, within one s, over F.
+        which the objective improves to first order across them, within one s, over F; or a bound
+        on it from above (`undecided_kinks`).
     residual : float
         :math:`\|P_C(x - \nabla f(x) - J(x)^\top\mu) - x\|_\infty`, in input units.
     violation : float
@@ -211,6 +216,9 @@ class Optimality(Quoted):
         Frank-Wolfe's :math:`\max_{p \in C} \nabla f(x)^\top (x - p)`, in units of the objective,
         measured after that method alone: zero at stationary points, and where f is convex (a
         concave objective that is maximised) a bound on the distance to the optimal value.
+    undecided_kinks : int
+        Kinks that meet at the point, if they are more than the search for a direction across them
+        decides; else 0.
     """
 
     stationarity: float
@@ -219,6 +227,7 @@ class Optimality(Quoted):
     complementarity: float = 0.0
     constraints: Constraints = field(default_factory=Constraints)
     frank_wolfe_gap: float | None = None
+    undecided_kinks: int = 0
 
     @property
     def multipliers(self) -> Multipliers:
@@ -288,7 +297,7 @@ class Result:
     optimality : Optimality
         KKT residuals and, by constraint, multipliers.
     status, message, success : Status, str, bool
-        Why it ended; CONVERGED, PROVEN and TARGET with a feasible point are successes.
+        Why it ended; CONVERGED, PROVEN, TARGET and FEASIBLE with a feasible point are successes.
     nfev, njev, calls, nit : int
         Evaluations of one row (each with its gradient), calls of the model, iterations of the
         best start.

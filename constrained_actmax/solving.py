@@ -21,7 +21,7 @@ from constrained_actmax.result import Budget, Result, Status, Termination
 from constrained_actmax.scales import probed
 from constrained_actmax.solvers.across_steps import solve_across_steps
 from constrained_actmax.solvers.base import Solver
-from constrained_actmax.solvers.infeasibility import prove_infeasible
+from constrained_actmax.solvers.infeasibility import Infeasibility
 from constrained_actmax.solvers.selection import select
 from constrained_actmax.starting_points import Starts, checked_seed, starting_points
 from constrained_actmax.tasks.extended import drawn_where_finite
@@ -95,9 +95,11 @@ def solve(
             drawn = drawn_where_finite(run, own.point(points), supplied, used_seed)
             points = own.original(drawn)
         with line.following(run):
-            if interrupted:
+            proof = Infeasibility(problem, run)
+            if words := "Ctrl-C." if interrupted else proof.at_once():
+                status = Status.INTERRUPTED if interrupted else Status.INFEASIBLE
                 for start, point in enumerate(own.point(points)):
-                    run.end(start, point, Status.INTERRUPTED, "Ctrl-C.")
+                    run.end(start, point, status, words)
                 ended = [run.ended[start] for start in range(len(points))]
             elif problem.stepped.any():
                 run.notes.append(of_steps(problem))
@@ -105,7 +107,7 @@ def solve(
             else:
                 ended = solver.solve(run, own.point(points))
                 problem, ended = _until_optimal_there(problem, run, solver, ended)
-            ended = prove_infeasible(problem, run, ended)
+            ended = proof.afterwards(ended)
     return measured_result(problem, run, solver, reason, points, ended, used_seed)
 
 

@@ -151,6 +151,37 @@ def test_infeasible_is_proven_where_boxes_are_few() -> None:
         result = cax.maximize(model, cax.Output(0), allowed, seed=0, budget=limit)
         assert ("Infeasible, proven" in result.message) == (beyond > 0)
         assert beyond < 0 or result.status is cax.Status.INFEASIBLE
+    # Of a limit of seconds, which a search uses up, a share is the proof's.
+    result = cax.maximize(model, cax.Output(0), allowed, seed=0, budget=cax.Budget(seconds=1))
+    assert "Infeasible, proven" in result.message
+    assert result.seconds < 1 or "box" in result.message
+
+
+@pytest.mark.parametrize("inputs", [3, 40])
+def test_what_a_linear_bound_shows_takes_no_search(inputs: int) -> None:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((inputs,)), L.Dense(8, "relu"), L.Dense(2)])
+    most = cax.certify(
+        cax.Problem(model, cax.Output(0), cax.Box(0, 1)), method="linear-bounds"
+    ).dual_bound
+    allowed = [cax.Box(0, 1), cax.Output(0) >= most + 0.01, cax.Output(1) <= 10]
+    result = cax.find_feasible(model, allowed, seed=0, budget=cax.Budget(evaluations=40))
+    assert "Infeasible, proven" in result.message
+    assert result.nfev <= 3
+    assert result.certificate is not None
+    assert result.certificate.infeasible
+
+
+def test_a_feasible_point_is_what_find_feasible_is_for() -> None:
+    for budget in (cax.Budget(evaluations=60), cax.Budget(seconds=0.3)):
+        result = cax.find_feasible(MODEL, ALLOWED, seed=0, starts=2, budget=budget)
+        assert result.status is cax.Status.FEASIBLE
+        assert result.success
+        assert kept(result.x)
+        assert result.message.startswith("Feasible: ")
+    missed = cax.find_feasible(MODEL, ALLOWED, seed=0, budget=cax.Budget(evaluations=60), target=9)
+    assert missed.feasible
+    assert missed.status in (cax.Status.BUDGET, cax.Status.CONVERGED)  # as of any objective
 
 
 @settings(max_examples=12, deadline=None)

@@ -135,7 +135,7 @@ def test_several_problems_stop_each_at_the_target(tmp_path: Path) -> None:
 def test_statuses_keep_their_numbers() -> None:
     """They are saved, and SciPy's callers compare them."""
     names = "CONVERGED STALLED BUDGET INTERRUPTED INFEASIBLE UNBOUNDED ZERO_GRADIENT NON_FINITE"
-    names += " SOLVER_ERROR PROVEN TARGET"
+    names += " SOLVER_ERROR PROVEN TARGET FEASIBLE"
     expected = {name: number for number, name in enumerate(names.split())}
     assert {one.name: int(one) for one in cax.Status} == expected
 

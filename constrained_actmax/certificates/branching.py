@@ -15,6 +15,7 @@ from typing_extensions import override
 from constrained_actmax.certificate import Certificate, Proof
 from constrained_actmax.certificates.allowed import ACCURATE, EPSILON, Allowed
 from constrained_actmax.certificates.choices import Choices
+from constrained_actmax.certificates.contradiction import one_sided
 from constrained_actmax.certificates.linear_bounds import Bounded, Intervals, LinearBounds, Side
 from constrained_actmax.errors import BoundError, RefusedError
 from constrained_actmax.kernels.intersection import IntersectionKernel
@@ -145,6 +146,8 @@ class Search(Proof):
         self.state = Progress()
         #: What linear bounds say of the whole, once the first box is bounded.
         self.root: Bounded | None = None
+        #: What no allowed point's value is below; a bound below it leaves no point.
+        self.least = -np.inf
         #: Which program has shown the bound, if one has.
         self.shown = ""
         self.rows, self.limits = self._combinations()
@@ -203,19 +206,12 @@ class Search(Proof):
 
     def _limits(self, start: int) -> tuple[Array, Vector]:
         """Return rows (q, size) over the outputs, constraints from `start`, and their bounds."""
-        problem, size = self.problem, self.part.size
-        rows, limits = [], []
-        allowed = problem.feasibility_tolerance * problem.imposed_sizes
-        for index in range(min(size - start, problem.constraints)):
-            if not np.isfinite(allowed[index]):
-                continue
-            for sign, bound in ((-1.0, problem.upper[index]), (1.0, problem.lower[index])):
-                if np.isfinite(bound):
-                    row = np.zeros(size)
-                    row[start + index] = sign
-                    rows.append(row)
-                    limits.append(sign * bound - allowed[index])
-        return np.reshape(rows, (-1, size)), np.array(limits)
+        outputs, signs, limits = one_sided(self.problem)
+        compiled = outputs < self.part.size - start
+        outputs, signs = outputs[compiled], signs[compiled]
+        rows = np.zeros((len(outputs), self.part.size))
+        rows[np.arange(len(outputs)), start + outputs] = signs
+        return rows, limits[compiled]
 
     def _uncoupled(self) -> Array:
         """Return which entries (n,) may go to their ends where the objective is monotone."""
@@ -228,6 +224,11 @@ class Search(Proof):
     def expired(self) -> bool:
         """Whether the time is over."""
         return self.seconds is not None and time.perf_counter() - self.began >= self.seconds
+
+    def allow(self, seconds: float | None) -> None:
+        """Set the seconds that are left; None for no end."""
+        spent = time.perf_counter() - self.began
+        self.seconds = None if seconds is None else spent + seconds
 
     @property
     def seconds_left(self) -> float | None:
@@ -274,7 +275,7 @@ class Search(Proof):
         if x is not None:
             (value,) = self.try_points(x[np.newaxis]).tolist()
             same = self._close(value) == self._close(best)
-            if best - slack * self.range <= value < best and same:
+            if best - slack * self.range <= value <= best and same:
                 state.best_value, state.x = value, x.copy()
             self.tighten(state.dual_bound)
         return replace(certificate_of(self), seconds=state.seconds)
@@ -382,6 +383,8 @@ class Search(Proof):
                 "please report it with the model."
             )
         before = state.dual_bound
+        if state.x is None and bound < self.least:
+            bound = -np.inf
         state.dual_bound = min(before, max(bound, state.best_value))
         state.open = len(self._heap)
         state.seconds = time.perf_counter() - self.began
@@ -400,6 +403,9 @@ class Search(Proof):
             sides=sides if any(sides) else (),
             cutoff=self.goal,
         )
+        if self.root is None and len(self.limits):
+            below = self.bounds.bound(lower[:1], upper[:1], -self.rows[:1])
+            self.least = -float(below.upper[0, 0])
         self.root = self.root or bounded
         whole = np.array([not some for some in sides])  # on both sides of every kink
         known = -np.array([box.key[0] for box in boxes])
@@ -477,6 +483,7 @@ class Search(Proof):
         bound = np.minimum(known, bounded.upper[:, 0])
         if len(self.limits):
             bound = np.fmin(bound, self._with_limits(bounded, lower, upper))
+        bound = np.where(bound < self.least, -np.inf, bound)
         if self.choices is not None:  # a box of one point, and that not in C
             single = np.all(lower == upper, axis=1)
             single &= self.problem.set.relative_violation(lower) > self.problem.set.tolerance

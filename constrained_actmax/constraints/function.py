@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Layout, Rows, Vector, real
+from constrained_actmax.objectives.base import Form
 from constrained_actmax.objectives.between import Between
 from constrained_actmax.objectives.values import Values
 from constrained_actmax.oracles import finite_differences
@@ -183,6 +184,8 @@ class BoundFunction:
         m, its number of values.
     kept : numpy.ndarray of bool, shape (m,)
         The inequalities that every iterate has to keep.
+    forms : list of dict
+        What tells each value from those of other functions.
     """
 
     def __init__(
@@ -217,6 +220,10 @@ class BoundFunction:
             ) from error
         if not self.count:
             raise SpecificationError(f"{function.name}: it gives no number; leave it out.")
+
+    @property
+    def forms(self) -> list[Form]:  # noqa: D102
+        return [{(id(self._function.function), row): 1.0} for row in range(self.count)]
 
     @property
     def kept(self) -> np.ndarray:  # noqa: D102

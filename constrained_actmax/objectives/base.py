@@ -21,6 +21,10 @@ from constrained_actmax.quoting import Quoted
 #: Numbers that a compiled function takes as arguments, each with a leading axis of one or B rows.
 Parameters: TypeAlias = tuple[npt.NDArray[Any], ...]
 ScoreFunction: TypeAlias = Callable[[Tensors, tuple[Tensor, ...]], Tensor]
+#: A sum of numbers that a model gives: the factor of each, by what tells it from others; a constant
+#: is the factor of `ONE`.
+Form: TypeAlias = dict[Hashable, float]
+ONE = "1"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -90,6 +94,12 @@ class Objective(Quoted, Comparable):
             If a class, head, label, layer, input or shape does not exist.
         """
         return self._bind(signature)
+
+    def forms(self, signature: Signature) -> list[Form]:
+        """Return each row as a sum of a model's numbers: of itself where no other is known."""
+        score = self.bind(signature)
+        numbers = tuple((array.shape, array.tobytes()) for array in score.parameters)
+        return [{(score.structure, numbers, row): 1.0} for row in range(score.rows)]
 
     @property
     def bounded(self) -> Bounded:
@@ -245,6 +255,16 @@ class LinearCombination(Objective):
             tuple(layer for score in scores for layer in score.layers),
         )
 
+    @override
+    def forms(self, signature: Signature) -> list[Form]:
+        terms = [(factor, objective.forms(signature)) for factor, objective in self.terms]
+        sums: list[Form] = [{ONE: self.constant} for _ in range(max(len(t) for _, t in terms))]
+        for factor, forms in terms:
+            for row, sum_ in enumerate(sums):
+                for number, weight in forms[row if len(forms) > 1 else 0].items():
+                    sum_[number] = sum_.get(number, 0.0) + factor * weight
+        return sums
+
     @property
     @override
     def bounded(self) -> Bounded:
@@ -314,6 +334,8 @@ def short(value: Any) -> str:
 
 __all__ = [
     "BOTH",
+    "ONE",
+    "Form",
     "LinearCombination",
     "Objective",
     "Parameters",

@@ -11,7 +11,7 @@ from typing import Literal
 from typing_extensions import override
 
 from constrained_actmax.errors import ModelError, SpecificationError
-from constrained_actmax.objectives.base import Objective, Parameters, Score, short
+from constrained_actmax.objectives.base import Form, Objective, Parameters, Score, short
 from constrained_actmax.objectives.bounded import Bounded
 from constrained_actmax.objectives.selection import index_parameter, pick
 from constrained_actmax.objectives.signature import (
@@ -63,10 +63,14 @@ class ClassObjective(Objective):
         """Check the head; return what else belongs to the structure and to the parameters."""
         return None, ()
 
+    def _units(self, head: Head, link: Link | None, target: int) -> dict[int, float] | None:
+        """Return the factors of the logits whose sum the score is; None where it is no sum."""
+        return None
+
     # -- binding ---------------------------------------------------------------------------------
 
-    @override
-    def _bind(self, signature: Signature) -> Score:
+    def _asked(self, signature: Signature) -> tuple[Head, Link | None, int]:
+        """Return the head, its link and the class's number."""
         who = self._called
         arguments = self.target
         single = arguments[-1] if isinstance(arguments, tuple) and arguments else arguments
@@ -74,7 +78,19 @@ class ClassObjective(Objective):
         if head.refusal is not None:
             raise ModelError(f"{self}: {head.refusal}")
         link = head.linked(self.link, who)
-        target = head.class_index(single, link, who)  # type: ignore[arg-type]
+        return head, link, head.class_index(single, link, who)  # type: ignore[arg-type]
+
+    @override
+    def forms(self, signature: Signature) -> list[Form]:
+        head, link, target = self._asked(signature)
+        units, position = self._units(head, link, target), self._place(head)
+        if units is None or (head.positions and position is None):
+            return super().forms(signature)
+        return [{logit(head, position or 0, unit): factor for unit, factor in units.items()}]
+
+    @override
+    def _bind(self, signature: Signature) -> Score:
+        head, link, target = self._asked(signature)
         binary = head.is_binary(link)
         position = self._place(head)
         extra, rest = self._extra(head, link, target)
@@ -141,6 +157,16 @@ class ClassObjective(Objective):
             if value is not None
         ]
         return arguments
+
+
+def logit(head: Head, position: int, unit: int) -> Hashable:
+    """Return what tells a logit from the other numbers of a model."""
+    return "logit", head.name, position, unit
+
+
+def class_units(head: Head, link: Link | None, target: int) -> dict[int, float]:
+    """Return `class_logit` as factors of the head's units."""
+    return {0: 2.0 * target - 1.0} if head.is_binary(link) else {target: 1.0}
 
 
 def class_logit(z: Tensor, target: Tensor, binary: bool) -> Tensor:

@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 from typing_extensions import override
 
 from constrained_actmax.objectives.bounded import Bounded
-from constrained_actmax.objectives.classification import ClassObjective, class_logit
+from constrained_actmax.objectives.classification import (
+    ClassObjective,
+    class_logit,
+    class_units,
+)
 from constrained_actmax.objectives.log_probability import needed_link
 from constrained_actmax.objectives.selection import others, pick
 from constrained_actmax.objectives.signature import Head, Link, Tensor
@@ -60,6 +64,10 @@ class LogOdds(ClassObjective):
         if link == "sigmoid":
             return class_logit(z, target, binary)
         return pick(z, target) - tf.reduce_logsumexp(others(z, target), axis=-1)
+
+    @override
+    def _units(self, head: Head, link: Link | None, target: int) -> dict[int, float] | None:
+        return class_units(head, link, target) if link == "sigmoid" else None
 
     @override
     def _bounds(self, head: Head, link: Link | None, target: int) -> Bounded:

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from typing_extensions import override
 
 from constrained_actmax.objectives.bounded import Bounded
-from constrained_actmax.objectives.classification import ClassObjective, class_logit
+from constrained_actmax.objectives.classification import (
+    ClassObjective,
+    class_logit,
+    class_units,
+)
 from constrained_actmax.objectives.signature import Head, Link, Tensor
 
 
@@ -43,6 +47,10 @@ class Logit(ClassObjective):
         self, z: Tensor, target: Tensor, rest: tuple[Tensor, ...], link: Link | None, binary: bool
     ) -> Tensor:
         return class_logit(z, target, binary)
+
+    @override
+    def _units(self, head: Head, link: Link | None, target: int) -> dict[int, float]:
+        return class_units(head, link, target)
 
     @override
     def _bounds(self, head: Head, link: Link | None, target: int) -> Bounded:

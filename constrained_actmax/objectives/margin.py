@@ -12,9 +12,14 @@ from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Rows, Vector
-from constrained_actmax.objectives.base import Objective, Parameters, Score
+from constrained_actmax.objectives.base import Form, Objective, Parameters, Score
 from constrained_actmax.objectives.bounded import Bounded
-from constrained_actmax.objectives.classification import ClassObjective, class_logit
+from constrained_actmax.objectives.classification import (
+    ClassObjective,
+    class_logit,
+    class_units,
+    logit,
+)
 from constrained_actmax.objectives.selection import index_parameter, others, pick
 from constrained_actmax.objectives.signature import (
     Head,
@@ -85,10 +90,23 @@ class Margin(ClassObjective):
             if head.units == 2:  # the only rival is the strongest, and the lead over it is smooth
                 return "one", (index_parameter(1 - target),)
             return "strongest", ()
+        return "one", (index_parameter(self._rival(head, link, target)),)
+
+    def _rival(self, head: Head, link: Link | None, target: int) -> int:
+        assert self.over is not None
         over = head.class_index(self.over, link, "Margin: over")
         if over == target:
             raise SpecificationError(f"{self}: over must be another class than the target.")
-        return "one", (index_parameter(over),)
+        return over
+
+    @override
+    def _units(self, head: Head, link: Link | None, target: int) -> dict[int, float] | None:
+        if head.is_binary(link):
+            return class_units(head, link, target)
+        if self.over is None and head.units > 2:
+            return None
+        over = 1 - target if self.over is None else self._rival(head, link, target)
+        return {target: 1.0, over: -1.0}
 
     @override
     def _formula(
@@ -167,6 +185,17 @@ class RivalMargins(Objective):
         return Score(
             ("RivalMargins", plain.structure), function, plain.parameters, units - 1, head.logits
         )
+
+    @override
+    def forms(self, signature: Signature) -> list[Form]:
+        margin = self.margin
+        head, link, target = margin._asked(signature)
+        position = margin._place(head)
+        if head.classes(link) == 2 or (head.positions and position is None):
+            return margin.forms(signature)
+        own = logit(head, position or 0, target)
+        rivals = (unit for unit in range(head.units) if unit != target)
+        return [{own: 1.0, logit(head, position or 0, unit): -1.0} for unit in rivals]
 
     @override
     def describe(self) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from typing_extensions import override
 
-from constrained_actmax.objectives.base import Objective, Score, short
+from constrained_actmax.objectives.base import Form, Objective, Score, short
+from constrained_actmax.objectives.classification import logit
 from constrained_actmax.objectives.selection import index_parameter, pick
 from constrained_actmax.objectives.signature import (
     Head,
@@ -52,6 +53,13 @@ class Output(Objective):
             return pick(tf.reshape(y, (-1, size)), parameters[0])
 
         return Score(("Output", name), function, (index_parameter(position),), bounded=head.outputs)
+
+    @override
+    def forms(self, signature: Signature) -> list[Form]:
+        head, position = self._position(signature)
+        if head.link is not None or head.refusal is not None:
+            return super().forms(signature)
+        return [{logit(head, *divmod(position, head.units)): 1.0}]
 
     def _position(self, signature: Signature) -> tuple[Head, int]:
         index = self.index

@@ -14,6 +14,7 @@ from constrained_actmax.layout import Layout, Rows, Structure, Vector, flat
 from constrained_actmax.oracles.finite_differences import Domain, central_pair
 
 if TYPE_CHECKING:
+    from constrained_actmax.objectives.base import Form
     from constrained_actmax.structure import Structure as NetworkStructure
 
 T = TypeVar("T")
@@ -170,6 +171,10 @@ class BaseOracle(ABC):
         Another one only where derivatives are differences.
         """
         return self
+
+    def forms(self) -> list[Form]:
+        """Return each function as a sum of the model's numbers, or nothing where none is known."""
+        return []
 
     def describe(self) -> dict[str, Any]:
         """Return what should be saved with a result: the model's name, versions, precision."""

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Layout, Rows, Vector, real
-from constrained_actmax.objectives.base import LinearCombination, Objective
+from constrained_actmax.objectives.base import ONE, Form, LinearCombination, Objective
 from constrained_actmax.objectives.output import Output
 from constrained_actmax.oracles import finite_differences
 from constrained_actmax.oracles.base import BaseOracle
@@ -88,6 +88,13 @@ class BlackBoxOracle(BaseOracle):
         BaseOracle.__init__(other)
         other._ask(objectives)
         return other
+
+    @override
+    def forms(self) -> list[Form]:
+        forms: list[Form] = [dict(weights.items()) for weights, _ in self._asked]
+        for form, (_, constant) in zip(forms, self._asked, strict=True):
+            form[ONE] = constant
+        return forms
 
     @override
     def describe(self) -> dict[str, Any]:

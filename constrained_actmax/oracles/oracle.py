@@ -16,7 +16,7 @@ from constrained_actmax.errors import (
     SpecificationError,
 )
 from constrained_actmax.layout import Layout, Rows, Structure, Vector, flat
-from constrained_actmax.objectives.base import Objective, Score
+from constrained_actmax.objectives.base import Form, Objective, Score
 from constrained_actmax.objectives.bounded import Bounded
 from constrained_actmax.oracles.base import BaseOracle
 from constrained_actmax.oracles.compiled import Compiled
@@ -185,6 +185,10 @@ class Oracle(BaseOracle):
         return other
 
     # -- what is known ---------------------------------------------------------------------------
+
+    @override
+    def forms(self) -> list[Form]:
+        return [form for objective in self.objectives for form in objective.forms(self.source)]
 
     @property
     def labels(self) -> Any:

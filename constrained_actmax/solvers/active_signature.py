@@ -12,7 +12,7 @@ from constrained_actmax import kinks
 from constrained_actmax.kernels.row_program import FAR, RowProgram, row_program
 from constrained_actmax.kinks import Kinks, Region
 from constrained_actmax.layout import Indices, Vector
-from constrained_actmax.result import FIRST_ORDER, LOCAL_OPTIMUM, Status
+from constrained_actmax.result import FIRST_ORDER, LOCAL_OPTIMUM, UNDECIDED, Status
 from constrained_actmax.solvers.base import RowSolver, needs_gradients
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.task import Stopped, Task
@@ -371,8 +371,8 @@ class _Walk:
     def by_direction(self, region: Region, tight: Indices) -> Region | None:
         """Let the program over directions decide where crossings lead nowhere."""
         direction = region.descent(self.y, tight)
-        if direction is None:
-            self.end(Status.STALLED, f"Degenerate, not decided: {len(tight)} kinks meet here.")
+        if direction.undecided:
+            self.end(Status.STALLED, UNDECIDED.format(direction.undecided))
             return None
         if direction.slope <= (PAYS if self.exact else self.task.tolerance * self.problem.range):
             self.end(Status.CONVERGED, self.claim)

@@ -1,4 +1,4 @@
-"""A proof that no input keeps all bounds on functions, for a run that found none."""
+"""A proof that no input keeps all bounds on functions: before a search, and after a vain one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from scipy.optimize import linprog
 
 from constrained_actmax.certificates.allowed import ACCURATE
 from constrained_actmax.certificates.branching import Search, certificate_of
+from constrained_actmax.certificates.contradiction import contradiction, side_named
 from constrained_actmax.errors import RefusedError
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import PROVEN_INFEASIBLE, Status, Termination
@@ -26,60 +27,109 @@ CERTIFICATE = (
     "over what each function changes, with multipliers {}, sum to at least"
 )
 PROOF = f"{PROVEN_INFEASIBLE}: no point of the set keeps all bounds on functions"
+#: Share of the seconds of a call that is kept for the proof until there is a feasible point.
+SHARE = 0.2
 
 
-def prove_infeasible(
-    problem: Problem, run: Recording, ended: list[Termination]
-) -> list[Termination]:
-    """Return the ends of starts without a feasible point, with a proof that there is none.
+class Infeasibility:
+    """What is known of whether any point keeps all bounds on functions.
 
-    It takes no evaluation: linear bounds of the network's outputs over the whole set, whose
-    multipliers are the certificate where they separate it from the bounds; then, of few inputs,
-    over as many boxes as `auto` spends on the proof of an optimum. Where that shows nothing, the
-    ends stay.
+    It takes no evaluation. Before a search: bounds that exclude each other whatever the functions
+    are, and, where no probe is feasible, linear bounds of the network's outputs over the whole set,
+    whose multipliers are the certificate where they separate it from the bounds. After a search
+    that found no feasible point: of few inputs, over as many boxes as `auto` spends on the proof of
+    an optimum. Where that shows nothing, the ends stay.
 
     Parameters
     ----------
     problem : Problem
         What was asked.
     run : Recording
-        Its task, which keeps the certificate.
-    ended : list of Termination
-        How each start ended.
+        Its task, which keeps the certificate, and seconds for the rest of the proof.
     """
-    known = None if run.proof is None else run.proof.certificate(None, 0.0)
-    if known is not None and known.infeasible:
-        return _proven(ended, f"{PROOF} ({known.how}).")
-    feasible_known = problem.scales.best is not None
-    feasible_known = feasible_known or any(
-        run.best(start) is not None for start in range(len(ended))
-    )
-    open_ = problem.constraints and not run.out_of_time
-    if feasible_known or not open_ or any(end.status in OTHER for end in ended):
-        return ended
-    if BranchAndBound().refusal(problem) is not None:
-        return ended
-    boxes = affordable_boxes(problem)
-    if not boxes:
-        return ended
-    try:
+
+    def __init__(self, problem: Problem, run: Recording) -> None:
+        self._problem, self._run = problem, run
+        self._search: Search | None = None
+        self._boxes = 0
+        self._begins = bool(problem.constraints)
+
+    def at_once(self) -> str:
+        """Return a proof in words where there is one before any search; or nothing."""
+        problem, run = self._problem, self._run
+        impossible = contradiction(problem)
+        if impossible is not None:
+            run.proof = impossible
+            return f"{PROVEN_INFEASIBLE}: {impossible.words}."
+        if not problem.constraints or not problem.scales.evaluations or self._feasible_probe:
+            return ""
+        words = self._begun()
+        if self._search is not None and not (words or self._search.done) and self._boxes > 1:
+            run.keep_for_proof(SHARE)
+        return words
+
+    @property
+    def _feasible_probe(self) -> bool:
+        return self._problem.scales.best is not None
+
+    def _begun(self) -> str:
+        """Bound the outputs over the whole set; return a proof in words, or nothing."""
+        problem, run = self._problem, self._run
+        self._begins = False
+        if BranchAndBound().refusal(problem) is not None:
+            return ""
+        self._boxes = affordable_boxes(problem)
+        if not self._boxes:
+            return ""
         # With any feasible point asked for, a box is finished only where it can have none.
         anything = -np.inf if problem.sense == "maximize" else np.inf
-        search = Search(problem, rtol=0.0, seconds=run.seconds_left, target=anything, tries=False)
-        search.step(1)
-        words = _separating(problem, search)
-        while not (words or search.done or search.expired() or search.state.nodes >= boxes):
-            search.step(min(BATCH, boxes - search.state.nodes))
-    except RefusedError:  # what the set or the structure turns out not to have
-        return ended
-    if not (words or search.done):
-        return ended
-    if not search.done:
-        search.tighten(-np.inf)
-    run.proof = search
-    if not words:
-        words = f"{PROOF} ({certificate_of(search).how})."
-    return _proven(ended, words)
+        seconds = None if run.seconds_left is None else SHARE * run.seconds_left
+        try:
+            search = Search(problem, rtol=0.0, seconds=seconds, target=anything, tries=False)
+            search.step(1)
+            words = _separating(problem, search)
+        except RefusedError:  # what the set or the structure turns out not to have
+            return ""
+        self._search = search
+        return self._shown(words)
+
+    def _shown(self, words: str) -> str:
+        """Return the proof that a search has come to, in words, and let the run keep it."""
+        search = self._search
+        assert search is not None
+        if not (words or search.done):
+            return ""
+        if not search.done:
+            search.tighten(-np.inf)
+        self._run.proof = search
+        return words or f"{PROOF} ({certificate_of(search).how})."
+
+    def afterwards(self, ended: list[Termination]) -> list[Termination]:
+        """Return the ends of starts, with a proof where none has a feasible point.
+
+        Parameters
+        ----------
+        ended : list of Termination
+            How each start ended.
+        """
+        run = self._run
+        run.keep_for_proof(0.0)
+        known = None if run.proof is None else run.proof.certificate(None, 0.0)
+        if known is not None and known.infeasible:
+            return _proven(ended, f"{PROOF} ({known.how}).")
+        feasible = any(run.best(start) is not None for start in range(len(ended)))
+        feasible = feasible or self._feasible_probe
+        if feasible or run.out_of_time or any(end.status in OTHER for end in ended):
+            return ended
+        words = self._begun() if self._begins else ""
+        search = self._search
+        if search is None:
+            return ended
+        search.allow(run.seconds_left)
+        while not (words or search.done or search.expired()) and search.state.nodes < self._boxes:
+            search.step(min(BATCH, self._boxes - search.state.nodes))
+        words = words or self._shown("")
+        return _proven(ended, words) if words else ended
 
 
 def _proven(ended: list[Termination], words: str) -> list[Termination]:
@@ -146,20 +196,8 @@ def _separating(problem: Problem, search: Search) -> str:
     if not shown > 0.0:
         return ""
     texts = [
-        f"{weight:g} for {_named(problem, output, search.rows[1 + row, 1 + output])}"
+        f"{weight:g} for {side_named(problem, output, search.rows[1 + row, 1 + output])}"
         for row, (weight, output) in enumerate(zip(multipliers.tolist(), outputs, strict=True))
         if weight > 0.0
     ]
     return f"{CERTIFICATE.format(' and '.join(texts))} {shown:g}."
-
-
-def _named(problem: Problem, output: int, sign: float) -> str:
-    """Return a bound as the user wrote it, with its side where it has two."""
-    for constraint in problem.imposed:
-        if constraint.rows.start <= output < constraint.rows.stop:
-            both = np.isfinite([problem.lower[output], problem.upper[output]]).all()
-            side = "lower" if sign > 0.0 else "upper"
-            return (
-                f"the {side} bound of {constraint.description}" if both else constraint.description
-            )
-    raise AssertionError(output)

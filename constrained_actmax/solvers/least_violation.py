@@ -16,7 +16,7 @@ from constrained_actmax.result import Status
 from constrained_actmax.solvers.base import Solver, needs_gradients
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.projector import EXACT
-from constrained_actmax.tasks.task import Task
+from constrained_actmax.tasks.task import Stopped, Task
 
 #: Candidates that step side by side, and draws of one batch, of which the best follow. Of 4 to 32
 #: draws and 1 to 8 candidates these find the most of docs/benchmarks/feasibility.
@@ -317,10 +317,14 @@ class LeastViolation(Solver):
         affordable = run.remaining
         if affordable is None:
             affordable = self.evaluations or default_evaluations(run.size, len(starts))
-        search(run, x0, starts, affordable, until_feasible=False)
+        try:
+            search(run, x0, starts, affordable, until_feasible=False)
+        except Stopped as stopped:
+            if stopped.status is not Status.BUDGET:
+                raise
         for start, point in zip(starts.tolist(), x0, strict=True):
             feasible = run.best(start) is not None
-            status = Status.BUDGET if feasible else Status.INFEASIBLE
+            status = Status.FEASIBLE if feasible else Status.INFEASIBLE
             detail = "" if feasible else not_found(run, affordable)
             run.end(start, run.best_or(start, point), status, detail)
 

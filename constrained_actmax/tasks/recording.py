@@ -140,6 +140,7 @@ class Recording(Task):
         self.evaluations = 0
         self.calls = 0
         self._work = 0.0
+        self._kept_for_proof = 0.0
         self.padded_rows = padded_rows or padded(starts, problem.size)
         self._shape_is_given = padded_rows is not None
         self.notes: list[str] = []
@@ -181,7 +182,15 @@ class Recording(Task):
     @override
     def seconds_left(self) -> float | None:
         limit = self.budget.seconds
-        return None if limit is None else max(0.0, limit - self.seconds)
+        if limit is None:
+            return None
+        if self._kept_for_proof and any(best is not None for best in self._incumbents.best):
+            self._kept_for_proof = 0.0
+        return max(0.0, limit - self._kept_for_proof - self.seconds)
+
+    def keep_for_proof(self, share: float) -> None:
+        """Keep a share of the seconds, until a point is feasible, for a proof that none is."""
+        self._kept_for_proof = share * (self.budget.seconds or 0.0)
 
     @contextmanager
     def keeping(self, share: float) -> Iterator[None]:
@@ -300,7 +309,7 @@ class Recording(Task):
             self._recent.append((x[0].copy(), evaluation))
         strict = inside <= self._set_tolerance
         self._incumbents.keep(x, evaluation, np.asarray(starts), kept, strict)
-        if self._goal > -np.inf:
+        if self.targeted:
             self._reached |= bool((kept & strict & self._at_goal(evaluation)).any())
         return evaluation
 
@@ -371,6 +380,11 @@ class Recording(Task):
                 affordable=self._can_ask,
             )
         return self._returned[start]
+
+    @property
+    def targeted(self) -> bool:
+        """Whether a target was asked for."""
+        return self._goal > -np.inf
 
     def reaches(self, value: float) -> bool:
         """Return whether a value of the objective as written is at least as good as the target."""

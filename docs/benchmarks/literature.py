@@ -166,6 +166,8 @@ def random_tasks(seed: int) -> Any:
             "auto": library("auto", STARTS),
             "lp-walk": library(cax.LPWalk(regions=MANY), WALKS),
             "region-sampling": library(cax.RegionSampling(regions=MANY), 1),
+            "perturbed-gradient": library(cax.PerturbedGradient(), 1),
+            "with valve": library(cax.PerturbedGradient(valve=True), 1),
         }
         if layers * units <= MOST_UNITS and n * layers * units <= MOST_PRODUCTS:
             entrants["HiGHS"] = lambda seconds, weights=weights: largest_mip(weights, seconds)

@@ -206,7 +206,9 @@ def test_bounds_on_outputs_are_used_and_infeasibility_is_proven() -> None:
     found = cax.certify(beyond)
     assert found.infeasible
     assert found.proven
-    assert str(found).startswith("No allowed input satisfies the bounds on outputs: proven;")
+    assert str(found).startswith(
+        "Infeasible, proven: no allowed input satisfies the bounds on outputs;"
+    )
 
 
 def test_a_wrong_bound_is_a_fault_and_not_a_result() -> None:

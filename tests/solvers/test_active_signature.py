@@ -9,9 +9,12 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 import constrained_actmax as cax
+from constrained_actmax import kinks
 from constrained_actmax.optimality import measure
 from constrained_actmax.result import Status
 
@@ -180,6 +183,61 @@ def test_many_kinks_that_pay_are_decided_where_bounds_say_how_entries_move(margi
     found = solved(dense(weights), cax.Box(0, 1), x0=np.zeros(n))
     assert found.status is Status.CONVERGED, found.message
     assert (found.value <= 1e-4) == (margin > 0)
+
+
+@pytest.mark.parametrize(
+    ("units", "set_"),
+    [(2500, cax.Box(-1, 1)), (200, cax.Box(-1, 1)), (60, cax.L2Ball(1.0))],
+    ids=str,
+)
+def test_a_point_at_which_nothing_is_decided_is_no_optimum(units: int, set_: Any) -> None:
+    # f = sum_u relu(w_u'x) has its least value at 0, where TensorFlow's slope is zero.
+    W = np.random.default_rng(0).standard_normal((10, units))
+    model = dense([(W, np.zeros(units)), (np.ones((units, 1)), np.zeros(1))])
+    found = solved(model, set_, x0=np.zeros(10))
+    assert found.value <= 1e-6
+    assert found.status is Status.STALLED
+    assert f"Degenerate, not decided: {units} kinks meet here." in found.message
+    assert found.optimality.undecided_kinks == units
+    # The residual is a bound from above on the largest slope, that along an axis among others.
+    most = max(np.maximum(W, 0.0).sum(axis=1).max(), np.maximum(-W, 0.0).sum(axis=1).max())
+    range_ = found.settings["scales"]["range"]
+    assert found.optimality.stationarity >= float(most) / range_ / max(1.0, units / 10)
+
+
+@settings(max_examples=8, deadline=None)
+@example(seed=2, limits=(0, 1), evaluations=1, method="active-signature")
+@example(seed=4, limits=(0, 2000), evaluations=1, method="active-signature")
+@given(
+    seed=st.integers(0, 2**16),
+    limits=st.sampled_from([(20_000, 2000), (0, 2000), (0, 1)]),
+    evaluations=st.sampled_from([1, 60]),
+    method=st.sampled_from(["active-signature", "spg", "frank-wolfe"]),
+)
+def test_where_kinks_tie_converged_is_a_local_maximum_however_little_is_decided(
+    seed: int, limits: tuple[int, int], evaluations: int, method: str
+) -> None:
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 4))
+    sizes = (n, *[4] * int(rng.integers(1, 3)), 1)
+    weights = [
+        (rng.integers(-2, 3, (a, b)).astype(float), rng.integers(-1, 2, b) * (rng.random() < 0.4))
+        for a, b in itertools.pairwise(sizes)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kinks, "MOST_HELD", limits[0])
+        patch.setattr(kinks, "MOST_KINKS", limits[1])
+        found = cax.maximize(
+            dense(weights),
+            cax.Output(0),
+            cax.Box(-1, 1),
+            x0=rng.integers(-1, 2, n) * float(seed % 2),
+            method=method,
+            budget=cax.Budget(evaluations=evaluations),
+        )
+    if found.status is Status.CONVERGED:
+        slope = largest_ascent(weights, found.flat, *box_rows(n))
+        assert slope <= found.settings["tol"] * found.settings["scales"]["range"]
 
 
 @pytest.mark.parametrize(
