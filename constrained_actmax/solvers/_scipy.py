@@ -35,7 +35,7 @@ MEMORY_LIMIT = 2 * 2**30
 
 @dataclass
 class Progress:
-    """The last iterate of a start and its best optimal point; how many brought nothing, followed."""
+    """A start's last iterate, its best optimal point; how many brought nothing, followed."""
 
     y: Vector | None = None
     f: float = np.inf

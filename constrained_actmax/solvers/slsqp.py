@@ -36,7 +36,7 @@ QUIET, PATIENCE = 1e-6, 5
 VALUE_PRECISION = 1e-3
 #: An optimal iterate is the answer where it meets the tolerances with this share to spare; else so
 #: many more are had at most, each of them for this share of the residual before.
-SPARE, FURTHER, GAIN = 1e-3, 3, 0.1
+SPARE, FURTHER, GAIN = 1e-3, 3, 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
