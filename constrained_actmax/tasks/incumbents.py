@@ -199,7 +199,7 @@ class Incumbents:
         weights = self._largest_multipliers(candidates)
         away = 0.0 if best is None else float(np.abs(settled[0] - best.x).sum())
 
-        def rank(pair: tuple[Vector, Evaluation]) -> tuple[bool, bool, float]:
+        def rank(pair: tuple[Vector, Evaluation]) -> tuple[bool, bool, float, bool]:
             x, evaluation = pair
             inside = bool(problem.feasible(x[np.newaxis], evaluation.c)[0])
             merit = evaluation.f[0] if inside else problem.violation(x[np.newaxis], evaluation.c)[0]
@@ -210,7 +210,8 @@ class Incumbents:
             elif inside and problem.constraints:
                 c = evaluation.c[0]
                 merit += 2.0 * float(weights @ np.abs(c - np.clip(c, problem.lower, problem.upper)))
-            return not bool(evaluation.finite[0]), not inside, float(merit)
+            other = evaluation is not settled[1]
+            return not bool(evaluation.finite[0]), not inside, float(merit), other
 
         return min(candidates, key=rank)
 
