@@ -71,10 +71,7 @@ def solve(
     points, notes, used_seed = starting_points(problem, x0, starts, checked_seed(seed))
     shown = progress if isinstance(progress, bool) else None
     watching = None if isinstance(progress, bool) else listener("progress", progress)
-    if budget is not None and (budget.evaluations or len(points)) < len(points):
-        raise SpecificationError(
-            f"budget: {budget.evaluations} evaluations are fewer than the {len(points)} starts."
-        )
+    check_budget(budget, len(points))
     problem, interrupted = probed(problem, budget)
     own = problem.scaled
     with Line(problem, budget, watching, shown) as line:
@@ -92,8 +89,7 @@ def solve(
         run.notes.extend(notes)
         if used_seed is not None and not problem.scales.finite:
             supplied = int(x0 is not None or problem.x0 is not None)
-            drawn = drawn_where_finite(run, own.point(points), supplied, used_seed)
-            points = own.original(drawn)
+            points = own.original(drawn_where_finite(run, own.point(points), supplied, used_seed))
         with line.following(run):
             proof = Infeasibility(problem, run)
             if words := "Ctrl-C." if interrupted else proof.at_once():
@@ -149,11 +145,15 @@ def _until_optimal_there(
     return problem, ended
 
 
-def check_budget(budget: Any) -> None:
-    """Raise where a budget is neither None nor a `Budget`."""
+def check_budget(budget: Any, starts: int = 1) -> None:
+    """Raise where a budget is neither None nor a `Budget` of an evaluation for each start."""
     if budget is not None and not isinstance(budget, Budget):
         raise SpecificationError(
             f"budget: expected Budget(evaluations=..., seconds=...), got {quoted(budget)}."
+        )
+    if budget is not None and (budget.evaluations or starts) < starts:
+        raise SpecificationError(
+            f"budget: {budget.evaluations} evaluations are fewer than the {starts} starts."
         )
 
 
