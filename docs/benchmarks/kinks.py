@@ -46,8 +46,8 @@ LARGE_CLASS, CONVOLUTIONAL_CLASSES = 7, (0, 3, 7, 9)
 ARENA_NOTE = (
     "Where a fifth of the evaluations is fewer than a tenth of the units, as on the convolutional",
     "network and for the logits of the residual one, none are kept for the last stage, and both",
-    "runs are the same, evaluation by evaluation. Elsewhere the search has four fifths of them, and",
-    "may end near another local maximum; what the last stage leaves of its fifth is not used.",
+    "runs are the same, evaluation by evaluation. Elsewhere the search has four fifths of them, so",
+    "it may end near another local maximum; what the last stage leaves of its fifth is not used.",
 )
 SETS: dict[str, list[Any]] = {
     "box": [],
