@@ -104,6 +104,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "IdentityDense",
         "InputMask",
         "LPWalk",
+        "PerturbedGradient",
         "ProjectedAdam",
         "ProjectedGradient",
         "RegionSampling",

@@ -637,7 +637,9 @@ FEW = 7  # evaluations of the budget test: fewer than any solver needs
 class SolverLike(Protocol):
     """What `check_solver` asks of a solver; `constrained_actmax.solvers.Solver` has it."""
 
-    stays_inside: bool
+    @property
+    def stays_inside(self) -> bool:
+        """Whether every point that it evaluates is in C."""
 
     def refusal(self, problem: Problem) -> str | None:
         """Return why it cannot take the problem, or None."""

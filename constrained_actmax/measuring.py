@@ -206,8 +206,10 @@ def _status_of(
     if chosen.status is Status.NON_FINITE and not chosen.feasible:
         status = Status.NON_FINITE
     if status is Status.PROVEN and certificate is not None:
+        named = certificate.x is not None and np.array_equal(certificate.x, chosen.x)
         short = problem.sign * (chosen.value - certificate.best_value)
-        if short > certificate.gap + PROVEN_SLACK * problem.scales.range:
+        far = short > certificate.gap + PROVEN_SLACK * problem.scales.range
+        if far or not (named and certificate.proven):
             status = Status.STALLED  # another point is the proven one
     if interrupted and chosen.feasible:
         status = Status.INTERRUPTED

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import constrained_actmax as cax
 from constrained_actmax.errors import RefusedError, SpecificationError
 from constrained_actmax.problem import Problem
+from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
 from constrained_actmax.solvers.least_violation import (
     INEXACT,
     MOST_STEPS,
@@ -23,7 +24,9 @@ from constrained_actmax.solvers.least_violation import (
     on_simplex,
     proximal_steps,
 )
+from constrained_actmax.solvers.search_and_finish import SearchAndFinish
 from constrained_actmax.solvers.successive_halving import SuccessiveHalving
+from constrained_actmax.tasks.recording import Recording
 
 L = keras.layers
 
@@ -65,6 +68,50 @@ def test_find_feasible_makes_the_least_slack_large() -> None:
     size = result.settings["scales"]["constraints"][0][0]
     assert result.value == pytest.approx((2.4 - 0.1) / size, rel=1e-6)
     assert result.value >= first.value >= 0
+
+
+@pytest.mark.parametrize("method", ["find_feasible", "auto"])
+def test_a_start_on_a_flat_piece_costs_its_evaluation_and_nothing_else(method: str) -> None:
+    # All starts lie where the network is constant; the draws are those of the first one.
+    points = np.random.default_rng(0).uniform(0.0, 0.7, size=(64, 5))
+    spent = {}
+    for count in (1, 4, 16, 64):
+        asked: dict[str, Any] = {"starts": points[:count], "seed": 0}
+        asked["budget"] = cax.Budget(evaluations=1000)
+        if method == "auto":
+            result = cax.maximize(MODEL, cax.Output(0), ALLOWED, target=-1.0, **asked)
+        else:
+            result = cax.find_feasible(MODEL, ALLOWED, target=0, **asked)
+        assert result.status is cax.Status.TARGET
+        spent[count] = result.nfev - count
+    assert len(set(spent.values())) == 1
+
+
+def test_linear_limits_are_met_without_a_draw() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        a = rng.standard_normal((2, 6))
+        limits = [
+            cax.Function(
+                lambda x, row=row: float(row @ x), None, -0.5, jacobian=lambda x, row=row: row
+            )
+            for row in a
+        ]
+        oracle = cax.FunctionOracle(lambda x: (0.0, np.zeros(6)), 6)
+        allowed = [cax.Box(-1, 1), *limits]
+        result = cax.find_feasible(oracle, allowed, x0=-0.1 * a.sum(axis=0), target=0)
+        assert (a @ result.x <= -0.5 + 1e-6).all()
+        assert result.nfev <= 5
+
+
+def test_without_a_feasible_point_what_a_last_stage_would_take_is_spent() -> None:
+    own = Problem(MODEL, cax.Output(1), [cax.Box(0, 1), cax.Output(0) >= 3]).scaled  # 2.4 at most
+    run = Recording(own, 16, budget=cax.Budget(evaluations=800), reserve=True)
+    points = own.point(np.random.default_rng(0).uniform(0.0, 0.7, size=(16, 5)))
+    SearchAndFinish(search=AugmentedLagrangian())._run(run, points, np.arange(16))
+    assert run.remaining == 0
+    assert {end.status for end in run.ended.values()} == {cax.Status.INFEASIBLE}
+    assert "None of 768 evaluations" in run.ended[0].detail  # two of each start are kept
 
 
 def test_infeasible_is_said_of_what_was_spent() -> None:

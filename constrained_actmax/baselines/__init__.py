@@ -12,6 +12,7 @@ from constrained_actmax.baselines.gradient_ascent import GradientAscent
 from constrained_actmax.baselines.identity_dense import IdentityDense
 from constrained_actmax.baselines.input_mask import InputMask
 from constrained_actmax.baselines.lp_walk import LPWalk
+from constrained_actmax.baselines.perturbed_gradient import PerturbedGradient
 from constrained_actmax.baselines.projected_adam import ProjectedAdam
 from constrained_actmax.baselines.projected_gradient import ProjectedGradient
 from constrained_actmax.baselines.region_sampling import RegionSampling
@@ -33,6 +34,7 @@ BASELINES: dict[str, type[Baseline]] = {
         AutoPGD,
         LPWalk,
         RegionSampling,
+        PerturbedGradient,
         TfKerasVis,
         Foolbox,
         AdversarialRobustnessToolbox,
@@ -51,6 +53,7 @@ __all__ = [
     "IdentityDense",
     "InputMask",
     "LPWalk",
+    "PerturbedGradient",
     "ProjectedAdam",
     "ProjectedGradient",
     "RegionSampling",

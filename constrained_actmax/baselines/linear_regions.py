@@ -1,4 +1,4 @@
-"""Entrants that solve one linear program a region of a ReLU network."""
+"""Entrants that go through the regions of a ReLU network, in each of which it is affine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax import kinks
-from constrained_actmax.baselines.base import Baseline, positive
+from constrained_actmax.baselines.base import Baseline, out_of_time, positive
 from constrained_actmax.kernels.row_program import row_program
 from constrained_actmax.kinks import Kinks, Region
 from constrained_actmax.layout import Vector
@@ -25,7 +25,7 @@ ROWS_AT_ONCE = 64
 
 @dataclass(frozen=True, kw_only=True)
 class RegionBaseline(Baseline):
-    """An entrant whose candidates are the best points of regions in which the network is affine.
+    """An entrant with one candidate a region in which the network is affine.
 
     Parameters
     ----------
@@ -49,8 +49,8 @@ class RegionBaseline(Baseline):
         return None if reason is None else f"{self.name}: {reason}; use method='auto'."
 
     @abstractmethod
-    def _candidates(self, programs: RegionPrograms, x0: Vector) -> Iterator[Vector]:
-        """Yield the best points of regions, one after the other."""
+    def _candidates(self, programs: RegionPrograms, x0: Vector) -> Iterator[tuple[Vector, float]]:
+        """Yield points and f there, one a region, one after the other."""
 
     @override
     def _search(self, run: Recording, start: int, x0: Vector) -> tuple[Vector, Status, str]:
@@ -58,8 +58,7 @@ class RegionBaseline(Baseline):
         best, least, count = x0, np.inf, 0
         status, why = Status.STALLED, "The search ended"
         try:
-            for x in self._candidates(programs, x0):
-                f = float(programs.kinks.values(x[np.newaxis])[0, 0])
+            for x, f in self._candidates(programs, x0):
                 count += 1
                 if f < least:
                     best, least = x, f
@@ -83,7 +82,7 @@ class RegionPrograms:
     """
 
     def __init__(self, run: Recording) -> None:
-        self.problem = run.problem
+        self.problem, self.run = run.problem, run
         self.kinks = Kinks(run.problem, run.count)
 
     def best(self, region: Region) -> tuple[Vector, float] | None:
@@ -97,6 +96,8 @@ class RegionPrograms:
         program = row_program(self.problem.set, n)
         rows = np.zeros(0, dtype=int)
         while True:
+            if out_of_time(self.run):
+                raise Stopped(Status.BUDGET)
             solution = program.minimum(slopes[0], np.full(n, -np.inf), np.full(n, np.inf))
             if solution is None:
                 return None

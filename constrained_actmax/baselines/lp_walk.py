@@ -46,7 +46,7 @@ class LPWalk(RegionBaseline):
         positive(self.name, "beyond", self.beyond)
 
     @override
-    def _candidates(self, programs: RegionPrograms, x0: Vector) -> Iterator[Vector]:
+    def _candidates(self, programs: RegionPrograms, x0: Vector) -> Iterator[tuple[Vector, float]]:
         problem = programs.problem
         lower, upper = problem.set.bounds()
         x, least = x0, np.inf
@@ -54,7 +54,7 @@ class LPWalk(RegionBaseline):
             best, f = solution
             if not f < least:
                 return
-            yield best
+            yield best, f
             least = f
             ahead = best + self.beyond * (best - x)
             inside = (ahead >= lower) & (ahead <= upper)

@@ -33,7 +33,7 @@ class RegionSampling(RegionBaseline):
     limits: ClassVar[str] = "networks of affine pieces that can be read; no constraints on outputs"
 
     @override
-    def _candidates(self, programs: RegionPrograms, x0: Vector) -> Iterator[Vector]:
+    def _candidates(self, programs: RegionPrograms, x0: Vector) -> Iterator[tuple[Vector, float]]:
         rng = np.random.default_rng(SEED)
         seen: set[bytes] = set()
         x = x0
@@ -43,5 +43,5 @@ class RegionSampling(RegionBaseline):
                 seen.add(region.key)
                 solution = programs.best(region)
                 if solution is not None:
-                    yield solution[0]
+                    yield solution
             x = programs.problem.set.sample(rng, 1)[0]

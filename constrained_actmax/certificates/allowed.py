@@ -11,7 +11,6 @@ from scipy.optimize import linprog
 
 from constrained_actmax.errors import RefusedError
 from constrained_actmax.kernels.intersection import IntersectionKernel
-from constrained_actmax.kernels.separable_form import SeparableForm
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.problem import Problem
 
@@ -94,12 +93,8 @@ class Allowed:
         for member in whole.members:
             if member.is_box:
                 continue
-            form = member.separable(lower, upper) if member.convex else None
-            if form is None and member.convex:
-                linear = member.to_scipy(lower, upper)
-                if linear is not None and not linear.smooth and not linear.l1:
-                    form = SeparableForm(linear.lower, linear.upper, linear.rows)
-            if form is None:
+            form = member.to_scipy(lower, upper) if member.convex else None
+            if form is None or form.squares is None:
                 complete = False
                 continue
             for some in form.rows:

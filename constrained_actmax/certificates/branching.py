@@ -275,7 +275,7 @@ class Search(Proof):
         if x is not None:
             (value,) = self.try_points(x[np.newaxis]).tolist()
             same = self._close(value) == self._close(best)
-            if best - slack * self.range <= value < best and same:
+            if best - slack * self.range <= value <= best and same:
                 state.best_value, state.x = value, x.copy()
             self.tighten(state.dual_bound)
         return replace(certificate_of(self), seconds=state.seconds)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
 from typing_extensions import override
 
+from constrained_actmax.kernels.kernel import Constraints, Variable
 from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm
 from constrained_actmax.kernels.subspace import SubspaceKernel
 from constrained_actmax.layout import Rows, Vector
-
-if TYPE_CHECKING:
-    import cvxpy as cp
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -53,11 +50,10 @@ class AffineSubspaceKernel(SubspaceKernel):
         return np.asarray(np.maximum(size, np.max(np.abs(x), axis=1, initial=0.0)))
 
     @override
-    def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+    def to_cvxpy(self, variable: Variable) -> Constraints:
         return [self.basis @ variable == self.values]
 
     @override
     def to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:
-        free = ScipyForm.free(self.size)
         rows = LinearRows(sp.csr_array(self.basis), self.values.copy(), self.values.copy())
-        return ScipyForm(free.lower, free.upper, rows=(rows,))
+        return ScipyForm.unbounded(self.size, rows=(rows,))

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
+from constrained_actmax.kernels.kernel import Constraints, Variable
 from constrained_actmax.kernels.subspace import SubspaceKernel
 from constrained_actmax.layout import Rows
-
-if TYPE_CHECKING:
-    import cvxpy as cp
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,7 +54,7 @@ class BandLimitedKernel(SubspaceKernel):
         return self.projector(g)
 
     @override
-    def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+    def to_cvxpy(self, variable: Variable) -> Constraints:
         # A row for each coefficient that has to vanish, or a variable for each that stays: dense
         # either way, so the fewer of the two (64 in the place of 720 at 28 x 28 and cutoff 8).
         import cvxpy as cp

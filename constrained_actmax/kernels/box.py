@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
-from constrained_actmax.kernels.kernel import Kernel
+from constrained_actmax.kernels.kernel import Constraints, Kernel, Variable
 from constrained_actmax.kernels.relative import relative_violation
 from constrained_actmax.kernels.scipy_form import ScipyForm
 from constrained_actmax.layout import Rows, Vector
-
-if TYPE_CHECKING:
-    import cvxpy as cp
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -66,7 +62,7 @@ class BoxKernel(Kernel):
         return best
 
     @override
-    def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+    def to_cvxpy(self, variable: Variable) -> Constraints:
         held = self.lower == self.upper
         low, high = np.isfinite(self.lower) & ~held, np.isfinite(self.upper) & ~held
         rows = []

@@ -11,11 +11,15 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.errors import ProjectionError
-from constrained_actmax.kernels.convex_program import ACCEPTED, ConvexProgram, common_box
+from constrained_actmax.kernels.convex_program import (
+    ACCEPTED,
+    ConvexProgram,
+    common_box,
+    worst_violation,
+)
 from constrained_actmax.kernels.dykstra import dykstra
 from constrained_actmax.kernels.kernel import InBox, Kernel
-from constrained_actmax.kernels.relative import finite_widths, relative_violation
-from constrained_actmax.kernels.separable_form import SeparableForm
+from constrained_actmax.kernels.relative import finite_widths
 from constrained_actmax.kernels.separable_program import SeparableProgram
 from constrained_actmax.layout import Indices, Rows, Vector
 
@@ -69,6 +73,10 @@ class Piece(ABC):
     @cached_property
     def _widths(self) -> Vector:
         return finite_widths(*common_box(self.members, self.lower, self.upper))
+
+    def violation(self, x: Rows) -> Vector:
+        """Return the largest relative violation of a member or the box for each row."""
+        return worst_violation(x, self.members, self.lower, self.upper, self._widths)
 
     @cached_property
     def program(self) -> ConvexProgram:
@@ -157,19 +165,16 @@ class Separable(Program):
         """Return the dual of these sets, None if one of them has no such form."""
         forms = []
         for member in members:
-            form = member.separable(lower, upper)
-            if form is None:
-                rows = member.to_scipy(lower, upper)
-                if rows is None or rows.smooth or rows.l1:
-                    return None
-                form = SeparableForm(rows.lower, rows.upper, rows.rows)
+            form = member.to_scipy(lower, upper)
+            if form is None or form.squares is None:
+                return None
             forms.append(form)
         count = sum(rows.matrix.shape[0] for form in forms for rows in form.rows)
         if count > MOST_ROWS or count * len(lower) > MOST_NUMBERS:
             return None
         if sum(len(form.l1) for form in forms) > 1:
             return None
-        if any(radius == 0.0 for form in forms for _, _, radius in form.squares):
+        if any(radius == 0.0 for form in forms for _, _, radius in form.squares or ()):
             return None
         return SeparableProgram(forms, lower, upper)
 
@@ -178,7 +183,7 @@ class Separable(Program):
         p = x.copy()
         for row, point in enumerate(x):
             projection = self.dual.project(point)
-            if projection is None or self._violation(projection) > INSIDE:
+            if projection is None or self.violation(projection[np.newaxis])[0] > INSIDE:
                 projection = self.program.project(point[np.newaxis])[0]
             p[row] = projection
         return p, None
@@ -186,11 +191,7 @@ class Separable(Program):
     def holds_a_point(self) -> bool:
         """Say whether the method finds a point; that it does not proves nothing."""
         projection = self.dual.project(np.clip(0.0, self.lower, self.upper))
-        return projection is not None and self._violation(projection) <= INSIDE
-
-    def _violation(self, x: Vector) -> float:
-        at = x[np.newaxis]
-        return max(float(member.relative_violation(at, self._widths)[0]) for member in self.members)
+        return projection is not None and bool(self.violation(projection[np.newaxis])[0] <= INSIDE)
 
     @property
     @override
@@ -219,13 +220,6 @@ class Alternating(Piece):
         if not boxed:
             projections.append(lambda x: np.minimum(np.maximum(x, lower), upper))
         return projections
-
-    def violation(self, x: Rows) -> Vector:
-        """Return the largest relative violation for each row."""
-        worst = relative_violation(x, self.lower, self.upper)
-        for member in self.members:
-            worst = np.maximum(worst, member.relative_violation(x, self._widths))
-        return np.asarray(worst)
 
     @cached_property
     def _anchor(self) -> Vector:

@@ -5,16 +5,12 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.kernels.kernel import Kernel
+from constrained_actmax.kernels.kernel import Constraints, Kernel, Sized, Variable
 from constrained_actmax.layout import Rows, Vector
-
-if TYPE_CHECKING:
-    import cvxpy as cp
 
 INSIDE = 1e-12  # a relative distance to the hull below this is rounding
 OPTIMAL = 64 * float(np.finfo(np.float64).eps)  # a relative gain below this is rounding
@@ -108,14 +104,14 @@ class ConvexHullKernel(Kernel):
         return np.array(self.points[np.argmax(g @ self.points.T, axis=1)])
 
     @override
-    def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+    def to_cvxpy(self, variable: Variable) -> Constraints:
         import cvxpy as cp
 
         weights = cp.Variable(len(self.points), nonneg=True)
         return [self.points.T @ weights == variable, cp.sum(weights) == 1.0]
 
     @override
-    def sized_rows(self, variable: cp.Variable, at: Rows) -> list[tuple[cp.Constraint, Any]]:
+    def sized_rows(self, variable: Variable, at: Rows) -> Sized:
         mixture, whole = self.to_cvxpy(variable)
         return [(mixture, float(self.scale(at)[0]) or 1.0), (whole, 0.0)]
 

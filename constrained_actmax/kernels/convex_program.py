@@ -48,6 +48,16 @@ def entry_sizes(members: Sequence[Kernel], lower: Vector, upper: Vector) -> Rows
     return np.asarray(np.maximum(*ends)[np.newaxis])
 
 
+def worst_violation(
+    x: Rows, members: Sequence[Kernel], lower: Vector, upper: Vector, widths: Vector
+) -> Vector:
+    """Return the largest relative violation of a kernel or a box for each row."""
+    worst = relative_violation(x, lower, upper)
+    for member in members:
+        np.maximum(worst, member.relative_violation(x, widths), out=worst)
+    return worst
+
+
 def relaxed(rows: Sized, slack: Any) -> list[cp.Constraint]:
     """Return constraints that may be broken by `slack` times their sizes, or kept with room if < 0.
 
@@ -196,10 +206,7 @@ class ConvexProgram:
 
     def violation(self, x: Rows) -> Vector:
         """Return the largest relative violation of a member or the box for each row."""
-        worst = relative_violation(x, self.lower, self.upper)
-        for member in self.members:
-            worst = np.maximum(worst, member.relative_violation(x, self._widths))
-        return np.asarray(worst)
+        return worst_violation(x, self.members, self.lower, self.upper, self._widths)
 
     def _project_one(self, y: Vector) -> tuple[Vector, float]:
         if self.violation(y[np.newaxis])[0] <= ACCEPTED:

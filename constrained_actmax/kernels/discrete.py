@@ -5,17 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
-from constrained_actmax.kernels.kernel import InBox, Kernel
+from constrained_actmax.kernels.kernel import Constraints, InBox, Kernel, Variable
 from constrained_actmax.layout import Indices, Rows, Vector
-
-if TYPE_CHECKING:
-    import cvxpy as cp
 
 #: Lower and upper bounds (n,) of a box; empty where they cross.
 Bounds: TypeAlias = tuple[Vector, Vector]
@@ -143,7 +140,7 @@ class DiscreteKernel(Kernel):
         raise SpecificationError(f"{self}: it is not convex; a linear maximum is one of its hull.")
 
     @override
-    def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+    def to_cvxpy(self, variable: Variable) -> Constraints:
         raise SpecificationError(f"{self}: it is not convex, cvxpy cannot write it.")
 
 

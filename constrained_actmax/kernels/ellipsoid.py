@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.kernels.ball import BallKernel
 from constrained_actmax.kernels.dual_root import ROUNDING
+from constrained_actmax.kernels.kernel import Constraints, Variable
 from constrained_actmax.kernels.scipy_form import ScipyForm, SmoothRow
-from constrained_actmax.kernels.separable_form import SeparableForm
 from constrained_actmax.layout import Rows, Vector
-
-if TYPE_CHECKING:
-    import cvxpy as cp
 
 MAX_NEWTON = 100  # the secular equation takes 4 to 10 steps
 
@@ -103,20 +99,12 @@ class EllipsoidKernel(BallKernel):
         return np.asarray(self.center + (step if self.axes is None else step @ self.axes.T))
 
     @override
-    def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+    def to_cvxpy(self, variable: Variable) -> Constraints:
         import cvxpy as cp
 
         d = variable - self.center
         turned = d if self.axes is None else self.axes.T @ d
         return [cp.norm2(cp.multiply(1.0 / np.sqrt(self.variances), turned)) <= self.radius]
-
-    @override
-    def separable(self, lower: Vector, upper: Vector) -> SeparableForm | None:
-        if self.axes is not None:
-            return None
-        unlimited = np.full(self.size, np.inf)
-        ball = (self.center, 1.0 / self.variances, self.radius)
-        return SeparableForm(-unlimited, unlimited, squares=(ball,))
 
     @override
     def to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:
@@ -132,6 +120,6 @@ class EllipsoidKernel(BallKernel):
             gradient=lambda x: apply(x - c),
             hessian_product=lambda x, v: apply(v),
             upper=0.5 * self.radius**2,
+            square=(c, 1.0 / s, self.radius) if axes is None else None,
         )
-        free = ScipyForm.free(self.size)
-        return ScipyForm(free.lower, free.upper, smooth=(row,))
+        return ScipyForm.unbounded(self.size, smooth=(row,))

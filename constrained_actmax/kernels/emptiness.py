@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from constrained_actmax.errors import InfeasibleError, ProjectionError
+from constrained_actmax.kernels.box import BoxKernel
 from constrained_actmax.kernels.components import Alone, Piece, Separable, WithBox
 from constrained_actmax.kernels.convex_program import (
     LARGEST,
@@ -33,7 +35,7 @@ SMALL = 1e-3  # a share of the largest number below which a solver's tolerances 
 def explain(whole: IntersectionKernel) -> None:
     """Raise InfeasibleError if the bound intersection is empty, naming a smallest clash."""
     boxes = [member for member in whole.members if member.is_box]
-    lower, upper = whole._box
+    lower, upper = whole.bounds()
     if np.any(lower > upper):
         _explain_boxes(whole, boxes, lower, upper)
     for piece in whole.pieces:
@@ -50,7 +52,7 @@ def explain(whole: IntersectionKernel) -> None:
 
 def is_empty(whole: IntersectionKernel) -> bool:
     """Say whether a bound intersection of convex sets is empty."""
-    lower, upper = whole._box
+    lower, upper = whole.bounds()
     return bool(np.any(lower > upper)) or any(_is_empty(piece) for piece in whole.pieces)
 
 
@@ -148,11 +150,7 @@ def _slack_in(
     sized = [pair for kernel in giving for pair in kernel.sized_rows(variable, at)]
     rows = relaxed(sized, slack)
     rows += [row for kernel in hard for row in kernel.to_cvxpy(variable)]
-    low, high = np.isfinite(lower), np.isfinite(upper)
-    if low.any():
-        rows.append(variable[np.flatnonzero(low)] >= lower[low])
-    if high.any():
-        rows.append(variable[np.flatnonzero(high)] <= upper[high])
+    rows += BoxKernel(lower, upper).to_cvxpy(variable)
     problem = cp.Problem(cp.Minimize(slack), rows)
     report: list[str] = []
     solver = ConeProgram(problem, scaled)
@@ -173,20 +171,10 @@ def _first(outcome: tuple[float, Vector | None]) -> float:
     return outcome[0]
 
 
-def _merged(boxes: Sequence[Kernel], n: int) -> tuple[Vector, Vector]:
-    lower, upper = np.full(n, -np.inf), np.full(n, np.inf)
-    for box in boxes:
-        low, high = box.bounding_box()
-        lower, upper = np.maximum(lower, low), np.minimum(upper, high)
-    return lower, upper
-
-
-def _give(kernel: Kernel, others: Sequence[Kernel]) -> float:
+def _give(kernel: Kernel, others: IntersectionKernel) -> float:
     """Return how much one set has to give before it meets the others."""
-    n = kernel.size
-    boxes = [other for other in others if other.is_box]
-    couplings = [other for other in others if not other.is_box]
-    lower, upper = _merged(boxes, n)
+    couplings = [member for member in others.members if not member.is_box]
+    lower, upper = others.bounds()
     if kernel.is_box and len(couplings) == 1:
         own_lower, own_upper = kernel.bounding_box()
 
@@ -229,32 +217,17 @@ def _smallest_slack(violation: Callable[[float], float | None], start: float) ->
     return high
 
 
-def _clash(members: Sequence[Kernel]) -> bool:
-    boxes = [member for member in members if member.is_box]
-    couplings = [member for member in members if not member.is_box]
-    n = members[0].size
-    lower, upper = _merged(boxes, n)
-    if np.any(lower > upper):
-        return True
-    if not couplings:
-        return False
-    if len(couplings) == 1:
-        violation = _violation(couplings[0], lower, upper)
-        if violation is not None:
-            return _exceeds(couplings[0], violation, lower, upper)
-    return _slack(couplings, (), lower, upper)[0] > ELASTIC
-
-
 def _report(whole: IntersectionKernel, members: Sequence[Kernel]) -> str:
     # A smallest clashing subset: leave out each member in turn, for good if the rest still clash.
     clashing = list(members)
     for member in members:
         rest = [other for other in clashing if other is not member]
-        if rest and _clash(rest):
+        if rest and is_empty(replace(whole, members=tuple(rest))):
             clashing = rest
     gives = []
     for member in clashing:
-        amount = _give(member, [other for other in clashing if other is not member])
+        others = tuple(other for other in clashing if other is not member)
+        amount = _give(member, replace(whole, members=others))
         if np.isfinite(amount):
             gives.append(f"{member} by {amount:.4g} ({member.violation_norm})")
     names = " and ".join(str(kernel) for kernel in clashing)

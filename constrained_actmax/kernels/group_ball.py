@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -12,11 +12,8 @@ from typing_extensions import override
 
 from constrained_actmax.kernels.ball import BallKernel
 from constrained_actmax.kernels.dual_root import clipped_line_root, falling_root, falling_roots
-from constrained_actmax.kernels.kernel import InBox
+from constrained_actmax.kernels.kernel import Constraints, InBox, Variable
 from constrained_actmax.layout import Indices, Rows, Vector
-
-if TYPE_CHECKING:
-    import cvxpy as cp
 
 SMALLEST = 1e-300  # a share above zero
 
@@ -144,7 +141,7 @@ class GroupBallKernel(BallKernel):
         )
 
     @override
-    def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+    def to_cvxpy(self, variable: Variable) -> Constraints:
         import cvxpy as cp
 
         d = variable - self.center

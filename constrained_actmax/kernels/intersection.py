@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from typing_extensions import override
@@ -24,9 +24,9 @@ from constrained_actmax.kernels.components import (
 from constrained_actmax.kernels.convex_program import LARGEST, ConvexProgram, common_box
 from constrained_actmax.kernels.discrete import ROUNDING
 from constrained_actmax.kernels.integers import IntegersKernel
-from constrained_actmax.kernels.kernel import Kernel
+from constrained_actmax.kernels.kernel import Constraints, Kernel, Variable
 from constrained_actmax.kernels.mixed import Mixed, Union
-from constrained_actmax.kernels.part import PartKernel
+from constrained_actmax.kernels.part import on_part
 from constrained_actmax.kernels.relative import finite_widths
 from constrained_actmax.kernels.scipy_form import (
     LinearRows,
@@ -35,10 +35,7 @@ from constrained_actmax.kernels.scipy_form import (
     Substitution,
     in_split_variables,
 )
-from constrained_actmax.layout import Indices, Layout, Rows, Vector, numbers
-
-if TYPE_CHECKING:
-    import cvxpy as cp
+from constrained_actmax.layout import Indices, Layout, Rows, Vector, all_finite, numbers
 
 Strategy = Literal["closed", "cvxpy", "dykstra"]
 
@@ -227,9 +224,7 @@ class IntersectionKernel(Kernel):
     def _piece(self, couplings: list[Kernel], indices: Indices) -> Piece:
         lower, upper = (bound[indices] for bound in self._box)
         members = tuple(
-            coupling.core
-            if len(coupling.support) == len(indices)
-            else PartKernel(coupling.core, np.searchsorted(indices, coupling.support), len(indices))
+            on_part(coupling.core, np.searchsorted(indices, coupling.support), len(indices))
             for coupling in couplings
         )
         free = not (np.isfinite(lower).any() or np.isfinite(upper).any())
@@ -477,7 +472,7 @@ class IntersectionKernel(Kernel):
     # -- other forms -----------------------------------------------------------------------------
 
     @override
-    def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+    def to_cvxpy(self, variable: Variable) -> Constraints:
         return [row for member in self.members for row in member.to_cvxpy(variable)]
 
     @override
@@ -542,12 +537,11 @@ def rows_of(x: Any, n: int, who: str, *, finite: bool) -> tuple[Rows, bool]:
     SpecificationError
         If the shape is another one or, where asked, a number is not finite.
     """
-    ready = type(x) is np.ndarray and x.dtype == np.float64 and x.flags.c_contiguous
-    array: Vector = x if ready else numbers(x, who)
+    array = numbers(x, who)
     if array.ndim not in (1, 2) or array.shape[-1] != n:
         raise SpecificationError(
             f"{who}: expected a point ({n},) or rows (B, {n}), got shape {array.shape}."
         )
-    if finite and not np.isfinite(array).all():
+    if finite and not all_finite(array):
         raise SpecificationError(f"{who}: the point holds NaN or infinity.")
     return (array[np.newaxis], True) if array.ndim == 1 else (array, False)

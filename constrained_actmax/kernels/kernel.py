@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 from typing_extensions import override
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     import cvxpy as cp
 
     from constrained_actmax.kernels.scipy_form import ScipyForm
-    from constrained_actmax.kernels.separable_form import SeparableForm
+
+Variable: TypeAlias = "cp.Variable"
+Constraints: TypeAlias = "list[cp.Constraint]"
+#: Constraints with the sizes of what they compare.
+Sized: TypeAlias = "list[tuple[cp.Constraint, Any]]"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -53,7 +57,7 @@ class Kernel(Quoted, ABC):
         """Return for each row how far it breaks the set's inequality, as `violation_norm` says."""
 
     @abstractmethod
-    def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+    def to_cvxpy(self, variable: Variable) -> Constraints:
         """Return the set as constraints on a cvxpy variable (n,): the definition."""
 
     @property
@@ -196,7 +200,7 @@ class Kernel(Quoted, ABC):
         """How the set projects and what that costs, in a few words."""
         return "closed form, exact, O(n)" if self.closed else "cvxpy, compiled once"
 
-    def sized_rows(self, variable: cp.Variable, at: Rows) -> list[tuple[cp.Constraint, Any]]:
+    def sized_rows(self, variable: Variable, at: Rows) -> Sized:
         """Return the definition, each constraint with the size of what it compares.
 
         `at` (1, n) is the size of each entry's numbers; a size of 0 is that of a constraint without
@@ -213,10 +217,6 @@ class Kernel(Quoted, ABC):
         lower, upper : numpy.ndarray, shape (n,)
             A box that is known to hold besides: an L1 ball is one row where it fixes the signs.
         """
-        return None
-
-    def separable(self, lower: Vector, upper: Vector) -> SeparableForm | None:
-        """Return the set as a sum over entries; None where `to_scipy` says it, or nothing does."""
         return None
 
     def scaled(self, units: Vector) -> Kernel | None:
@@ -255,6 +255,58 @@ class Kernel(Quoted, ABC):
     @override
     def __str__(self) -> str:
         return self.label or type(self).__name__
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DerivedKernel(Kernel):
+    """A set made of another one, with all that the change of its points leaves as it is.
+
+    Parameters
+    ----------
+    inner : Kernel
+        The other one.
+    """
+
+    inner: Kernel
+
+    @property
+    @override
+    def is_box(self) -> bool:
+        return self.inner.is_box
+
+    @property
+    @override
+    def convex(self) -> bool:
+        return self.inner.convex
+
+    @property
+    @override
+    def closed(self) -> bool:
+        return self.inner.closed
+
+    @property
+    @override
+    def violation_norm(self) -> str:
+        return self.inner.violation_norm
+
+    @property
+    @override
+    def tolerance(self) -> float:
+        return self.inner.tolerance
+
+    @property
+    @override
+    def accuracy(self) -> float:
+        return self.inner.accuracy
+
+    @property
+    @override
+    def projection_method(self) -> str:
+        return self.inner.projection_method
+
+    @override
+    def __str__(self) -> str:
+        return str(self.inner)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

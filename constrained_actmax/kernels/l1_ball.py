@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
@@ -12,13 +11,9 @@ from typing_extensions import override
 
 from constrained_actmax.kernels.ball import BallKernel
 from constrained_actmax.kernels.dual_root import clipped_line_root, pulled_inside
-from constrained_actmax.kernels.kernel import InBox
+from constrained_actmax.kernels.kernel import Constraints, InBox, Variable
 from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm
-from constrained_actmax.kernels.separable_form import SeparableForm
 from constrained_actmax.layout import Rows, Vector
-
-if TYPE_CHECKING:
-    import cvxpy as cp
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -120,7 +115,7 @@ class L1BallKernel(BallKernel):
         return pulled_inside(moved, start, lower, upper, self.norm, self.radius)
 
     @override
-    def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+    def to_cvxpy(self, variable: Variable) -> Constraints:
         import cvxpy as cp
 
         return [cp.norm1(cp.multiply(self.weights, variable - self.center)) <= self.radius]
@@ -130,14 +125,8 @@ class L1BallKernel(BallKernel):
         return replace(self, center=self.center / units, weights=self.weights * units)
 
     @override
-    def separable(self, lower: Vector, upper: Vector) -> SeparableForm | None:
-        form = self.to_scipy(lower, upper)
-        return SeparableForm(form.lower, form.upper, form.rows, form.l1)
-
-    @override
     def to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:
         n, c, w = self.size, self.center, self.weights
-        free = ScipyForm.free(n)
         above, below = lower >= c, upper <= c
         if np.all(above | below):
             signed = np.where(above, w, -w)
@@ -146,5 +135,5 @@ class L1BallKernel(BallKernel):
                 np.array([-np.inf]),
                 np.array([self.radius + float(signed @ c)]),
             )
-            return ScipyForm(free.lower, free.upper, rows=(rows,))
-        return ScipyForm(free.lower, free.upper, l1=((c, w, self.radius),))
+            return ScipyForm.unbounded(n, rows=(rows,))
+        return ScipyForm.unbounded(n, l1=((c, w, self.radius),))

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.kernels.ball import BallKernel
 from constrained_actmax.kernels.dual_root import LONG_ROW, capped_ray_root, clipped_ray_root
-from constrained_actmax.kernels.kernel import InBox
+from constrained_actmax.kernels.kernel import Constraints, InBox, Variable
 from constrained_actmax.kernels.scipy_form import ScipyForm, SmoothRow
-from constrained_actmax.kernels.separable_form import SeparableForm
 from constrained_actmax.layout import Rows, Vector
-
-if TYPE_CHECKING:
-    import cvxpy as cp
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -113,16 +108,10 @@ class L2BallKernel(BallKernel):
         return np.where(far[:, np.newaxis], moved, corner)
 
     @override
-    def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+    def to_cvxpy(self, variable: Variable) -> Constraints:
         import cvxpy as cp
 
         return [cp.norm2(variable - self.center) <= self.radius]
-
-    @override
-    def separable(self, lower: Vector, upper: Vector) -> SeparableForm:
-        unlimited = np.full(self.size, np.inf)
-        ball = (self.center, np.ones(self.size), self.radius)
-        return SeparableForm(-unlimited, unlimited, squares=(ball,))
 
     @override
     def to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:
@@ -133,9 +122,9 @@ class L2BallKernel(BallKernel):
             gradient=lambda x: x - c,
             hessian_product=lambda x, v: np.array(v),
             upper=0.5 * self.radius**2,
+            square=(c, np.ones(self.size), self.radius),
         )
-        free = ScipyForm.free(self.size)
-        return ScipyForm(free.lower, free.upper, smooth=(half_square,))
+        return ScipyForm.unbounded(self.size, smooth=(half_square,))
 
 
 def _by_sign(d: Rows, low: Vector, high: Vector) -> Rows:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,14 +12,11 @@ from typing_extensions import override
 
 from constrained_actmax.kernels.components import Separable
 from constrained_actmax.kernels.dual_root import clipped_line_root
-from constrained_actmax.kernels.kernel import InBox, Kernel
-from constrained_actmax.kernels.part import PartKernel
+from constrained_actmax.kernels.kernel import Constraints, InBox, Kernel, Sized, Variable
+from constrained_actmax.kernels.part import on_part
 from constrained_actmax.kernels.relative import relative, sizes
 from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm
 from constrained_actmax.layout import Indices, Rows, Vector
-
-if TYPE_CHECKING:
-    import cvxpy as cp
 
 REFINEMENTS = 3  # passes that take the rounding of a huge point off a row's sum
 ROUNDING_OF_A_SUM = 64 * float(np.finfo(np.float64).eps)
@@ -86,9 +82,7 @@ class LinearKernel(Kernel):
         inner = replace(
             self, A=sp.csr_array(block[:, columns]), lower=self.lower[rows], upper=self.upper[rows]
         )
-        if columns.size == self.size:
-            return inner
-        return PartKernel(inner, columns, self.size)
+        return on_part(inner, columns, self.size)
 
     # -- one row ---------------------------------------------------------------------------------
 
@@ -171,14 +165,14 @@ class LinearKernel(Kernel):
         return np.asarray(np.max(self._sizes_at(x), axis=0, initial=0.0))
 
     @override
-    def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+    def to_cvxpy(self, variable: Variable) -> Constraints:
         return [row for row, _ in self.sized_rows(variable, np.zeros((1, self.size)))]
 
     @override
-    def sized_rows(self, variable: cp.Variable, at: Rows) -> list[tuple[cp.Constraint, Any]]:
+    def sized_rows(self, variable: Variable, at: Rows) -> Sized:
         size = self._sizes_at(at)[:, 0]
         size[size == 0.0] = 1.0
-        rows: list[tuple[cp.Constraint, Any]] = []
+        rows: Sized = []
         equal = self.lower == self.upper
         low = np.isfinite(self.lower) & ~equal
         high = np.isfinite(self.upper) & ~equal
@@ -192,9 +186,8 @@ class LinearKernel(Kernel):
 
     @override
     def to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:
-        free = ScipyForm.free(self.size)
         rows = LinearRows(self.A.copy(), self.lower.copy(), self.upper.copy())
-        return ScipyForm(free.lower, free.upper, rows=(rows,))
+        return ScipyForm.unbounded(self.size, rows=(rows,))
 
 
 def project_on_row_in_box(

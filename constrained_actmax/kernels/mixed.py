@@ -17,8 +17,7 @@ from constrained_actmax.kernels.cardinality import CardinalityKernel
 from constrained_actmax.kernels.components import Piece
 from constrained_actmax.kernels.discrete import Bounds, DiscreteKernel, is_empty, meet
 from constrained_actmax.kernels.kernel import Kernel
-from constrained_actmax.kernels.part import PartKernel
-from constrained_actmax.kernels.relative import relative_violation
+from constrained_actmax.kernels.part import on_part
 from constrained_actmax.layout import Rows, Vector
 
 #: Boxes that one projection looks at; most need a few.
@@ -79,7 +78,7 @@ class Union:
         """Return sets that hold the discrete ones within a tightened box, on the whole vector."""
         n = len(box[0])
         return [
-            part if at.size == n else PartKernel(part, at, n)
+            on_part(part, at, n)
             for kernel, at in self.discrete
             for part in kernel.hull(box[0][at], box[1][at])
         ]
@@ -148,10 +147,7 @@ class Mixed(Piece):
     @override
     def project(self, x: Rows) -> tuple[Rows, Vector | None]:
         p = x.copy()
-        worst = relative_violation(x, self.lower, self.upper)
-        for member in self.members:
-            worst = np.maximum(worst, member.relative_violation(x, self._widths))
-        for row in np.flatnonzero(worst > self.tolerance):
+        for row in np.flatnonzero(self.violation(x) > self.tolerance):
             nearest = self.nearest(x[row])
             if nearest is None:
                 names = " ∩ ".join(str(member) for member in self.members)

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.kernels.differences import difference_matrix, lines
-from constrained_actmax.kernels.kernel import InBox, Kernel
+from constrained_actmax.kernels.kernel import Constraints, InBox, Kernel, Variable
 from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm
 from constrained_actmax.layout import Indices, Rows, Vector
-
-if TYPE_CHECKING:
-    import cvxpy as cp
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -78,7 +74,7 @@ class MonotoneKernel(Kernel):
         return np.asarray(np.max(wrong, axis=(1, 2), initial=0.0))
 
     @override
-    def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+    def to_cvxpy(self, variable: Variable) -> Constraints:
         sign = -1.0 if self.falling else 1.0
         return [(sign * difference_matrix(self.shape, self.axis)) @ variable >= 0.0]
 
@@ -87,5 +83,4 @@ class MonotoneKernel(Kernel):
         matrix = difference_matrix(self.shape, self.axis)
         zero, none = np.zeros(matrix.shape[0]), np.full(matrix.shape[0], np.inf)
         rows = LinearRows(matrix, -none, zero) if self.falling else LinearRows(matrix, zero, none)
-        free = ScipyForm.free(self.size)
-        return ScipyForm(free.lower, free.upper, rows=(rows,))
+        return ScipyForm.unbounded(self.size, rows=(rows,))

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
 from typing_extensions import override
 
-from constrained_actmax.kernels.kernel import Kernel
+from constrained_actmax.kernels.kernel import Constraints, Kernel, Variable
 from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm
 from constrained_actmax.layout import Rows, Vector
-
-if TYPE_CHECKING:
-    import cvxpy as cp
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -54,13 +50,12 @@ class MovingRangeKernel(Kernel):
         return np.maximum(super().scale(x), self.step)
 
     @override
-    def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+    def to_cvxpy(self, variable: Variable) -> Constraints:
         steps = self.matrix @ variable
         return [steps <= self.step, steps >= -self.step]
 
     @override
     def to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:
         limit = np.full(self.matrix.shape[0], self.step)
-        free = ScipyForm.free(self.size)
         rows = LinearRows(self.matrix.copy(), -limit, limit)
-        return ScipyForm(free.lower, free.upper, rows=(rows,))
+        return ScipyForm.unbounded(self.size, rows=(rows,))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -13,10 +13,8 @@ from typing_extensions import override
 
 from constrained_actmax.kernels.ball import BallKernel
 from constrained_actmax.kernels.group_ball import shrunk_norms
+from constrained_actmax.kernels.kernel import Constraints, Variable
 from constrained_actmax.layout import Rows, Vector
-
-if TYPE_CHECKING:
-    import cvxpy as cp
 
 THREADED = 64  # rows or columns; from here on LAPACK wakes threads, at 224 x 224 17 times slower
 
@@ -83,7 +81,7 @@ class NuclearNormBallKernel(BallKernel):
         return np.asarray(self.center + np.moveaxis(maximizers, 1, -1).reshape(g.shape))
 
     @override
-    def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+    def to_cvxpy(self, variable: Variable) -> Constraints:
         import cvxpy as cp
 
         index = np.arange(variable.size).reshape(self.shape)

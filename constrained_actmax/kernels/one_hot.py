@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -13,7 +12,6 @@ from typing_extensions import override
 from constrained_actmax.kernels.discrete import Bounds, DiscreteKernel
 from constrained_actmax.kernels.kernel import Kernel
 from constrained_actmax.kernels.linear import LinearKernel
-from constrained_actmax.kernels.part import PartKernel
 from constrained_actmax.layout import Indices, Rows, Vector
 
 
@@ -24,7 +22,7 @@ class OneHotKernel(DiscreteKernel):
     Parameters
     ----------
     groups : numpy.ndarray of int, shape (n,)
-        The group of each entry, negative for none.
+        The group of each entry, 0 to G - 1.
     height : numpy.ndarray, shape (n,)
         h, 1 in the user's units.
     dropped : bool
@@ -45,17 +43,7 @@ class OneHotKernel(DiscreteKernel):
 
     @cached_property
     def _members(self) -> list[Indices]:
-        """The entries of each group, ascending by label."""
-        labels = np.unique(self.groups[self.groups >= 0])
-        return [np.flatnonzero(self.groups == label) for label in labels]
-
-    @override
-    def split(self) -> Sequence[Kernel]:
-        used = np.flatnonzero(self.groups >= 0)
-        if used.size == self.size:
-            return (self,)
-        inner = replace(self, groups=self.groups[used], height=self.height[used])
-        return (PartKernel(inner, used, self.size),)
+        return [np.flatnonzero(self.groups == group) for group in range(self.groups.max() + 1)]
 
     @override
     def scaled(self, units: Vector) -> OneHotKernel:
@@ -71,8 +59,7 @@ class OneHotKernel(DiscreteKernel):
 
     @override
     def bounding_box(self) -> Bounds:
-        grouped = self.groups >= 0
-        return np.where(grouped, 0.0, -np.inf), np.where(grouped, self.height, np.inf)
+        return np.zeros(self.size), self.height.copy()
 
     def _allowed(self, at: Indices, lower: Vector, upper: Vector) -> np.ndarray:
         """Return which entries of a group a box lets be the one; last, whether it lets none be."""
@@ -102,15 +89,9 @@ class OneHotKernel(DiscreteKernel):
                 return int(at[0]), "the bounds leave no category of its group"
         return None
 
-    @property
-    @override
-    def held(self) -> np.ndarray:
-        return np.asarray(self.groups >= 0)
-
     @override
     def piece(self, x: Vector) -> Bounds:
-        grouped = self.groups >= 0
-        return np.where(grouped, x, -np.inf), np.where(grouped, x, np.inf)
+        return x.copy(), x.copy()
 
     @override
     def branches(self, p: Vector, lower: Vector, upper: Vector) -> list[Bounds]:
@@ -166,14 +147,14 @@ class OneHotKernel(DiscreteKernel):
 
     @override
     def projected_in(self, lower: Vector, upper: Vector, x: Rows) -> tuple[Rows, Vector]:
-        p = np.minimum(np.maximum(x, lower), upper)
+        p = np.empty_like(x)
         for at in self._members:
             p[:, at] = self._choice(x[:, at], at, self._allowed(at, lower, upper))
         return p, np.full(len(x), np.nan)
 
     @override
     def distances(self, x: Rows) -> Rows:
-        off = np.zeros_like(x)
+        off = np.empty_like(x)
         for at in self._members:
             any_ = np.append(np.ones(at.size, dtype=bool), self.dropped)
             off[:, at] = np.abs(x[:, at] - self._choice(x[:, at], at, any_))

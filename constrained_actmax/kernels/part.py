@@ -4,24 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
-from constrained_actmax.kernels.kernel import InBox, Kernel
-from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm, SmoothRow
-from constrained_actmax.kernels.separable_form import SeparableForm
+from constrained_actmax.kernels.kernel import (
+    Constraints,
+    DerivedKernel,
+    InBox,
+    Kernel,
+    Sized,
+    Variable,
+)
+from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm, SmoothRow, Square
 from constrained_actmax.layout import Indices, Rows, Vector
 
-if TYPE_CHECKING:
-    import cvxpy as cp
+
+def on_part(kernel: Kernel, indices: Indices, n: int) -> Kernel:
+    """Return a kernel of ascending entries of a vector of length n."""
+    return kernel if indices.size == n else PartKernel(kernel, indices, n)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PartKernel(Kernel):
+class PartKernel(DerivedKernel):
     r"""A kernel that binds some entries, :math:`\{x : x_I \in C\}`; the others are free.
 
     Parameters
@@ -34,7 +42,6 @@ class PartKernel(Kernel):
         Length n of the vector.
     """
 
-    inner: Kernel
     indices: Indices
     entries: int
 
@@ -53,39 +60,9 @@ class PartKernel(Kernel):
     def core(self) -> Kernel:
         return self.inner
 
-    @property
     @override
-    def is_box(self) -> bool:
-        return self.inner.is_box
-
-    @property
-    @override
-    def convex(self) -> bool:
-        return self.inner.convex
-
-    @property
-    @override
-    def closed(self) -> bool:
-        return self.inner.closed
-
-    @property
-    @override
-    def violation_norm(self) -> str:
-        return self.inner.violation_norm
-
-    @property
-    @override
-    def tolerance(self) -> float:
-        return self.inner.tolerance
-
-    @property
-    @override
-    def accuracy(self) -> float:
-        return self.inner.accuracy
-
-    @override
-    def __str__(self) -> str:
-        return str(self.inner)
+    def labelled(self, label: str) -> PartKernel:
+        return replace(self, inner=self.inner.labelled(label))
 
     @override
     def split(self) -> Sequence[Kernel]:
@@ -156,16 +133,26 @@ class PartKernel(Kernel):
         return p
 
     @override
+    def linear_maximizer_in_box(self, g: Rows, lower: Rows, upper: Rows) -> Rows | None:
+        at = self.indices
+        inner = self.inner.linear_maximizer_in_box(g[:, at], lower[..., at], upper[..., at])
+        if inner is None:
+            return None
+        best = np.where(g > 0, upper, np.where(g < 0, lower, np.clip(0.0, lower, upper)))
+        best[:, at] = inner
+        return best
+
+    @override
     def scaled(self, units: Vector) -> Kernel | None:
         inner = self.inner.scaled(units[self.indices])
         return None if inner is None else replace(self, inner=inner)
 
     @override
-    def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+    def to_cvxpy(self, variable: Variable) -> Constraints:
         return self.inner.to_cvxpy(variable[self.indices])
 
     @override
-    def sized_rows(self, variable: cp.Variable, at: Rows) -> list[tuple[cp.Constraint, Any]]:
+    def sized_rows(self, variable: Variable, at: Rows) -> Sized:
         return self.inner.sized_rows(variable[self.indices], at[:, self.indices])
 
     @override
@@ -178,26 +165,17 @@ class PartKernel(Kernel):
             for function in form.rows
         )
         smooth = tuple(self._smooth(function) for function in form.smooth)
-        l1 = tuple((self._spread(c), self._spread(w), r) for c, w, r in form.l1)
+        l1 = tuple(self._spread_ball(ball) for ball in form.l1)
         return ScipyForm(*self._embedded(form.lower, form.upper), rows, smooth, l1)
+
+    def _spread_ball(self, ball: Square) -> Square:
+        center, weights, radius = ball
+        return self._spread(center), self._spread(weights), radius
 
     def _spread(self, part: Vector) -> Vector:
         whole = np.zeros(self.entries)
         whole[self.indices] = part
         return whole
-
-    @override
-    def separable(self, lower: Vector, upper: Vector) -> SeparableForm | None:
-        form = self.inner.separable(lower[self.indices], upper[self.indices])
-        if form is None:
-            return None
-        spread = self._spread
-        return SeparableForm(
-            *self._embedded(form.lower, form.upper),
-            tuple(LinearRows(self._columns(row.matrix), row.lower, row.upper) for row in form.rows),
-            tuple((spread(c), spread(w), r) for c, w, r in form.l1),
-            tuple((spread(c), spread(q), r) for c, q, r in form.squares),
-        )
 
     def _columns(self, matrix: sp.csr_array) -> sp.csr_array:
         entries = matrix.tocoo()
@@ -205,10 +183,6 @@ class PartKernel(Kernel):
         return sp.csr_array((entries.data, coordinates), shape=(matrix.shape[0], self.entries))
 
     def _smooth(self, row: SmoothRow) -> SmoothRow:
-        at, spread = self.indices, self._spread
-        return SmoothRow(
-            value=lambda x: row.value(x[at]),
-            gradient=lambda x: spread(row.gradient(x[at])),
-            hessian_product=lambda x, v: spread(row.hessian_product(x[at], v[at])),
-            upper=row.upper,
-        )
+        square = None if row.square is None else self._spread_ball(row.square)
+        inner = partial(np.take, indices=self.indices)
+        return row.substituted(inner, inner, self._spread, square)

@@ -9,13 +9,13 @@ from typing import Any
 from typing_extensions import override
 
 from constrained_actmax.kernels.intersection import IntersectionKernel
-from constrained_actmax.kernels.kernel import Kernel
+from constrained_actmax.kernels.kernel import DerivedKernel, Kernel
 from constrained_actmax.kernels.scipy_form import Substitution
 from constrained_actmax.layout import Rows, Vector
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ScaledSet(Kernel):
+class ScaledSet(DerivedKernel):
     r"""The set :math:`\{y : s\,y \in C\}`, as solvers ask of it.
 
     The projection is :math:`P_C(s\,y) / s`: with one unit for all entries it stays Euclidean.
@@ -42,11 +42,6 @@ class ScaledSet(Kernel):
     def members(self) -> tuple[Kernel, ...]:
         """The members of C as they were written."""
         return self.inner.members
-
-    @property
-    @override
-    def convex(self) -> bool:
-        return self.inner.convex
 
     @property
     def discrete(self) -> bool:
@@ -97,25 +92,10 @@ class ScaledSet(Kernel):
         """Whether C is bounded."""
         return self.inner.bounded
 
-    @property
-    @override
-    def tolerance(self) -> float:
-        return self.inner.tolerance
-
-    @property
-    @override
-    def accuracy(self) -> float:
-        return self.inner.accuracy
-
     @cached_property
     @override
     def diameter(self) -> float:
         return self.inner.diameter / self.unit
-
-    @property
-    @override
-    def projection_method(self) -> str:
-        return self.inner.projection_method
 
     @override
     def bounding_box(self) -> tuple[Vector, Vector]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -21,14 +21,38 @@ class LinearRows:
     upper: Vector
 
 
+Square: TypeAlias = tuple[Vector, Vector, float]
+
+
 @dataclass(frozen=True)
 class SmoothRow:
-    """One smooth convex function ``h(x) <= upper`` with its gradient and Hessian-vector product."""
+    """One smooth convex function ``h(x) <= upper`` with its gradient and Hessian-vector product.
+
+    `square` is the center, precision and radius of a ball whose metric is diagonal,
+    ``sum(precision * (x - center)**2) <= radius**2``, and None for other constraints.
+    """
 
     value: Callable[[Vector], float]
     gradient: Callable[[Vector], Vector]
     hessian_product: Callable[[Vector, Vector], Vector]  # (x, v) -> H(x) v
     upper: float
+    square: Square | None = None
+
+    def substituted(
+        self,
+        point: Callable[[Vector], Vector],
+        direction: Callable[[Vector], Vector],
+        adjoint: Callable[[Vector], Vector],
+        square: Square | None = None,
+    ) -> SmoothRow:
+        """Return the constraint on y, given x(y), its linear part and that one's transpose."""
+        return SmoothRow(
+            lambda y: self.value(point(y)),
+            lambda y: adjoint(self.gradient(point(y))),
+            lambda y, v: adjoint(self.hessian_product(point(y), direction(v))),
+            self.upper,
+            square,
+        )
 
 
 @dataclass(frozen=True)
@@ -51,17 +75,29 @@ class ScipyForm:
     upper: Vector
     rows: tuple[LinearRows, ...] = ()
     smooth: tuple[SmoothRow, ...] = ()
-    l1: tuple[tuple[Vector, Vector, float], ...] = ()
+    l1: tuple[Square, ...] = ()
 
     @property
     def only_bounds(self) -> bool:
         """Whether bounds say it all."""
         return not (self.rows or self.smooth or self.l1)
 
+    @property
+    def squares(self) -> tuple[Square, ...] | None:
+        """The smooth constraints as balls in diagonal metrics; None where one is no such ball."""
+        known = tuple(row.square for row in self.smooth if row.square is not None)
+        return known if len(known) == len(self.smooth) else None
+
     @classmethod
-    def free(cls, n: int) -> ScipyForm:
-        """Return the form of the whole space."""
-        return cls(np.full(n, -np.inf), np.full(n, np.inf))
+    def unbounded(
+        cls,
+        n: int,
+        rows: tuple[LinearRows, ...] = (),
+        smooth: tuple[SmoothRow, ...] = (),
+        l1: tuple[Square, ...] = (),
+    ) -> ScipyForm:
+        """Return the form of a set without bounds."""
+        return cls(np.full(n, -np.inf), np.full(n, np.inf), rows, smooth, l1)
 
 
 @dataclass(frozen=True)
@@ -169,23 +205,14 @@ def in_split_variables(form: ScipyForm, lower: Vector, upper: Vector) -> Substit
         np.concatenate([lower[outside], below]),
         np.concatenate([upper[outside], above]),
         (LinearRows(ball, np.array([-np.inf]), np.array([radius])), *moved),
-        tuple(_composed(function_, matrix, offset) for function_ in form.smooth),
+        tuple(
+            row.substituted(
+                lambda y: offset + matrix @ y, lambda v: matrix @ v, lambda g: matrix.T @ g
+            )
+            for row in form.smooth
+        ),
     )
     return Substitution(in_y, matrix, offset, inverse)
-
-
-def _composed(row: SmoothRow, matrix: sp.csr_array, offset: Vector) -> SmoothRow:
-    def at(y: Vector) -> Vector:
-        return np.asarray(offset + matrix @ y)
-
-    return SmoothRow(
-        value=lambda y: row.value(at(y)),
-        gradient=lambda y: np.asarray(matrix.T @ row.gradient(at(y))),
-        hessian_product=lambda y, v: np.asarray(
-            matrix.T @ row.hessian_product(at(y), np.asarray(matrix @ v))
-        ),
-        upper=row.upper,
-    )
 
 
 def in_units(form: ScipyForm, units: Vector) -> ScipyForm:
@@ -200,7 +227,8 @@ def in_units(form: ScipyForm, units: Vector) -> ScipyForm:
     """
     diagonal = sp.diags_array(units).tocsr()
     rows = tuple(LinearRows(sp.csr_array(r.matrix @ diagonal), r.lower, r.upper) for r in form.rows)
-    smooth = tuple(_row_in_units(row, units) for row in form.smooth)
+    multiplied = units.__mul__
+    smooth = tuple(row.substituted(multiplied, multiplied, multiplied) for row in form.smooth)
     return ScipyForm(form.lower / units, form.upper / units, rows, smooth)
 
 
@@ -219,13 +247,4 @@ def _weighted(row: SmoothRow, weight: float) -> SmoothRow:
         lambda y: weight * row.gradient(y),
         lambda y, v: weight * row.hessian_product(y, v),
         weight * row.upper,
-    )
-
-
-def _row_in_units(row: SmoothRow, units: Vector) -> SmoothRow:
-    return SmoothRow(
-        lambda y: row.value(units * y),
-        lambda y: units * row.gradient(units * y),
-        lambda y, v: units * row.hessian_product(units * y, units * v),
-        row.upper,
     )

@@ -14,10 +14,8 @@ import numpy.typing as npt
 
 from constrained_actmax.kernels.dual_root import ROUNDING, falling_root
 from constrained_actmax.kernels.relative import powers_of_two
-from constrained_actmax.kernels.separable_form import SeparableForm
+from constrained_actmax.kernels.scipy_form import ScipyForm, Square
 from constrained_actmax.layout import Indices, Rows, Vector
-
-Square = tuple[Vector, Vector, float]
 
 MAX_STEPS = 100  # of Newton's method; 3 to 20 are needed
 SWEEPS = 3  # the later ones take off what rounding of a huge point leaves
@@ -49,8 +47,8 @@ class SeparableProgram:
 
     Parameters
     ----------
-    forms : sequence of SeparableForm
-        The couplings.
+    forms : sequence of ScipyForm
+        The couplings; their smooth constraints are balls in diagonal metrics.
     lower, upper : numpy.ndarray, shape (n,)
         The box.
 
@@ -59,7 +57,7 @@ class SeparableProgram:
     .. [1] Qi, Sun (1993), A nonsmooth version of Newton's method, Math. Program. 58.
     """
 
-    def __init__(self, forms: Sequence[SeparableForm], lower: Vector, upper: Vector) -> None:
+    def __init__(self, forms: Sequence[ScipyForm], lower: Vector, upper: Vector) -> None:
         self.lower = np.maximum(lower, np.max([form.lower for form in forms], axis=0))
         self.upper = np.minimum(upper, np.min([form.upper for form in forms], axis=0))
         n = len(lower)
@@ -78,7 +76,7 @@ class SeparableProgram:
                 equal.append(np.full(int(chosen.sum()), chosen is both))
         self.matrix, self.level = np.concatenate(matrix), np.concatenate(level)
         self.l1 = next((term for form in forms for term in form.l1), None)
-        self.squares = [_in_units_of_x(*square) for form in forms for square in form.squares]
+        self.squares = [_in_units_of_x(*square) for form in forms for square in form.squares or ()]
         others = (self.l1 is not None) + len(self.squares)
         self.equal = np.concatenate([*equal, np.zeros(others, dtype=bool)])
         # Slopes of about one, whatever the units: the L1 ball's are divided by their length.

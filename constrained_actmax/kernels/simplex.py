@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
 from typing_extensions import override
 
-from constrained_actmax.errors import SpecificationError
-from constrained_actmax.kernels.kernel import InBox, Kernel
+from constrained_actmax.kernels.group_ball import places_of
+from constrained_actmax.kernels.kernel import Constraints, InBox, Kernel, Variable
 from constrained_actmax.kernels.linear import project_on_row_in_box
-from constrained_actmax.kernels.part import PartKernel
 from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm
 from constrained_actmax.layout import Indices, Rows, Vector
-
-if TYPE_CHECKING:
-    import cvxpy as cp
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -33,7 +27,7 @@ class SimplexKernel(Kernel):
     upper : numpy.ndarray, shape (n,)
         u.
     groups : numpy.ndarray of int, shape (n,)
-        The group of each entry, negative for none.
+        The group of each entry, 0 to G - 1.
     """
 
     total: float
@@ -50,30 +44,11 @@ class SimplexKernel(Kernel):
 
     @cached_property
     def _places(self) -> Indices:
-        """Entries of each group, (G, k); -1 for none."""
-        used = np.flatnonzero(self.groups >= 0)
-        order = used[np.argsort(self.groups[used], kind="stable")]
-        _, starts, sizes = np.unique(self.groups[order], return_index=True, return_counts=True)
-        positions = np.full((len(sizes), sizes.max(initial=0)), -1)
-        for group, (start, size) in enumerate(zip(starts, sizes, strict=True)):
-            positions[group, :size] = order[start : start + size]
-        return positions
-
-    @override
-    def split(self) -> Sequence[Kernel]:
-        used = np.flatnonzero(self.groups >= 0)
-        if used.size == self.size:
-            return (self,)
-        inner = replace(self, upper=self.upper[used], groups=self.groups[used])
-        return (PartKernel(inner, used, self.size),)
+        return places_of(self.groups)
 
     @override
     def bounding_box(self) -> tuple[Vector, Vector]:
-        grouped = self.groups >= 0
-        return (
-            np.where(grouped, 0.0, -np.inf),
-            np.where(grouped, np.minimum(self.upper, self.total), np.inf),
-        )
+        return np.zeros(self.size), np.minimum(self.upper, self.total)
 
     @override
     def centre(self) -> Vector:
@@ -90,8 +65,7 @@ class SimplexKernel(Kernel):
     def violation_in(self, lower: Vector, upper: Vector) -> float:
         """Return by how much bounds and totals miss each other at best, negative with room."""
         low, high = self._limits(lower, upper)
-        grouped = self.groups >= 0
-        crossed = float(np.max((low - high)[grouped], initial=0.0))
+        crossed = float(np.max(low - high, initial=0.0))
         least = self._gathered(low, 0.0).sum(axis=1)
         most = self._gathered(high, 0.0).sum(axis=1)
         gap = np.maximum(least - self.total, self.total - most)
@@ -112,7 +86,7 @@ class SimplexKernel(Kernel):
         return InBox(partial(self._projected_in, lower, upper), self.violation_in(lower, upper))
 
     def _projected_in(self, lower: Vector, upper: Vector, x: Rows) -> tuple[Rows, Vector]:
-        p = np.minimum(np.maximum(x, lower), upper)
+        p = np.empty_like(x)
         low, high = (self._gathered(limit, 0.0) for limit in self._limits(lower, upper))
         count = len(x)
         y = self._gathered(x, 0.0)
@@ -132,8 +106,7 @@ class SimplexKernel(Kernel):
     def violation(self, x: Rows) -> Vector:
         sums = self._gathered(x, 0.0).sum(axis=1).reshape(len(x), -1)
         off = np.max(np.abs(sums - self.total), axis=1, initial=0.0)
-        grouped = self.groups >= 0
-        beyond = np.maximum(-x[:, grouped], (x - self.upper)[:, grouped])
+        beyond = np.maximum(-x, x - self.upper)
         return np.asarray(np.maximum(off, np.max(beyond, axis=1, initial=0.0)))
 
     @override
@@ -157,26 +130,19 @@ class SimplexKernel(Kernel):
         spent = np.clip(left - (np.cumsum(room, axis=1) - room), 0.0, room)
         maximizers = low.copy()
         np.put_along_axis(maximizers, order, np.take_along_axis(low, order, axis=1) + spent, axis=1)
-        grouped = self.groups >= 0
-        free = np.where(g > 0, upper, np.where(g < 0, lower, np.clip(0.0, lower, upper)))
-        if not np.isfinite(free[:, ~grouped]).all():
-            raise SpecificationError(f"{self}: g'x has no maximum, entries in no group are free.")
         real = self._places >= 0
-        free[:, self._places[real]] = maximizers.reshape(count, *self._places.shape)[:, real]
-        return free
+        best = np.empty_like(g)
+        best[:, self._places[real]] = maximizers.reshape(count, *self._places.shape)[:, real]
+        return best
 
     def _rows_matrix(self) -> sp.csr_array:
-        real = self._places >= 0
-        group = np.broadcast_to(np.arange(len(self._places))[:, np.newaxis], real.shape)[real]
-        shape = (len(self._places), self.size)
-        return sp.csr_array((np.ones(group.size), (group, self._places[real])), shape=shape)
+        return sp.csr_array((np.ones(self.size), (self.groups, np.arange(self.size))))
 
     @override
-    def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+    def to_cvxpy(self, variable: Variable) -> Constraints:
         rows = [self._rows_matrix() @ variable == self.total]
-        grouped = np.flatnonzero(self.groups >= 0)
-        rows.append(variable[grouped] >= 0.0)
-        capped = grouped[np.isfinite(self.upper[grouped])]
+        rows.append(variable >= 0.0)
+        capped = np.flatnonzero(np.isfinite(self.upper))
         if capped.size:
             rows.append(variable[capped] <= self.upper[capped])
         return rows
@@ -184,9 +150,5 @@ class SimplexKernel(Kernel):
     @override
     def to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:
         total = np.full(len(self._places), self.total)
-        grouped = self.groups >= 0
-        return ScipyForm(
-            np.where(grouped, 0.0, -np.inf),
-            np.where(grouped, self.upper, np.inf),
-            rows=(LinearRows(self._rows_matrix(), total, total),),
-        )
+        rows = LinearRows(self._rows_matrix(), total, total)
+        return ScipyForm(np.zeros(self.size), self.upper.copy(), rows=(rows,))

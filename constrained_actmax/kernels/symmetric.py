@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
-from constrained_actmax.kernels.kernel import InBox, Kernel
+from constrained_actmax.kernels.kernel import Constraints, InBox, Kernel, Variable
 from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm
 from constrained_actmax.layout import Indices, Rows, Vector
-
-if TYPE_CHECKING:
-    import cvxpy as cp
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -91,13 +87,12 @@ class SymmetricKernel(Kernel):
         )
 
     @override
-    def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
+    def to_cvxpy(self, variable: Variable) -> Constraints:
         matrix = self._differences()
         return [matrix @ variable == 0.0] if matrix.shape[0] else []
 
     @override
     def to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:
-        free = ScipyForm.free(self.size)
         matrix = self._differences()
         zero = np.zeros(matrix.shape[0])
-        return ScipyForm(free.lower, free.upper, rows=(LinearRows(matrix, zero, zero),))
+        return ScipyForm.unbounded(self.size, rows=(LinearRows(matrix, zero, zero),))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,12 +16,10 @@ from constrained_actmax.kernels.convex_program import ConvexProgram
 from constrained_actmax.kernels.differences import difference_matrix
 from constrained_actmax.kernels.dual_root import PULLS, ROUNDING
 from constrained_actmax.kernels.group_ball import shrunk_norms
-from constrained_actmax.kernels.kernel import InBox, Kernel
+from constrained_actmax.kernels.kernel import Constraints, InBox, Kernel, Variable
 from constrained_actmax.layout import Rows, Vector
 
 if TYPE_CHECKING:
-    import cvxpy as cp
-
     from constrained_actmax.kernels.difference_program import DifferenceProgram
 
 RELAXATION = 1.7  # Eckstein and Bertsekas (1992) recommend 1.5 to 1.8
@@ -74,7 +72,7 @@ class TotalVariationBallKernel(BallKernel):
 
     # -- the function ----------------------------------------------------------------------------
 
-    def _differences(self, d: Rows) -> Rows:
+    def differences(self, d: Rows) -> Rows:
         """Return (B, K, n): forward differences along each of the K axes, zero at the far edge."""
         picture = d.reshape(-1, *self.shape)
         differences = np.zeros((len(d), len(self.axes), *self.shape))
@@ -87,7 +85,8 @@ class TotalVariationBallKernel(BallKernel):
             )
         return differences.reshape(len(d), len(self.axes), -1)
 
-    def _adjoint(self, q: Rows) -> Rows:
+    def adjoint(self, q: Rows) -> Rows:
+        """Return the transpose of `differences` at q."""
         fields = q.reshape(len(q), len(self.axes), *self.shape)
         adjoint = np.zeros((len(q), *self.shape))
         for number, axis in enumerate(self.axes):
@@ -110,7 +109,7 @@ class TotalVariationBallKernel(BallKernel):
 
     @override
     def norm(self, x: Rows) -> Vector:
-        return np.asarray(self._lengths(self._differences(x - self.center)).sum(axis=1))
+        return np.asarray(self._lengths(self.differences(x - self.center)).sum(axis=1))
 
     @override
     def scale(self, x: Rows) -> Vector:
@@ -138,7 +137,7 @@ class TotalVariationBallKernel(BallKernel):
 
         return tuple(scipy.fft.dct(np.eye(count), axis=0, norm="ortho") for count in self.shape)
 
-    def _solved(self, right: Rows, identity: float, penalty: float) -> Rows:
+    def solved(self, right: Rows, identity: float, penalty: float) -> Rows:
         """Solve ``(identity + penalty D'D) p = right``."""
         factor = identity + penalty * self._spectrum
         picture = right.reshape(-1, *self.shape)
@@ -158,14 +157,17 @@ class TotalVariationBallKernel(BallKernel):
 
     # -- projections -----------------------------------------------------------------------------
 
+    @cached_property
+    def _alone(self) -> _Boxed:
+        return _Boxed(self, *self._unlimited)
+
     @override
     def project_with_dual(self, x: Rows) -> tuple[Rows, Vector]:
-        return self._projected(*self._unlimited, x)
+        return self._alone.project_with_dual(x)
 
     @override
     def project_inexact(self, x: Rows, tolerance: float, warm: object) -> tuple[Rows, object]:
-        p, _, state = self._by_admm(x, *self._unlimited, tolerance, warm, self.radius)
-        return p, state
+        return self._alone.project_inexact(x, tolerance, warm)
 
     @override
     def onto(self, x: Rows, norm: Vector) -> tuple[Rows, Vector]:
@@ -173,68 +175,13 @@ class TotalVariationBallKernel(BallKernel):
 
     @override
     def in_box(self, lower: Vector, upper: Vector) -> InBox:
-        def inexact(x: Rows, tolerance: float, warm: object) -> tuple[Rows, object]:
-            p, _, state = self._by_admm(x, lower, upper, tolerance, warm, self.radius)
-            return p, state
-
+        boxed = _Boxed(self, lower, upper)
         return InBox(
-            partial(self._projected, lower, upper),
-            self._violation_in(lower, upper),
+            boxed.project_with_dual,
+            boxed.violation,
             "with its box, feasible; to 1e-4 by Clarabel, some 20 ms at 28 x 28, or ADMM if larger",
-            inexact,
+            boxed.project_inexact,
         )
-
-    def _projected(self, lower: Vector, upper: Vector, x: Rows) -> tuple[Rows, Vector]:
-        # Far and rough points cost ADMM thousands of iterations and an interior-point solver some
-        # twenty, whatever the point.
-        if self.size > SOLVABLE:
-            p, dual, _ = self._by_admm(x, lower, upper, ENOUGH, None, self.radius)
-            return p, dual
-        p = np.minimum(np.maximum(x, lower), upper)
-        dual = np.zeros(len(x))
-        hard = []
-        for row in np.flatnonzero(self.norm(p) > self.radius):
-            projection = self._differences_in(lower, upper).project(x[row])
-            if projection is None:
-                hard.append(row)
-            else:
-                p[row], dual[row] = (
-                    np.minimum(np.maximum(projection[0], lower), upper),
-                    projection[1],
-                )
-        if hard:
-            p[hard], dual[hard] = self._program_in(lower, upper).project_with_dual(x[hard])
-        return self._feasible(p, lower, upper), dual
-
-    @cached_property
-    def _difference_programs(self) -> dict[tuple[bytes, bytes], DifferenceProgram]:
-        return {}
-
-    def _differences_in(self, lower: Vector, upper: Vector) -> DifferenceProgram:
-        from constrained_actmax.kernels.difference_program import DifferenceProgram
-
-        key = (lower.tobytes(), upper.tobytes())
-        if key not in self._difference_programs:
-            self._difference_programs[key] = DifferenceProgram(
-                self._matrices,
-                self.center,
-                self.radius,
-                lower,
-                upper,
-                together=self.length == "isotropic",
-            )
-        return self._difference_programs[key]
-
-    @cached_property
-    def _programs(self) -> dict[tuple[bytes, bytes], ConvexProgram]:
-        return {}
-
-    def _program_in(self, lower: Vector, upper: Vector) -> ConvexProgram:
-
-        key = (lower.tobytes(), upper.tobytes())
-        if key not in self._programs:
-            self._programs[key] = ConvexProgram((self,), lower, upper)
-        return self._programs[key]
 
     def error_bound(
         self,
@@ -275,12 +222,12 @@ class TotalVariationBallKernel(BallKernel):
             )
         u = warm.multipliers
         y = x - self.center
-        least = y - self._adjoint(u)
+        least = y - self.adjoint(u)
         if lower is not None:
             least = np.maximum(least, lower - self.center)
         if upper is not None:
             least = np.minimum(least, upper - self.center)
-        inner = np.einsum("bkn,bkn->b", u, self._differences(least))
+        inner = np.einsum("bkn,bkn->b", u, self.differences(least))
         if self.length == "isotropic":
             largest = np.sqrt(np.einsum("bkn,bkn->bn", u, u)).max(axis=1)
         else:
@@ -289,56 +236,157 @@ class TotalVariationBallKernel(BallKernel):
         gap = 0.5 * np.sum((p - x) ** 2, axis=1) - below
         return np.asarray(np.sqrt(2.0 * np.maximum(gap, 0.0)))
 
+    def on_ball(self, q: Rows, radius: float, start: Vector) -> tuple[Rows, Vector]:
+        """Project differences on a ball of their lengths' sum; return the thresholds too."""
+        lengths = self._lengths(q)
+        share = np.ones_like(lengths)
+        t = np.zeros(len(q))
+        out = np.flatnonzero(lengths.sum(axis=1) > radius)
+        if out.size:
+            share[out], t[out] = shrunk_norms(lengths[out], radius, start[out])
+        if share.shape[1] == q.shape[2]:
+            return q * share[:, np.newaxis], t
+        return q * share.reshape(q.shape), t
+
+    # -- other forms -----------------------------------------------------------------------------
+
+    @cached_property
+    def matrices(self) -> list[sp.csr_array]:
+        """The differences along each axis, (n, n)."""
+        # Rows of zeros where the difference would leave the picture.
+        matrices = []
+        for axis in self.axes:
+            inner = difference_matrix(self.shape, axis).tocoo()
+            here, _ = self._sides(axis)
+            numbering = np.arange(self.size).reshape(self.shape)[here]
+            first = np.moveaxis(numbering, axis, -1).ravel()
+            matrices.append(
+                sp.csr_array(
+                    (inner.data, (first[inner.row], inner.col)),
+                    shape=(self.size, self.size),
+                )
+            )
+        return matrices
+
+    @override
+    def to_cvxpy(self, variable: Variable) -> Constraints:
+        import cvxpy as cp
+
+        d = variable - self.center
+        along = [matrix @ d for matrix in self.matrices]
+        if self.length == "anisotropic" or len(along) == 1:
+            return [sum(cp.norm1(differences) for differences in along) <= self.radius]
+        return [cp.sum(cp.norm(cp.vstack(along), 2, axis=0)) <= self.radius]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _Boxed:
+    """The ball and a box together."""
+
+    ball: TotalVariationBallKernel
+    lower: Vector
+    upper: Vector
+
+    @property
+    def violation(self) -> float | None:
+        """By how much the best point of the box breaks the budget, as far as that is known."""
+        if float(np.max(self._low)) <= float(np.min(self._high)):
+            return -self.ball.radius
+        nearest = self._clipped(self.ball.center)
+        violation = float(self.ball.norm(nearest[np.newaxis])[0]) - self.ball.radius
+        return violation if violation <= 0.0 else None
+
+    @cached_property
+    def _low(self) -> Vector:
+        return self.lower - self.ball.center
+
+    @cached_property
+    def _high(self) -> Vector:
+        return self.upper - self.ball.center
+
+    def _clipped(self, x: Rows) -> Rows:
+        return np.asarray(np.minimum(np.maximum(x, self.lower), self.upper))
+
+    def project_with_dual(self, x: Rows) -> tuple[Rows, Vector]:
+        """Return the projections of rows and the multipliers of the radius."""
+        # Far and rough points cost ADMM thousands of iterations and an interior-point solver some
+        # twenty, whatever the point.
+        if self.ball.size > SOLVABLE:
+            p, dual, _ = self._by_admm(x, ENOUGH, None, self.ball.radius)
+            return p, dual
+        p, dual, hard = self._clipped(x), np.zeros(len(x)), []
+        for row in np.flatnonzero(self.ball.norm(p) > self.ball.radius):
+            projection = self._differences.project(x[row])
+            if projection is None:
+                hard.append(row)
+            else:
+                p[row], dual[row] = self._clipped(projection[0]), projection[1]
+        if hard:
+            p[hard], dual[hard] = self._program.project_with_dual(x[hard])
+        return self._feasible(p), dual
+
+    def project_inexact(self, x: Rows, tolerance: float, warm: object) -> tuple[Rows, object]:
+        """Return points inside near the projections, and what to reuse."""
+        p, _, state = self._by_admm(x, tolerance, warm, self.ball.radius)
+        return p, state
+
+    @cached_property
+    def _differences(self) -> DifferenceProgram:
+        from constrained_actmax.kernels.difference_program import DifferenceProgram
+
+        ball = self.ball
+        return DifferenceProgram(
+            ball.matrices,
+            ball.center,
+            ball.radius,
+            self.lower,
+            self.upper,
+            together=ball.length == "isotropic",
+        )
+
+    @cached_property
+    def _program(self) -> ConvexProgram:
+        return ConvexProgram((self.ball,), self.lower, self.upper)
+
     def _by_admm(
-        self,
-        x: Rows,
-        lower: Vector,
-        upper: Vector,
-        tolerance: float,
-        warm: object,
-        radius: float,
+        self, x: Rows, tolerance: float, warm: object, radius: float
     ) -> tuple[Rows, Vector, _Split | None]:
-        clipped = np.minimum(np.maximum(x, lower), upper)
+        clipped = self._clipped(x)
         dual = np.zeros(len(x))
-        out = np.flatnonzero(self.norm(clipped) > radius)
+        out = np.flatnonzero(self.ball.norm(clipped) > radius)
         if not out.size:
             return clipped, dual, None
-        c = self.center
+        c = self.ball.center
         whole = out.size == len(x)
         fits = isinstance(warm, _Split) and len(warm.z) == len(x)
         state = warm if whole and fits and isinstance(warm, _Split) else None
-        w, dual[out], state = self._admm(x[out] - c, lower - c, upper - c, tolerance, state, radius)
-        moved = np.minimum(np.maximum(c + w, lower), upper)
-        clipped[out] = moved if radius < self.radius else self._feasible(moved, lower, upper)
+        w, dual[out], state = self._admm(x[out] - c, tolerance, state, radius)
+        moved = self._clipped(c + w)
+        clipped[out] = moved if radius < self.ball.radius else self._feasible(moved)
         return clipped, dual, state
 
     def _admm(
-        self,
-        y: Rows,
-        lower: Vector,
-        upper: Vector,
-        tolerance: float,
-        state: _Split | None,
-        radius: float,
+        self, y: Rows, tolerance: float, state: _Split | None, radius: float
     ) -> tuple[Rows, Vector, _Split]:
         # min 1/2|p - y|^2 with z = D p in the ball, w = p in the box; scaled multipliers a, b.
+        ball, lower, upper = self.ball, self._low, self._high
         boxed = bool(np.isfinite(lower).any() or np.isfinite(upper).any())
         clipped = np.minimum(np.maximum(y, lower), upper)
         size = np.maximum(np.max(np.abs(clipped), axis=1, initial=0.0), 1e-300)
         if state is None:
-            z = self._differences(clipped)
+            z = ball.differences(clipped)
             b = y - clipped if boxed else np.zeros_like(y)
             state = _Split(clipped, z, np.zeros_like(z), b, 1.0, np.zeros(len(y)))
         w, z, a, b, rho, threshold = state
         for iteration in range(1, MAX_ITERATIONS + 1):
-            right = y + rho * self._adjoint(z - a)
+            right = y + rho * ball.adjoint(z - a)
             if boxed:
                 right += rho * (w - b)
-            p = self._solved(right, 1.0 + (rho if boxed else 0.0), rho)
-            slope = self._differences(p)
+            p = ball.solved(right, 1.0 + (rho if boxed else 0.0), rho)
+            slope = ball.differences(p)
             mixed = RELAXATION * slope + (1.0 - RELAXATION) * z
             old_z, old_w = z, w
-            z, threshold = self._on_ball(mixed + a, radius, threshold)
+            z, threshold = ball.on_ball(mixed + a, radius, threshold)
             a = a + mixed - z
             if boxed:
                 mixed_p = RELAXATION * p + (1.0 - RELAXATION) * w
@@ -362,100 +410,46 @@ class TotalVariationBallKernel(BallKernel):
                 a, b, threshold = a / factor, b / factor, threshold / factor
         return w, rho * threshold, _Split(w, z, a, b, rho, threshold)
 
-    def _on_ball(self, q: Rows, radius: float, start: Vector) -> tuple[Rows, Vector]:
-        lengths = self._lengths(q)
-        share = np.ones_like(lengths)
-        t = np.zeros(len(q))
-        out = np.flatnonzero(lengths.sum(axis=1) > radius)
-        if out.size:
-            share[out], t[out] = shrunk_norms(lengths[out], radius, start[out])
-        if share.shape[1] == q.shape[2]:
-            return q * share[:, np.newaxis], t
-        return q * share.reshape(q.shape), t
-
-    def _feasible(self, x: Rows, lower: Vector, upper: Vector) -> Rows:
+    def _feasible(self, x: Rows) -> Rows:
         """Move points of the box that are a little too rough toward a smoother one."""
-        r = self.radius
-        for row in np.flatnonzero(self.norm(x) > r):
-            anchor = self._smoother(x[row], lower, upper)
-            least = float(self.norm(anchor[np.newaxis])[0])
+        r = self.ball.radius
+        for row in np.flatnonzero(self.ball.norm(x) > r):
+            anchor = self._smoother(x[row])
+            least = float(self.ball.norm(anchor[np.newaxis])[0])
             for attempt in range(PULLS):
-                value = float(self.norm(x[[row]])[0])
+                value = float(self.ball.norm(x[[row]])[0])
                 if value <= r:
                     break
                 share = (r - least) / (value - least) if value > least else 0.0
                 share = min(max(share, 0.0), 1.0) * (1.0 - ROUNDING * 4.0**attempt)
-                x[row] = np.clip(anchor + share * (x[row] - anchor), lower, upper)
+                x[row] = self._clipped(anchor + share * (x[row] - anchor))
         return x
 
-    def _smoother(self, x: Vector, lower: Vector, upper: Vector) -> Vector:
-        d_low, d_high = float(np.max(lower - self.center)), float(np.min(upper - self.center))
-        if d_low <= d_high:  # a constant change lies in the box: nothing is smoother
-            level = float(np.clip(np.mean(x - self.center), d_low, d_high))
-            return np.asarray(np.clip(self.center + level, lower, upper))
-        return self._interior(lower, upper)
-
-    def _interior(self, lower: Vector, upper: Vector) -> Vector:
-        key = (lower.tobytes(), upper.tobytes())
-        if key not in self._anchors:
-            start = np.clip(self.center, lower, upper)[np.newaxis]
-            best, least = start[0], float(self.norm(start)[0])
-            for share in ANCHORS:
-                if least < self.radius:
-                    break
-                interior, _, _ = self._by_admm(
-                    start, lower, upper, ENOUGH, None, share * self.radius
-                )
-                value = float(self.norm(interior)[0])
-                if value < least:
-                    best, least = interior[0], value
-            if least > self.radius:
-                raise ProjectionError(
-                    f"{self}: no point of the box was found whose total variation is at most "
-                    f"{self.radius:g}; the least found is {least:g}."
-                )
-            self._anchors[key] = best
-        return self._anchors[key]
+    def _smoother(self, x: Vector) -> Vector:
+        low, high = float(np.max(self._low)), float(np.min(self._high))
+        if low <= high:  # a constant change lies in the box: nothing is smoother
+            level = float(np.clip(np.mean(x - self.ball.center), low, high))
+            return self._clipped(self.ball.center + level)
+        return self._interior
 
     @cached_property
-    def _anchors(self) -> dict[tuple[bytes, bytes], Vector]:
-        return {}
-
-    # -- other forms -----------------------------------------------------------------------------
-
-    def _violation_in(self, lower: Vector, upper: Vector) -> float | None:
-        if float(np.max(lower - self.center)) <= float(np.min(upper - self.center)):
-            return -self.radius
-        nearest = np.clip(self.center, lower, upper)
-        violation = float(self.norm(nearest[np.newaxis])[0]) - self.radius
-        return violation if violation <= 0.0 else None
-
-    @cached_property
-    def _matrices(self) -> list[sp.csr_array]:
-        # Rows of zeros where the difference would leave the picture.
-        matrices = []
-        for axis in self.axes:
-            inner = difference_matrix(self.shape, axis).tocoo()
-            here, _ = self._sides(axis)
-            numbering = np.arange(self.size).reshape(self.shape)[here]
-            first = np.moveaxis(numbering, axis, -1).ravel()
-            matrices.append(
-                sp.csr_array(
-                    (inner.data, (first[inner.row], inner.col)),
-                    shape=(self.size, self.size),
-                )
+    def _interior(self) -> Vector:
+        ball, start = self.ball, self._clipped(self.ball.center)[np.newaxis]
+        best: Vector = start[0]
+        least = float(ball.norm(start)[0])
+        for share in ANCHORS:
+            if least < ball.radius:
+                break
+            interior, _, _ = self._by_admm(start, ENOUGH, None, share * ball.radius)
+            value = float(ball.norm(interior)[0])
+            if value < least:
+                best, least = interior[0], value
+        if least > ball.radius:
+            raise ProjectionError(
+                f"{ball}: no point of the box was found whose total variation is at most "
+                f"{ball.radius:g}; the least found is {least:g}."
             )
-        return matrices
-
-    @override
-    def to_cvxpy(self, variable: cp.Variable) -> list[cp.Constraint]:
-        import cvxpy as cp
-
-        d = variable - self.center
-        along = [matrix @ d for matrix in self._matrices]
-        if self.length == "anisotropic" or len(along) == 1:
-            return [sum(cp.norm1(differences) for differences in along) <= self.radius]
-        return [cp.sum(cp.norm(cp.vstack(along), 2, axis=0)) <= self.radius]
+        return best
 
 
 class _Split(NamedTuple):

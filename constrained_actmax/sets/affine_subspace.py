@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,9 +15,6 @@ from constrained_actmax.kernels.kernel import Kernel
 from constrained_actmax.layout import Region
 from constrained_actmax.sets.base import ConvexSet, short
 from constrained_actmax.sets.linear import row_matrix, row_values
-
-if TYPE_CHECKING:
-    pass
 
 RANK = 1e-12  # singular values below this share of the largest are dependent rows
 CONSISTENT = 1e-9  # relative residual above which dependent rows contradict each other

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from typing_extensions import override
@@ -15,9 +14,6 @@ from constrained_actmax.layout import Region
 from constrained_actmax.quoting import quoted
 from constrained_actmax.sets.base import ConvexSet
 from constrained_actmax.sets.image_axes import position_axes, whole_shape
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from typing_extensions import override
@@ -14,9 +14,6 @@ from constrained_actmax.kernels.kernel import Kernel
 from constrained_actmax.layout import Region, real
 from constrained_actmax.quoting import quoted
 from constrained_actmax.sets.base import ConvexSet, short
-
-if TYPE_CHECKING:
-    pass
 
 #: A bound of this size is none, as most solvers have it (IPOPT's nlp_upper_bound_inf is 1e19).
 INFINITE = 1e20

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from typing_extensions import override
@@ -13,9 +13,6 @@ from constrained_actmax.kernels.convex_hull import ConvexHullKernel
 from constrained_actmax.kernels.kernel import Kernel
 from constrained_actmax.layout import Region
 from constrained_actmax.sets.base import ConvexSet
-
-if TYPE_CHECKING:
-    pass
 
 INSIDE = 1e-12  # a relative distance to the hull below this is rounding
 OPTIMAL = 64 * float(np.finfo(np.float64).eps)  # a relative gain below this is rounding

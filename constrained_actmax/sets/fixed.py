@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from typing_extensions import override
@@ -13,9 +13,6 @@ from constrained_actmax.kernels.box import BoxKernel
 from constrained_actmax.kernels.kernel import Kernel
 from constrained_actmax.layout import Layout, Region, Vector
 from constrained_actmax.sets.base import ConvexSet, short
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from typing_extensions import override
@@ -13,9 +13,6 @@ from constrained_actmax.kernels.group_ball import GroupBallKernel
 from constrained_actmax.kernels.kernel import Kernel
 from constrained_actmax.layout import Region
 from constrained_actmax.sets.ball import Ball
-
-if TYPE_CHECKING:
-    pass
 
 SMALLEST = 1e-300  # a share above zero
 

@@ -12,6 +12,17 @@ from constrained_actmax.layout import Indices, Region
 from constrained_actmax.sets.base import short
 
 
+def grouped_entries(groups: Any, region: Region, who: str) -> tuple[Indices, Indices]:
+    """Return the entries of a region that are in a group, and each one's group, 0 to G - 1.
+
+    See `labels_of_groups`.
+    """
+    labels = labels_of_groups(groups, region, who)
+    used = np.flatnonzero(labels >= 0)
+    _, numbers = np.unique(labels[used], return_inverse=True)
+    return used, numbers
+
+
 def labels_of_groups(groups: Any, region: Region, who: str) -> Indices:
     """Return the group of each entry of a region (d,), -1 for none.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,9 +14,6 @@ from constrained_actmax.kernels.kernel import Kernel
 from constrained_actmax.kernels.linear import LinearKernel
 from constrained_actmax.layout import Region
 from constrained_actmax.sets.base import ConvexSet, checked_number, short
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False, repr=False)

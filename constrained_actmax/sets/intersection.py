@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from typing_extensions import override
 
@@ -14,9 +14,6 @@ from constrained_actmax.kernels.kernel import Kernel
 from constrained_actmax.layout import Layout, Region, Vector
 from constrained_actmax.quoting import quoted
 from constrained_actmax.sets.base import ConvexSet
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from typing_extensions import override
@@ -14,9 +14,6 @@ from constrained_actmax.kernels.l1_ball import L1BallKernel
 from constrained_actmax.layout import Region
 from constrained_actmax.sets.ball import Ball
 from constrained_actmax.sets.base import short
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from typing_extensions import override
 
@@ -11,9 +11,6 @@ from constrained_actmax.kernels.kernel import Kernel
 from constrained_actmax.kernels.l2_ball import L2BallKernel
 from constrained_actmax.layout import Region
 from constrained_actmax.sets.ball import Ball
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False, repr=False)

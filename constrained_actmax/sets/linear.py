@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -21,9 +21,6 @@ from constrained_actmax.layout import (
     labels_of,
 )
 from constrained_actmax.sets.base import ConvexSet, jsonable, short
-
-if TYPE_CHECKING:
-    pass
 
 REFINEMENTS = 3  # passes that take the rounding of a huge point off a row's sum
 

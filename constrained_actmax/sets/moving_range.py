@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
@@ -14,9 +13,6 @@ from constrained_actmax.kernels.moving_range import MovingRangeKernel
 from constrained_actmax.layout import Region
 from constrained_actmax.sets.base import ConvexSet, checked_number, short
 from constrained_actmax.sets.image_axes import position_axes, whole_shape
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from typing_extensions import override
 
@@ -13,9 +13,6 @@ from constrained_actmax.kernels.nuclear_norm_ball import NuclearNormBallKernel
 from constrained_actmax.layout import Region
 from constrained_actmax.sets.ball import Ball
 from constrained_actmax.sets.image_axes import whole_shape
-
-if TYPE_CHECKING:
-    pass
 
 THREADED = 64  # rows or columns; from here on LAPACK wakes threads, at 224 x 224 17 times slower
 

@@ -11,10 +11,11 @@ from typing_extensions import override
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.kernels.kernel import Kernel
 from constrained_actmax.kernels.one_hot import OneHotKernel
+from constrained_actmax.kernels.part import on_part
 from constrained_actmax.layout import Region
 from constrained_actmax.quoting import quoted
 from constrained_actmax.sets.base import HeuristicSet
-from constrained_actmax.sets.groups import labels_of_groups
+from constrained_actmax.sets.groups import grouped_entries
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -61,8 +62,9 @@ class OneHot(HeuristicSet):
 
     @override
     def kernel(self, region: Region) -> Kernel:
-        labels = labels_of_groups(self.groups, region, "OneHot")
-        return OneHotKernel(labels, np.ones(region.dimension), bool(self.dropped))
+        used, groups = grouped_entries(self.groups, region, "OneHot")
+        kernel = OneHotKernel(groups, np.ones(used.size), bool(self.dropped))
+        return on_part(kernel, used, region.dimension)
 
     @override
     def describe(self) -> str:

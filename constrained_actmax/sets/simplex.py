@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from typing_extensions import override
@@ -11,13 +11,11 @@ from typing_extensions import override
 from constrained_actmax.errors import InfeasibleError, SpecificationError
 from constrained_actmax.kernels.kernel import Kernel
 from constrained_actmax.kernels.linear import ROUNDING_OF_A_SUM
+from constrained_actmax.kernels.part import on_part
 from constrained_actmax.kernels.simplex import SimplexKernel
 from constrained_actmax.layout import Region
 from constrained_actmax.sets.base import ConvexSet, checked_number, short
-from constrained_actmax.sets.groups import labels_of_groups
-
-if TYPE_CHECKING:
-    pass
+from constrained_actmax.sets.groups import grouped_entries
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -75,15 +73,16 @@ class Simplex(ConvexSet):
         upper = region.flatten(np.inf if self.upper is None else self.upper, "Simplex: upper")
         if np.any(upper < 0.0):
             raise SpecificationError(f"Simplex: upper must be >= 0, got {float(upper.min()):g}.")
-        kernel = SimplexKernel(self.total, upper, labels_of_groups(self.groups, region, "Simplex"))
-        unlimited = np.full(region.dimension, np.inf)
+        used, groups = grouped_entries(self.groups, region, "Simplex")
+        kernel = SimplexKernel(self.total, upper[used], groups)
+        unlimited = np.full(used.size, np.inf)
         missing = kernel.violation_in(-unlimited, unlimited)
         if missing > ROUNDING_OF_A_SUM * self.total:
             raise InfeasibleError(
                 f"{self.describe()}: the upper bounds of a group add up to {missing:g} less than "
                 f"the total {self.total:g}."
             )
-        return kernel
+        return on_part(kernel, used, region.dimension)
 
     @override
     def describe(self) -> str:

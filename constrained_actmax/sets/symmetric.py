@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from typing_extensions import override
@@ -14,9 +14,6 @@ from constrained_actmax.kernels.symmetric import SymmetricKernel
 from constrained_actmax.layout import Region
 from constrained_actmax.sets.base import ConvexSet
 from constrained_actmax.sets.image_axes import whole_shape
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from typing_extensions import override
 
@@ -15,9 +15,6 @@ from constrained_actmax.quoting import quoted
 from constrained_actmax.sets.ball import Ball
 from constrained_actmax.sets.base import short
 from constrained_actmax.sets.image_axes import position_axes, whole_shape
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False, repr=False)

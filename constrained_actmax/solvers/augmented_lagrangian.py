@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -24,6 +25,7 @@ from constrained_actmax.solvers.restoration import (
     CROSSING_STEPS,
     RESTORATIONS,
     SETTLING_STEPS,
+    holding,
     restore,
 )
 from constrained_actmax.solvers.shrinking_set import STEPS, can_contract, contracted
@@ -36,7 +38,7 @@ from constrained_actmax.tasks.penalised import (
     Penalised,
     PenalisedForm,
 )
-from constrained_actmax.tasks.reserved import UntilBetter
+from constrained_actmax.tasks.reserved import Reserved, UntilBetter
 from constrained_actmax.tasks.scaled import FINEST_VIOLATION
 from constrained_actmax.tasks.task import Stopped, Task
 
@@ -66,6 +68,8 @@ LEAD, BEHIND = 1e-3, 2
 #: start keeps where there are fewer than ENOUGH evaluations for each on networks with kinks.
 SEARCH_SHARE, TRIAL_SHARE, FIRST_START = 0.75, 0.75, 0.5
 ENOUGH = 2 * STEPS + CROSSING_STEPS
+#: Share of a start's evaluations that the first round on networks with kinks takes at most.
+CROSSING_SHARE = 0.25
 #: How a start ends that a search for a feasible point may help.
 SEARCHED = (Status.INFEASIBLE, Status.ZERO_GRADIENT)
 #: How a search ends that found no feasible point, on smooth problems and on networks with kinks.
@@ -109,6 +113,8 @@ class Path:
         self.end: End | None = None
         #: The size of V_{k-1}; the least violation and the lowest feasible value at any x_k.
         self.worst = self.violation = self.value = float("inf")
+        #: Where the last round ended, if that breaks a constraint.
+        self.violating: Evaluation | None = None
         #: Rounds in a row without a gain, and with another path of the start ahead; restorations.
         self.idle = self.behind = self.restored = 0
 
@@ -160,11 +166,12 @@ class AugmentedLagrangian(Solver):
 
     A search for a feasible point (``least_violation.search``) runs before the rounds if there is a
     budget, and otherwise after them if no start is feasible; the rounds continue from its point
-    where they reach none as good. Without a feasible point, the problem is called infeasible when
-    the budget or the evaluations that stand for it are spent, and the least violating point is
-    returned. If a budget has fewer than 400 evaluations for each of several starts on a nonsmooth
-    network, the first start keeps half of it and the others follow in turn, the least violating
-    first.
+    where they reach none as good, with a first penalty at which it is better than where they ended.
+    Without a feasible point, the search goes on; the problem is called infeasible when the budget
+    or the evaluations that stand for it are spent, and the least violating point is returned. If a
+    budget has fewer than 400 evaluations for each of several starts on a nonsmooth network, the
+    first start keeps half of it and, once there is a feasible point, the others follow in turn, the
+    least violating first.
 
     Parameters
     ----------
@@ -215,17 +222,17 @@ class AugmentedLagrangian(Solver):
         if not problem.set.convex:
             return "augmented-lagrangian needs a convex set; use method='pgd'."
         problem = problem.l1_split or problem
-        inner = self._inner(problem)
+        inner = self._inner(problem, 0, CROSSING_STEPS)
         reason = inner.refusal(PenalisedForm(problem))
         return None if reason is None else f"augmented-lagrangian's inner method: {reason}"
 
-    def _inner(self, problem: StandardForm, number: int = 0, ways: int = 1) -> Solver:
-        """Return what minimises over C in a round."""
+    def _inner(self, problem: StandardForm, number: int, crossing: int) -> Solver:
+        """Return what minimises over C in a round; the first crosses kinks by so many steps."""
         if self.inner is not None:
             return self.inner
         if problem.smooth is False:
             if number == 0:
-                return PGD(iterations=CROSSING_STEPS // ways)
+                return PGD(iterations=crossing)
             return SPG(max_iterations=SETTLING_STEPS)
         if problem.set.only_box:
             return LBFGSB(maxiter=INNER_STEPS)
@@ -233,23 +240,46 @@ class AugmentedLagrangian(Solver):
 
     @override
     def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
+        self.run_keeping(task, x0, starts, 0)
+
+    def run_keeping(self, task: Task, x0: Rows, starts: Indices, kept: int) -> None:
+        """Leave evaluations for what goes on from feasible points; without one, spend them too.
+
+        Parameters
+        ----------
+        task, x0, starts
+            See `Solver._run`.
+        kept : int
+            How many of a budget of evaluations.
+        """
         unsplit = task, x0
         task, x0 = in_split_variables(task, x0)
         whole = task.remaining
+        violating: dict[int, Evaluation] = {}
         if whole is None:
-            self._follow(task, x0, starts)
+            self._follow(task, x0, starts, violating)
             lost = [
                 start not in task.ended or task.ended[start].status in SEARCHED for start in starts
             ]
-            if not any(lost) or any(task.best(start) is not None for start in starts.tolist()):
+            if not any(lost) or task.found(starts):
                 return
             evaluations = default_evaluations(task.size, len(starts))
             if search(task, x0[lost], starts[lost], evaluations):
-                self._go_on(task, starts)
+                self._go_on(task, starts, violating)
             self._end_rest(*unsplit, starts, evaluations)
             return
         # A feasible point first: what starts do in vain cannot take it away.
-        search(task, x0, starts, max(len(x0), int(SEARCH_SHARE * whole)))
+        search(task, x0, starts, max(len(x0), int(SEARCH_SHARE * (whole - kept))))
+        self._follow_in_turn(Reserved(task, kept), x0, starts, violating)
+        if not task.found(starts) and search(task, x0, starts, task.remaining or 0, again=True):
+            # Starts that died, or ended early, have drawn again.
+            self._go_on(Reserved(task, kept), starts, violating)
+        self._end_rest(*unsplit, starts, whole)
+
+    def _follow_in_turn(
+        self, task: Task, x0: Rows, starts: Indices, violating: dict[int, Evaluation]
+    ) -> None:
+        """Follow the starts with shares of what a search has left, and the point that it found."""
         known = {start: task.best(start) for start in starts.tolist()}
         warm = any(
             best is not None and np.array_equal(best.x, x)
@@ -264,43 +294,51 @@ class AugmentedLagrangian(Solver):
             if len(rows) < len(x0):
                 kept = int(FIRST_START * left) if index == 0 else max(0, left - ENOUGH)
             trial = max(kept, left - int(TRIAL_SHARE * left)) if feasible_known else kept
-            self._follow_within(UntilBetter(task, kept, trial, known), x0[rows], starts[rows])
+            trying = UntilBetter(task, kept, trial, known)
+            self._follow_within(trying, x0[rows], starts[rows], violating)
             if index == 0 and feasible_known and not UntilBetter(task, 0, 0, known).better:
-                self._go_on(task, starts)
-        self._end_rest(*unsplit, starts, whole)
+                self._go_on(task, starts, violating)
 
     @staticmethod
-    def _groups(task: Task, x0: Rows, starts: Indices) -> list[Indices]:
-        """Return the rows that run side by side, one group after the other."""
+    def _groups(task: Task, x0: Rows, starts: Indices) -> Iterator[Indices]:
+        """Yield the rows that run side by side, one group after the other.
+
+        Without a feasible point after the first start other draws are worth more than the rest.
+        """
         left, count = task.remaining, len(x0)
         if not task.nonsmooth or count == 1 or left is None or left >= ENOUGH * count:
-            return [np.arange(count)]
-        evaluation = task.evaluate(x0, starts)
-        worst = task.problem.violation(x0, evaluation.c)
-        others = 1 + np.lexsort((evaluation.f[1:], worst[1:]))
-        return [np.array([0]), *others[:, np.newaxis]]
+            yield np.arange(count)
+            return
+        yield np.array([0])
+        if task.found(starts) and (task.remaining or 0) > count:
+            evaluation = task.evaluate(x0, starts)
+            worst = task.problem.violation(x0, evaluation.c)
+            others = 1 + np.lexsort((evaluation.f[1:], worst[1:]))
+            yield from others[:, np.newaxis]
 
-    def _follow_within(self, task: Task, x0: Rows, starts: Indices) -> None:
+    def _follow_within(
+        self, task: Task, x0: Rows, starts: Indices, violating: dict[int, Evaluation]
+    ) -> None:
         """Follow some starts with a part of the budget."""
         task.carry(len(x0))  # a search asked for batches of its own
         try:
-            self._follow(task, x0, starts)
+            self._follow(task, x0, starts, violating)
         except Stopped as reason:
             if reason.ends_all or task.out_of_time:
                 raise
 
-    def _go_on(self, task: Task, starts: Indices) -> None:
+    def _go_on(self, task: Task, starts: Indices, violating: dict[int, Evaluation]) -> None:
         """Follow the feasible points of a search."""
         for start in starts.tolist():
             best = task.best(start)
             if best is not None and task.remaining != 0:
                 task.ended.pop(start, None)
-                self._follow_within(task, best.x[np.newaxis], np.array([start]))
+                self._follow_within(task, best.x[np.newaxis], np.array([start]), violating)
 
     @staticmethod
     def _end_rest(task: Task, x0: Rows, starts: Indices, evaluations: int) -> None:
         """Say how the starts ended that no round did, and what was spent without a point."""
-        nothing = all(task.best(start) is None for start in starts.tolist())
+        nothing = not task.found(starts)
         for start, x in zip(starts.tolist(), x0, strict=True):
             before = task.ended.get(start)
             if nothing and (before is None or before.status in SEARCHED):
@@ -309,15 +347,26 @@ class AugmentedLagrangian(Solver):
                 task.end(start, x, Status.INFEASIBLE, not_found(task, evaluations))
             task.end(start, task.best_or(start, x), Status.BUDGET)
 
-    def _follow(self, task: Task, x0: Rows, starts: Indices) -> None:
-        """Follow some starts to their ends, each along one path or two."""
+    def _follow(
+        self, task: Task, x0: Rows, starts: Indices, violating: dict[int, Evaluation]
+    ) -> None:
+        """Follow some starts to their ends, each along one path or two.
+
+        From a feasible point of a start that ended `violating` before, the first penalty holds x
+        against that end. Where starts end violating is written there.
+        """
         evaluation = task.evaluate(x0, starts)
         hopeful = self._hopeful(task, x0, evaluation, starts)
         ways = 2 if self._begins_twice(task, len(x0)) else 1
         if ways > 1:
             task.carry(ways * len(x0))
         augmented = Penalised(task, np.tile(starts, ways))
-        augmented.penalty = np.tile(self._first_penalty(task.problem, evaluation), ways)
+        penalty = self._first_penalty(task.problem, evaluation)
+        for row, start in enumerate(starts.tolist()):
+            if start in violating:
+                held = holding(augmented, evaluation.row(row), violating.pop(start))
+                penalty[row] = max(penalty[row], held)
+        augmented.penalty = np.tile(penalty, ways)
         x, going = np.tile(x0, (ways, 1)), np.flatnonzero(np.tile(hopeful, ways))
         second = going[going >= len(x0)]
         if second.size:
@@ -329,6 +378,9 @@ class AugmentedLagrangian(Solver):
             self._rounds(augmented, paths, ways)
         finally:
             # A start ends as its better path did, also where a limit stops the others.
+            for path in sorted(paths, key=lambda path: -path.violation):
+                if path.violating is not None:
+                    violating[path.start] = path.violating
             unfinished = {path.start for path in paths if path.going}
             for path in sorted(paths, key=lambda path: float(augmented.held[path.number])):
                 if path.end is not None and path.start not in unfinished:
@@ -379,13 +431,17 @@ class AugmentedLagrangian(Solver):
         """Take the steps of the class's docstring, all paths side by side."""
         task = augmented.inner
         augmented.tolerance = max(FIRST_RESIDUAL, task.tolerance)
+        crossing, left = CROSSING_STEPS, task.remaining
+        if left is not None:
+            share = CROSSING_SHARE * left / len({path.start for path in paths} or {0})
+            crossing = max(ways, min(crossing, int(share)))
         for number in range(self.max_rounds):
             going = [path for path in paths if path.going]
             if not going:
                 return
             rows = np.array([path.number for path in going])
             augmented.restart(rows)
-            inner = self._inner(task.problem, number, ways)
+            inner = self._inner(task.problem, number, crossing // ways)
             inner._run(augmented, np.stack([path.x for path in going]), rows)  # step 1
             for path in going:
                 if path.start in task.ended:  # it has diverged
@@ -404,6 +460,7 @@ class AugmentedLagrangian(Solver):
         evaluation = augmented.known(path.number, end.x)
         violation = float(problem.imposed_violation(evaluation.c)[0])
         feasible = violation <= problem.feasibility_tolerance
+        path.violating = None if feasible else evaluation
         if end.status is Status.UNBOUNDED and not feasible:
             # The penalty was too small to hold x, which stays where it was.
             augmented.penalty[path.number] *= PENALTY_GROWTH

@@ -41,8 +41,6 @@ class Solver(ABC):
 
     #: What ``method=`` calls it.
     name: ClassVar[str]
-    #: Whether every point that it evaluates is a projection on C, or between two.
-    stays_inside: ClassVar[bool] = True
     #: Whether it never asks outside the bounds that C states, where functions may be undefined.
     keeps_bounds: ClassVar[bool] = True
     #: Whether every iterate lies in C, and whether it keeps constraints on functions too where
@@ -84,6 +82,11 @@ class Solver(ABC):
     def label(self) -> str:
         """What notes call this solver: its name, and what it runs inside."""
         return self.name
+
+    @property
+    def stays_inside(self) -> bool:
+        """Whether every point that it evaluates is a projection on C, or between two."""
+        return True
 
     @abstractmethod
     def refusal(self, problem: StandardForm) -> str | None:

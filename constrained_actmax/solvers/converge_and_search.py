@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.certificates.branching import POINTS
 from constrained_actmax.layout import Indices, Rows
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.base import Solver
@@ -24,8 +23,6 @@ from constrained_actmax.tasks.timed import Timed, planned
 PRECISION = 1e-3
 #: Share of what is left that the search takes; the rest is for the local method on its best point.
 SEARCH_SHARE = 0.9
-#: Share of what the local method leaves that a proof may take.
-PROOF_SHARE = 0.2
 #: Steps of each candidate in the search's last rung; of 40 and 100 the one with better scores.
 LAST_STEPS = 40
 #: How a start ends that nothing can leave: no search either.
@@ -78,19 +75,13 @@ class ConvergeAndSearch(Solver):
 
     @override
     def _run_recorded(self, task: Recording, x0: Rows, starts: Indices) -> None:
-        limited = task.remaining is not None or task.seconds_left is not None
-        prove = self.prove.affordable(task.problem) if limited else None
-        if prove is None:
-            self._run(task, x0, starts)
+        timed = planned(task)
+        self.local._run(timed, x0, starts)
+        if not timed.remaining:  # the proof's time is no part of the price of an evaluation
             return
-        self.local._run(planned(task), x0, starts)
-        if task.remaining is not None:
-            boxes = int(PROOF_SHARE * task.remaining / POINTS)
-            prove = replace(prove, max_boxes=max(1, min(prove.max_boxes, boxes)))
-        with task.keeping(1.0 - PROOF_SHARE):
-            prove.prove(task, starts)
+        self.prove.prove_with_share(task, starts)
         if all(task.ended[start].status is not Status.PROVEN for start in starts.tolist()):
-            self._search(planned(task), x0, starts)
+            self._search(timed, x0, starts)
 
     def _search(self, task: Task, x0: Rows, starts: Indices) -> None:
         """Search where the local method has ended, as long as the budget lasts."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import ClassVar
 
 import numpy as np
@@ -21,6 +23,10 @@ from constrained_actmax.tasks.task import Stopped, Task
 #: Candidates that step side by side, and draws of one batch, of which the best follow. Of 4 to 32
 #: draws and 1 to 8 candidates these find the most of docs/benchmarks/feasibility.
 MOST_LIVE, DRAWS = 4, 8
+#: Starts that step, the least violating of all: more would leave small budgets nothing for draws.
+SHORTLIST = 16
+#: A candidate steps alone while each step leaves at most this share of its violation.
+QUICK = 0.8
 #: Marks the seeds of these draws.
 SEEDS = 51413
 #: Steps of one candidate; the least share of its violation that a step has to promise, and the
@@ -64,7 +70,7 @@ def violation(
     return np.concatenate(h, axis=1), np.concatenate(slopes, axis=1)
 
 
-@dataclass
+@dataclass(eq=False)
 class Candidate:
     """A point on its way, on behalf of a start.
 
@@ -83,6 +89,8 @@ class Candidate:
 
     def __post_init__(self) -> None:
         self.steps = 0
+        #: Whether the last step has brought so much that no other candidate steps meanwhile.
+        self.quick = True
         #: Points evaluated before, with h and its Jacobian there: the other sides of kinks.
         self.others: list[tuple[Vector, Vector, np.ndarray]] = []
         #: The proximal weight, at first that of Polyak's step to the largest one's zero.
@@ -101,6 +109,7 @@ class Candidate:
         taken = float(np.max(h)) < before - BROUGHT * (before - promised)
         if taken:
             self.x, x, self.h, h, self.slopes, slopes = x, self.x, h, self.h, slopes, self.slopes
+        self.quick = taken and 0.0 < self.violation < QUICK * before
         self.weight *= LONGER if taken else SHORTER
         self.others = [*self.others, (x, h, slopes)][-REMEMBERED:]
         return taken
@@ -124,14 +133,33 @@ class Candidate:
         return pays and self.steps < MOST_STEPS and self.weight > SHORTEST * self.first_weight
 
 
+def _batches(
+    form: StandardForm, x0: Rows, starts: Indices, again: bool
+) -> Iterator[tuple[Rows, Indices]]:
+    """Yield the starts, unless they were searched from before, then draws without end."""
+    own = zlib.crc32(x0[0].tobytes()) + again  # another start, other draws; not by how many follow
+    if not again:
+        yield x0, starts
+    for batch in count():
+        # Most networks are most alive near corners: every other batch has draws that differ.
+        points = drawn(form, DRAWS, (SEEDS, own, batch), varied=batch % 2 == 1)
+        yield points, starts[(DRAWS * batch + np.arange(DRAWS)) % len(starts)]
+
+
 def search(
-    run: Task, x0: Rows, starts: Indices, evaluations: int, *, until_feasible: bool = True
+    run: Task,
+    x0: Rows,
+    starts: Indices,
+    evaluations: int,
+    *,
+    until_feasible: bool = True,
+    again: bool = False,
 ) -> bool:
     r"""Make the largest violation :math:`v(x) = \max_j h_j(x)` small over C.
 
     h are c - u and l - c in units of each function's own range. Candidates step side by side, the
-    starts first, the least violating one before the others, then batches of draws from C, the best
-    of each. A step minimises the linear model of all h at once [1]_,
+    sixteen least violating starts first, then batches of draws from C, the best of each before the
+    others. A step minimises the linear model of all h at once [1]_,
 
     .. math:: \min_{d \in C - x}\; \max_j\, h_j(x) + \nabla h_j(x)^\top d
               + \tfrac{1}{2 \tau} \|d\|^2,
@@ -154,6 +182,8 @@ def search(
         What the search may spend.
     until_feasible : bool, default True
         Whether the first feasible point ends it; else the slack goes on growing.
+    again : bool, default False
+        Whether another search began at the starts: this one has draws alone, and other ones.
 
     Returns
     -------
@@ -175,8 +205,7 @@ def search(
     form, left = run.problem, evaluations
     pool: list[Candidate] = []
     live: list[Candidate] = []
-    points, of, batch = x0, starts, 0
-    own = zlib.crc32(x0.tobytes())  # other starts, other draws
+    batches = _batches(form, x0, starts, again)
 
     def evaluated(x: Rows, on_behalf: Indices) -> tuple[Evaluation, Rows, np.ndarray]:
         nonlocal left
@@ -186,47 +215,45 @@ def search(
         return evaluation, *violation(form.lower, form.upper, evaluation.c, evaluation.jacobian)
 
     def ended() -> bool:
-        return until_feasible and any(run.best(start) is not None for start in starts.tolist())
+        return until_feasible and run.found(starts)
 
     bounded = np.isfinite(form.upper).any() or np.isfinite(form.lower).any()
-    while bounded and not ended():
-        if not pool and len(live) < MOST_LIVE and len(points) <= left:
-            evaluation, h, slopes = evaluated(points, of)
+    while bounded and left > 0 and not ended():
+        room = len(live) < MOST_LIVE and not any(candidate.quick for candidate in live)
+        if room and not pool:
+            points, of = next(batches)
+            evaluation, h, slopes = evaluated(points[:left], of[:left])
             pool = [
                 Candidate(int(of[row]), points[row], h[row], slopes[row])
                 for row in np.flatnonzero(evaluation.finite).tolist()
             ]
             pool.sort(key=lambda candidate: candidate.violation)
-            # Most networks are most alive near corners: every other batch has draws that differ.
-            points = drawn(form, DRAWS, (SEEDS, own, batch), varied=batch % 2 == 1)
-            of = starts[(DRAWS * batch + np.arange(DRAWS)) % len(starts)]
-            batch += 1
+            pool = pool[:SHORTLIST]
+        if room:
+            more = MOST_LIVE - len(live)
+            live, pool = [*live, *pool[:more]], pool[more:]
+        stepping = ([candidate for candidate in live if candidate.quick] or live)[:left]
+        if not stepping:
             continue
-        while pool and len(live) < MOST_LIVE:
-            live.append(pool.pop(0))
-        live = live[:left]
-        if not live:
-            if len(points) > left:
-                break
-            continue
-        steps, promised = proximal_steps(form, live)
-        going = [
-            candidate.goes_on(value)
-            for candidate, value in zip(live, promised.tolist(), strict=True)
+        steps, promised = proximal_steps(form, stepping)
+        stuck = [
+            candidate
+            for candidate, value in zip(stepping, promised.tolist(), strict=True)
+            if not candidate.goes_on(value)
         ]
-        if not all(going):
-            live = [candidate for candidate, goes in zip(live, going, strict=True) if goes]
+        if stuck:
+            live = [candidate for candidate in live if candidate not in stuck]
             continue
-        x = form.set.project(np.stack([candidate.x for candidate in live]) + steps)
-        evaluation, h, slopes = evaluated(x, np.array([candidate.start for candidate in live]))
-        for row, candidate in enumerate(live):
+        x = form.set.project(np.stack([candidate.x for candidate in stepping]) + steps)
+        evaluation, h, slopes = evaluated(x, np.array([candidate.start for candidate in stepping]))
+        for row, candidate in enumerate(stepping):
             if not evaluation.finite[row]:
                 candidate.weight *= SHORTER
             elif candidate.moved(x[row], h[row], slopes[row], float(promised[row])):
                 run.iterate(
                     candidate.start, x[row], float(evaluation.f[row]), evaluation.violation_of(row)
                 )
-    return any(run.best(start) is not None for start in starts.tolist())
+    return run.found(starts)
 
 
 def proximal_steps(form: StandardForm, candidates: list[Candidate]) -> tuple[Rows, Vector]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Vector
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.solvers.pgd import PGD
@@ -24,12 +25,8 @@ TINY = 1e-30
 def restore(augmented: Penalised, path: int, candidates: Sequence[Vector]) -> Vector | None:
     r"""Minimise the squared violation over C from each candidate, until one becomes feasible.
 
-    From the feasible point z one more crossing follows, with multipliers of zero and a penalty at
-    which the augmented Lagrangian is larger at the stuck point y than at z,
-
-    .. math:: \rho = 20\, \frac{f(z) - f(y)}{\|c(y) - P_{[l, u]}(c(y))\|^2},
-
-    or ten times the present one if that is more, so that x does not fall back.
+    From the feasible point one more crossing follows, with multipliers of zero and the penalty of
+    `holding`, or ten times the present one if that is more, so that x does not fall back.
 
     Parameters
     ----------
@@ -62,12 +59,21 @@ def restore(augmented: Penalised, path: int, candidates: Sequence[Vector]) -> Ve
         point = led(point, SPG(max_iterations=SETTLING_STEPS), 0.0, 1.0)
         evaluation = augmented.known(path, point)
         if task.problem.feasible(point[np.newaxis], evaluation.c)[0]:
-            distance = max(augmented.distance(stuck.c[0]), TINY)
-            lead = float(evaluation.f[0] - stuck.f[0])
-            penalty = max(penalty, 2.0 * PENALTY_GROWTH * lead / distance)
-            penalty = min(penalty, LARGEST_PENALTY)
+            penalty = min(max(penalty, holding(augmented, evaluation, stuck)), LARGEST_PENALTY)
             restored = led(point, PGD(iterations=CROSSING_STEPS // 2), 1.0, penalty)
             break
     augmented.weight[path], augmented.penalty[path] = 1.0, penalty
     augmented.tolerance = tolerance
     return restored
+
+
+def holding(augmented: Penalised, feasible: Evaluation, violating: Evaluation) -> float:
+    r"""Return the penalty at which a feasible point z is better than a violating one y.
+
+    .. math:: \rho = 20\, \frac{f(z) - f(y)}{\|c(y) - P_{[l, u]}(c(y))\|^2},
+
+    ten times that at which their augmented Lagrangians are equal; 1e12 at most.
+    """
+    lead = float(feasible.f[0] - violating.f[0])
+    distance = max(augmented.distance(violating.c[0]), TINY)
+    return min(2.0 * PENALTY_GROWTH * lead / distance, LARGEST_PENALTY)

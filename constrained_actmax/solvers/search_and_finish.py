@@ -14,6 +14,7 @@ from constrained_actmax.layout import Indices, Rows
 from constrained_actmax.optimality import residuals
 from constrained_actmax.result import Status, Termination
 from constrained_actmax.solvers.active_signature import ActiveSignature
+from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.solvers.branch_and_bound import PROOF_BOXES, BranchAndBound
 from constrained_actmax.solvers.nearest_point import NearestPoint
@@ -71,11 +72,14 @@ class SearchAndFinish(Solver):
     """
 
     name: ClassVar[str] = "search-and-finish"
-    stays_inside: ClassVar[bool] = False  # the search's may not
-
     search: Solver = field(default_factory=SuccessiveHalving)
     finish: ActiveSignature = ActiveSignature(passes=MOST_PASSES)
     prove: BranchAndBound = BranchAndBound(max_boxes=PROOF_BOXES)
+
+    @property
+    @override
+    def stays_inside(self) -> bool:
+        return self.search.stays_inside
 
     @property
     @override
@@ -142,7 +146,10 @@ class SearchAndFinish(Solver):
         if kept < max(FEWEST, FEWEST_A_UNIT * units):
             kept = 0
         try:
-            self.search._run(Reserved(task, kept), x0, starts)
+            if isinstance(search, AugmentedLagrangian):  # a feasible point may cost it all
+                search.run_keeping(task, x0, starts, kept)
+            else:
+                search._run(Reserved(task, kept), x0, starts)
         except Stopped as reason:
             _end_at_best(task, x0, starts, reason)
         self._finish(task, starts)

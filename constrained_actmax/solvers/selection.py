@@ -13,7 +13,7 @@ from constrained_actmax.result import Budget
 from constrained_actmax.solvers.active_signature import ActiveSignature
 from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
 from constrained_actmax.solvers.base import Solver
-from constrained_actmax.solvers.branch_and_bound import BranchAndBound
+from constrained_actmax.solvers.branch_and_bound import PROOF_BOXES, BranchAndBound
 from constrained_actmax.solvers.chain import Chain
 from constrained_actmax.solvers.cobyqa import COBYQA
 from constrained_actmax.solvers.converge_and_search import ConvergeAndSearch
@@ -218,7 +218,7 @@ def by_rule(problem: StandardForm, budget: Budget | None = None) -> tuple[Solver
             return Chain(methods=methods), what
     if problem.constraints:
         if problem.size <= SMALL and problem.smooth is not False:
-            chain = Chain()
+            chain = Chain(prove=BranchAndBound(max_boxes=PROOF_BOXES))
             if _refusal(chain, problem) is None:
                 return chain, "few variables, smooth constraints on functions: the next goes on"
         return _finished(AugmentedLagrangian(), problem), "constraints on functions"

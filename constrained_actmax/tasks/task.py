@@ -255,6 +255,10 @@ class Task(ABC):
     def best(self, start: int) -> Incumbent | None:
         """Return the best feasible point of a start so far, and f there."""
 
+    def found(self, starts: Indices) -> bool:
+        """Return whether one of these starts has a feasible point."""
+        return any(self.best(start) is not None for start in starts.tolist())
+
     def best_points(self, x0: Rows, starts: Indices) -> Rows:
         """Return the best point of C of each start so far; the given one where there is none."""
         rows = [self.best_or(start, x) for x, start in zip(x0, starts.tolist(), strict=True)]

@@ -328,6 +328,9 @@ def literature(text: str) -> Head:
     shown = [(name, *of_n([last[name]])) for name in entrants if of_n([last[name]])[1]]
     some, all_ = of_n([last["auto"]])
     others = [name for name, *_ in shown if name != "auto"]
+    target = re.search(r"the target is .*? so it is (?:met|missed)", " ".join(text.split()))
+    assert target is not None
+    behind = list(with_columns(tables(text), "where `auto` is behind"))
     return Head(
         "Instances on which an entrant is best or within 0.1 %",
         [(name, f"{100 * good / tried:.0f} %") for name, good, tried in shown],
@@ -336,7 +339,7 @@ def literature(text: str) -> Head:
             "time?",
             f"`auto` is best or within 0.1 % on {some} of {all_} instances; beside it ran "
             f"{', '.join(others)}.",
-            "Where `auto` is behind, the second table says by how much.",
+            f"T{target[0][1:]}{'; the second table says where' if behind else ''}.",
         ),
         "auto",
     )

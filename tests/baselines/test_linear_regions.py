@@ -43,6 +43,22 @@ def test_the_walk_goes_from_region_to_region_and_ends_at_the_maximum() -> None:
         assert trial.raw == pytest.approx([best], abs=1e-6)
 
 
+def test_the_valve_ends_a_step_a_little_behind_its_region() -> None:
+    problem = cax.Problem(network(*LINE), cax.Output(0), cax.Box(-1, 1))
+    x = -0.5
+    for count, kink in enumerate((0.0, 0.5, 0.8, 0.8), start=2):
+        x += 1.01 * (kink - x)
+        method = cax.PerturbedGradient(regions=count, rate=2.0, valve=True)
+        assert answer(problem, method, np.array([-0.5])).raw == pytest.approx([x], abs=1e-6)
+
+
+def test_a_perturbation_leads_on_where_a_step_gains_nothing() -> None:
+    problem = cax.Problem(network(*LINE), cax.Output(0), cax.Box(-1, 1))
+    for regions, least, largest in ((5, 0.699, 0.701), (100, 0.795, 0.805)):
+        method = cax.PerturbedGradient(regions=regions, rate=0.4)  # -0.1, 0.3, 0.7, 1, ...
+        assert least < answer(problem, method, np.array([-0.5])).raw[0] < largest
+
+
 @pytest.mark.parametrize("name", ["lp-walk", "region-sampling"])
 def test_one_region_is_one_linear_program(name: str) -> None:
     rng = np.random.default_rng(0)
@@ -70,7 +86,8 @@ def test_outputs_with_bounds_and_curved_networks_are_refused() -> None:
     classes = keras.Sequential([keras.Input((2,)), layers.Dense(4, "relu"), layers.Dense(3)])
     curved = cax.Problem(classes, cax.LogProbability(1, link="softmax"), cax.Box(-1, 1))
     for problem, words in ((bounded, "no constraints on outputs"), (curved, "curved")):
-        reason = cax.LPWalk().refusal(problem)
-        assert reason is not None
-        assert words in reason
-        assert "use method=" in reason
+        for method in (cax.LPWalk(), cax.PerturbedGradient()):
+            reason = method.refusal(problem)
+            assert reason is not None
+            assert words in reason
+            assert "use method=" in reason

@@ -269,9 +269,11 @@ def test_auto_proves_the_optimum_of_few_inputs_with_what_its_search_leaves(
     assert cax.solve(asked, seed=0, progress=False).certificate is None
 
 
-@pytest.mark.parametrize("activation", ["tanh", "relu"])
-def test_auto_proves_smooth_and_constrained_optima_within_its_budget(activation: str) -> None:
-    limits = [cax.Output(0) <= 0.1] if activation == "relu" else []
+@pytest.mark.parametrize(("activation", "limited"), [("tanh", 0), ("tanh", 1), ("relu", 1)])
+def test_auto_proves_smooth_and_constrained_optima_within_its_budget(
+    activation: str, limited: int
+) -> None:
+    limits = [cax.Output(0) <= 0.1] * limited
     asked = problem(cax.Box(0, 1), *limits, activation=activation)
     whole = cax.certify(asked)
     result = cax.solve(asked, seed=0, budget=cax.Budget(evaluations=1500), progress=False)

@@ -150,10 +150,18 @@ def nearest() -> cax.Problem:
     return cax.Problem(oracle.model, distance, limits, sense="minimize", x0=start)
 
 
+def unproven() -> cax.Problem:
+    """Return a smooth network with few inputs, so that a proof is tried after the local method."""
+    keras.utils.set_random_seed(5)
+    layers = [keras.Input((3,)), keras.layers.Dense(12, activation="tanh"), keras.layers.Dense(1)]
+    return cax.Problem(keras.Sequential(layers), cax.Output(0), [cax.Box(-3, 3)])
+
+
 @pytest.mark.parametrize(
     ("kind", "starts", "call", "row"),
     [
         ("nearest", 2, 0.005, 0.001),
+        ("unproven", 1, 0.01, 0.001),
         ("smooth", 1, 0.005, 0.0),
         ("smooth", 3, 0.001, 0.003),
         ("kinks", 1, 0.005, 0.0),
@@ -164,14 +172,16 @@ def nearest() -> cax.Problem:
 def test_a_limit_of_seconds_alone_is_spent(
     monkeypatch: pytest.MonkeyPatch, kind: str, starts: int, call: float, row: float
 ) -> None:
-    special = {"network": folded, "nearest": nearest}
+    special = {"network": folded, "nearest": nearest, "unproven": unproven}
+    options = {"prove": cax.BranchAndBound(max_boxes=1)} if kind == "unproven" else None
     problem = special[kind]() if kind in special else hilly(kind == "smooth")
     problem.scales  # noqa: B018 - the probes are no part of the time
     clock = Clock(monkeypatch, call, row)
     spent, counts = {}, {}
     for limit in (1.0, 4.0):
         before = clock.now
-        result = cax.solve(problem, starts=starts, seed=0, budget=cax.Budget(seconds=limit))
+        budget = cax.Budget(seconds=limit)
+        result = cax.solve(problem, starts=starts, seed=0, budget=budget, options=options)
         spent[limit], counts[limit] = clock.now - before, result.nfev
         # The last plan may leave what 20 evaluations of a start take; one call may pass the limit.
         assert spent[limit] >= 0.9 * limit - 20 * starts * (call + row)

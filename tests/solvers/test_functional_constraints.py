@@ -17,7 +17,9 @@ import tensorflow as tf
 from sample_problems import bowl
 
 import constrained_actmax as cax
+from constrained_actmax.solvers.restoration import holding
 from constrained_actmax.solvers.selection import SOLVERS, named
+from constrained_actmax.tasks.penalised import Penalised
 from constrained_actmax.tasks.recording import Recording
 
 METHODS = ["SLSQP", "trust-constr", "augmented-lagrangian"]
@@ -552,3 +554,17 @@ def test_nearest_input_in_l1_is_the_one_that_cvxpy_finds(method: str, half_width
     price = result.optimality.multipliers["Probability(1) >= 0.9"]
     assert price > 0
     assert result.optimality.stationarity <= 1e-6
+
+
+def test_a_penalty_holds_a_feasible_point_against_a_violating_one() -> None:
+    rng = np.random.default_rng(0)
+    oracle = cax.FunctionOracle(lambda x: (float(x.sum()), np.ones(2)), 2)
+    above = cax.Function(lambda x: float(x[0]), 0.5, None, jacobian=lambda x: np.eye(2)[0])
+    task = Recording(cax.Problem(oracle, None, [cax.Box(0, 1), above]), 1)
+    augmented = Penalised(task, np.array([0]))
+    for _ in range(5):
+        violating, feasible = np.array([[0.4, 0.0]]) * rng.uniform(), rng.uniform(0.5, 1, (1, 2))
+        z, y = (task.evaluate(x, [0]) for x in (feasible, violating))
+        augmented.penalty[0] = 0.1 * holding(augmented, z, y)
+        equal = [float(augmented.evaluate(x, [0]).f[0]) for x in (feasible, violating)]
+        assert equal[0] == pytest.approx(equal[1])

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
 
 import constrained_actmax as cax
+from constrained_actmax.certificates.branching import Search
+from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.oracles.oracle import Oracle
+from constrained_actmax.tasks.recording import Recording
 
 
 def dense(n: int) -> keras.Model:
@@ -45,3 +50,30 @@ def test_a_start_that_takes_too_many_passes_stalls_and_says_so() -> None:
     assert result.status is cax.Status.STALLED
     assert "12 passes were not enough" in result.message
     assert result.feasible
+
+
+def test_a_search_follows_a_proof_whose_share_of_the_time_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # By a clock of its own: an evaluation takes 0.01 s of 10, the proof's first boxes all its 2 s.
+    clock, after = [0.0], []
+    evaluated, stepped = Recording._evaluate, Search.step
+
+    def evaluate(self: Recording, *asked: Any) -> Evaluation:
+        clock[0] += 0.01
+        after.append(clock[0])
+        return evaluated(self, *asked)
+
+    def step(self: Search, count: int) -> None:
+        clock[0] = max(clock[0], 2.5)
+        stepped(self, count)
+
+    monkeypatch.setattr(Recording, "seconds", property(lambda self: clock[0]))
+    monkeypatch.setattr(Recording, "_evaluate", evaluate)
+    monkeypatch.setattr(Search, "step", step)
+    problem = cax.Problem(dense(6), cax.Output(0), cax.Box(-1, 1))
+    x0 = np.full(6, 0.2)
+    result = cax.solve(problem, x0=x0, method=cax.SearchAndFinish(), budget=cax.Budget(seconds=10))
+    assert sum(seconds > 2.5 for seconds in after) >= 100
+    assert max(after) >= 9.0
+    assert result.success
