@@ -35,7 +35,7 @@ from constrained_actmax.kernels.scipy_form import (
     Substitution,
     in_split_variables,
 )
-from constrained_actmax.layout import Indices, Layout, Rows, Vector, numbers
+from constrained_actmax.layout import Indices, Layout, Rows, Vector, all_finite, numbers
 
 Strategy = Literal["closed", "cvxpy", "dykstra"]
 
@@ -537,12 +537,11 @@ def rows_of(x: Any, n: int, who: str, *, finite: bool) -> tuple[Rows, bool]:
     SpecificationError
         If the shape is another one or, where asked, a number is not finite.
     """
-    ready = type(x) is np.ndarray and x.dtype == np.float64 and x.flags.c_contiguous
-    array: Vector = x if ready else numbers(x, who)
+    array = numbers(x, who)
     if array.ndim not in (1, 2) or array.shape[-1] != n:
         raise SpecificationError(
             f"{who}: expected a point ({n},) or rows (B, {n}), got shape {array.shape}."
         )
-    if finite and not np.isfinite(array).all():
+    if finite and not all_finite(array):
         raise SpecificationError(f"{who}: the point holds NaN or infinity.")
     return (array[np.newaxis], True) if array.ndim == 1 else (array, False)

@@ -13,7 +13,16 @@ from typing_extensions import override
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.kernels.kernel import Kernel
 from constrained_actmax.kernels.part import PartKernel
-from constrained_actmax.layout import Layout, Region, Vector, aligned, is_table, labels_of, numbers
+from constrained_actmax.layout import (
+    Layout,
+    Region,
+    Vector,
+    aligned,
+    all_finite,
+    is_table,
+    labels_of,
+    numbers,
+)
 from constrained_actmax.quoting import Quoted, quoted
 
 MOST_SHOWN = 4  # entries of an array that descriptions write out
@@ -108,7 +117,8 @@ class ConvexSet(Quoted, ABC):
         numpy.ndarray
             A new float64 array of the same shape.
         """
-        return self.project_with_dual(x)[0]
+        array = self._finite(x, "project")
+        return self._kernel_of(array.shape).project(array.reshape(1, -1)).reshape(array.shape)
 
     def project_with_dual(self, x: Any) -> tuple[Vector, float]:
         """Return the projection and the multiplier of the set's radius, NaN without one.
@@ -166,7 +176,7 @@ class ConvexSet(Quoted, ABC):
 
     def _finite(self, x: Any, who: str) -> Vector:
         array = numbers(x, type(self).__name__)
-        if not np.isfinite(array).all():
+        if not all_finite(array):
             raise SpecificationError(
                 f"{type(self).__name__}.{who}: the point holds NaN or infinity."
             )

@@ -43,3 +43,16 @@ def test_a_second_solver_takes_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cone_program, "SOLVERS", steps)
     one = CvxpySet(lambda x: cp.norm(x, 2) <= 1).bind(TABLE)
     np.testing.assert_allclose(one.project(np.full((1, 4), 3.0)), np.full((1, 4), 0.5), atol=1e-5)
+
+
+@pytest.mark.parametrize("a", [1e-6, 1.0, 1e6])
+def test_how_a_cvxpy_constraint_is_written_does_not_matter(a: float) -> None:
+    x = a * np.array([1.1, 0.0, 0.0])
+    for function in (
+        lambda v: cp.norm(v) <= a,
+        lambda v: cp.norm(v) - a <= 0,
+        lambda v: a - cp.norm(v) >= 0,
+        lambda v: v[0] - a <= 0,
+    ):
+        found = CvxpySet(function).relative_violation(x)
+        assert 0.05 < found < 0.15

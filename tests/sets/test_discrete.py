@@ -288,62 +288,6 @@ def test_no_residual_is_called_convergence_and_whole_numbers_are_whole(method: s
     assert result.x[1] in (0.1, 0.3, 0.7)
 
 
-@pytest.mark.parametrize("groups", [[0, 0, 1, 1], [1, 1, 0, 0], [0, 1, 0, 1], [1, 1, 2, 0]])
-def test_the_order_of_group_labels_changes_nothing(groups: list[int]) -> None:
-    A = np.array([[4.0, 3, -1, -3], [-3, 5, -5, 2]])
-    center = np.array([-1.0, 0, 1, 0])
-    rows = Linear(A, lower=A @ center, upper=A @ center)
-    few = Cardinality(1, center=center, groups=groups)
-    x = cax.Intersection([Box(-1, 1), Integers(), few, rows]).project(
-        np.array([0.3, 0.4, 0.5, 0.6])
-    )
-    np.testing.assert_allclose(A @ x, A @ center, atol=1e-9)  # the center itself is feasible
-    assert set(x) <= {-1.0, 0.0, 1.0}
-    changed = x != center
-    assert len(set(np.array(groups)[changed])) <= 1
-
-
-@given(
-    start=st.integers(-50, 50), count=st.integers(2, 40), step=st.sampled_from([0.1, 0.3, 0.7, 1.1])
-)
-@settings(max_examples=10, deadline=None)
-def test_values_that_differ_by_the_rounding_of_a_sum_are_one(
-    start: int, count: int, step: float
-) -> None:
-    summed = np.cumsum(np.append(start * step, np.full(count - 1, step)))  # rounds at every step
-    wanted = [float(f"{(start + k) * step:.12g}") for k in range(count)]  # as a user writes them
-    levels = Levels(None, summed)
-    for k in (0, count // 2, count - 1):
-        held = Intersection([levels, Box(wanted[k], wanted[k])]).bind(Layout.of_array((1,)))
-        assert held.project(np.zeros(1)) == wanted[k]
-        assert held.relative_violation(np.array([wanted[k]])) == 0.0
-    whole = Intersection([levels, Box(wanted[0], wanted[-1])]).bind(Layout.of_array((1,)))
-    rows = whole.combinations(count)
-    assert rows is not None
-    np.testing.assert_allclose(rows[:, 0], wanted, rtol=1e-12, atol=1e-12)
-    between = wanted[0] + 1e-6 * step
-    assert whole.relative_violation(np.array([between])) > whole.tolerance
-    if wanted[0] != 0.0:
-        few = Intersection([levels, Cardinality(1, center=wanted[0])]).bind(Layout.of_array((2,)))
-        x = few.project(np.array([wanted[0], wanted[-1]]))
-        assert x.tolist() == pytest.approx([wanted[0], wanted[-1]])
-
-
-def test_a_bound_that_is_whole_but_for_rounding_is_whole() -> None:
-    allowed = Intersection([Integers(), Box(-3 * (0.1 + 0.2) / 0.3, 0.1 * 3 / 0.1 - 4e-16)])
-    x = allowed.project(np.array([9.0, -9.0]))
-    assert x.tolist() == [3.0, -3.0]
-
-
-def test_unlike_units_are_no_reason_to_call_a_set_empty() -> None:
-    units = np.array([1e6, 1.0, 1e-3, 1e3, 1.0, 1e-2])
-    y = np.array([1.0, 0.5, 2.5, 0.7, 1.9, 0.2])
-    A = np.random.default_rng(2).normal(size=(3, 6)) * np.array([[1e4], [1.0], [1e-5]])
-    rows = Linear(A / units, A @ y, A @ y)
-    x = Intersection([Box(0, 2.5 * units), rows]).project(units * [2.0, 0.1, 1.0, 1.0, 2.4, 1.3])
-    assert np.all(np.abs(A @ (x / units - y)) <= 1e-7 * np.abs(A).sum(axis=1))
-
-
 def test_a_point_of_levels_but_for_rounding_is_put_on_them() -> None:
     members, every = FINITE["levels, linf"]
     near = np.nextafter(every[:5], np.inf)

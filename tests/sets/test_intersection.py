@@ -64,14 +64,6 @@ def test_multiplier_is_the_slope_of_half_the_squared_distance(name: str) -> None
     assert dual == pytest.approx(-slope, rel=tolerance)
 
 
-def test_multiplier_of_a_zero_radius_is_the_smallest_one() -> None:
-    y = np.array([3.0, -4.0, 2.0])
-    together = Intersection([Box([0, 0, -9], 9), L2Ball(0.0)]).bind(Layout.of_array((3,)))
-    p, dual = together.project_with_dual(y)
-    assert np.array_equal(p, np.zeros(3))
-    assert dual == pytest.approx(np.sqrt(13.0))  # entry 1 is stopped by its bound already
-
-
 MAXIMISED = {
     "box": [Box(-1, C)],
     "l1": [L1Ball(2, C, weights=0.5 + C)],
@@ -104,12 +96,6 @@ def test_linear_maximizer_agrees_with_cvxpy(name: str) -> None:
         problem.solve(solver="CLARABEL")
         assert g @ found == pytest.approx(problem.value, abs=1e-6)
         assert together.violation(found) <= together.tolerance
-
-
-def test_linear_maximizer_of_ties_is_a_vertex() -> None:
-    together = Intersection([Box(0, 1), L1Ball(2.5)]).bind(LAYOUT)
-    found = together.linear_maximizer(np.ones(9))
-    assert sorted(found)[::-1] == [1, 1, 0.5, 0, 0, 0, 0, 0, 0]
 
 
 def test_linear_maximizer_says_when_there_is_none() -> None:

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import constrained_actmax as cax
 from constrained_actmax.conformance import check_convex_set
 from constrained_actmax.kernels.components import Program
 from constrained_actmax.layout import Layout
@@ -485,28 +484,3 @@ def test_agrees_with_cvxpy(name: str, seed: int) -> None:
     together, points = bound(name, 12, seed, least=0.1)  # interior-point methods need an interior
     p = together.project(points[np.abs(points).max(axis=1) < 1e3])
     check_convex_set(together, p + np.sign(p), reference=True)
-
-
-@pytest.mark.parametrize("upper", [1.0, np.inf])
-def test_a_long_row_is_projected_on_a_box_and_a_ball_as_its_optimality_conditions_say(
-    upper: float,
-) -> None:
-    n, radius = 20_000, 8.0
-    rng = np.random.default_rng(7)
-    center = rng.uniform(size=n)
-    center[:50] = 0.0
-    z = center + 0.3 * rng.normal(size=n)
-    z[:10] = center[:10]
-    oracle = cax.FunctionOracle(lambda x: (0.0, np.zeros(n)), n, smooth=True)
-    pair = [cax.Box(0, upper), cax.L2Ball(radius, center=center)]
-    p = cax.Problem(oracle, constraints=pair, sense="minimize", x0=center).set.project(z)
-    # z - p = mu (p - c) + what the box's bounds hold back, mu >= 0.
-    floor, top = p <= 1e-12, p >= upper - 1e-12  # rounding may be taken off toward the center
-    free = ~floor & ~top
-    mu = np.dot((z - p)[free], (p - center)[free]) / np.sum((p - center)[free] ** 2)
-    assert mu > 0.0
-    assert np.linalg.norm(p - center) == pytest.approx(radius, rel=1e-12)
-    rest = z - p - mu * (p - center)
-    np.testing.assert_allclose(rest[free], 0.0, atol=1e-12)
-    assert (rest[floor] <= 1e-12).all()
-    assert (rest[top] >= -1e-12).all()

@@ -287,40 +287,12 @@ def test_multipliers_are_in_the_users_units(a: float) -> None:
 # -- violations ------------------------------------------------------------------------------------
 
 
-def test_an_entry_is_judged_by_its_own_width() -> None:
-    pressure_and_gap = Box([0.0, 0.0, 0.0, 5.0], [1e5, 1e-6, np.inf, 5.0])
-    assert pressure_and_gap.relative_violation([0.0, 2e-6, 0.0, 5.0]) == pytest.approx(1.0)
-    assert pressure_and_gap.relative_violation([1e5 + 1.0, 0.0, 0.0, 5.0]) == pytest.approx(1e-5)
-    assert pressure_and_gap.relative_violation([0.0, 0.0, 0.0, 5.05]) == pytest.approx(0.01)
-    assert pressure_and_gap.relative_violation([0.0, 0.0, -3.0, 5.0]) == 1.0
-    assert pressure_and_gap.relative_violation([1.0, 1e-6, 3.0, 5.0]) == 0.0
-
-
-def test_a_row_is_judged_by_its_own_numbers() -> None:
-    both = Linear(np.diag([1.0, 1.0]), upper=[1e5, 1e-6])
-    assert both.relative_violation([0.0, 2e-6]) == pytest.approx(0.5)
-    assert both.relative_violation([2e5, 0.0]) == pytest.approx(0.5)
-
-
 @pytest.mark.parametrize(
     "origin", [L2Ball(0.0), L1Ball(0.0), Fixed([0], 0.0), Box(0, 0), LinfBall(0.0)], ids=str
 )
 def test_the_origin_alone_has_no_size(origin: ConvexSet) -> None:
     assert origin.relative_violation(np.zeros(3)) == 0.0
     assert origin.relative_violation([1e-30, 0.0, 0.0]) == 1.0
-
-
-@pytest.mark.parametrize("a", [1e-6, 1.0, 1e6])
-def test_how_a_cvxpy_constraint_is_written_does_not_matter(a: float) -> None:
-    x = a * np.array([1.1, 0.0, 0.0])
-    for function in (
-        lambda v: cp.norm(v) <= a,
-        lambda v: cp.norm(v) - a <= 0,
-        lambda v: a - cp.norm(v) >= 0,
-        lambda v: v[0] - a <= 0,
-    ):
-        found = CvxpySet(function).relative_violation(x)
-        assert 0.05 < found < 0.15
 
 
 # -- emptiness -------------------------------------------------------------------------------------
@@ -364,10 +336,3 @@ def test_sets_as_far_apart_as_they_are_large_are_disjoint(name: str, a: float) -
 @pytest.mark.parametrize("name", [name for name in APART if name != "rows"])
 def test_sets_that_touch_are_not_empty_in_any_units(name: str, a: float) -> None:
     Intersection(APART[name](a, 0.0)).bind(Layout.of_array((3,)))
-
-
-def test_bounds_that_touch_but_for_rounding_are_one_bound() -> None:
-    a, b = 0.1 + 0.2, 0.3
-    assert a > b
-    touching = Intersection([Box(a, 1), Box(0, b)]).bind(Layout.of_array((2,)))
-    assert touching.relative_violation(touching.project([5.0, -5.0])) <= 1e-12

@@ -1,0 +1,20 @@
+"""L1 balls: linear maxima where rates are equal."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from constrained_actmax.layout import Layout
+from constrained_actmax.sets import (
+    Box,
+    Intersection,
+    L1Ball,
+)
+
+LAYOUT = Layout.of_array((9,))
+
+
+def test_linear_maximizer_of_ties_is_a_vertex() -> None:
+    together = Intersection([Box(0, 1), L1Ball(2.5)]).bind(LAYOUT)
+    found = together.linear_maximizer(np.ones(9))
+    assert sorted(found)[::-1] == [1, 1, 0.5, 0, 0, 0, 0, 0, 0]

@@ -1,0 +1,27 @@
+"""Linear rows: each by its own numbers, columns in unlike units."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from constrained_actmax.sets import (
+    Box,
+    Intersection,
+    Linear,
+)
+
+
+def test_a_row_is_judged_by_its_own_numbers() -> None:
+    both = Linear(np.diag([1.0, 1.0]), upper=[1e5, 1e-6])
+    assert both.relative_violation([0.0, 2e-6]) == pytest.approx(0.5)
+    assert both.relative_violation([2e5, 0.0]) == pytest.approx(0.5)
+
+
+def test_unlike_units_are_no_reason_to_call_a_set_empty() -> None:
+    units = np.array([1e6, 1.0, 1e-3, 1e3, 1.0, 1e-2])
+    y = np.array([1.0, 0.5, 2.5, 0.7, 1.9, 0.2])
+    A = np.random.default_rng(2).normal(size=(3, 6)) * np.array([[1e4], [1.0], [1e-5]])
+    rows = Linear(A / units, A @ y, A @ y)
+    x = Intersection([Box(0, 2.5 * units), rows]).project(units * [2.0, 0.1, 1.0, 1.0, 2.4, 1.3])
+    assert np.all(np.abs(A @ (x / units - y)) <= 1e-7 * np.abs(A).sum(axis=1))
