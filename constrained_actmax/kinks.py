@@ -460,7 +460,7 @@ class Region:
                 total -= self._carried(part, np.atleast_2d(row), at, len(bent))[0]
         return np.asarray(bends[bent] * total[0])
 
-    def descent(self, y: Vector, tight: Indices) -> Direction:
+    def descent(self, y: Vector, tight: Indices, enough: float = np.inf) -> Direction:
         r"""Return the steepest direction from a point across its tight kinks.
 
         With :math:`p_u \ge 0` the amount by which the result u bends, f and every δ are affine in
@@ -469,7 +469,8 @@ class Region:
         p, linear in the entries of d whose sign is known as x is at a bound (`_most_along`): where
         those alone move a result, p cannot grow without d. Those that still break it are held to
         it by one binary variable for each of their boundaries, until the bound is 0 or none does,
-        or a limit on the work ends the search undecided, with the last bound.
+        or a limit on the work ends the search undecided, with the last bound. A direction of a
+        bound along which f falls by more than `enough` ends it too.
         """
         kinks, problem = self.kinks, self.kinks.problem
         undecided = Direction(np.inf, np.zeros(y.size), undecided=len(tight))
@@ -514,6 +515,10 @@ class Region:
                 of_kinks, of_c, of_p = np.split(solution.multipliers, ends)
                 gradient = slopes[0] - of_kinks @ a - of_c @ slopes[1:] - of_p @ of_bounds
                 return Direction(max(0.0, slope), d, gradient, -of_c)
+            if np.isfinite(enough):
+                fall = -float(self.along(tight, d).slopes[0][0] @ d)
+                if fall > enough:
+                    return Direction(fall, d)
             if (broken & ~bounded).any():
                 some = np.flatnonzero(broken & ~bounded)
                 A, high = _most_along(a, effects, which, some, least, largest)
@@ -539,8 +544,8 @@ class Region:
             np.maximum.at(most, which[here], bound)
         return most
 
-    def along(self, y: Vector, tight: Indices, way: Vector) -> Region:
-        """Return the region that a direction from a point leads into, across its tight kinks."""
+    def along(self, tight: Indices, way: Vector) -> Region:
+        """Return the region that a direction leads into from where some kinks are tight."""
         region, delta = self, np.zeros(0)
         layers, _, _, _ = self._bends
         pending = tight
@@ -548,9 +553,12 @@ class Region:
             for _ in range(2 * len(tight) + 1):
                 here = pending[region._bends[0][pending] == k]
                 delta = region.rows(here)[0] @ way
-                if not delta.size or delta.min() >= -STILL * max(1.0, float(np.abs(delta).max())):
+                size = max(1.0, float(np.abs(delta).max(initial=0.0)))
+                across = here[np.argsort(delta)[: np.sum(delta < -STILL * size)]]
+                if not across.size:
                     break
-                crossed = region.crossed(here[[delta.argmin()]])
+                _, first = np.unique(region.results(across), return_index=True)
+                crossed = region.crossed(across[first])
                 pending = crossed.same_boundaries(pending, region)
                 region = crossed
         return region

@@ -370,14 +370,15 @@ class _Walk:
 
     def by_direction(self, region: Region, tight: Indices) -> Region | None:
         """Let the program over directions decide where crossings lead nowhere."""
-        direction = region.descent(self.y, tight)
+        enough = PAYS if self.exact else self.task.tolerance * self.problem.range
+        direction = region.descent(self.y, tight, enough)
         if direction.undecided:
             self.end(Status.STALLED, UNDECIDED.format(direction.undecided))
             return None
-        if direction.slope <= (PAYS if self.exact else self.task.tolerance * self.problem.range):
+        if direction.slope <= enough:
             self.end(Status.CONVERGED, self.claim)
             return None
-        beyond = region.along(self.y, tight, direction.way)
+        beyond = region.along(tight, direction.way)
         if beyond.key in self.seen:
             self.end(Status.STALLED, "A descent across kinks was found, and is too short to take.")
             return None
