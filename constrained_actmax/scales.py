@@ -294,8 +294,8 @@ def _nearer_sizes(
     method can reach is optimal and feasible. Where the slopes at the starting point are far below
     the size, those at probes within a tenth of the set, a hundredth, ... replace it while they fall
     by more than :math:`10^{-3/2}` each time; a quadratic's fall by a tenth at most, so a starting
-    point near its optimum changes nothing. Of f never less than \|f\| at the starting point, which
-    may lie on a plateau, and of c never less than it lacks to its bounds.
+    point near its optimum changes nothing, nor does one on a plateau, where slopes are 0. Of f
+    never less than \|f\| at the starting point, and of c never less than it lacks to its bounds.
 
     Parameters
     ----------
@@ -344,8 +344,9 @@ def _nearer_sizes(
         changes = [
             _first_order(near.row(row), columns) for row in np.flatnonzero(near.finite).tolist()
         ]
-        there = np.maximum(np.median(changes, axis=0), lacking)
-        going &= (there > 0.0) & (there < STEEPER * sizes)
+        slopes = np.median(changes, axis=0)
+        there = np.maximum(slopes, lacking)
+        going &= (slopes > 0.0) & (there < STEEPER * sizes)
         sizes = np.where(going, there, sizes)
     return sizes, evaluations
 
