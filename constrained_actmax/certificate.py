@@ -33,7 +33,8 @@ class Certificate:
     gap : float
         Their distance, >= 0.
     relative_gap : float
-        The same divided by what the objective changes over the set.
+        The same divided by what the objective changes over the set; of a distance to the nearest
+        input, by the best one found.
     proven : bool
         Whether the gap is at most ``atol + rtol * range``, or with a target whether no allowed
         input is better; or infeasibility is proven.
@@ -57,6 +58,8 @@ class Certificate:
         The best input known, flat.
     target : float or None
         The value of which it was asked whether an allowed input is better.
+    relative_to : str
+        What the relative gap is divided by, in words.
     """
 
     sense: Literal["maximize", "minimize"]
@@ -75,6 +78,7 @@ class Certificate:
     difference: float
     x: Vector | None
     target: float | None = None
+    relative_to: str = "the range of the values"
 
     @property
     def refuted(self) -> bool:
@@ -92,6 +96,14 @@ class Certificate:
         if self.refuted:
             return "refuted"
         return "proven" if self.proven else "open"
+
+    @property
+    def share(self) -> str:
+        """The relative gap in words."""
+        share = self.relative_gap
+        if share > 1.0:
+            return f"{share:.3g} times {self.relative_to}"
+        return f"{100.0 * share:.2g} % of {self.relative_to}"
 
     @property
     def how(self) -> str:
@@ -124,7 +136,7 @@ class Certificate:
             best_known = "no feasible input is known, and whether one exists is not proven"
         else:
             best_known = f"the best found is {self.best_value:.{digits}g}"
-            best_known += f"; gap {self.gap:.2g}, {_share(self.relative_gap)}"
+            best_known += f"; gap {self.gap:.2g}, {self.share}"
             best_known += ", proven" if self.proven else ": not proven to be the optimum"
         return f"{first}; {best_known}; {how}."
 
@@ -165,12 +177,6 @@ def outward(value: float, digits: int, upward: bool) -> str:
         return text
     unit = 10.0 ** (math.floor(math.log10(abs(value))) - digits + 1)
     return f"{value + (unit if upward else -unit):.{digits}g}"
-
-
-def _share(share: float) -> str:
-    if share > 1.0:
-        return f"{share:.3g} times the range of the values"
-    return f"{100.0 * share:.2g} % of the range of the values"
 
 
 class Proof(Protocol):

@@ -23,6 +23,8 @@ from constrained_actmax.table import NumberColumn
 
 #: By what share of its range a number has to move to count as different.
 DIFFERENT = 0.05
+#: One over the share of a budget that the first answer gets, on which all others depend.
+FIRST = 2
 
 
 def alternatives(
@@ -55,7 +57,8 @@ def alternatives(
     seed : int, optional
         Seeds the draws of all solutions.
     budget : Budget, optional
-        Limits of the whole call, shared out as it goes.
+        Limits of the whole call: half of them for the first answer, equal shares of what is left
+        for each of the others.
 
     Returns
     -------
@@ -143,7 +146,8 @@ def _with(problem: Problem, apart: list[Between]) -> Problem:
 
 
 def _share(budget: Budget, results: list[Result], left: int) -> Budget | None:
-    """Return what is left of a budget for one of the solutions; None where nothing is."""
+    """Return a solution's share of what is left of a budget; None where nothing is."""
+    left = left if results else min(left, FIRST)
     evaluations, seconds = budget.evaluations, budget.seconds
     if evaluations is not None:
         evaluations = (evaluations - sum(result.nfev for result in results)) // left

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from constrained_actmax.errors import RefusedError
-from constrained_actmax.kernels.row_program import LinearProgram, row_program
+from constrained_actmax.kernels.row_program import LinearProgram, RowProgram, row_program
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.structure import Pieces, Signature
@@ -472,7 +472,7 @@ class Region:
         or a limit on the work ends the search undecided, with the last bound. A direction of a
         bound along which f falls by more than `enough` ends it too.
         """
-        kinks, problem = self.kinks, self.kinks.problem
+        problem = self.kinks.problem
         undecided = Direction(np.inf, np.zeros(y.size), undecided=len(tight))
         if len(tight) > MOST_KINKS:
             return undecided
@@ -490,11 +490,7 @@ class Region:
         program = row_program(problem.set, problem.size)
         program.widen(most)
         program.extend(rows, a @ y, np.full(len(tight), np.inf))
-        if problem.constraints:
-            c = kinks.values(y[np.newaxis])[0, 1:]
-            low = np.minimum(problem.lower - c, 0.0) + slopes[1:] @ y
-            high = np.maximum(problem.upper - c, 0.0) + slopes[1:] @ y
-            program.extend(np.concatenate([slopes[1:], outputs[1:]], axis=1), low, high)
+        self._bound_outputs(program, y, outputs[1:])
         n, u, binaries = y.size, len(first), 0
         held, bounded = np.zeros(u, dtype=bool), np.zeros(u, dtype=bool)
         of_bounds = np.zeros((0, n))
@@ -534,6 +530,15 @@ class Region:
                 return undecided
             equalities.hold(program, y, new, here, binaries)
             binaries, held = binaries + more, held | broken
+
+    def _bound_outputs(self, program: RowProgram, y: Vector, effects: Rows) -> None:
+        """Give a program over directions from a point the rows of c, with slopes in amounts p."""
+        problem, slopes = self.kinks.problem, self.slopes[0][1:]
+        if problem.constraints:
+            c = self.kinks.values(y[np.newaxis])[0, 1:]
+            low = np.minimum(problem.lower - c, 0.0) + slopes @ y
+            high = np.maximum(problem.upper - c, 0.0) + slopes @ y
+            program.extend(np.concatenate([slopes, effects], axis=1), low, high)
 
     def _most_bent(self, fall: Vector, effects: Rows, which: Indices, layers: Indices) -> Vector:
         """Return how much each result can bend where δ falls so far with the direction alone."""

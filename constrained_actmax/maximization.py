@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
 from constrained_actmax.callbacks import Callback
@@ -13,7 +16,7 @@ from constrained_actmax.problem import MODEL_OPTIONS, Problem, refuse_plain_func
 from constrained_actmax.result import Budget, Failure, Result
 from constrained_actmax.sets.conversion import kept
 from constrained_actmax.solvers.base import Solver
-from constrained_actmax.solving import solve
+from constrained_actmax.solving import check_budget, solve
 from constrained_actmax.starting_points import Starts
 from constrained_actmax.sweeps import solve_many
 
@@ -241,8 +244,20 @@ def _answer(
     building = {**building, **model_options}
     if isinstance(objective, list | tuple):
         return _each(sense, model, objective, constraints, building, solving)
+    began = time.perf_counter()
     problem = Problem(model, objective, constraints, sense=sense, **building)
-    return solve(problem, x0=building["x0"], **solving)
+    elapsed = time.perf_counter() - began
+    result = solve(problem, x0=building["x0"], **_after(elapsed, solving))
+    return replace(result, seconds=elapsed + result.seconds)
+
+
+def _after(elapsed: float, solving: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the settings with what a limit of seconds leaves after so many: at least a moment."""
+    check_budget(budget := solving["budget"])
+    if budget is None or budget.seconds is None:
+        return solving
+    left = max(budget.seconds - elapsed, sys.float_info.min)
+    return {**solving, "budget": replace(budget, seconds=left)}
 
 
 def _each(
@@ -254,6 +269,7 @@ def _each(
     solving: Mapping[str, Any],
 ) -> list[Result | Failure]:
     """Solve for each of several objectives on one model, sharing its calls."""
+    began = time.perf_counter()
     from constrained_actmax.oracles.oracle import Oracle
 
     refuse_plain_function(model, building)
@@ -272,4 +288,4 @@ def _each(
     problems = [
         Problem(model, objective, constraints, sense=sense, **named) for objective in objectives
     ]
-    return solve_many(problems, **common)
+    return solve_many(problems, **_after(time.perf_counter() - began, common))

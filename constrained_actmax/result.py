@@ -139,10 +139,10 @@ class Budget:
     evaluations : int, optional
         Evaluations of the model, one row of a batch each.
     seconds : float, optional
-        Wall-clock time, of the solving alone. It begins after the model is loaded and traced, its
-        structure is read and the probes for the scales are made, which a first call pays once; a
-        shape of batches that is new compiles inside it. A call of the model, a projection or a
-        program that has begun is waited for.
+        Wall-clock time since the call began. What cannot be interrupted is counted and waited for:
+        importing TensorFlow, loading, tracing and compiling a model, which a first call pays once,
+        reading its structure, the probes for the scales, and a call of the model, a projection or
+        a program that has begun. A limit that is over by then returns the starting point.
     """
 
     evaluations: int | None = None
@@ -302,7 +302,7 @@ class Result:
         Evaluations of one row (each with its gradient), calls of the model, iterations of the
         best start.
     seconds : float
-        Wall-clock time of the solving.
+        Wall-clock time since the call began; of several problems side by side, since this one did.
     method, reason : str
         The solver, and why `auto` took it.
     starts : list of Start

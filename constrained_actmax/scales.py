@@ -237,7 +237,9 @@ def at_answer(
         if (smallest > 0.0).all() and good(_of_sizes(problem, scales, smallest)):
             return None
         shares = NEARER[: NEAR_ANSWER if most is None else min(NEAR_ANSWER, most // NEAR_PROBES)]
-        nearer, _ = _nearer_sizes(there, evaluation, widths, before, shares)
+        # Where it is optimal in slopes a thousandth of these too, one probe tells enough.
+        probes = 1 if good(_of_sizes(problem, scales, GENTLE * before)) else NEAR_PROBES
+        nearer, _ = _nearer_sizes(there, evaluation, widths, before, shares, probes)
         return _of_sizes(problem, scales, nearer) if (nearer < before).any() else None
     constraints = np.minimum(scales.constraints, constraints)
     return replace(
@@ -284,6 +286,7 @@ def _nearer_sizes(
     columns: Vector,
     sizes: Vector,
     shares: Sequence[float] = NEARER,
+    probes: int = NEAR_PROBES,
 ) -> tuple[Vector, int]:
     r"""Return the sizes of f's slope and of c (1 + m,) without what functions do far away alone.
 
@@ -291,8 +294,8 @@ def _nearer_sizes(
     method can reach is optimal and feasible. Where the slopes at the starting point are far below
     the size, those at probes within a tenth of the set, a hundredth, ... replace it while they fall
     by more than :math:`10^{-3/2}` each time; a quadratic's fall by a tenth at most, so a starting
-    point near its optimum changes nothing. Of f never less than \|f\| at the starting point, which
-    may lie on a plateau, and of c never less than it lacks to its bounds.
+    point near its optimum changes nothing, nor does one on a plateau, where slopes are 0. Of f
+    never less than \|f\| at the starting point, and of c never less than it lacks to its bounds.
 
     Parameters
     ----------
@@ -306,6 +309,8 @@ def _nearer_sizes(
         By the probes.
     shares : sequence of float
         How near the nearer probes are, in turn.
+    probes : int, default 8
+        How many each time.
 
     Returns
     -------
@@ -326,21 +331,22 @@ def _nearer_sizes(
     lacking = np.append(
         np.abs(evaluation.f[0]), np.abs(c - np.clip(c, problem.lower, problem.upper))
     )
-    ways = np.random.default_rng(SEED).uniform(-1.0, 1.0, (NEAR_PROBES, problem.size))
+    ways = np.random.default_rng(SEED).uniform(-1.0, 1.0, (probes, problem.size))
     evaluations = 0
     for share in shares:
         going &= lacking < STEEPER * sizes
         if not going.any():
             break
         near = _evaluated(problem, problem.set.project(problem.x0 + share * columns * ways))
-        evaluations += NEAR_PROBES
+        evaluations += probes
         if not near.finite.any():
             continue
         changes = [
             _first_order(near.row(row), columns) for row in np.flatnonzero(near.finite).tolist()
         ]
-        there = np.maximum(np.median(changes, axis=0), lacking)
-        going &= (there > 0.0) & (there < STEEPER * sizes)
+        slopes = np.median(changes, axis=0)
+        there = np.maximum(slopes, lacking)
+        going &= (slopes > 0.0) & (there < STEEPER * sizes)
         sizes = np.where(going, there, sizes)
     return sizes, evaluations
 

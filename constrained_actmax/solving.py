@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from numbers import Real
 from typing import Any
@@ -60,6 +61,7 @@ def solve(
     Result
         See `maximize`.
     """
+    began = time.perf_counter()
     require_problem("solve", problem)
     check_budget(budget)
     check_target(target)
@@ -69,10 +71,7 @@ def solve(
     points, notes, used_seed = starting_points(problem, x0, starts, checked_seed(seed))
     shown = progress if isinstance(progress, bool) else None
     watching = None if isinstance(progress, bool) else listener("progress", progress)
-    if budget is not None and (budget.evaluations or len(points)) < len(points):
-        raise SpecificationError(
-            f"budget: {budget.evaluations} evaluations are fewer than the {len(points)} starts."
-        )
+    check_budget(budget, len(points))
     problem, interrupted = probed(problem, budget)
     own = problem.scaled
     with Line(problem, budget, watching, shown) as line:
@@ -85,12 +84,12 @@ def solve(
             progress=line if line.listens else None,
             reserve=not solver.stays_inside,
             target=target,
+            elapsed=time.perf_counter() - began,
         )
         run.notes.extend(notes)
         if used_seed is not None and not problem.scales.finite:
             supplied = int(x0 is not None or problem.x0 is not None)
-            drawn = drawn_where_finite(run, own.point(points), supplied, used_seed)
-            points = own.original(drawn)
+            points = own.original(drawn_where_finite(run, own.point(points), supplied, used_seed))
         with line.following(run):
             proof = Infeasibility(problem, run)
             if words := "Ctrl-C." if interrupted else proof.at_once():
@@ -146,11 +145,15 @@ def _until_optimal_there(
     return problem, ended
 
 
-def check_budget(budget: Any) -> None:
-    """Raise where a budget is neither None nor a `Budget`."""
+def check_budget(budget: Any, starts: int = 1) -> None:
+    """Raise where a budget is neither None nor a `Budget` of an evaluation for each start."""
     if budget is not None and not isinstance(budget, Budget):
         raise SpecificationError(
             f"budget: expected Budget(evaluations=..., seconds=...), got {quoted(budget)}."
+        )
+    if budget is not None and (budget.evaluations or starts) < starts:
+        raise SpecificationError(
+            f"budget: {budget.evaluations} evaluations are fewer than the {starts} starts."
         )
 
 

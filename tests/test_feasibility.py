@@ -70,6 +70,17 @@ def test_find_feasible_makes_the_least_slack_large() -> None:
     assert result.value >= first.value >= 0
 
 
+def test_a_starting_point_on_a_flat_piece_leaves_the_sizes_of_limits() -> None:
+    hidden = L.Dense(1, activation="relu", dtype="float64")
+    half = keras.Sequential(
+        [keras.Input((5,), dtype="float64"), hidden, L.Dense(2, dtype="float64")]
+    )
+    half.set_weights([np.ones((5, 1)), np.array([-2.5]), *MODEL.get_weights()[2:]])
+    for x0 in (None, np.full(5, 0.2)):
+        sizes = Problem(half, cax.Output(1), ALLOWED, x0=x0).scales.constraints
+        assert sizes == pytest.approx([10.0])  # 2 for each of five entries
+
+
 @pytest.mark.parametrize("method", ["find_feasible", "auto"])
 def test_a_start_on_a_flat_piece_costs_its_evaluation_and_nothing_else(method: str) -> None:
     # All starts lie where the network is constant; the draws are those of the first one.

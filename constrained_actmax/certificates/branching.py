@@ -184,6 +184,14 @@ class Search(Proof):
         self.try_points(points)
         self.climb(points)
 
+    #: What the relative gap is divided by, in words; `size` is its number.
+    relative_to = "the range of the values"
+
+    @property
+    def size(self) -> float:
+        """What the objective changes over the set."""
+        return self.range
+
     @property
     def method(self) -> str:
         """What has shown the bound, in words."""
@@ -264,10 +272,14 @@ class Search(Proof):
             return np.empty(0)
         f, feasible = self.measure(x)
         f = np.where(feasible, f, -np.inf)
+        self._keep(x, f)
+        return f
+
+    def _keep(self, x: Rows, f: Vector) -> None:
+        """Keep the best of some feasible points."""
         best = int(f.argmax())
         if f[best] > self.state.best_value:
             self.state.best_value, self.state.x = float(f[best]), x[best].copy()
-        return f
 
     @override
     def certificate(self, x: Vector | None, slack: float) -> Certificate:
@@ -311,9 +323,7 @@ class Search(Proof):
             steps = np.where(better, LONGER * steps, SHORTER * steps)
             if better.any():
                 g[better] = self._gradient(x[better], row)
-        best = int(f.argmax())
-        if f[best] > self.state.best_value:
-            self.state.best_value, self.state.x = float(f[best]), x[best].copy()
+        self._keep(x, f)
         self._climbed = self.state.best_value
 
     def _gradient(self, x: Rows, row: Array) -> Rows:
@@ -679,7 +689,7 @@ def certificate_of(search: Search | NearestChange) -> Certificate:
         dual_bound=search.sign * dual,
         best_value=search.sign * best if state.x is not None else np.nan,
         gap=gap,
-        relative_gap=gap / search.range if search.range > 0.0 else gap and np.inf,
+        relative_gap=gap / search.size if search.size > 0.0 else gap and np.inf,
         proven=infeasible or proven,
         infeasible=infeasible,
         rigour=rigour,
@@ -690,4 +700,5 @@ def certificate_of(search: Search | NearestChange) -> Certificate:
         difference=search.structure.difference,
         x=None if state.x is None else state.x.copy(),
         target=search.target,
+        relative_to=search.relative_to,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -158,21 +158,11 @@ class Shape:
                     self.value(end) - value, away, out=chord.copy(), where=away != 0.0
                 )
                 candidates.append((slope, middle))
-        best: tuple[Rows, Rows, Rows] | None = None
-        for slope, touching in candidates:
-            offset = self.excess(sign, slope, touching, lower, upper)
-            middle_value = sign * slope * middle + offset
-            if best is None:
-                best = slope, offset, middle_value
-                continue
-            better = middle_value < best[2]
-            best = (
-                np.where(better, slope, best[0]),
-                np.where(better, offset, best[1]),
-                np.where(better, middle_value, best[2]),
-            )
-        assert best is not None
-        return best[0], sign * best[1]
+        return lowest_line(
+            sign,
+            [(slope, self.excess(sign, slope, d, lower, upper)) for slope, d in candidates],
+            middle,
+        )
 
     def slope(self, z: Rows) -> Rows:
         """Return the derivative, from the left where arcs meet."""
@@ -205,6 +195,20 @@ class Shape:
             ]
             parts.append(sign * np.min(bounds, axis=0))
         return parts[0], parts[1]
+
+
+def lowest_line(
+    sign: float, candidates: Sequence[tuple[Rows, Rows]], middle: Rows
+) -> tuple[Rows, Rows]:
+    """Return slope and offset of that line above sign * φ which is lowest at the middle.
+
+    Candidates are slopes a and offsets b with a z + sign b on that side of φ.
+    """
+    slope, offset = candidates[0]
+    for other, end in candidates[1:]:
+        better = sign * other * middle + end < sign * slope * middle + offset
+        slope, offset = np.where(better, other, slope), np.where(better, end, offset)
+    return slope, sign * offset
 
 
 def _constant(slope: float) -> Callable[[Rows], Rows]:

@@ -31,6 +31,7 @@ from constrained_actmax.certificates.relaxations import (
     lines,
     refusal_of,
     slope_interval,
+    window_intervals,
     window_lines,
 )
 from constrained_actmax.certificates.softmax import (
@@ -167,6 +168,13 @@ def _product(rows: Rows, matrix: Array) -> Rows:
     return np.concatenate([split.reshape(whole, -1), rows[whole:] @ matrix])
 
 
+def _by_interval(low: Rows, high: Rows, rows: Array) -> Array:
+    """Return upper bounds of combinations (size, ...) of outputs on intervals."""
+    size = np.maximum(np.abs(low), np.abs(high)) @ np.abs(rows)
+    top = high @ np.maximum(rows, 0.0) + low @ np.minimum(rows, 0.0)
+    return np.asarray(top + 2.0 * (len(rows) + 2) * UNIT * size)
+
+
 class _Layers(NamedTuple):
     """Every nonlinearity over a batch of boxes.
 
@@ -187,6 +195,26 @@ class Side(NamedTuple):
     unit: int
     sign: float
     kink: float
+
+
+def _of_step(sides: Sequence[Sequence[Side]], k: int) -> list[tuple[int, int, Side]]:
+    """Return box, place and side of what is known of the pre-activations of one nonlinearity."""
+    return [
+        (box, index, side)
+        for box, some in enumerate(sides)
+        for index, side in enumerate(some)
+        if side.step == k
+    ]
+
+
+def _onto_members(step: Windows, shares: Array) -> Rows:
+    """Return the sums (B, size) of what windows give to their members, (B, units, width)."""
+    total = np.zeros((len(shares), step.size))
+    each = np.arange(len(shares))[:, np.newaxis]
+    for column, members in enumerate(step.members.T):
+        at = each, np.maximum(members, 0)[np.newaxis]
+        np.add.at(total, at, np.where(members >= 0, shares[..., column], 0.0))
+    return total
 
 
 class LinearBounds:
@@ -371,12 +399,7 @@ class LinearBounds:
             cutoff=enough,
         )
         top = top + offsets + 2.0 * UNIT * (np.abs(top) + np.abs(offsets))
-        low, high = layers.output
-        positive, negative = np.maximum(rows, 0.0), np.minimum(rows, 0.0)
-        by_interval = high @ positive.T + low @ negative.T
-        size = np.maximum(np.abs(low), np.abs(high)) @ np.abs(rows).T
-        by_interval = by_interval + 2.0 * (rows.shape[1] + 2) * UNIT * size
-        bound = np.minimum(top.reshape(count, m), by_interval)
+        bound = np.minimum(top.reshape(count, m), _by_interval(*layers.output, rows.T))
         bound[np.isnan(bound)] = np.inf  # where numbers overflow, nothing is known
         bound[layers.empty] = -np.inf
         return Bounded(
@@ -411,12 +434,9 @@ class LinearBounds:
             low, high = self._interval_of(k, centres, radii, self.magnitudes[k])
             if around is not None:
                 low, high = np.maximum(low, around[k][0]), np.minimum(high, around[k][1])
-            for box, some in enumerate(sides):
-                for side in some:
-                    if side.step == k and side.sign > 0.0:
-                        low[box, side.unit] = max(low[box, side.unit], side.kink)
-                    elif side.step == k:
-                        high[box, side.unit] = min(high[box, side.unit], side.kink)
+            for box, _, side in _of_step(sides, k):
+                end, nearer = (low, max) if side.sign > 0.0 else (high, min)
+                end[box, side.unit] = nearer(end[box, side.unit], side.kink)
             # Over the box alone the first layer's intervals are exact.
             function = None
             if refine and (part.predecessors != (INPUT,) or not self.allowed.only_box):
@@ -442,17 +462,10 @@ class LinearBounds:
         matrix = np.zeros((count, longest, self.structure.size))
         most = np.full((count, longest), 1.0)  # 0 <= 1 where a box has fewer
         for k, part in enumerate(self.structure.parts):
-            chosen = [
-                (box, index, side)
-                for box, some in enumerate(sides)
-                for index, side in enumerate(some)
-                if side.step == k
-            ]
+            chosen = _of_step(sides, k)
             if not chosen:
                 continue
-            box, positions = (
-                np.array(column) for column in zip(*[c[:2] for c in chosen], strict=True)
-            )
+            box, positions = (np.array([c[i] for c in chosen]) for i in (0, 1))
             rows = np.zeros((len(chosen), part.size))
             sign = np.array([side.sign for _, _, side in chosen])
             rows[np.arange(len(chosen)), [side.unit for _, _, side in chosen]] = sign
@@ -497,25 +510,18 @@ class LinearBounds:
             unit_rows[np.arange(len(named)), named] = 1.0
             pulled, constants = part.pull(unit_rows)
             error = self._gamma(k) * self.magnitudes[k][named]
-            for sign, bound in ((1.0, high), (-1.0, low)):
+            for sign, bound, smaller, known_slopes, known_offsets in (
+                (1.0, high, np.minimum, functions.upper_slopes, functions.upper_offsets),
+                (-1.0, low, np.maximum, functions.lower_slopes, functions.lower_offsets),
+            ):
                 supplied = {p: sign * rows[inverse] for p, rows in pulled.items()}
                 slopes, offsets = self._through_all(
                     supplied, sign * constants[inverse] + error[inverse], box, relaxed
                 )
                 value, _ = self.allowed.maximum(slopes, lower[box], upper[box], effort=QUICK)
                 value = value + offsets + 2.0 * UNIT * (np.abs(value) + np.abs(offsets))
-                if sign > 0:
-                    bound[box, unit] = np.minimum(bound[box, unit], value)
-                    functions.upper_slopes[box, unit], functions.upper_offsets[box, unit] = (
-                        slopes,
-                        offsets,
-                    )
-                else:
-                    bound[box, unit] = np.maximum(bound[box, unit], -value)
-                    functions.lower_slopes[box, unit], functions.lower_offsets[box, unit] = (
-                        -slopes,
-                        -offsets,
-                    )
+                bound[box, unit] = smaller(bound[box, unit], sign * value)
+                known_slopes[box, unit], known_offsets[box, unit] = sign * slopes, sign * offsets
         return low, high, functions
 
     # -- for parts of boxes ------------------------------------------------------------------------
@@ -568,18 +574,8 @@ class LinearBounds:
             low, high = bounded.intervals[k]
             if isinstance(lines, WindowLines):
                 assert isinstance(step, Windows)
-                spread = np.zeros(low.shape)
-                each = np.arange(count)[:, np.newaxis]
-                for column in range(step.members.shape[1]):
-                    turned = np.abs(lines.upper_slope[..., column] - lines.lower_slope[..., column])
-                    inside = step.members[:, column] >= 0
-                    positions = np.where(inside, step.members[:, column], 0)
-                    np.add.at(
-                        spread,
-                        (each, positions[np.newaxis]),
-                        np.where(inside, weights * turned, 0.0),
-                    )
-                weights = spread
+                turned = np.abs(lines.upper_slope - lines.lower_slope)
+                weights = _onto_members(step, weights[..., np.newaxis] * turned)
             elif isinstance(lines, GroupLines):
                 turned = np.abs(lines.upper_slope - lines.lower_slope)
                 split = weights.reshape(count, len(lines.members), -1)
@@ -672,16 +668,9 @@ class LinearBounds:
     ) -> tuple[Rows, Vector]:
         signed = step.sign * rows
         positive, negative = np.maximum(signed, 0.0), np.minimum(signed, 0.0)
-        back, sizes = np.zeros((len(rows), step.size)), np.zeros((len(rows), step.size))
-        positions = np.where(step.members >= 0, step.members, 0)
-        each = np.arange(len(rows))
-        for column in range(step.members.shape[1]):
-            above = positive * relaxed.upper_slope[index, :, column]
-            below = negative * relaxed.lower_slope[index, :, column]
-            total = np.where(step.members[:, column] >= 0, above + below, 0.0)
-            at = (each[:, np.newaxis], positions[np.newaxis, :, column])
-            np.add.at(back, at, total)
-            np.add.at(sizes, at, np.abs(total))
+        total = positive[..., np.newaxis] * relaxed.upper_slope[index]
+        total += negative[..., np.newaxis] * relaxed.lower_slope[index]
+        back, sizes = _onto_members(step, total), _onto_members(step, np.abs(total))
         offset = relaxed.upper_offset[index]
         constants = np.einsum("ru,ru->r", positive, offset)
         size = np.einsum("ru,ru->r", positive, np.abs(offset)) + sizes @ self.magnitudes[k]
@@ -718,10 +707,7 @@ class LinearBounds:
         for k, step in enumerate(self.steps):
             low, high = interval(step, *self._interval_of(k, centres, radii, self.magnitudes[k]))
             centres[k], radii[k] = 0.5 * (low + high), 0.5 * (high - low) * (1.0 + 4.0 * UNIT)
-        low, high = self._interval_of(-1, centres, radii, self.magnitudes[-1])
-        positive, negative = np.maximum(row, 0.0), np.minimum(row, 0.0)
-        size = np.maximum(np.abs(low), np.abs(high)) @ np.abs(row)
-        return high @ positive + low @ negative + 2.0 * (len(row) + 2) * UNIT * size
+        return _by_interval(*self._interval_of(-1, centres, radii, self.magnitudes[-1]), row)
 
     # -- derivatives -------------------------------------------------------------------------------
 
@@ -763,23 +749,14 @@ class LinearBounds:
     ) -> tuple[Rows, Rows]:
         step = self.steps[k]
         if isinstance(step, Windows):
-            near, far = (low, high) if step.sign > 0 else (-high, -low)
-            inside = step.members >= 0
-            least = np.where(inside, near[:, step.members], -np.inf)
-            most = np.where(inside, far[:, step.members], -np.inf)
+            inside, (least, most) = step.members >= 0, window_intervals(step, low, high)
             possible = inside & (most >= least.max(axis=-1, keepdims=True))
             alone = possible.sum(axis=-1, keepdims=True) == 1
             share = np.where(possible, np.where(alone, 1.0, 0.5), 0.0)
             spread = np.where(possible & ~alone, 0.5, 0.0)
-            derived = np.zeros((2, len(middle), step.size))
-            each = np.arange(len(middle))
-            positions = np.where(inside, step.members, 0)
-            for column in range(step.members.shape[1]):
-                at = (each[:, np.newaxis], positions[np.newaxis, :, column])
-                a, d = share[..., column], spread[..., column]
-                np.add.at(derived[0], at, middle * a)
-                np.add.at(derived[1], at, np.abs(middle) * d + radius * (a + d))
-            return derived[0], derived[1]
+            v, r = middle[..., np.newaxis], radius[..., np.newaxis]
+            wider = np.abs(v) * spread + r * (share + spread)
+            return _onto_members(step, v * share), _onto_members(step, wider)
         if isinstance(step, LogSumExp | Softmax):
             least, most = jacobian_interval(step, low, high)
             a, d = 0.5 * (least + most), 0.5 * (most - least)

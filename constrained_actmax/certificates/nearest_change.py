@@ -59,6 +59,8 @@ class NearestChange:
     """
 
     sign = -1.0  # values and bounds are those of a maximisation
+    #: What the relative gap is divided by, in words; `size` is its number.
+    relative_to = "the best found"
 
     def __init__(
         self,
@@ -74,7 +76,6 @@ class NearestChange:
         self.began = time.perf_counter()
         self.problem, self.seconds, self._most = problem, seconds, evaluations
         self._rtol, self._atol, self.seed, self.target = rtol, atol, seed, target
-        self.range = problem.scales.range
         assert problem.distance is not None
         self.distance: Distance = problem.distance
         oracle = problem.user_oracle
@@ -191,6 +192,11 @@ class NearestChange:
     def _best(self) -> float:
         """The objective at the best known point, or at the farthest point of C."""
         return self._value(self.high)
+
+    @property
+    def size(self) -> float:
+        """What the gap is said relative to: the nearest point's value."""
+        return abs(self._best)
 
     def _value(self, radius: float) -> float:
         return radius**2 if self._squared else radius

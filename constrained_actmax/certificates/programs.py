@@ -30,7 +30,13 @@ from constrained_actmax.certificates.linear_bounds import (
     Bounded,
     LinearBounds,
 )
-from constrained_actmax.certificates.relaxations import Lines, WindowLines, bending, interval
+from constrained_actmax.certificates.relaxations import (
+    Lines,
+    WindowLines,
+    bending,
+    interval,
+    window_intervals,
+)
 from constrained_actmax.certificates.scaled_program import ScaledProgram, powers_of_two
 from constrained_actmax.certificates.softmax import GroupLines
 from constrained_actmax.kernels.intersection import IntersectionKernel
@@ -421,10 +427,7 @@ class Relaxation:
 
 def possible_members(step: Windows, low: Vector, high: Vector) -> Array:
     """Return which members of each window, (units, width), may be its largest on an interval."""
-    near, far = (low, high) if step.sign > 0 else (-high, -low)
-    inside = step.members >= 0
-    least = np.where(inside, near[step.members], -np.inf)
-    most = np.where(inside, far[step.members], -np.inf)
+    least, most = window_intervals(step, low, high)
     winner = np.arange(least.shape[1]) == least.argmax(axis=1)[:, np.newaxis]
     return np.asarray(winner | (most > least.max(axis=1, keepdims=True)))
 

@@ -15,7 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from constrained_actmax.certificates.curves import CURVE_ROUNDINGS, EPSILON, Shape, shape_of
+from constrained_actmax.certificates.curves import (
+    CURVE_ROUNDINGS,
+    EPSILON,
+    Shape,
+    lowest_line,
+    shape_of,
+)
 from constrained_actmax.certificates.softmax import group_interval, refusal_of_classes
 from constrained_actmax.errors import RefusedError
 from constrained_actmax.layout import Rows
@@ -63,23 +69,14 @@ def _piece_lines(step: Pieces, lower: Rows, upper: Rows) -> Lines:
     middle = 0.5 * (lower + upper)
 
     def best(sign: float) -> tuple[Rows, Rows]:
-        """Return slope and offset of the line above sign * φ that is lowest at the middle."""
-        best_lines: tuple[Rows, Rows] | None = None
+        above = []
         for slope in slopes:
             offset = np.max(
                 [sign * (v - slope * z) for v, z in zip(values, points, strict=True)], axis=0
             )
-            offset = offset + PIECE_ROUNDINGS * EPSILON * (sizes + np.abs(slope) * largest)
-            if best_lines is None:
-                best_lines = slope, offset
-                continue
-            better = sign * slope * middle + offset < sign * best_lines[0] * middle + best_lines[1]
-            best_lines = (
-                np.where(better, slope, best_lines[0]),
-                np.where(better, offset, best_lines[1]),
-            )
-        assert best_lines is not None
-        return best_lines[0], sign * best_lines[1]
+            margin = PIECE_ROUNDINGS * EPSILON * (sizes + np.abs(slope) * largest)
+            above.append((slope, offset + margin))
+        return lowest_line(sign, above, middle)
 
     return Lines(*best(1.0), *best(-1.0))
 
@@ -218,13 +215,21 @@ class WindowLines:
     lower_slope: Array
 
 
-def window_lines(step: Windows, lower: Rows, upper: Rows) -> WindowLines:
-    """Return linear bounds of the largest of several entries; of -z where the least is asked."""
+def window_intervals(step: Windows, lower: Rows, upper: Rows) -> tuple[Array, Array]:
+    """Return bounds (..., units, width) of windows' members, -inf where there is none.
+
+    Of -z where the least is asked.
+    """
     if step.sign < 0:
         lower, upper = -upper, -lower
     inside = step.members >= 0
-    low = np.where(inside, lower[:, step.members], -np.inf)
-    high = np.where(inside, upper[:, step.members], -np.inf)
+    low, high = (np.where(inside, z[..., step.members], -np.inf) for z in (lower, upper))
+    return low, high
+
+
+def window_lines(step: Windows, lower: Rows, upper: Rows) -> WindowLines:
+    """Return linear bounds of the largest of several entries; of -z where the least is asked."""
+    inside, (low, high) = step.members >= 0, window_intervals(step, lower, upper)
     least, entry = low.max(axis=-1), low.argmax(axis=-1)
     over = least[..., np.newaxis]
     width = np.where(high > over, high - np.where(inside, low, 0.0), 1.0)

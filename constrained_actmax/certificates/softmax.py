@@ -99,7 +99,11 @@ def _log_sum_lines(lower: Array, upper: Array) -> tuple[Array, Array, Array, Arr
 def _log_sum_interval(lower: Array, upper: Array) -> tuple[Array, Array]:
     """Return bounds of L over the last axis, outward."""
     low, high = (np.asarray(special.logsumexp(z, axis=-1)) for z in (lower, upper))
-    margin = (CURVE_ROUNDINGS + lower.shape[-1]) * EPSILON
+    return _outward(low, high, CURVE_ROUNDINGS + lower.shape[-1])
+
+
+def _outward(low: Array, high: Array, roundings: int) -> tuple[Array, Array]:
+    margin = roundings * EPSILON
     return low - margin * (1.0 + np.abs(low)), high + margin * (1.0 + np.abs(high))
 
 
@@ -122,26 +126,19 @@ def group_lines(step: Exponential, lower: Rows, upper: Rows) -> GroupLines:
     members = members_of(step)
     low, high = lower[:, members], upper[:, members]
     reach = np.maximum(np.abs(lower), np.abs(upper))
-    count, groups, width = low.shape
+    count, _, width = low.shape
     size = 1.0 + reach[:, members].max(axis=-1)[..., np.newaxis]
     if step.kind != "softmax":
         above, over, below, under = _log_sum_lines(low, high)
         if isinstance(step, LogSumExp):
             first, second = above[:, :, np.newaxis], below[:, :, np.newaxis]
             return GroupLines(members, first, over, second, under, reach)
-        own = np.eye(width)
-        margin = CURVE_ROUNDINGS * EPSILON * size
-        shape = (count, groups, width)
-        top = np.broadcast_to(-under[..., np.newaxis] + margin, shape)
-        bottom = np.broadcast_to(-over[..., np.newaxis] - margin, shape)
-        return GroupLines(
-            members,
-            own - below[:, :, np.newaxis],
-            top.reshape(count, -1),
-            own - above[:, :, np.newaxis],
-            bottom.reshape(count, -1),
-            reach,
-        )
+        lines = []
+        for sign, others, constant in ((1, below, under), (-1, above, over)):
+            end = -constant[..., np.newaxis] + sign * CURVE_ROUNDINGS * EPSILON * size
+            offset = np.broadcast_to(end, low.shape).reshape(count, -1)
+            lines.append((np.eye(width) - others[:, :, np.newaxis], offset))
+        return GroupLines(members, *lines[0], *lines[1], reach)
     above, over, below, under = _log_sum_lines(_others(low), _others(high))
     least, most = _logit_interval(low, high)
     sigmoid = shape_of("sigmoid", 1.0)
@@ -176,12 +173,8 @@ def group_interval(step: Exponential, lower: Rows, upper: Rows) -> tuple[Rows, R
         ends = special.expit(least), special.expit(most)
     else:
         ends = -np.logaddexp(0.0, -least), -np.logaddexp(0.0, -most)
-    margin = CURVE_ROUNDINGS * EPSILON
-    interval = (
-        ends[0] - margin * (1.0 + np.abs(ends[0])),
-        ends[1] + margin * (1.0 + np.abs(ends[1])),
-    )
-    return interval[0].reshape(lower.shape), interval[1].reshape(lower.shape)
+    low, high = _outward(*ends, CURVE_ROUNDINGS)
+    return low.reshape(lower.shape), high.reshape(lower.shape)
 
 
 def jacobian_interval(step: Exponential, lower: Rows, upper: Rows) -> tuple[Array, Array]:

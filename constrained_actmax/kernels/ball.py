@@ -99,11 +99,6 @@ class BallKernel(Kernel):
         violation = float(self.norm(nearest[np.newaxis])[0]) - self.radius
         return InBox(lambda x: self.inside(x, lower, upper, lambda rows, _: onto(rows)), violation)
 
-    @cached_property
-    def _unlimited(self) -> tuple[Vector, Vector]:
-        unlimited = np.full(self.size, np.inf)
-        return -unlimited, unlimited
-
     @override
     def violation(self, x: Rows) -> Vector:
         return np.maximum(0.0, self.norm(x) - self.radius)

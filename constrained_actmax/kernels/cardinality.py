@@ -80,14 +80,14 @@ class CardinalityKernel(DiscreteKernel):
         """Return the entries of what counts as one change."""
         return np.array([group]) if self._members is None else self._members[group]
 
-    def _summed(self, values: Rows) -> Rows:
+    def _summed(self, values: np.ndarray) -> np.ndarray:
         """Return (B, G): sums over what counts as one change."""
         if self._members is None:
             return values
         return np.stack([values[:, at].sum(axis=1) for at in self._members], axis=1)
 
     def _changed_groups(self, x: Rows) -> np.ndarray:
-        return self._summed((np.abs(x - self.center) > self._near).astype(np.float64)) > 0.0
+        return np.asarray(self._summed(np.abs(x - self.center) > self._near) > 0)
 
     @cached_property
     def _near(self) -> Vector:
@@ -97,7 +97,7 @@ class CardinalityKernel(DiscreteKernel):
     def _forced(self, lower: Vector, upper: Vector) -> np.ndarray:
         """Return which changes a box asks for: its bounds leave out the center."""
         outside = (self.center < lower - self._near) | (self.center > upper + self._near)
-        return np.asarray(self._summed(outside[np.newaxis].astype(np.float64))[0] > 0.0)
+        return np.asarray(self._summed(outside[np.newaxis])[0] > 0)
 
     def _free(self, lower: Vector, upper: Vector) -> Indices:
         """Return the entries of the changes that a box leaves open."""
@@ -151,7 +151,7 @@ class CardinalityKernel(DiscreteKernel):
 
     def _undecided(self, lower: Vector, upper: Vector) -> Indices:
         """Return the changes that a box leaves open, where these are too many."""
-        may = self._summed((lower < upper)[np.newaxis].astype(np.float64))[0] > 0.0
+        may = self._summed((lower < upper)[np.newaxis])[0] > 0.0
         groups = np.flatnonzero(may & ~self._forced(lower, upper))
         return groups if groups.size > -self.violation_in(lower, upper) else groups[:0]
 
@@ -193,7 +193,7 @@ class CardinalityKernel(DiscreteKernel):
     def repaired(self, y: Rows, x: Vector) -> tuple[Rows, Indices]:
         changed = self._changed_groups(y)
         violation = changed.sum(axis=1) - self.count
-        own = self._summed((x != y).astype(np.float64)) > 0.0
+        own = self._summed(x != y) > 0.0
         sizes = self._summed(np.abs(y - self.center))
         points: list[Vector] = []
         of: list[int] = []
@@ -227,9 +227,10 @@ class CardinalityKernel(DiscreteKernel):
             for row, groups in zip(p, dropped.tolist(), strict=True):
                 for group in groups:
                     row[self._members[group]] = c[self._members[group]]
-        kept = np.sum(self._changed_groups(x), axis=1) <= self.count
-        inside = kept & np.all((x >= lower) & (x <= upper), axis=1)
-        p[inside] = x[inside]
+        inside = np.all((x >= lower) & (x <= upper), axis=1)
+        if inside.any():
+            inside &= np.sum(self._changed_groups(x), axis=1) <= self.count
+            p[inside] = x[inside]
         return p, np.full(len(x), np.nan)
 
     @override

@@ -174,10 +174,7 @@ class CvxpyKernel(Kernel):
         size = solver.size()
         if not solver.solved(size):
             return self._distance(x, at)  # no slack helps outside a domain
-        value = float(problem.value)
-        if value <= SOLVED_TO * size:
-            return 0.0
-        return value if at is None else value / (size or float(np.max(at)) or 1.0)
+        return _beyond_rounding(float(problem.value), size, at)
 
     @cached_property
     def _distance_problem(self) -> tuple[Any, Any, ConeProgram]:
@@ -198,10 +195,7 @@ class CvxpyKernel(Kernel):
         point.value = x
         size = max(solver.size(), float(np.max(np.abs(x))))
         if solver.solved(size):
-            value = float(problem.value)
-            if value <= SOLVED_TO * size:
-                return 0.0
-            return value if at is None else value / (size or float(np.max(at)) or 1.0)
+            return _beyond_rounding(float(problem.value), size, at)
         if problem.status in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
             return np.inf
         raise ProjectionError(f"{self}: violation: cvxpy reports {problem.status}.")
@@ -213,6 +207,13 @@ class CvxpyKernel(Kernel):
     @override
     def relative_violation(self, x: Rows, widths: Vector | None = None) -> Vector:
         return np.array([self._measured(*pair) for pair in zip(x, sizes(x, widths), strict=True)])
+
+
+def _beyond_rounding(value: float, size: float, at: Vector | None) -> float:
+    """Return a solver's violation, 0 within its tolerance; given sizes of entries, relative."""
+    if value <= SOLVED_TO * size:
+        return 0.0
+    return value if at is None else value / (size or float(np.max(at)) or 1.0)
 
 
 def _violation(row: cp.Constraint) -> Any:

@@ -38,9 +38,9 @@ class DiscreteKernel(Kernel):
 
     convex = False
 
-    @abstractmethod
     def piece(self, x: Vector) -> Bounds:
-        """Return a box of the union that holds a point of the set."""
+        """Return a box of the union that holds a point of the set: by default that point."""
+        return x.copy(), x.copy()
 
     @abstractmethod
     def tightened(self, lower: Vector, upper: Vector) -> Bounds:
@@ -98,8 +98,7 @@ class DiscreteKernel(Kernel):
 
     @override
     def project(self, x: Rows) -> Rows:
-        unlimited = np.full(self.size, np.inf)
-        return self.projected_in(-unlimited, unlimited, x)[0]
+        return self.projected_in(*self._unlimited, x)[0]
 
     @override
     def in_box(self, lower: Vector, upper: Vector) -> InBox:

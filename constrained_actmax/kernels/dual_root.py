@@ -98,11 +98,12 @@ def falling_roots(
             new = now - gap / slope
             outside = ~((new > lo) & (new < hi) & (slope < 0.0))
             if outside.any():
-                open_ended = np.isinf(lo) | np.isinf(hi)
-                far = np.maximum(np.maximum(4.0 * reach, np.abs(now)), unit(rows))
-                reach = np.where(outside & open_ended, far, reach)
-                middle = np.where(open_ended, now + np.copysign(far, gap), 0.5 * (lo + hi))
-                new = np.where(outside, middle, new)
+                new = np.where(outside, 0.5 * (lo + hi), new)
+                leaping = outside & (np.isinf(lo) | np.isinf(hi))
+                if leaping.any():
+                    far = np.maximum(np.maximum(4.0 * reach, np.abs(now)), unit(rows))
+                    reach = np.where(leaping, far, reach)
+                    new = np.where(leaping, now + np.copysign(far, gap), new)
             inside = (new >= lo) & (new <= hi)
             stay = (np.abs(gap) <= ROUNDING * size) | ~inside
             new = np.where(stay, now, new)
@@ -347,13 +348,12 @@ def pulled_inside(
     high = np.flatnonzero(value > radius)
     if not high.size:
         return x
-    value = value[high]
+    value, least = value[high], np.broadcast_to(norm(np.atleast_2d(inner)), len(x))
     for attempt in range(PULLS):
         near, low, up = (
             array if array.ndim == 1 else array[high] for array in (inner, lower, upper)
         )
-        least = norm(np.atleast_2d(near))
-        share = (radius - least) / np.maximum(value - least, TINY)
+        share = (radius - least[high]) / np.maximum(value - least[high], TINY)
         share = np.minimum(np.maximum(share, 0.0), 1.0) * (1.0 - ROUNDING * 4.0**attempt)
         moved = near + share[:, np.newaxis] * (x[high] - near)
         np.maximum(moved, low, out=moved)

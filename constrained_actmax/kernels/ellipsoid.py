@@ -51,7 +51,11 @@ class EllipsoidKernel(BallKernel):
     @property
     @override
     def diameter(self) -> float:
-        return 2.0 * self.radius * float(np.sqrt(np.max(self.variances)))
+        return 2.0 * self.radius * float(np.max(self._deviations))
+
+    @cached_property
+    def _deviations(self) -> Vector:
+        return np.sqrt(self.variances)
 
     def _turned(self, x: Rows) -> Rows:
         d = x - self.center
@@ -59,25 +63,24 @@ class EllipsoidKernel(BallKernel):
 
     @override
     def norm(self, x: Rows) -> Vector:
-        return np.asarray(np.linalg.norm(self._turned(x) / np.sqrt(self.variances), axis=1))
+        return np.asarray(np.linalg.norm(self._turned(x) / self._deviations, axis=1))
 
     @cached_property
     @override
     def center_size(self) -> float:
-        smallest = float(np.sqrt(np.min(self.variances)))
-        return float(np.max(np.abs(self.center), initial=0.0)) / smallest
+        return float(np.max(np.abs(self.center), initial=0.0) / np.min(self._deviations))
 
     @override
     def onto(self, x: Rows, norm: Vector) -> tuple[Rows, Vector]:
         r, s, d = self.radius, self.variances, self._turned(x)
         if r == 0.0:
             center = np.repeat(self.center[np.newaxis], len(x), axis=0)
-            return center, np.linalg.norm(d * np.sqrt(s), axis=1)
+            return center, np.linalg.norm(d * self._deviations, axis=1)
         # Newton on 1/|w(t)| - 1/r, w = sqrt(s) d / (s + t): concave and rising, so that from the
         # left it never overshoots.
-        t = np.zeros(len(x))
+        t, start = np.zeros(len(x)), self._deviations * d
         for _ in range(MAX_NEWTON):
-            w = np.sqrt(s) * d / (s + t[:, np.newaxis])
+            w = start / (s + t[:, np.newaxis])
             now = np.linalg.norm(w, axis=1)
             if np.all(now <= r * (1.0 + ROUNDING)):
                 break
@@ -104,7 +107,7 @@ class EllipsoidKernel(BallKernel):
 
         d = variable - self.center
         turned = d if self.axes is None else self.axes.T @ d
-        return [cp.norm2(cp.multiply(1.0 / np.sqrt(self.variances), turned)) <= self.radius]
+        return [cp.norm2(cp.multiply(1.0 / self._deviations, turned)) <= self.radius]
 
     @override
     def to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:

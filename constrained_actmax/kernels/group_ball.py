@@ -7,7 +7,6 @@ from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from typing_extensions import override
 
 from constrained_actmax.kernels.ball import BallKernel
@@ -34,13 +33,6 @@ class GroupBallKernel(BallKernel):
     projection_method = "L1 projection of the groups' norms, exact, O(n)"
 
     @cached_property
-    def _summing(self) -> sp.csr_array:
-        """Ones, (n, G): sums over groups."""
-        n = self.size
-        shape = n, int(self.groups.max()) + 1
-        return sp.csr_array((np.ones(n), (np.arange(n), self.groups)), shape=shape)
-
-    @cached_property
     def _places(self) -> Indices:
         return places_of(self.groups)
 
@@ -48,7 +40,8 @@ class GroupBallKernel(BallKernel):
         # The largest entry is taken out first: squares of 1e-200 vanish, of 1e200 overflow.
         size = np.max(np.abs(d), axis=1, initial=0.0, keepdims=True)
         size[size == 0.0] = 1.0
-        return np.asarray(np.sqrt((d / size) ** 2 @ self._summing) * size)
+        squares = [np.bincount(self.groups, row) for row in (d / size) ** 2]
+        return np.asarray(np.sqrt(squares) * size)
 
     @override
     def norm(self, x: Rows) -> Vector:
@@ -145,9 +138,7 @@ class GroupBallKernel(BallKernel):
         import cvxpy as cp
 
         d = variable - self.center
-        members = [
-            np.flatnonzero(self.groups == entries) for entries in range(self._summing.shape[1])
-        ]
+        members = [row[row >= 0] for row in self._places]
         sizes = {len(entries) for entries in members}
         if len(sizes) == 1:
             stacked = cp.reshape(d[np.concatenate(members)], (len(members), sizes.pop()), order="C")

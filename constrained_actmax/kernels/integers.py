@@ -66,10 +66,6 @@ class IntegersKernel(DiscreteKernel):
         return entry, f"there is no whole number between {at}"
 
     @override
-    def piece(self, x: Vector) -> Bounds:
-        return x.copy(), x.copy()
-
-    @override
     def branches(self, p: Vector, lower: Vector, upper: Vector) -> list[Bounds]:
         turns = p / self.step
         entry = int(np.argmax(np.abs(turns - np.round(turns))))

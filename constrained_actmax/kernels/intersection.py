@@ -346,7 +346,8 @@ class IntersectionKernel(Kernel):
         return program.open_along(g) or program.open_along(-g)
 
     @cached_property
-    def _diameter(self) -> float:
+    @override
+    def diameter(self) -> float:
         lower, upper = self._bounding_box
         squares = 0.0
         rest = np.ones(self.size, dtype=bool)
@@ -359,11 +360,6 @@ class IntersectionKernel(Kernel):
             ]
             squares += min([width, *covering]) ** 2
         return float(np.sqrt(squares + float(np.sum((upper[rest] - lower[rest]) ** 2))))
-
-    @property
-    @override
-    def diameter(self) -> float:
-        return self._diameter
 
     def check_nonempty(self) -> None:
         """Raise if no point lies in all members.

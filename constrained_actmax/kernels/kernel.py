@@ -134,8 +134,12 @@ class Kernel(Quoted, ABC):
     @cached_property
     def program(self) -> ConvexProgram:
         """The set as one cvxpy problem."""
+        return ConvexProgram((self,), *self._unlimited)
+
+    @cached_property
+    def _unlimited(self) -> tuple[Vector, Vector]:
         unlimited = np.full(self.size, np.inf)
-        return ConvexProgram((self,), -unlimited, unlimited)
+        return -unlimited, unlimited
 
     # -- how far outside -------------------------------------------------------------------------
 

@@ -82,10 +82,6 @@ class LevelsKernel(DiscreteKernel):
         return entry, f"none of the values lies between {lower[entry]:g} and {upper[entry]:g}"
 
     @override
-    def piece(self, x: Vector) -> Bounds:
-        return x.copy(), x.copy()
-
-    @override
     def branches(self, p: Vector, lower: Vector, upper: Vector) -> list[Bounds]:
         gap = np.min(np.abs(self.levels - p), axis=0)
         entry = int(np.argmax(gap))

@@ -92,13 +92,9 @@ class LinearKernel(Kernel):
 
     def _violation_in(self, lower: Vector, upper: Vector) -> float:
         a = self._row
+        ends = np.where(a > 0, (lower, upper), (upper, lower))
         with np.errstate(invalid="ignore"):
-            low = np.nan_to_num(
-                a * np.where(a > 0, lower, upper), nan=0.0, posinf=np.inf, neginf=-np.inf
-            ).sum()
-            high = np.nan_to_num(
-                a * np.where(a > 0, upper, lower), nan=0.0, posinf=np.inf, neginf=-np.inf
-            ).sum()
+            low, high = np.where(a == 0.0, 0.0, a * ends).sum(axis=1)
         return float(max(low - self.upper[0], self.lower[0] - high))
 
     @override
@@ -107,15 +103,13 @@ class LinearKernel(Kernel):
 
     @override
     def project_with_dual(self, x: Rows) -> tuple[Rows, Vector]:
-        unlimited = np.full(self.size, np.inf)
         if self.closed:
-            return self._projected_in(-unlimited, unlimited, x)
+            return self._projected_in(*self._unlimited, x)
         unknown = np.full(len(x), np.nan)
-        dual = Separable.dual_of((self,), -unlimited, unlimited)
+        dual = Separable.dual_of((self,), *self._unlimited)
         if dual is None:
             return self.program.project(x), unknown
-        every = np.arange(self.size)
-        piece = Separable(every, (self,), -unlimited, unlimited, dual)
+        piece = Separable(self.support, (self,), *self._unlimited, dual)
         return piece.project(x)[0], unknown
 
     @override

@@ -90,10 +90,6 @@ class OneHotKernel(DiscreteKernel):
         return None
 
     @override
-    def piece(self, x: Vector) -> Bounds:
-        return x.copy(), x.copy()
-
-    @override
     def branches(self, p: Vector, lower: Vector, upper: Vector) -> list[Bounds]:
         group = int(
             np.argmax([np.max(self.distances(p[np.newaxis])[0, at]) for at in self._members])

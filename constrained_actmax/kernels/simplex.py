@@ -77,8 +77,7 @@ class SimplexKernel(Kernel):
 
     @override
     def project_with_dual(self, x: Rows) -> tuple[Rows, Vector]:
-        unlimited = np.full(self.size, np.inf)
-        p, _ = self._projected_in(-unlimited, unlimited, x)
+        p, _ = self._projected_in(*self._unlimited, x)
         return p, np.full(len(x), np.nan)
 
     @override
@@ -115,8 +114,7 @@ class SimplexKernel(Kernel):
 
     @override
     def linear_maximizer(self, g: Rows) -> Rows:
-        unlimited = np.full(self.size, np.inf)
-        return self.linear_maximizer_in_box(g, -unlimited, unlimited)
+        return self.linear_maximizer_in_box(g, *self._unlimited)
 
     @override
     def linear_maximizer_in_box(self, g: Rows, lower: Rows, upper: Rows) -> Rows:

@@ -90,7 +90,7 @@ def _words(certificate: Certificate) -> str:
         return "no feasible input is known"
     share = f"gap {certificate.gap:.2g}"
     if certificate.relative_gap <= 1.0:
-        share += f", {100.0 * certificate.relative_gap:.2g} % of the range of the values"
+        share += f", {certificate.share}"
     if certificate.target is not None:
         return f"{certificate.verdict}: target {certificate.target:.5g}; {share}"
     return f"{'proven optimal' if certificate.proven else 'the optimum is in between'}: {share}"

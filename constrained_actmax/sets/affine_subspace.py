@@ -74,10 +74,3 @@ class AffineSubspace(ConvexSet):
         if not sp.issparse(self.A) and np.ndim(self.A) == 1:
             rows = 1
         return f"AffineSubspace(A x == {short(self.b)}, {rows} {'row' if rows == 1 else 'rows'})"
-
-    @override
-    def to_dict(self) -> dict[str, Any]:
-        data = super().to_dict()
-        if sp.issparse(self.A):
-            data["A"] = self.A.toarray().tolist()
-        return data

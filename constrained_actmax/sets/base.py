@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import scipy.sparse as sp
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
@@ -207,7 +208,9 @@ class HeuristicSet(ConvexSet):
 
 
 def jsonable(value: Any) -> Any:
-    """Return arrays as lists, NumPy numbers as Python's, infinities as strings for float.
+    """Return arrays as lists, sparse ones as their entries, NumPy numbers as Python's.
+
+    Infinities become the strings that float reads.
 
     Raises
     ------
@@ -218,6 +221,10 @@ def jsonable(value: Any) -> Any:
         return jsonable(np.asarray(aligned(value, None, "to_dict", "a set that is not bound")))
     if isinstance(value, np.ndarray):
         return jsonable(value.tolist())
+    if sp.issparse(value):
+        entries = sp.coo_array(value)
+        parts = entries.shape, entries.row, entries.col, entries.data
+        return dict(zip(("sparse", "row", "column", "value"), map(jsonable, parts), strict=True))
     if isinstance(value, np.generic):
         return jsonable(value.item())
     if isinstance(value, float) and not np.isfinite(value):

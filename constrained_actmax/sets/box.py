@@ -59,13 +59,8 @@ class Box(ConvexSet):
                 )
             if bound is not None and np.ndim(bound) == 0:
                 real(bound, f"Box: {name}")
-        if (
-            low is not None
-            and np.ndim(low) == 0
-            and high is not None
-            and np.ndim(high) == 0
-            and not float(low) <= float(high)
-        ):
+        numbers = [bound for bound in (low, high) if bound is not None and np.ndim(bound) == 0]
+        if len(numbers) == 2 and not float(low) <= float(high):
             raise SpecificationError(f"{self.describe()}: lower must be <= upper.")
 
     @property

@@ -14,8 +14,6 @@ from constrained_actmax.kernels.kernel import Kernel
 from constrained_actmax.layout import Region
 from constrained_actmax.sets.ball import Ball
 
-SMALLEST = 1e-300  # a share above zero
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class GroupBall(Ball):

@@ -20,7 +20,7 @@ from constrained_actmax.layout import (
     conform,
     labels_of,
 )
-from constrained_actmax.sets.base import ConvexSet, jsonable, short
+from constrained_actmax.sets.base import ConvexSet, short
 
 REFINEMENTS = 3  # passes that take the rounding of a huge point off a row's sum
 
@@ -101,19 +101,6 @@ class Linear(ConvexSet):
         name = "A x" if sp.issparse(self.A) or np.ndim(self.A) > 1 else "a'x"
         count = f", {rows} rows" if name == "A x" else ""
         return f"Linear({_range(self.lower, name, self.upper)}{count})"
-
-    @override
-    def to_dict(self) -> dict[str, Any]:
-        data = super().to_dict()
-        if sp.issparse(self.A):
-            entries = sp.coo_array(self.A)
-            data["A"] = {
-                "sparse": jsonable(entries.shape),
-                "row": jsonable(entries.row),
-                "column": jsonable(entries.col),
-                "value": jsonable(entries.data),
-            }
-        return data
 
 
 def row_matrix(a: Any, region: Region, who: str) -> sp.csr_array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -35,13 +35,16 @@ MEMORY_LIMIT = 2 * 2**30
 
 @dataclass
 class Progress:
-    """The last iterate of a start; how many brought nothing, were optimal before, there were."""
+    """A start's last iterate, its best optimal point; how many brought nothing, followed."""
 
     y: Vector | None = None
     f: float = np.inf
     violation: float = np.inf
     since: int = 0
     beyond: int = 0
+    optimal: Vector | None = None
+    residual: float = np.inf
+    settled: bool = False
     count: int = 0
 
 
@@ -87,6 +90,8 @@ class Variables:
         self._bounds = task.problem.set.bounds()
         #: Whether points that no iterate may be have an infinite objective.
         self.guards = False
+        #: What looks at every further point that is evaluated.
+        self.watch: Callable[[Variables, Vector], None] | None = None
         self.progress = Progress()
 
     def length(self, chosen: float) -> float:
@@ -151,6 +156,8 @@ class Variables:
         if problem.constraints:
             self.c: Vector = c
             self.jacobian = self._variables.pulled(evaluation.jacobian[0])
+        if self.watch is not None:
+            self.watch(self, y)
         return self
 
     def value(self, y: Vector) -> float:
@@ -165,20 +172,23 @@ class Variables:
     def report(self, y: Vector) -> None:
         """Record an iterate."""
         self.at(y)
+        violation = self._set_violation()
+        if np.isinf(violation):  # the functions are not finite there
+            return
+        if not self.task.iterate(self.start, self._x, self.f, violation):
+            raise Stopped(Status.UNBOUNDED)
+
+    def _set_violation(self) -> float:
+        """Return the largest violation at the last point, relative to what is allowed."""
         if self._violation is None:  # an inner run leaves it to the outer one
             self._violation = self.task.problem.violation(self._x[np.newaxis], self.evaluation.c)
-        if np.isinf(self._violation[0]):  # the functions are not finite there
-            return
-        if not self.task.iterate(self.start, self._x, self.f, float(self._violation[0])):
-            raise Stopped(Status.UNBOUNDED)
+        return float(self._violation[0])
 
     @property
     def violation(self) -> float:
         """Largest violation of any constraint at the last point, as imposed."""
-        problem = self.task.problem
-        assert self._violation is not None
-        imposed = problem.imposed_violation(self.evaluation.c)
-        return max(float(self._violation[0]), float(imposed[0]))
+        imposed = self.task.problem.imposed_violation(self.evaluation.c)
+        return max(self._set_violation(), float(imposed[0]))
 
     def optimal(self, y: Vector) -> bool:
         """Whether the library's own measures call the point optimal."""

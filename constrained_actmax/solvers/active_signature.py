@@ -436,5 +436,7 @@ class _Walk:
             return
         program = self.program
         seconds = self.task.seconds - self.began
-        work = f"{program.programs} programs, {program.iterations} iterations, {seconds:.1f} s"
+        counts = (program.programs, "program"), (program.iterations, "iteration")
+        work = ", ".join(f"{count} {noun}{'s' * (count != 1)}" for count, noun in counts)
+        work += f", {seconds:.1f} s"
         self.task.end(self.start, self.y, status, f"{detail} ({work}.)")

@@ -125,8 +125,7 @@ class BranchAndBound(Solver):
 
     def affordable(self, problem: Problem | Scaled) -> BranchAndBound | None:
         """Return this with as many boxes as `auto` affords; None where it is none, or refuses."""
-        lower, upper = problem.set.bounding_box()
-        if np.count_nonzero(upper > lower) > MOST_INPUTS or self.refusal(problem) is not None:
+        if problem.set.free_inputs > MOST_INPUTS or self.refusal(problem) is not None:
             return None
         most = min(self.max_boxes, CONSTRAINED_BOXES) if problem.constraints else self.max_boxes
         boxes = min(most, affordable_boxes(problem.asked))

@@ -12,6 +12,7 @@ from constrained_actmax.layout import Vector
 from constrained_actmax.optimality import multipliers, residuals
 from constrained_actmax.oracles.finite_differences import Domain, jacobian
 from constrained_actmax.standard_form import StandardForm
+from constrained_actmax.tasks.scaled import FINEST_VIOLATION
 from constrained_actmax.tasks.task import Task
 
 #: Variables up to which the Hessian of the Lagrangian is built column by column.
@@ -138,14 +139,16 @@ def restore(task: Task, start: int, x: Vector, mu: Vector | None = None) -> Vect
         A feasible point, or the given one where none was reached.
     """
     problem = task.problem
-    y = problem.set.project(x)
+    y, answer = problem.set.project(x), None
     for _ in range(STEPS):
         evaluation = task.revisit(y, start)
         if not evaluation.finite[0]:
             break
-        if problem.feasible(y[np.newaxis], evaluation.c)[0]:
-            return np.asarray(y)
         c = evaluation.c[0]
+        if problem.feasible(y[np.newaxis], evaluation.c)[0]:
+            if answer is not None or problem.imposed_violation(evaluation.c)[0] <= FINEST_VIOLATION:
+                return np.asarray(y)
+            answer = y  # the use of a tolerance: a further step squares it
         violation = c - np.clip(c, problem.lower, problem.upper)
         target = -OVERSHOOT * violation
         if mu is not None:
@@ -155,7 +158,7 @@ def restore(task: Task, start: int, x: Vector, mu: Vector | None = None) -> Vect
         y = problem.set.project(
             y + np.linalg.lstsq(evaluation.jacobian[0][broken], target[broken])[0]
         )
-    return x
+    return x if answer is None else np.asarray(answer)
 
 
 def _newton_step(

@@ -10,14 +10,13 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.certificates.branching import MOST_INPUTS
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.random_points import drawn
 from constrained_actmax.result import NO_BETTER_NEIGHBOUR, Status
 from constrained_actmax.solvers.active_signature import ActiveSignature
 from constrained_actmax.solvers.augmented_lagrangian import AugmentedLagrangian
 from constrained_actmax.solvers.base import Solver
-from constrained_actmax.solvers.branch_and_bound import BranchAndBound
+from constrained_actmax.solvers.branch_and_bound import PROOF_BOXES, BranchAndBound
 from constrained_actmax.solvers.cobyqa import COBYQA
 from constrained_actmax.solvers.l_bfgs_b import LBFGSB
 from constrained_actmax.solvers.search_and_finish import SearchAndFinish, pays
@@ -81,10 +80,10 @@ class RelaxAndRound(Solver):
        on from there, discrete inputs first (`BranchAndBound`). If it ends within its gap, the best
        point is proven to be the optimum, and this is all.
     4. From the best few, neighbours are evaluated side by side: one step of a count or level, one
-       swap in a group, one change more or less. Where continuous inputs are left, the best few
-       neighbours are optimised again with the discrete inputs held. The best neighbour is
-       next, until none is better; then pairs of moves are tried, the most promising by the
-       differences that the single moves made.
+       swap in a group, one change more or less. The best neighbour is next, until none is better.
+       Then, where continuous inputs are left, those of the point and of the best few neighbours
+       are optimised again with the discrete inputs held; then pairs of moves are tried, the most
+       promising by the differences that the single moves made.
     5. The search goes on from random moves away from the best point, and from draws [2]_.
 
     Feasibility comes before value: a point that violates bounds on functions less is better. It
@@ -105,8 +104,8 @@ class RelaxAndRound(Solver):
         Evaluations of each of these.
     most_neighbours : int, default 256
         Neighbours, or pairs, that a round evaluates; of more those with the steepest slopes.
-    most_boxes : int, default 10000
-        Boxes of the branch and bound.
+    most_boxes : int, default 1000
+        Boxes of the branch and bound; fewer where each costs more, as for continuous inputs.
     most_combinations : int, default 4096
         Where all inputs are discrete and have no more combinations in C than this, all of them are
         evaluated instead, and the best is proven to be the optimum.
@@ -128,7 +127,7 @@ class RelaxAndRound(Solver):
     reoptimised: int = 4
     held_evaluations: int = 60
     most_neighbours: int = 256
-    most_boxes: int = 10_000
+    most_boxes: int = PROOF_BOXES
     most_combinations: int = 4096
 
     @override
@@ -153,8 +152,8 @@ class RelaxAndRound(Solver):
         if self._enumerated(task, x0, starts):
             return
         searches = self._begun(task, x0, starts)
-        proof = BranchAndBound(max_boxes=self.most_boxes)
-        if task.set.free_inputs <= MOST_INPUTS and proof.refusal(task.problem) is None:
+        proof = BranchAndBound(max_boxes=self.most_boxes).affordable(task.problem)
+        if proof is not None:
             task.share(2)
             search = proof.branch(task, task.best_points(x0, starts), starts, draws=False)
             if search.done:
@@ -408,15 +407,24 @@ class NeighbourhoodSearch:
             self.run_.iterate(self.start, here.x, here.f, here.violation)
 
     def tried(self, here: Candidate, moved: Rows) -> list[Candidate]:
-        """Return what moves lead to, the best few with their continuous entries optimised."""
+        """Return what moves lead to.
+
+        Where none is better as it is, with the continuous entries of this point and of the best few
+        optimised: a walk of many moves does that at its end, and not at each of them.
+        """
         admitted = self._admitted(moved)
         keys = [self._choice(row) for row in admitted]
         known = {key: self._held[key] for key in keys if key in self._held}
         new = admitted[[key not in known for key in keys]]
         candidates = self.evaluated(new) if len(new) else []
-        few = self.settings.reoptimised
-        candidates = [*known.values(), *map(self.improved, candidates[:few]), *candidates[few:]]
-        return sorted(candidates, key=_rank)
+        found = sorted([*known.values(), *candidates], key=_rank)
+        if found and found[0].rank < here.rank:
+            return found
+        own = self.improved(here)
+        if own.rank < here.rank:
+            return [own]
+        few = map(self.improved, candidates[: self.settings.reoptimised])
+        return sorted([*found, *few], key=_rank)
 
     def _choice(self, x: Vector) -> bytes:
         """Return what tells the discrete choices of points of C apart."""

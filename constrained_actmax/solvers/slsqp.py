@@ -31,8 +31,12 @@ STATUSES = {0: Status.CONVERGED, 4: Status.INFEASIBLE, 8: Status.STALLED, 9: Sta
 #: thousands of evaluations; so iterates whose relative change of f is below this are measured by
 #: the library, and after so many without a gain beyond rounding it is stopped.
 QUIET, PATIENCE = 1e-6, 5
-#: Default `ftol` in units of the model's machine epsilon.
-VALUE_PRECISION = 10.0
+#: Default `ftol` in units of the model's machine epsilon times the objective's range, which may be
+#: far above what its values differ by near an answer; the library's own measures end most runs.
+VALUE_PRECISION = 1e-3
+#: An optimal iterate is the answer where it meets the tolerances with this share to spare; else so
+#: many more are had at most, each of them for this share of the residual before.
+SPARE, FURTHER, GAIN = 1e-3, 3, 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +49,8 @@ class SLSQP(ScipySolver):
     Parameters
     ----------
     ftol : float, optional
-        SciPy's: the precision of f at which it stops, in units of the objective; by default 10
-        epsilon of the model in units of the problem's own.
+        SciPy's: the precision of f at which it stops, in units of the objective; by default
+        1e-3 epsilon of the model in units of the problem's own.
     maxiter : int, default 1000
         Limit of iterations.
 
@@ -84,6 +88,8 @@ class SLSQP(ScipySolver):
     @override
     def after_iteration(self, variables: Variables, y: Vector) -> None:
         progress = variables.progress
+        if progress.optimal is not None:  # `_go_on` judges what is evaluated from there on
+            return
         problem = variables.task.problem
         noise = problem.epsilon * max(problem.range, abs(variables.f))
         gain = max(progress.f - variables.f, progress.violation - variables.violation)
@@ -92,17 +98,17 @@ class SLSQP(ScipySolver):
         progress.y, progress.f = y.copy(), variables.f
         progress.violation = variables.violation
         task, start, x = variables.task, variables.start, variables.x(y)
-        looks = self.ftol is None and (still or problem.linear)
-        ended = looks and variables.optimal(y)
-        if ended and progress.beyond < NEAR_PROBES and not self._settled(variables, y):
-            progress.beyond, ended = progress.beyond + 1, False
-            return
-        only_off = looks and not ended and problem.constraints
-        if only_off and (kkt := variables.residuals(y)).stationarity <= task.tolerance:
-            # Steps onto the constraints alone are cheaper than further ones that decrease f too.
-            restored = restore(task, start, x, kkt.mu)
-            ended = optimal(problem, restored, task.revisit(restored, start), task.tolerance)
-            x = restored if ended else x
+        ended = False
+        if self.ftol is None:
+            self._go_on(variables, y)
+            if progress.optimal is not None:
+                return
+            near = problem.constraints and (still or problem.linear)
+            if near and (kkt := variables.residuals(y)).stationarity <= task.tolerance:
+                # Steps onto the constraints alone are cheaper than ones that decrease f too.
+                restored = restore(task, start, x, kkt.mu)
+                ended = optimal(problem, restored, task.revisit(restored, start), task.tolerance)
+                x = restored if ended else x
         if ended or progress.since > PATIENCE:
             status = Status.CONVERGED if ended else Status.STALLED
             if task.problem.constraints and task.best(start) is None and not ended:
@@ -110,8 +116,36 @@ class SLSQP(ScipySolver):
             task.end(start, x, status)
             raise Stopped(status)
 
+    @classmethod
+    def _go_on(cls, variables: Variables, y: Vector) -> None:
+        """Keep an optimal point if it is the best so far; end there if none better is near.
+
+        Near a solution each step gains digits at the price of an evaluation: they are had while
+        they do, where the tolerances are met with less than `SPARE` to spare.
+        """
+        progress, task = variables.progress, variables.task
+        gained = settled = False
+        residual = np.inf
+        if variables.optimal(y):
+            kkt = variables.residuals(y)
+            residual = max(kkt.stationarity, kkt.complementarity, variables.violation)
+            gained = residual <= GAIN * progress.residual
+            settled = cls._settled(variables, kkt.stationarity)
+            if residual < progress.residual:
+                progress.optimal, progress.residual = variables.x(y), residual
+                progress.settled = settled
+        if progress.optimal is None:
+            return
+        variables.watch = cls._go_on
+        progress.beyond += 1
+        most = FURTHER if progress.settled else NEAR_PROBES
+        enough = progress.settled and (progress.residual <= SPARE * task.tolerance or not gained)
+        if enough or progress.beyond > most:
+            task.end(variables.start, progress.optimal, Status.CONVERGED)
+            raise Stopped(Status.CONVERGED)
+
     @staticmethod
-    def _settled(variables: Variables, y: Vector) -> bool:
+    def _settled(variables: Variables, residual: float) -> bool:
         """Whether no smaller scale of f that may be found at an optimal point makes it another.
 
         Where f's slopes are far below their size and constraints balance them, the answer would be
@@ -121,5 +155,4 @@ class SLSQP(ScipySolver):
         slope = float(np.max(np.abs(variables.evaluation.gradient), initial=0.0))
         if slope >= GENTLE or problem.epsilon > DOUBLE or not problem.differentiable:
             return True
-        residual = variables.residuals(y).stationarity
         return residual <= tolerance * slope or residual > GENTLE * slope

@@ -155,8 +155,7 @@ class Pieces(Nonlinearity):
 
     @override
     def values(self, z: Rows) -> Rows:
-        piece = self.signature(z)
-        return self._of(self.slopes, piece) * z + self._of(self.offsets, piece)
+        return self._at(z, self.signature(z))
 
     @override
     def signature(self, z: Rows) -> Array:
@@ -193,8 +192,7 @@ class Pieces(Nonlinearity):
 
     @override
     def continued(self, z: Rows, signature: Array) -> Rows:
-        piece = signature[np.newaxis]
-        return np.asarray(self._of(self.slopes, piece) * z + self._of(self.offsets, piece))
+        return self._at(z, signature[np.newaxis])
 
     @override
     def bends(self, signature: Array) -> tuple[Array, Vector, Array]:
@@ -216,6 +214,9 @@ class Pieces(Nonlinearity):
         )
         sign = np.concatenate([np.ones(len(above)), -np.ones(len(below))])
         return np.concatenate([above, below])[order], sign[order], kinks[order]
+
+    def _at(self, z: Rows, piece: Array) -> Rows:
+        return np.asarray(self._of(self.slopes, piece) * z + self._of(self.offsets, piece))
 
     def _of(self, table: Array, piece: Array) -> Array:
         return np.take_along_axis(table[np.newaxis], piece[:, np.newaxis].astype(int), axis=1)[:, 0]

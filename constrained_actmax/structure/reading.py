@@ -171,7 +171,7 @@ class Reading:
     def _check_affine(self, tensor: Tensor) -> None:
         op = tensor.op
         if op.type in LOOPS or op.type.startswith("TensorList"):
-            self._refuse(op, "belongs to a loop or a branch")
+            self._refuse(op, "belongs to a loop or a branch, as in a recurrent layer")
         if op.type in CALLS:
             self._refuse(op, "hides its operations in a nested call")
         if not tensor.dtype.is_floating:

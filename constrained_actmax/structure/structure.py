@@ -114,11 +114,17 @@ class Structure:
             One for each nonlinearity.
         outputs : dict of numpy.ndarray, shape (B, size)
         """
+        return self._forward(x, lambda k, z: self.nonlinearities[k].values(z))
+
+    def _forward(
+        self, x: Rows, result: Callable[[int, Rows], Rows]
+    ) -> tuple[tuple[Rows, ...], dict[str, Rows]]:
+        """Return pre-activations and outputs with ``result(k, z)`` for each nonlinearity."""
         values: dict[int, Rows] = {INPUT: np.asarray(x, dtype=np.float64)}
         preactivations = []
-        for k, (part, nonlinearity) in enumerate(zip(self.parts, self.nonlinearities, strict=True)):
+        for k, part in enumerate(self.parts):
             preactivations.append(part.apply(values))
-            values[k] = nonlinearity.values(preactivations[-1])
+            values[k] = result(k, preactivations[-1])
         outputs = {name: part.apply(values) for name, part in self.outputs.items()}
         return tuple(preactivations), outputs
 
@@ -156,15 +162,12 @@ class Structure:
         preactivations : tuple of numpy.ndarray, shape (B, size)
         outputs : dict of numpy.ndarray, shape (B, size)
         """
-        values: dict[int, Rows] = {INPUT: np.asarray(x, dtype=np.float64)}
-        preactivations = []
-        for k, (part, nonlinearity) in enumerate(zip(self.parts, self.nonlinearities, strict=True)):
-            preactivations.append(part.apply(values))
-            values[k] = nonlinearity.continued(preactivations[-1], signature[k][0])
-            if moved is not None and k in moved:
-                values[k] = values[k] + moved[k]
-        outputs = {name: part.apply(values) for name, part in self.outputs.items()}
-        return tuple(preactivations), outputs
+
+        def result(k: int, z: Rows) -> Rows:
+            h = self.nonlinearities[k].continued(z, signature[k][0])
+            return h + moved[k] if moved is not None and k in moved else h
+
+        return self._forward(x, result)
 
     @cached_property
     def first_layers(self) -> dict[int, tuple[sparse.csr_matrix, Vector]]:

@@ -197,17 +197,21 @@ class Incumbents:
             elif not known_worse or problem.set.relative_violation(point) > problem.set.tolerance:
                 candidates.append(on_set_once(point))
         weights = self._largest_multipliers(candidates)
+        away = 0.0 if best is None else float(np.abs(settled[0] - best.x).sum())
 
-        def rank(pair: tuple[Vector, Evaluation]) -> tuple[bool, bool, float]:
+        def rank(pair: tuple[Vector, Evaluation]) -> tuple[bool, bool, float, bool]:
             x, evaluation = pair
             inside = bool(problem.feasible(x[np.newaxis], evaluation.c)[0])
             merit = evaluation.f[0] if inside else problem.violation(x[np.newaxis], evaluation.c)[0]
             if evaluation is settled[1]:
-                merit -= EQUAL_VALUES * tolerance * problem.range
-            if inside and problem.constraints:
+                # Its residual leaves so much to another point, by slopes; what is better by the
+                # use of a tolerance alone is not better.
+                merit -= tolerance * max(EQUAL_VALUES * problem.range, away)
+            elif inside and problem.constraints:
                 c = evaluation.c[0]
                 merit += 2.0 * float(weights @ np.abs(c - np.clip(c, problem.lower, problem.upper)))
-            return not bool(evaluation.finite[0]), not inside, float(merit)
+            other = evaluation is not settled[1]
+            return not bool(evaluation.finite[0]), not inside, float(merit), other
 
         return min(candidates, key=rank)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -35,6 +36,8 @@ FAR, LASTING = 10.0, 0.5
 #: Entries of the input that one model call takes at most, all rows together, and rows at most.
 LARGEST_BATCH = 2**21
 MOST_ROWS = 64
+#: Points evaluated alone that are kept with what was found there.
+RECENT = 4
 #: Accuracy that is asked of iterative projections.
 INEXACT = 1e-4
 #: Variables up to which an accurate projection is had where it is asked for, the price of a true
@@ -104,6 +107,8 @@ class Recording(Task):
     target : float, optional
         Value of the objective, in the user's units and sense, that ends the run: the evaluation of
         a feasible point at least as good raises `Stopped` with ``Status.TARGET``.
+    elapsed : float, default 0
+        Seconds of the call before: its clock does not begin here.
     padded_rows : int, optional
         Rows of every model call: fewer are padded, more are split. One shape for the whole run
         makes a row's last bits independent of how many others are live; by default the next power
@@ -123,6 +128,7 @@ class Recording(Task):
         progress: Callable[[Intermediate], Any] | None = None,
         reserve: bool = False,
         target: float | None = None,
+        elapsed: float = 0.0,
         padded_rows: int | None = None,
     ) -> None:
         self.problem = problem
@@ -140,7 +146,7 @@ class Recording(Task):
         self._shape_is_given = padded_rows is not None
         self.notes: list[str] = []
         self.iterations = np.zeros(starts, dtype=int)
-        self._began = time.perf_counter()
+        self._began = time.perf_counter() - elapsed
         self._reserved = 2 * starts if reserve else 0
         self._limit = self._affordable(self.budget.evaluations)
         self._scale = np.ones(starts)
@@ -162,7 +168,7 @@ class Recording(Task):
         self._incumbents = Incumbents(problem, self.starts)
         self._returned: dict[int, tuple[Vector, Evaluation]] = {}
         self.ended: dict[int, Termination] = {}
-        self._last: tuple[Vector, Evaluation] | None = None
+        self._recent: deque[tuple[Vector, Evaluation]] = deque(maxlen=RECENT)
         self._lower, self._upper = problem.set.bounds()
         self._set_tolerance = problem.set.tolerance
 
@@ -249,7 +255,7 @@ class Recording(Task):
 
     def _remembered(self, x: Vector, start: int) -> Evaluation | None:
         """Return the evaluation of a point that is still known."""
-        for known in (self._last, self._incumbents.known(start)):
+        for known in (*reversed(self._recent), self._incumbents.known(start)):
             if known is not None and np.array_equal(x, known[0]):
                 return known[1]
         return None
@@ -301,7 +307,7 @@ class Recording(Task):
             kept &= problem.functionally_feasible(evaluation.c, outside)
         evaluation.violation = worst
         if len(x) == 1:
-            self._last = x[0].copy(), evaluation
+            self._recent.append((x[0].copy(), evaluation))
         strict = inside <= self._set_tolerance
         self._incumbents.keep(x, evaluation, np.asarray(starts), kept, strict)
         if self.targeted:

@@ -328,7 +328,7 @@ def literature(text: str) -> Head:
     shown = [(name, *of_n([last[name]])) for name in entrants if of_n([last[name]])[1]]
     some, all_ = of_n([last["auto"]])
     others = [name for name, *_ in shown if name != "auto"]
-    target = re.search(r"the target is .*? so it is (?:met|missed)", " ".join(text.split()))
+    target = re.search(r"the target is .*? it is (?:met|missed)", " ".join(text.split()))
     assert target is not None
     behind = list(with_columns(tables(text), "where `auto` is behind"))
     return Head(

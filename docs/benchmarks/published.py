@@ -81,8 +81,13 @@ def tables(names: set[str], methods: set[str]) -> list[str]:
     return lines
 
 
-def cutest_run(one: cutest_problems.Small, method: str) -> tuple[np.ndarray, int, bool, int]:
-    """Return where a method ends, its evaluations, whether it claims success, and the probes."""
+def cutest_run(
+    one: cutest_problems.Small, method: str, *, loose: bool = False
+) -> tuple[np.ndarray, int, bool, int]:
+    """Return where a method ends, its evaluations, whether it claims success, and the probes.
+
+    `loose` is for the default tolerances.
+    """
     lower, upper = one.limits
     rows = scipy.optimize.NonlinearConstraint(one.c, lower, upper, jac=one.jacobian)
     calls = []
@@ -109,9 +114,9 @@ def cutest_run(one: cutest_problems.Small, method: str) -> tuple[np.ndarray, int
         constraints=constraints,
         sense="minimize",
         x0=one.start,
-        feasibility_tolerance=THEIRS,
+        feasibility_tolerance=None if loose else THEIRS,
     )
-    result = cax.solve(problem, method=method, tol=OURS)
+    result = cax.solve(problem, method=method, tol=None if loose else OURS)
     return result.flat, result.nfev, result.success, problem.scales.evaluations
 
 
@@ -121,11 +126,14 @@ def cutest() -> list[str]:
     counts: dict[str, dict[str, int]] = {method: {} for method in ALL}
     best, false = dict.fromkeys(ALL, 0), dict.fromkeys(ALL, 0)
     probes: list[int] = []
+    before: dict[str, int] = {}
+    claimed = strict = 0
     for one in cutest_problems.PROBLEMS:
         row = f"| {one.name} | {len(one.start)} | {len(one.limits[0])} |"
         for method in ALL:
             x, rows, claims, asked = cutest_run(one, method)
             probes += [asked] * (method not in RIVALS)
+            before[one.name] = asked
             kkt, violation = cutest_problems.optimality(one, x)
             good = kkt <= KKT and violation <= FEASIBLE
             value, slack = one.f(x)[0], SAME_VALUE * max(1.0, abs(one.best))
@@ -138,6 +146,10 @@ def cutest() -> list[str]:
             row += ("" if near else f" ({value:.4g})") + "!" * (claims and not good) + " |"
         lines.append(row)
         print(row, flush=True)
+        x, _, claims, _ = cutest_run(one, "auto", loose=True)
+        kkt, violation = cutest_problems.optimality(one, x)
+        claimed += claims
+        strict += claims and kkt <= KKT and violation <= FEASIBLE
     for title, numbers in (
         ("solved", {method: len(solved) for method, solved in counts.items()}),
         ("best known value", best),
@@ -147,6 +159,7 @@ def cutest() -> list[str]:
     lost = sorted((set(counts[RIVALS[0]]) | set(counts[RIVALS[1]])) - set(counts["auto"]))
     both = sorted(set(counts["auto"]) & set(counts[RIVALS[0]]))
     ours, theirs = (np.array([counts[one][name] for name in both]) for one in ("auto", RIVALS[0]))
+    extra = np.array([before[name] for name in both])
     lines += [
         "",
         f"Solved by a method of SciPy and not by `auto`: {', '.join(lost) or 'none'}. Where both",
@@ -154,7 +167,10 @@ def cutest() -> list[str]:
         f"median of the ratios is {np.median(ours / theirs):.2f}, and",
         f"{(ours > 1.5 * theirs).sum()} of {len(both)} are above 1.5. Ours leave out the probes",
         f"for a problem's scales, once for all its runs: {np.median(probes):.0f} in the median and",
-        f"{max(probes)} at most.",
+        f"{max(probes)} at most; with them the median of the ratios is",
+        f"{np.median((ours + extra) / theirs):.2f}. Probes at an answer are counted.",
+        f"With default tolerances `auto` claims {claimed} successes, and {strict} of them pass",
+        "the same test, which knows nothing of scales.",
         "",
     ]
     print("\n".join(lines[-11:]))

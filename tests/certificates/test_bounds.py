@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from sample_models import L, keras, shaken
 from sample_networks import networks
 
 import constrained_actmax as cax
-from constrained_actmax.certificates.allowed import ACCURATE, Allowed
+from constrained_actmax.certificates import linear_bounds
+from constrained_actmax.certificates.allowed import ACCURATE, EPSILON, Allowed
 from constrained_actmax.certificates.branching import Search
 from constrained_actmax.certificates.linear_bounds import LinearBounds
 
@@ -254,3 +256,59 @@ def through(layer: Any, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, 
     weights, shift = (np.asarray(array, dtype=np.float64) for array in layer.get_weights())
     middle, half = 0.5 * (low + high) @ weights + shift, 0.5 * (high - low) @ np.abs(weights)
     return middle - half, middle + half
+
+
+def affine(weights: list[np.ndarray]) -> Any:
+    """Return affine layers, one after the other, with weights (in, out) and no shift."""
+    layers = [L.Dense(w.shape[1], use_bias=False, dtype=D) for w in weights]
+    model = keras.Sequential([keras.Input((len(weights[0]),), dtype=D), *layers])
+    model.set_weights(weights)
+    return model
+
+
+def cancelling() -> list[np.ndarray]:
+    """Return products with weights of 1e6 whose neighbours differ by a millionth and cancel."""
+    rng = np.random.default_rng(0)
+    first = np.repeat(rng.uniform(1e6, 2e6, (3, 8)), 2, axis=1)
+    first[:, 1::2] *= 1.0 + rng.uniform(-1e-6, 1e-6, (3, 8))
+    last = np.repeat(rng.uniform(1e6, 2e6, (8, 1)), 2, axis=0)
+    last[1::2] *= -1.0
+    return [first, last]
+
+
+def losing() -> list[np.ndarray]:
+    """Return 1 + a + a + ..., where a is below half a unit in the last place: sums lose each."""
+    last = np.full((2048, 1), 0.45 * EPSILON)
+    last[0] = 1.0
+    return [np.ones((1, 2048)), last]
+
+
+@pytest.mark.parametrize("weights", [cancelling(), losing()], ids=["cancelling", "losing"])
+@pytest.mark.parametrize("most", [linear_bounds.MATRIX, 0], ids=["matrices", "compiled"])
+def test_bounds_hold_in_exact_arithmetic(
+    monkeypatch: pytest.MonkeyPatch, weights: list[np.ndarray], most: int
+) -> None:
+    """Boxes of one point: all that is between the bounds and the value is rounding."""
+    monkeypatch.setattr(linear_bounds, "MATRIX", most)
+    problem = cax.Problem(affine(weights), cax.Output(0), [cax.Box(0.5, 2)])
+    structure = problem.user_oracle.structure()
+    part = structure.outputs["functions"]
+    bounds = LinearBounds(structure, part, Allowed.of(problem))
+    assert not bounds.doubts
+    # Higham (2002), section 3.1: of a sum of n products.
+    n = sum(len(w) for w in weights)
+    assert bounds._gamma(-1) >= n * EPSILON / 2.0
+    x = np.random.default_rng(1).uniform(0.5, 2, (40, len(weights[0])))
+    x[0] = 1.0
+    found = bounds.bound(x, x, np.array([[1.0], [-1.0]])).upper
+    product = [[Fraction(entry) for entry in row] for row in weights[1].tolist()]
+    exact = [
+        sum(
+            Fraction(w) * Fraction(z) * product[unit][0]
+            for z, row in zip(point, weights[0].tolist(), strict=True)
+            for unit, w in enumerate(row)
+        )
+        for point in x[: 40 if len(product) < 40 else 2].tolist()
+    ]
+    for value, (upper, below) in zip(exact, found.tolist(), strict=False):
+        assert -Fraction(below) <= value <= Fraction(upper)

@@ -97,6 +97,8 @@ def test_no_changed_verdict_is_nearer_than_the_bound(p: float) -> None:
     tight = cax.certify(asked, result, method="mixed-integer")
     assert 0.0 < loose.dual_bound <= tight.dual_bound <= exact * (1 + 1e-5)
     assert loose.method == "linear bounds"
+    assert loose.relative_gap == pytest.approx(loose.gap / loose.best_value)
+    assert "% of the best found" in str(loose)
     assert tight.dual_bound >= exact * (1 - 2e-4)
     assert tight.proven
     assert result.certificate is tight

@@ -474,6 +474,14 @@ def test_alternatives_come_best_first() -> None:
     problem = cax.Problem(oracle, constraints=[cax.Box(-2, 5)], x0=[0.0])
     values = [one.value for one in cax.alternatives(problem, 3, min_distance=1.0, seed=0)]
     assert values == sorted(values, reverse=True)
+    # All depend on the first, which gets half of what there is.
+    found = cax.alternatives(
+        problem, 5, min_distance=1.0, seed=0, budget=cax.Budget(evaluations=40)
+    )
+    alone = cax.solve(problem, seed=0, budget=cax.Budget(evaluations=20))
+    assert alone.x.tolist() in [one.x.tolist() for one in found]
+    assert max(one.value for one in found) >= alone.value
+    assert sum(one.nfev for one in found) <= 40
 
 
 def test_the_person_asked_about_is_no_row_that_was_seen() -> None:

@@ -185,6 +185,7 @@ JSON = [
     (Linear(sp.csr_array(np.eye(4)[:2]), [-np.inf, 0], 1), TABLE),
     (Halfspace([1, 2, 3, 4], 1), TABLE),
     (AffineSubspace([[1, 1, 0, 0], [0, 0, 1, -1]], [1, 0]), TABLE),
+    (AffineSubspace(sp.csr_array([[1, 1, 0, 0]]), [1]), TABLE),
     (Ellipsoid(1, np.eye(4) + 0.1), TABLE),
     (GroupBall(1, groups=[0, 0, 1, 1]), TABLE),
     (Simplex(groups=[["red", "blue"]]), TABLE),

@@ -224,7 +224,7 @@ def test_of_many_kinks_any_direction_of_ascent_will_do(ball: Any) -> None:
     assert largest_ascent(weights, found.flat, A, b) <= NONE * found.settings["scales"]["range"]
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @example(seed=2, limits=(0, 1), evaluations=1, method="active-signature")
 @example(seed=4, limits=(0, 2000), evaluations=1, method="active-signature")
 @given(

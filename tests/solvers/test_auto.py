@@ -130,7 +130,8 @@ class Clock:
 
         monkeypatch.setattr(cax.Problem, "evaluate", counted)
         clock = SimpleNamespace(perf_counter=lambda: self.now)
-        monkeypatch.setattr("constrained_actmax.tasks.recording.time", clock)
+        for module in ("tasks.recording", "solving"):
+            monkeypatch.setattr(f"constrained_actmax.{module}.time", clock)
 
 
 def folded() -> cax.Problem:
@@ -188,6 +189,24 @@ def test_a_limit_of_seconds_alone_is_spent(
         assert spent[limit] <= limit + 4 * (call + 64 * row)
         assert result.feasible
     assert counts[4.0] > 2 * counts[1.0]
+
+
+def test_what_comes_before_the_search_is_in_the_limit_of_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch, 0.0, 0.1)  # 16 probes take longer than the limit
+    result = cax.solve(hilly(smooth=True), seed=0, budget=cax.Budget(seconds=1.0))
+    assert (result.status, result.feasible) == (cax.Status.BUDGET, True)
+    assert result.nfev <= 2
+    assert result.seconds == pytest.approx(clock.now)
+    building = iter([0.0, 5.0])
+    clock = SimpleNamespace(perf_counter=lambda: next(building))
+    monkeypatch.setattr("constrained_actmax.maximization.time", clock)
+    oracle = cax.FunctionOracle(lambda x: (float(x @ x), 2.0 * x), 2, smooth=True)
+    settings = {"x0": [0.9, 0.8], "seed": 0, "budget": cax.Budget(seconds=4.0)}
+    late = cax.minimize(oracle, constraints=cax.Box(-1, 1), **settings)
+    assert (late.status, late.feasible) == (cax.Status.BUDGET, True)
+    assert late.seconds >= 5.0
 
 
 @given(

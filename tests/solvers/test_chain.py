@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import scipy.optimize
+from cutest_problems import Small, optimality
 from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import override
@@ -55,6 +56,47 @@ def test_the_next_goes_on_where_the_library_sees_no_success(claims: bool) -> Non
     assert result.value == pytest.approx(-np.sqrt(5), abs=1e-6)
     assert all(one.status is Status.CONVERGED for one in result.starts)
     assert "gives-up ended without success; SLSQP went on." in result.notes
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e3])
+@pytest.mark.parametrize(
+    "problem",
+    [
+        Small(
+            "HS8",
+            -1.0,
+            [2, 1],
+            lambda x: -1.0 + 0.0 * x[0],
+            lambda x: [x[0] ** 2 + x[1] ** 2 - 25, x[0] * x[1] - 9],
+            2,
+        ),
+        Small(
+            "HS18",
+            5.0,
+            [2, 2],
+            lambda x: 0.01 * x[0] ** 2 + x[1] ** 2,
+            lambda x: [x[0] * x[1] - 25, x[0] ** 2 + x[1] ** 2 - 25],
+            0,
+            [2, 0],
+            50,
+        ),
+    ],
+    ids=lambda problem: getattr(problem, "name", None),
+)
+def test_an_answer_has_digits_to_spare_by_independent_code(problem: Small, unit: float) -> None:
+    # Hock and Schittkowski (1981). Constraints in other units lose no digits of the point.
+    lower, upper = problem.limits
+    rows = scipy.optimize.NonlinearConstraint(
+        lambda x: unit * problem.c(x), lower, upper, jac=lambda x: unit * problem.jacobian(x)
+    )
+    sets = [rows] if np.isinf(problem.bounds).all() else [cax.Box(*problem.bounds), rows]
+    oracle = cax.FunctionOracle(problem.f, len(problem.start))
+    result = cax.minimize(oracle, constraints=sets, x0=problem.x0)
+    kkt, violation = optimality(problem, result.flat)
+    assert result.success
+    assert kkt <= 1e-6
+    assert violation <= 1e-6
+    assert result.value == pytest.approx(problem.best, abs=1e-6)
 
 
 def test_the_next_is_not_asked_after_a_success() -> None:

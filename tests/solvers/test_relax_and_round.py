@@ -159,3 +159,15 @@ def test_a_function_that_is_finite_nowhere_is_not_called_infeasible() -> None:
     oracle = cax.Oracle(lambda x: tf.math.log(-1.0 - x**2), cax.Output(0), input_shape=(1,))
     result = cax.maximize(oracle, constraints=[cax.Box(0, 3), cax.Integers()], seed=0)
     assert result.status is cax.Status.NON_FINITE
+
+
+def test_the_proof_takes_as_many_boxes_as_auto_affords() -> None:
+    model = cax.Oracle(
+        lambda x: tf.nn.relu(x @ tf.ones((14, 4))) @ tf.ones((4, 2)), input_shape=(14,)
+    )
+    choices = cax.OneHot(np.array([0] * 12 + [-1, -1]))  # one choice, of twelve entries
+    for limits, boxes in (([], 1000), ([cax.Output(1) <= 20], 300)):
+        problem = cax.Problem(model, cax.Output(0), [cax.Box(0, 9), choices, *limits])
+        proof = cax.BranchAndBound(max_boxes=10_000).affordable(problem)
+        assert proof is not None
+        assert proof.max_boxes == boxes

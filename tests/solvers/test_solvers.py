@@ -287,7 +287,7 @@ def test_a_budget_of_seconds_ends_the_run(method: str) -> None:
     a, b = bowl(6)
 
     def slow(x: np.ndarray) -> tuple[float, np.ndarray]:
-        time.sleep(0.02)
+        time.sleep(0.01)
         return 0.5 * float(x @ a @ x) - float(b @ x) + np.sin(50 * x).sum(), (
             a @ x - b + 50 * np.cos(50 * x)
         )
