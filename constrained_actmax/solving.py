@@ -86,7 +86,7 @@ def solve(
             target=target,
             elapsed=time.perf_counter() - began,
         )
-        run.notes.extend(notes)
+        run.notes.extend([*notes, *_of_preparation(run)])
         if used_seed is not None and not problem.scales.finite:
             supplied = int(x0 is not None or problem.x0 is not None)
             points = own.original(drawn_where_finite(run, own.point(points), supplied, used_seed))
@@ -105,6 +105,16 @@ def solve(
                 problem, ended = _until_optimal_there(problem, run, solver, ended)
             ended = proof.afterwards(ended)
     return measured_result(problem, run, solver, reason, points, ended, used_seed)
+
+
+def _of_preparation(run: Recording) -> list[str]:
+    """Return a note where the limit of seconds was over before the search."""
+    if not run.out_of_time:
+        return []
+    return [
+        f"Preparing the model took {run.seconds:.2g} s, all of the budget of seconds: nothing was "
+        "searched. A second call with the same model has it ready."
+    ]
 
 
 def _until_optimal_there(

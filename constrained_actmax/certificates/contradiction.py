@@ -121,12 +121,18 @@ def contradiction(problem: Problem) -> Contradiction | None:
     chosen = _chosen([sides[k] for k in live], [most[k] for k in live]) if live else []
     chosen = [live[k] for k in chosen]
     multipliers = _multipliers([sides[k] for k in chosen])
-    total = sum((m * most[k] for m, k in zip(multipliers, chosen, strict=True)), Fraction(0))
+    lost = problem.epsilon * (np.abs(limits) + problem.imposed_sizes[rows])  # c itself is rounded
+    total = sum(
+        (m * (most[k] - Fraction(lost[k])) for m, k in zip(multipliers, chosen, strict=True)),
+        Fraction(0),
+    )
     if not (multipliers and min(multipliers) > 0 and total > 0):
         return None
     named = [side_named(problem, int(rows[k]), float(signs[k])) for k in chosen]
     names = list(dict.fromkeys(named))  # a margin has a row for each rival
-    words = f"{', '.join(names[:-1])} and {names[-1]} exclude each other"
+    words = f"no values keep {names[0]}"
+    if len(names) > 1:
+        words = f"{', '.join(names[:-1])} and {names[-1]} exclude each other"
     if len(named) > 2:
         words += ": in a sum of theirs the left sides cancel, and the bounds do not"
     return Contradiction(problem, words, time.perf_counter() - began)

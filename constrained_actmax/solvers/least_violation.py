@@ -361,6 +361,8 @@ class LeastViolation(Solver):
 def not_found(run: Task, evaluations: int) -> str:
     """Say what a search without a feasible point has spent, and what may help."""
     spent = f"None of {evaluations:,} evaluations kept all constraints"
-    if run.remaining is None:
+    if run.out_of_time:
+        spent = f"No evaluation within {run.seconds:.3g} s kept all constraints"
+    elif run.remaining is None:
         spent += ", what is spent where no budget= is given"
     return f"{spent}; more of them, or other starting points by starts= or x0=, may find one."

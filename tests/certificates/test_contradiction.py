@@ -103,6 +103,19 @@ def test_it_is_what_a_program_over_free_values_says(asked: list[tuple[list[int],
     assert (contradiction(problem) is not None) == (free == 2)
 
 
+def test_decimals_that_agree_but_for_rounding_exclude_nothing() -> None:
+    limits = [LOGIT(0) == 0.3, LOGIT(1) == 0.1, MARGIN(0, over=1) == 0.2]
+    problem = cax.Problem(PLAIN, OUTPUT(2), [cax.Box(0, 1), *limits], feasibility_tolerance=0.0)
+    assert contradiction(problem) is None
+
+
+def test_one_bound_against_itself_is_one_sentence() -> None:
+    limits = [1.0 * LOGIT(0) - 1.0 * LOGIT(0) >= 1, LOGIT(1) >= -9]
+    found = contradiction(cax.Problem(PLAIN, OUTPUT(2), [cax.Box(0, 1), *limits]))
+    assert found is not None
+    assert found.words == f"no values keep {limits[0]}"
+
+
 def test_a_bound_below_all_values_is_a_proof() -> None:
     keras.utils.set_random_seed(0)
     hidden = [L.Dense(12, "relu"), L.Dense(12, "relu")]

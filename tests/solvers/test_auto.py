@@ -110,7 +110,7 @@ def test_a_limit_of_seconds_ends_the_schedule_and_not_only_the_run() -> None:
 
     oracle = cax.FunctionOracle(slow, 12, smooth=False)
     problem = cax.Problem(oracle, constraints=[cax.Box(-1, 1)], sense="minimize")
-    result = cax.solve(problem, x0=np.full(12, 0.95), budget=cax.Budget(seconds=0.6))
+    result = cax.solve(problem, x0=np.full(12, 0.95), budget=cax.Budget(seconds=0.9))
     assert len(asked) < 250  # of 300 rows that it would take without the limit
     assert result.value < 2.0  # steps of the first length alone would leave it above
     assert min(asked[:20]) > 2.0
@@ -207,6 +207,7 @@ def test_what_comes_before_the_search_is_in_the_limit_of_seconds(
     late = cax.minimize(oracle, constraints=cax.Box(-1, 1), **settings)
     assert (late.status, late.feasible) == (cax.Status.BUDGET, True)
     assert late.seconds >= 5.0
+    assert any("all of the budget of seconds: nothing was searched" in note for note in late.notes)
 
 
 @given(
