@@ -63,8 +63,9 @@ def alternatives(
     Returns
     -------
     list of Result
-        Fewer than `count` where no more were found. With `Features` made of a table, the notes of
-        each say how far its nearest row is and which of the table's ranges the answer leaves.
+        Fewer than `count` where no more were found; a note of the first says why. With `Features`
+        made of a table, the notes of each say how far its nearest row is and which of the table's
+        ranges the answer leaves.
 
     Raises
     ------
@@ -100,24 +101,30 @@ def alternatives(
             "write the function as Oracle(function, Output(0), input_shape=...)."
         )
     drawn = checked_seed(seed)
+    why = ""
     results: list[Result] = []
     apart: list[Between] = []
     for left in range(count, 0, -1):
         asked = _with(problem, apart) if apart else problem
         share = None if budget is None else _share(budget, results, left)
         if share is None and budget is not None:
+            why = "the budget is used up."
             break
         result = solve(asked, seed=drawn, budget=share)
         if not result.feasible:
             if not results:
                 return [result]
+            why = result.message
             break
         results.append(result)
         if min_distance is not None:
             apart.append(_far(problem, result.flat, float(min_distance)))
         if differ_in is not None:
             apart.append(_different(problem, result.flat, differ_in))
-    return sorted(results, key=lambda result: float(result.fun))
+    results.sort(key=lambda result: float(result.fun))
+    if why:
+        results[0].notes.append(f"{len(results)} of {count} answers. The next one: {why}")
+    return results
 
 
 def _check_integer(name: str, value: Any) -> None:

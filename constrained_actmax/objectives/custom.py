@@ -11,6 +11,7 @@ from typing_extensions import override
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.objectives.base import Objective, Score
 from constrained_actmax.objectives.signature import Signature, Tensor, Tensors
+from constrained_actmax.objectives.values import traced_shape
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -76,7 +77,7 @@ class Custom(Objective):
                 )
             return tf.cast(value, tf.float64)
 
-        signature.shape_of(lambda tensors: function(tensors, ()))
+        traced_shape(self, signature, function)
         return Score(("Custom", supplied, paths), function, layers=paths)
 
     @override

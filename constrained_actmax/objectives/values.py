@@ -59,7 +59,7 @@ class Values(Objective):
                 value = value[:, 0]
             return tf.cast(value, tf.float64)
 
-        shape = signature.shape_of(lambda tensors: function(tensors, ()))
+        shape = traced_shape(self, signature, function, ", or give jacobian= with a NumPy function")
         rows = 1 if len(shape) == 1 else shape[1]
         if not rows:
             raise SpecificationError(f"{self}: the function gives an unknown number of values.")
@@ -68,6 +68,28 @@ class Values(Objective):
     @override
     def describe(self) -> str:
         return self.name or str(getattr(self.function, "__name__", "function"))
+
+
+def traced_shape(
+    owner: Objective,
+    signature: Signature,
+    function: Callable[[Tensors, tuple[Tensor, ...]], Tensor],
+    other: str = "",
+) -> tuple[int | None, ...]:
+    """Return the shape of a user's function of the network.
+
+    Raises
+    ------
+    SpecificationError
+        If it calls NumPy on TensorFlow's tensors.
+    """
+    try:
+        return signature.shape_of(lambda tensors: function(tensors, ()))
+    except NotImplementedError as error:  # TensorFlow's word for a symbolic tensor in NumPy
+        raise SpecificationError(
+            f"{owner}: the function gets TensorFlow tensors and must stay in TensorFlow, as "
+            f"tf.reduce_sum(x, -1) does where np.sum would not; rewrite it so{other}."
+        ) from error
 
 
 def takes_two(function: Callable[..., Any]) -> bool:

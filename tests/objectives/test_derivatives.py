@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from sample_models import MODELS, points
 
+import constrained_actmax as cax
 from constrained_actmax import (
     Channel,
     Custom,
@@ -227,3 +229,16 @@ def test_the_variation_of_a_signal_with_one_channel_is_that_of_the_signal() -> N
     model = keras.Sequential([keras.Input((12, 1)), keras.layers.Flatten(), keras.layers.Dense(1)])
     found = Oracle(model, TotalVariation()).value(signal)
     assert found == pytest.approx(np.abs(np.diff(signal)).sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"objective": cax.Custom(lambda x, y, a: np.asarray(x).sum(-1))},
+        {"constraints": [cax.Box(0, 1), cax.Function(lambda x: np.asarray(x).sum(-1), 0.5)]},
+    ],
+)
+def test_numpy_in_a_function_of_the_network_is_one_sentence(asked: dict[str, Any]) -> None:
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    with pytest.raises(cax.SpecificationError, match="must stay in TensorFlow"):
+        cax.Problem(model, **{"objective": cax.Output(0), "constraints": cax.Box(0, 1)} | asked)
