@@ -91,7 +91,8 @@ def contradiction(problem: Problem) -> Contradiction | None:
     .. math:: \lambda \ge 0, \quad \sum_j \lambda_j s_j a_j = 0, \quad
               \sum_j \lambda_j (l_j - s_j b_j) > 0.
 
-    A linear program names the bounds; their multipliers are then computed in rational arithmetic.
+    A linear program names the bounds; their multipliers are then computed in rational arithmetic,
+    and the sum has to exceed what rounding of c can change.
 
     Parameters
     ----------
