@@ -157,7 +157,8 @@ def _share(budget: Budget, results: list[Result], left: int) -> Budget | None:
     left = left if results else min(left, FIRST)
     evaluations, seconds = budget.evaluations, budget.seconds
     if evaluations is not None:
-        evaluations = (evaluations - sum(result.nfev for result in results)) // left
+        evaluations -= sum(result.nfev for result in results)
+        evaluations = max(evaluations // left, min(evaluations, 1))
     if seconds is not None:
         seconds = (seconds - sum(result.seconds for result in results)) / left
     if (evaluations is not None and evaluations < 1) or (seconds is not None and seconds <= 0):
