@@ -215,6 +215,30 @@ def test_infeasible_is_proven_where_boxes_are_few() -> None:
     assert result.seconds < 1 or "box" in result.message
 
 
+def test_infeasibility_is_proven_by_as_many_boxes_in_any_units() -> None:
+    keras.utils.set_random_seed(0)
+    layers = [L.Dense(16, "relu"), L.Dense(16, "relu"), L.Dense(2)]
+    network = keras.Sequential([keras.Input((3,)), *layers])
+    axis = np.linspace(0, 1, 21)
+    grid = np.stack(np.meshgrid(axis, axis, axis), axis=-1).reshape(-1, 3)
+    least = float(np.asarray(network(grid)).min(axis=1).max()) + 0.1
+    boxes = []
+    for unit in (1.0, 1e6):
+        sizes = np.array([unit, 1.0, 20.0])
+        model = keras.Sequential([keras.Input((3,)), L.Rescaling(1.0 / sizes), *layers])
+        asked = [
+            cax.Box(0, sizes),
+            cax.Linear([1.0 / unit, 0.0, 1.0 / 20.0], lower=1.0),
+            cax.Output(0) >= least,
+            cax.Output(1) >= least,
+        ]
+        result = cax.find_feasible(model, asked, seed=0, budget=cax.Budget(evaluations=10))
+        assert result.certificate is not None
+        assert result.certificate.infeasible
+        boxes.append(result.certificate.nodes)
+    assert boxes[0] == boxes[1] > 1
+
+
 @pytest.mark.parametrize("inputs", [3, 40])
 def test_what_a_linear_bound_shows_takes_no_search(inputs: int) -> None:
     keras.utils.set_random_seed(0)

@@ -153,7 +153,7 @@ def _sum(coefficients: Mapping[str, float]) -> str:
         size = abs(coefficient)
         sign = "-" if coefficient < 0 else "+"
         space = f" {sign} " if words else sign.replace("+", "")
-        words += space + (name if size == 1 else f"{size:.4g} {name}")
+        words += space + (f"{name}" if size == 1 else f"{size:.4g} {name}")
     return words
 
 

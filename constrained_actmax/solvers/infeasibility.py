@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import linprog
+from typing_extensions import override
 
+from constrained_actmax.certificate import Certificate
 from constrained_actmax.certificates.allowed import ACCURATE
-from constrained_actmax.certificates.branching import Search, certificate_of
+from constrained_actmax.certificates.branching import Array, Search, certificate_of
 from constrained_actmax.certificates.contradiction import contradiction, side_named
 from constrained_actmax.errors import RefusedError
+from constrained_actmax.layout import Vector
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import PROVEN_INFEASIBLE, Status, Termination
 from constrained_actmax.solvers.branch_and_bound import BranchAndBound, affordable_boxes
@@ -29,6 +32,41 @@ CERTIFICATE = (
 PROOF = f"{PROVEN_INFEASIBLE}: no point of the set keeps all bounds on functions"
 #: Share of the seconds of a call that is kept for the proof until there is a feasible point.
 SHARE = 0.2
+
+
+class FeasibilitySearch(Search):
+    """Bound, box by box, the constraint that the middle of the set violates most.
+
+    A box is finished where that constraint cannot be met, or together with the others cannot.
+    The objective, whose size may be any, has no part in it.
+
+    Parameters
+    ----------
+    problem : Problem
+        In the user's units.
+    seconds : float or None
+        As for `Search`.
+    """
+
+    def __init__(self, problem: Problem, seconds: float | None) -> None:
+        target = -np.inf if problem.sense == "maximize" else np.inf
+        super().__init__(problem, rtol=0.0, seconds=seconds, target=target, tries=False)
+
+    @override
+    def _combinations(self) -> tuple[Array, Vector]:
+        rows, limits = self._limits(1)
+        if not len(limits):
+            return super()._combinations()
+        middle = 0.5 * (self.allowed.lower + self.allowed.upper)
+        values = self.structure.values(middle[np.newaxis])["functions"][0]
+        sizes = np.abs(rows[:, 1:]) @ self.problem.imposed_sizes[: rows.shape[1] - 1]
+        first = int(((limits - rows @ values) / sizes).argmax())
+        self.target = self.sign * float(np.nextafter(limits[first], -np.inf))
+        return np.concatenate([rows[first : first + 1], rows]), limits
+
+    @override
+    def certificate(self, x: Vector | None, slack: float) -> Certificate:
+        return replace(super().certificate(x, slack), target=None)
 
 
 class Infeasibility:
@@ -81,11 +119,9 @@ class Infeasibility:
         self._boxes = affordable_boxes(problem)
         if not self._boxes:
             return ""
-        # With any feasible point asked for, a box is finished only where it can have none.
-        anything = -np.inf if problem.sense == "maximize" else np.inf
         seconds = None if run.seconds_left is None else SHARE * run.seconds_left
         try:
-            search = Search(problem, rtol=0.0, seconds=seconds, target=anything, tries=False)
+            search = FeasibilitySearch(problem, seconds)
             search.step(1)
             words = _separating(problem, search)
         except RefusedError:  # what the set or the structure turns out not to have
@@ -99,8 +135,7 @@ class Infeasibility:
         assert search is not None
         if not (words or search.done):
             return ""
-        if not search.done:
-            search.tighten(-np.inf)
+        search.tighten(-np.inf)
         self._run.proof = search
         return words or f"{PROOF} ({certificate_of(search).how})."
 

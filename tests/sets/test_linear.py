@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from constrained_actmax.errors import SpecificationError
 from constrained_actmax.sets import (
     Box,
     Intersection,
@@ -25,3 +26,8 @@ def test_unlike_units_are_no_reason_to_call_a_set_empty() -> None:
     rows = Linear(A / units, A @ y, A @ y)
     x = Intersection([Box(0, 2.5 * units), rows]).project(units * [2.0, 0.1, 1.0, 1.0, 2.4, 1.3])
     assert np.all(np.abs(A @ (x / units - y)) <= 1e-7 * np.abs(A).sum(axis=1))
+
+
+def test_a_name_that_is_no_text_is_a_name_that_the_input_lacks() -> None:
+    with pytest.raises(SpecificationError, match="need feature_names="):
+        Linear({0: 1.0, 2: 0.5}, lower=1).project(np.zeros(3))
