@@ -217,15 +217,18 @@ def test_infeasible_is_proven_where_boxes_are_few() -> None:
 
 def test_infeasibility_is_proven_by_as_many_boxes_in_any_units() -> None:
     keras.utils.set_random_seed(0)
-    layers = [L.Dense(16, "relu"), L.Dense(16, "relu"), L.Dense(2)]
-    network = keras.Sequential([keras.Input((3,)), *layers])
+    network = keras.Sequential(
+        [keras.Input((3,)), L.Dense(16, "relu"), L.Dense(16, "relu"), L.Dense(2)]
+    )
     axis = np.linspace(0, 1, 21)
     grid = np.stack(np.meshgrid(axis, axis, axis), axis=-1).reshape(-1, 3)
     least = float(np.asarray(network(grid)).min(axis=1).max()) + 0.1
     boxes = []
     for unit in (1.0, 1e6):
         sizes = np.array([unit, 1.0, 20.0])
-        model = keras.Sequential([keras.Input((3,)), L.Rescaling(1.0 / sizes), *layers])
+        model = keras.models.clone_model(network)
+        first, *others = network.get_weights()
+        model.set_weights([first / sizes[:, np.newaxis], *others])
         asked = [
             cax.Box(0, sizes),
             cax.Linear([1.0 / unit, 0.0, 1.0 / 20.0], lower=1.0),
