@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import cvxpy as cp
@@ -136,7 +137,7 @@ def test_infeasible_is_said_of_what_was_spent() -> None:
     ):
         assert result.status is cax.Status.INFEASIBLE
         assert f"None of {asked:,} evaluations" in result.message
-        assert "where no budget= is given" in result.message
+        assert "where no budget= of evaluations is given" in result.message
         assert asked <= result.nfev
     spent = cax.find_feasible(MODEL, impossible, seed=0, budget=cax.Budget(evaluations=64))
     assert spent.status is cax.Status.INFEASIBLE
@@ -224,14 +225,14 @@ def test_infeasibility_is_proven_by_as_many_boxes_in_any_units() -> None:
     grid = np.stack(np.meshgrid(axis, axis, axis), axis=-1).reshape(-1, 3)
     least = float(np.asarray(network(grid)).min(axis=1).max()) + 0.1
     boxes = []
-    for unit in (1.0, 1e6):
-        sizes = np.array([unit, 1.0, 20.0])
+    for unit in (1.0, 2.0**20):  # powers of two, which change no digit
+        sizes = np.array([unit, 1.0, 16.0])
         model = keras.models.clone_model(network)
         first, *others = network.get_weights()
         model.set_weights([first / sizes[:, np.newaxis], *others])
         asked = [
             cax.Box(0, sizes),
-            cax.Linear([1.0 / unit, 0.0, 1.0 / 20.0], lower=1.0),
+            cax.Linear([1.0 / unit, 0.0, 1.0 / 16.0], lower=1.0),
             cax.Output(0) >= least,
             cax.Output(1) >= least,
         ]
@@ -356,6 +357,18 @@ def test_projection_on_the_simplex(y: list[float]) -> None:
     assert p.sum() == pytest.approx(1)
     for vertex in np.eye(len(y)):  # the variational inequality, at every vertex
         assert (np.array(y) - p) @ (vertex - p) <= 1e-9
+
+
+def test_a_vain_search_that_the_clock_ended_says_so() -> None:
+    def total(x: np.ndarray) -> tuple[float, np.ndarray]:
+        time.sleep(0.01)
+        return float(x.sum()), np.ones(2)
+
+    never = {"type": "ineq", "fun": lambda x: -1.0 - float(x @ x)}
+    allowed = [cax.Box(0, 1), never]
+    limit = cax.Budget(seconds=0.2)
+    result = cax.find_feasible(cax.FunctionOracle(total, 2), allowed, seed=0, budget=limit)
+    assert "No evaluation within 0." in result.message
 
 
 @pytest.mark.parametrize("starts", [1, 3])

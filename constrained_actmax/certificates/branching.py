@@ -221,6 +221,12 @@ class Search(Proof):
         rows[np.arange(len(outputs)), start + outputs] = signs
         return rows, limits[compiled]
 
+    def _most_violated(self, rows: Array, limits: Vector, x: Vector, start: int) -> int:
+        """Return which of the `_limits` from `start` a point (n,) violates most, over its size."""
+        values = self.structure.values(x[np.newaxis])["functions"][0]
+        sizes = np.abs(rows[:, start:]) @ self.problem.imposed_sizes[: rows.shape[1] - start]
+        return int(((limits - rows @ values) / sizes).argmax())
+
     def _uncoupled(self) -> Array:
         """Return which entries (n,) may go to their ends where the objective is monotone."""
         free = np.full(self.problem.size, self.allowed.complete and not self.problem.constraints)

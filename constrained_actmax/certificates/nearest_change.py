@@ -276,9 +276,7 @@ class BallSearch(Search):
         rows, limits = self._limits(start)
         if not len(limits):
             return np.zeros((1, self.part.size)), limits
-        values = self.structure.values(self._change.distance.center[np.newaxis])["functions"][0]
-        sizes = np.abs(rows[:, start:]) @ self.problem.imposed_sizes[: rows.shape[1] - start]
-        first = int(((limits - rows @ values) / sizes).argmax())
+        first = self._most_violated(rows, limits, self._change.distance.center, start)
         self.target = float(np.nextafter(limits[first], -np.inf))
         order = [first, *np.delete(np.arange(len(rows)), first)]
         return rows[order], np.delete(limits, first)

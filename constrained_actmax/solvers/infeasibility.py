@@ -58,9 +58,7 @@ class FeasibilitySearch(Search):
         if not len(limits):
             return super()._combinations()
         middle = 0.5 * (self.allowed.lower + self.allowed.upper)
-        values = self.structure.values(middle[np.newaxis])["functions"][0]
-        sizes = np.abs(rows[:, 1:]) @ self.problem.imposed_sizes[: rows.shape[1] - 1]
-        first = int(((limits - rows @ values) / sizes).argmax())
+        first = self._most_violated(rows, limits, middle, 1)
         self.target = self.sign * float(np.nextafter(limits[first], -np.inf))
         return np.concatenate([rows[first : first + 1], rows]), limits
 

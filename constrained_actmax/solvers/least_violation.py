@@ -364,5 +364,5 @@ def not_found(run: Task, evaluations: int) -> str:
     if run.out_of_time:
         spent = f"No evaluation within {run.seconds:.3g} s kept all constraints"
     elif run.remaining is None:
-        spent += ", what is spent where no budget= is given"
+        spent += ", what is spent where no budget= of evaluations is given"
     return f"{spent}; more of them, or other starting points by starts= or x0=, may find one."

@@ -80,7 +80,9 @@ def test_no_call_leaves_the_bounds(method: str, data: st.DataObject) -> None:
 @settings(max_examples=8)
 def test_no_call_of_a_black_box_leaves_the_bounds(data: st.DataObject) -> None:
     problem = data.draw(questions(derivatives=False))
-    cax.solve(problem, seed=0, budget=cax.Budget(evaluations=80))
+    result = cax.solve(problem, seed=0, budget=cax.Budget(evaluations=80))
+    assert np.all(result.flat >= problem.set.bounds()[0])
+    assert np.all(result.flat <= problem.set.bounds()[1])
 
 
 @given(data=st.data())
@@ -96,7 +98,9 @@ def test_no_call_of_an_inner_method_leaves_the_bounds(inner: str, data: st.DataO
     problem = data.draw(questions())
     solver = named("augmented-lagrangian").with_options({"inner": named(inner)})
     if solver.refusal(problem) is None:
-        cax.solve(problem, method=solver, seed=0, budget=cax.Budget(evaluations=120))
+        result = cax.solve(problem, method=solver, seed=0, budget=cax.Budget(evaluations=120))
+        assert np.all(result.flat >= problem.set.bounds()[0])
+        assert np.all(result.flat <= problem.set.bounds()[1])
 
 
 def test_the_number_of_values_is_learnt_inside_the_bounds() -> None:
