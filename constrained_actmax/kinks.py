@@ -133,6 +133,14 @@ def units(problem: StandardForm) -> int:
     return sum(nonlinearity.size for nonlinearity in problem.network().structure.nonlinearities)
 
 
+def later_units(problem: StandardForm) -> int:
+    """Return how many units come after others that bend: rows of their kinks take passes."""
+    structure = problem.network().structure.joined
+    first = structure.first_layers
+    sizes = [nonlinearity.size for nonlinearity in structure.nonlinearities]
+    return sum(size for k, size in enumerate(sizes) if k not in first)
+
+
 class Region:
     r"""The polyhedron of one signature, with the affine functions that f and c are in it.
 

@@ -43,6 +43,31 @@ def test_the_structure_of_a_network_of_many_inputs_is_never_built(
         assert (len(asked) > 0) is bool(count)
 
 
+def test_the_last_stage_takes_the_place_of_the_shortest_steps_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    evaluated, points = Recording._evaluate, []
+
+    def evaluate(self: Recording, x: np.ndarray, *asked: Any) -> Evaluation:
+        points.extend(x)
+        return evaluated(self, x, *asked)
+
+    monkeypatch.setattr(Recording, "_evaluate", evaluate)
+    problem = cax.Problem(dense(20), cax.Output(0), [cax.Box(-1, 1), cax.L2Ball(3.0)])
+    given: Any = {"x0": np.full(20, 0.2), "seed": 0, "budget": cax.Budget(evaluations=600)}
+    alone = cax.solve(problem, method="successive-halving", **given)
+    before = np.array(points)
+    points.clear()
+    both = cax.solve(problem, **given)
+    # 50 evaluations are kept, and one for each ten of the 20 units; the last round has 2 points.
+    assert np.array_equal(np.array(points[:546]), before[:546])
+    assert alone.status is cax.Status.BUDGET
+    assert both.status is cax.Status.CONVERGED
+    assert both.value > alone.value
+    # What it leaves is searched with.
+    assert both.nfev > 600 - 20
+
+
 def test_a_start_that_takes_too_many_passes_stalls_and_says_so() -> None:
     problem = cax.Problem(dense(6), cax.Output(0), cax.Box(-1, 1))
     method = cax.ActiveSignature(passes=12)
