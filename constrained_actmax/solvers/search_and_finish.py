@@ -32,7 +32,7 @@ KEPT_SHARE = 0.2
 #: others that bend. From the ends of a search, 200 networks and sets, it took 19 to 81 with one
 #: layer of up to 784 units, 20 to 240 with another of 32 to 128, 228 with another of 500, 500 to
 #: 1,700 on a residual network of 2,352 units and 1,000 to 3,000 on a convolutional one of 43,000.
-EACH, A_UNIT, A_LATER_UNIT = 50, 0.1, 0.5
+EACH, A_UNIT, A_LATER_UNIT = 50, 0.05, 0.5
 #: Methods that anneal nothing leave a fifth, where it is at least this many.
 FEWEST = 120
 #: How a start ends that has a point to go on from.
@@ -141,10 +141,9 @@ class SearchAndFinish(Solver):
             self.search._run(task, x0, starts)
             return
         search, counted = self.search, task.remaining is not None
-        timed = task.seconds_left is not None and not counted
-        if isinstance(search, SuccessiveHalving) and (timed or counted):
-            self._run_in_turns(task, search, x0, starts)
-        elif isinstance(search, NearestPoint) and timed:
+        turns = counted and isinstance(search, SuccessiveHalving)
+        turns = turns or (not counted and task.seconds_left is not None)
+        if turns and isinstance(search, SuccessiveHalving | NearestPoint):
             self._run_in_turns(task, search, x0, starts)
         else:
             self._run_once(task, x0, starts)

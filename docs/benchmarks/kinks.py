@@ -43,11 +43,12 @@ LARGE_TRAINED = [(500,), (500, 500), (500, 500, 500, 500), (128, 128, 128)]
 #: Evaluations of each run on the arena's instances.
 ROWS = 1000
 LARGE_CLASS, CONVOLUTIONAL_CLASSES = 7, (0, 3, 7, 9)
+ARENA_TITLE = "## The arena with the last stage and without"
 ARENA_NOTE = (
-    "Where a fifth of the evaluations is fewer than a tenth of the units, as on the convolutional",
-    "network and for the logits of the residual one, none are kept for the last stage, and both",
-    "runs are the same, evaluation by evaluation. Elsewhere the search has four fifths of them, so",
-    "it may end near another local maximum; what the last stage leaves of its fifth is not used.",
+    "The last stage is given what it is likely to take on a network of that size; where that is",
+    "more than a fifth of the evaluations, as on the convolutional network and for the logits of",
+    "the residual one, it is given nothing, and both runs are the same, evaluation by evaluation.",
+    "Elsewhere both searches are the same until it begins.",
 )
 SETS: dict[str, list[Any]] = {
     "box": [],
@@ -231,7 +232,7 @@ def arena_lines(done: list[dict[str, Any]]) -> list[str]:
     """Return the section on the arena's instances."""
     lines = [
         "",
-        "## The arena with the last stage and without",
+        ARENA_TITLE,
         "",
         f"One start, {ROWS:,} evaluations for each; passes of the last stage count among them. "
         "*Gain* as above; equal is within 0.001 % of the range.",
@@ -314,8 +315,12 @@ if __name__ == "__main__":
     parser.add_argument("--records", type=Path, default=Path("kinks.jsonl"))
     parser.add_argument("--data", type=Path, help="IDX files of Fashion-MNIST, for large networks")
     parser.add_argument("--lab", type=Path, help="the arena's trained models, for its instances")
+    parser.add_argument("--arena-alone", action="store_true", help="leave the rest of the page")
     arguments = parser.parse_args()
-    text = page(records(arguments.records, arguments.data))
+    if arguments.arena_alone:
+        text = (HERE / "kinks.md").read_text(encoding="utf-8").split("\n" + ARENA_TITLE)[0]
+    else:
+        text = page(records(arguments.records, arguments.data))
     if arguments.lab is not None:
         path = arguments.records.with_suffix(".arena.jsonl")
         text += "\n".join(arena_lines(arena(path, arguments.lab))) + "\n"

@@ -59,7 +59,7 @@ def test_the_last_stage_takes_the_place_of_the_shortest_steps_alone(
     before = np.array(points)
     points.clear()
     both = cax.solve(problem, **given)
-    # 50 evaluations are kept, and one for each ten of the 20 units; the last round has 2 points.
+    # 50 evaluations are kept and one for 20 units; the search's last rounds have several points.
     assert np.array_equal(np.array(points[:546]), before[:546])
     assert alone.status is cax.Status.BUDGET
     assert both.status is cax.Status.CONVERGED
