@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self
@@ -150,9 +151,9 @@ class SearchAndFinish(Solver):
 
     def _run_once(self, task: Task, x0: Rows, starts: Indices) -> None:
         """Search, and finish with a fifth of the evaluations."""
-        search, problem = self.search, task.problem
+        search = self.search
         kept = 0 if task.remaining is None else int(KEPT_SHARE * task.remaining)
-        if not pays(problem) or kept < max(FEWEST, A_UNIT * kinks.units(problem)):
+        if kept < FEWEST or not pays(task.problem) or kept < _passes(task.problem, kept):
             kept = 0
         try:
             if isinstance(search, AugmentedLagrangian):  # a feasible point may cost it all
@@ -227,12 +228,17 @@ class SearchAndFinish(Solver):
 
 def _kept(task: Task, starts: int) -> int:
     """Return how many evaluations are kept for the last stage of some starts."""
-    problem = task.problem
     most = int(KEPT_SHARE * (task.remaining or 0))
-    each = EACH + A_UNIT * kinks.units(problem)
-    if each <= most:
-        each += A_LATER_UNIT * kinks.later_units(problem)
-    return 0 if each > most else min(most, starts * int(each))
+    each = _passes(task.problem, most)
+    return 0 if each > most else min(most, starts * each)
+
+
+def _passes(problem: StandardForm, most: float) -> int:
+    """Return how many evaluations the last stage of one start takes by its size, or over `most`."""
+    passes = EACH + A_UNIT * kinks.units(problem)
+    if passes <= most:
+        passes += A_LATER_UNIT * kinks.later_units(problem)
+    return math.ceil(passes)
 
 
 def _bring_inside(task: Task, starts: Indices) -> None:

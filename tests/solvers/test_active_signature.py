@@ -488,11 +488,11 @@ def test_a_trust_region_that_shrank_at_kinks_grows_again_behind_them() -> None:
 
 
 def test_a_last_stage_that_would_end_nowhere_takes_nothing_from_the_search() -> None:
-    # A fifth of 700 is less than a tenth of the units, so the search plans with the whole budget.
+    # A fifth of 600 is less than 50 and a twentieth of the units: the search has the whole budget.
     problem = cax.Problem(
         dense(random_weights((8, 1500, 1), 5)), cax.Output(0), [cax.Box(-1, 1), cax.L1Ball(3.0)]
     )
-    given: Any = {"seed": 0, "budget": cax.Budget(evaluations=700)}
+    given: Any = {"seed": 0, "budget": cax.Budget(evaluations=600)}
     alone = cax.solve(problem, method="successive-halving", **given)
     both = cax.solve(problem, **given)
     assert both.history.evaluations == alone.history.evaluations
