@@ -25,7 +25,7 @@ from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.recording import Recording
 from constrained_actmax.tasks.reserved import Reserved, UntilBetter
 from constrained_actmax.tasks.task import Stopped, Task
-from constrained_actmax.tasks.timed import Timed
+from constrained_actmax.tasks.timed import SHORTEST, Timed
 
 #: Share of a budget that is kept for the last stage at most.
 KEPT_SHARE = 0.2
@@ -171,9 +171,10 @@ class SearchAndFinish(Solver):
         settled: dict[int, tuple[float, Termination]] = {}
         cycle = 0
         while starts.size:
-            searching: Task = Timed(task, KEPT_SHARE * (task.seconds_left or 0.0))
-            if task.remaining is not None:
-                # The search plans by the whole, and stops earlier.
+            searching: Task
+            if task.remaining is None:
+                searching = Timed(task, _seconds_kept(task, x0, starts))
+            else:  # the search plans by the whole, and stops earlier
                 searching = UntilBetter(task, 0, _kept(task, len(starts)), {})
             try:
                 cycle = search.run_cycles(searching, x0, starts, cycle)
@@ -231,6 +232,19 @@ def _kept(task: Task, starts: int) -> int:
     most = int(KEPT_SHARE * (task.remaining or 0))
     each = _passes(task.problem, most)
     return 0 if each > most else min(most, starts * each)
+
+
+def _seconds_kept(task: Task, x0: Rows, starts: Indices) -> float:
+    """Return how many seconds are kept for the last stage: none where it would not end in them.
+
+    A pass with its share of the programs takes about as long as the evaluation of one row alone.
+    """
+    share = KEPT_SHARE * (task.seconds_left or 0.0)
+    began = task.seconds
+    task.evaluate(x0[:1], starts[:1])
+    each = task.seconds - began
+    most = share / max(each, SHORTEST)
+    return share if _passes(task.problem, most) <= most else 0.0
 
 
 def _passes(problem: StandardForm, most: float) -> int:

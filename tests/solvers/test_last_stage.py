@@ -68,6 +68,33 @@ def test_the_last_stage_takes_the_place_of_the_shortest_steps_alone(
     assert both.nfev > 600 - 20
 
 
+@pytest.mark.parametrize(("seconds", "ends"), [(10, True), (2, False)])
+def test_no_seconds_are_kept_for_a_last_stage_that_would_not_end_in_them(
+    monkeypatch: pytest.MonkeyPatch, seconds: int, ends: bool
+) -> None:
+    # By a clock of its own: an evaluation takes 0.01 s, so the 52 that the last stage of this
+    # network is likely to take are less than a fifth of 10 s and more than a fifth of 2 s.
+    clock, kept = [0.0], []
+    evaluated, walked = Recording._evaluate, cax.ActiveSignature._run_row
+
+    def evaluate(self: Recording, *asked: Any) -> Evaluation:
+        clock[0] += 0.01
+        return evaluated(self, *asked)
+
+    def walk(self: cax.ActiveSignature, *asked: Any) -> None:
+        kept.append(seconds - clock[0])
+        walked(self, *asked)
+
+    monkeypatch.setattr(Recording, "seconds", property(lambda self: clock[0]))
+    monkeypatch.setattr(Recording, "_evaluate", evaluate)
+    monkeypatch.setattr(cax.ActiveSignature, "_run_row", walk)
+    problem = cax.Problem(dense(20), cax.Output(0), [cax.Box(-1, 1), cax.L2Ball(3.0)])
+    budget = cax.Budget(seconds=seconds)
+    result = cax.solve(problem, x0=np.full(20, 0.2), seed=0, budget=budget)
+    assert kept[0] == pytest.approx(0.2 * seconds if ends else 0.0, abs=0.2)
+    assert result.success is ends
+
+
 def test_a_start_that_takes_too_many_passes_stalls_and_says_so() -> None:
     problem = cax.Problem(dense(6), cax.Output(0), cax.Box(-1, 1))
     method = cax.ActiveSignature(passes=12)
