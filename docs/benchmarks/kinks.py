@@ -312,7 +312,8 @@ def page(done: list[dict[str, Any]]) -> str:
         *str(__doc__).split("\n\n", 1)[1].rstrip().splitlines(),
         "",
         f"{STARTS} starts, {FEWER_STARTS} on large networks, no budget. Seconds are of processor "
-        "time, of all threads. *Converged* counts starts that the library calls local "
+        "time, of all threads; those in details are wall-clock time, while the machine did other "
+        "work. *Converged* counts starts that the library calls local "
         f"maxima; an answer counts within {SECONDS:g} seconds an instance. *Gain* is the value of "
         "`auto` less that of `successive-halving`, over the range of the objective over draws.",
         "",
