@@ -93,7 +93,7 @@ class Over(Limited):
 
     @override
     def best(self, start: int) -> Incumbent | None:
-        return self._incumbents.best[start]
+        return self._incumbents.best(start)
 
     @override
     def iterate(self, start: int, x: Vector, f: float, violation: float | None = None) -> bool:
