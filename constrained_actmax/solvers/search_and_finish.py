@@ -21,7 +21,6 @@ from constrained_actmax.solvers.nearest_point import NearestPoint
 from constrained_actmax.solvers.scipy_options import own_options
 from constrained_actmax.solvers.successive_halving import SuccessiveHalving
 from constrained_actmax.standard_form import StandardForm
-from constrained_actmax.tasks.recording import Recording
 from constrained_actmax.tasks.reserved import Reserved
 from constrained_actmax.tasks.task import Stopped, Task
 from constrained_actmax.tasks.timed import Timed
@@ -67,14 +66,14 @@ class SearchAndFinish(Solver):
         The search.
     finish : ActiveSignature
         The last stage.
-    prove : BranchAndBound
+    prove : BranchAndBound, optional
         Of few inputs.
     """
 
     name: ClassVar[str] = "search-and-finish"
     search: Solver = field(default_factory=SuccessiveHalving)
     finish: ActiveSignature = ActiveSignature(passes=MOST_PASSES)
-    prove: BranchAndBound = BranchAndBound(max_boxes=PROOF_BOXES)
+    prove: BranchAndBound | None = BranchAndBound(max_boxes=PROOF_BOXES)
 
     @property
     @override
@@ -103,20 +102,23 @@ class SearchAndFinish(Solver):
         return replace(changed, search=changed.search.with_options(inner))
 
     @override
-    def _run_recorded(self, task: Recording, x0: Rows, starts: Indices) -> None:
-        prove = self.prove.affordable(task.problem) if pays(task.problem) else None
+    def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
+        if not pays(task.problem):
+            self.search._run(task, x0, starts)
+            return
+        prove = None if self.prove is None else self.prove.affordable(task.problem)
         if prove is None:
-            self._run(task, x0, starts)
+            self._search(task, x0, starts)
         elif task.remaining is None and task.seconds_left is not None:
             self._prove_and_search(prove, task, x0, starts)
         else:
-            self._run(task, x0, starts)
+            self._search(task, x0, starts)
             better = prove.prove(task, starts)
             if better is not None:
                 self._finish(task, np.array([better]))
 
     def _prove_and_search(
-        self, prove: BranchAndBound, task: Recording, x0: Rows, starts: Indices
+        self, prove: BranchAndBound, task: Task, x0: Rows, starts: Indices
     ) -> None:
         """Search only where the proof fails, which else would wait until the time is over."""
         task.evaluate(x0, starts)
@@ -127,13 +129,10 @@ class SearchAndFinish(Solver):
             for start, point in zip(starts.tolist(), best, strict=True):
                 task.end(start, point, Status.PROVEN)
             return
-        self._run(task, x0, starts)
+        self._search(task, x0, starts)
 
-    @override
-    def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
-        if not pays(task.problem):
-            self.search._run(task, x0, starts)
-            return
+    def _search(self, task: Task, x0: Rows, starts: Indices) -> None:
+        """Search, and lead the best points to local optima."""
         remaining, seconds = task.remaining, task.seconds_left
         search = self.search
         if isinstance(search, SuccessiveHalving | NearestPoint) and (

@@ -193,9 +193,13 @@ class Recording(Task):
         """Keep a share of the seconds, until a point is feasible, for a proof that none is."""
         self._kept_for_proof = share * (self.budget.seconds or 0.0)
 
+    @override
+    def keep(self, proof: Proof) -> None:
+        self.proof = proof
+
+    @override
     @contextmanager
     def keeping(self, share: float) -> Iterator[None]:
-        """Keep a share of the seconds left for what comes after."""
         whole, left = self.budget, self.seconds_left
         if whole.seconds is not None and left is not None:
             self.budget = replace(whole, seconds=whole.seconds - share * left)
@@ -222,7 +226,12 @@ class Recording(Task):
     @override
     def count(self, rows: int) -> None:
         self._check_limits(rows)
+        self.spent(rows)
+
+    @override
+    def spent(self, rows: int, calls: int = 0) -> None:
         self.evaluations += rows
+        self.calls += calls
 
     @override
     def share(self, starts_left: int) -> int | None:
