@@ -75,11 +75,6 @@ class Incumbents:
         self.problem = problem
         self._of = [Kept() for _ in range(starts)]
 
-    @property
-    def found(self) -> bool:
-        """Whether a start has a point of C."""
-        return any(own.best is not None for own in self._of)
-
     def best(self, start: int) -> Incumbent | None:
         """Return the best point of C of a start, and f there."""
         best = self._of[start].best

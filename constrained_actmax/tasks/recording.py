@@ -185,7 +185,7 @@ class Recording(Task):
         limit = self.budget.seconds
         if limit is None:
             return None
-        if self._kept_for_proof and self._incumbents.found:
+        if self._kept_for_proof and any(map(self.best, range(self.starts))):
             self._kept_for_proof = 0.0
         return max(0.0, limit - self._kept_for_proof - self.seconds)
 
