@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
-from typing_extensions import override
 
 from constrained_actmax.errors import RefusedError
 from constrained_actmax.kernels.intersection import IntersectionKernel
@@ -214,6 +214,11 @@ class StandardForm(ABC):
         return bool(np.all((c >= self.lower)[rows]) and np.all((c <= self.upper)[rows]))
 
 
+def of_inner(name: str) -> Any:
+    """Return a member that is the one of `inner`."""
+    return property(attrgetter(f"inner.{name}"))
+
+
 class DerivedForm(StandardForm):
     """A form made of another; a subclass says what differs.
 
@@ -232,57 +237,17 @@ class DerivedForm(StandardForm):
         self.units, self.unit = inner.units, inner.unit
         self.objective_unit = inner.objective_unit
 
-    @property
-    @override
-    def size(self) -> int:
-        return self.inner.size
-
-    @property
-    @override
-    def smooth(self) -> bool | None:
-        return self.inner.smooth
-
-    @property
-    @override
-    def epsilon(self) -> float:
-        return self.inner.epsilon
-
-    @property
-    @override
-    def differentiable(self) -> bool:
-        return self.inner.differentiable
-
-    @property
-    @override
-    def hessians(self) -> int:
-        return self.inner.hessians
-
-    @property
-    @override
-    def range(self) -> float:
-        return self.inner.range
-
-    @property
-    @override
-    def imposed_sizes(self) -> Vector:
-        return self.inner.imposed_sizes
-
-    @property
-    @override
-    def kept_rows(self) -> np.ndarray:
-        return self.inner.kept_rows
-
-    @override
-    def original(self, x: Rows) -> Rows:
-        return self.inner.original(x)
-
-    @override
-    def functional_violation(self, c: Rows) -> Vector:
-        return self.inner.functional_violation(c)
-
-    @override
-    def functionally_feasible(self, c: Rows, written: Vector | None = None) -> np.ndarray:
-        return self.inner.functionally_feasible(c, written)
+    size = of_inner("size")
+    smooth = of_inner("smooth")
+    epsilon = of_inner("epsilon")
+    differentiable = of_inner("differentiable")
+    hessians = of_inner("hessians")
+    range = of_inner("range")
+    imposed_sizes = of_inner("imposed_sizes")
+    kept_rows = of_inner("kept_rows")
+    original = of_inner("original")
+    functional_violation = of_inner("functional_violation")
+    functionally_feasible = of_inner("functionally_feasible")
 
 
 class OverSet(DerivedForm):
@@ -300,9 +265,7 @@ class OverSet(DerivedForm):
         super().__init__(inner)
         self.set = feasible
 
-    @override
-    def network(self) -> Network:
-        return self.inner.network()
+    network = of_inner("network")
 
 
 def round_a_point(form: StandardForm, x: Vector) -> StandardForm:

@@ -1,23 +1,23 @@
 """What people do today, one entrant a file: to compare with, and to start from."""
 
 from constrained_actmax.baselines.adversarial_robustness_toolbox import (
-    AdversarialRobustnessToolbox,
+    AdversarialRobustnessToolbox as AdversarialRobustnessToolbox,
 )
-from constrained_actmax.baselines.auto_pgd import AutoPGD
-from constrained_actmax.baselines.base import Baseline
-from constrained_actmax.baselines.clipped_ascent import ClippedAscent
-from constrained_actmax.baselines.dataset_search import DatasetSearch
-from constrained_actmax.baselines.foolbox import Foolbox
-from constrained_actmax.baselines.gradient_ascent import GradientAscent
-from constrained_actmax.baselines.identity_dense import IdentityDense
-from constrained_actmax.baselines.input_mask import InputMask
-from constrained_actmax.baselines.lp_walk import LPWalk
-from constrained_actmax.baselines.perturbed_gradient import PerturbedGradient
-from constrained_actmax.baselines.projected_adam import ProjectedAdam
-from constrained_actmax.baselines.projected_gradient import ProjectedGradient
-from constrained_actmax.baselines.region_sampling import RegionSampling
-from constrained_actmax.baselines.tf_keras_vis import TfKerasVis
-from constrained_actmax.baselines.trainable_input import TrainableInput
+from constrained_actmax.baselines.auto_pgd import AutoPGD as AutoPGD
+from constrained_actmax.baselines.base import Baseline as Baseline
+from constrained_actmax.baselines.clipped_ascent import ClippedAscent as ClippedAscent
+from constrained_actmax.baselines.dataset_search import DatasetSearch as DatasetSearch
+from constrained_actmax.baselines.foolbox import Foolbox as Foolbox
+from constrained_actmax.baselines.gradient_ascent import GradientAscent as GradientAscent
+from constrained_actmax.baselines.identity_dense import IdentityDense as IdentityDense
+from constrained_actmax.baselines.input_mask import InputMask as InputMask
+from constrained_actmax.baselines.lp_walk import LPWalk as LPWalk
+from constrained_actmax.baselines.perturbed_gradient import PerturbedGradient as PerturbedGradient
+from constrained_actmax.baselines.projected_adam import ProjectedAdam as ProjectedAdam
+from constrained_actmax.baselines.projected_gradient import ProjectedGradient as ProjectedGradient
+from constrained_actmax.baselines.region_sampling import RegionSampling as RegionSampling
+from constrained_actmax.baselines.tf_keras_vis import TfKerasVis as TfKerasVis
+from constrained_actmax.baselines.trainable_input import TrainableInput as TrainableInput
 
 #: The entrants by the name that ``compare`` takes.
 BASELINES: dict[str, type[Baseline]] = {
@@ -40,23 +40,3 @@ BASELINES: dict[str, type[Baseline]] = {
         AdversarialRobustnessToolbox,
     )
 }
-
-__all__ = [
-    "BASELINES",
-    "AdversarialRobustnessToolbox",
-    "AutoPGD",
-    "Baseline",
-    "ClippedAscent",
-    "DatasetSearch",
-    "Foolbox",
-    "GradientAscent",
-    "IdentityDense",
-    "InputMask",
-    "LPWalk",
-    "PerturbedGradient",
-    "ProjectedAdam",
-    "ProjectedGradient",
-    "RegionSampling",
-    "TfKerasVis",
-    "TrainableInput",
-]

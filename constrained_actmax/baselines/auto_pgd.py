@@ -14,7 +14,7 @@ from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.pgd import PGD
 from constrained_actmax.solvers.spg import needs_only_a_set
-from constrained_actmax.tasks.recording import Recording
+from constrained_actmax.tasks.task import Task
 
 #: Steps of the paper's untargeted attack.
 STEPS = 100
@@ -62,11 +62,11 @@ class AutoPGD(Baseline):
         return reason
 
     @override
-    def _search(self, run: Recording, start: int, x0: Vector) -> tuple[Vector, Status, str]:
-        raise NotImplementedError  # all starts step together, in _run_recorded
+    def _search(self, run: Task, start: int, x0: Vector) -> tuple[Vector, Status, str]:
+        raise NotImplementedError  # all starts step together, in _run
 
     @override
-    def _run_recorded(self, run: Recording, x0: Rows, starts: Indices) -> None:
+    def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
         wanted = self.steps or STEPS
         if run.remaining is not None:
             left = max(1, affordable(run, 10**9, len(x0)) - 1)

@@ -14,7 +14,7 @@ from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.base import Solver
 from constrained_actmax.standard_form import StandardForm
-from constrained_actmax.tasks.recording import Recording
+from constrained_actmax.tasks.scaled import Scaled
 from constrained_actmax.tasks.task import Stopped, Task
 
 
@@ -47,18 +47,14 @@ class Baseline(Solver):
         return None
 
     @abstractmethod
-    def _search(self, run: Recording, start: int, x0: Vector) -> tuple[Vector, Status, str]:
+    def _search(self, run: Task, start: int, x0: Vector) -> tuple[Vector, Status, str]:
         """Return the array that the method returns from x0 (n,), why it ended, and its words.
 
-        Asks the model through ``run.evaluate``, or counts what it asks elsewhere by `charge`.
+        Asks the model through ``run.evaluate``, or counts what it asks elsewhere by ``run.spent``.
         """
 
     @override
     def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
-        raise SpecificationError(f"{self.name}: it needs the model itself, not a task alone.")
-
-    @override
-    def _run_recorded(self, run: Recording, x0: Rows, starts: Indices) -> None:
         for index, (start, point) in enumerate(zip(starts.tolist(), x0, strict=True)):
             run.share(len(x0) - index)
             try:
@@ -73,13 +69,13 @@ class Baseline(Solver):
                 raise Stopped(Status.INTERRUPTED, detail)
 
 
-def charge(run: Recording, rows: int, calls: int = 1) -> None:
-    """Count evaluations that did not pass through the run: forward with backward is one a row."""
-    run.evaluations += rows
-    run.calls += calls
+def asked(task: Task) -> Problem | Scaled:
+    """Return the problem of a task, with its model."""
+    assert isinstance(task.problem, Problem | Scaled)  # refusal() asked
+    return task.problem
 
 
-def affordable(run: Recording, steps: int, rows_per_step: int = 1) -> int:
+def affordable(run: Task, steps: int, rows_per_step: int = 1) -> int:
     """Return how many steps of so many rows the budget leaves, at most `steps`."""
     left = run.remaining
     return steps if left is None else min(steps, left // rows_per_step)

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from constrained_actmax.baselines.base import Baseline, affordable, charge
+from constrained_actmax.baselines.base import Baseline, affordable, asked
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Layout, Rows, Vector, labels_of
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
-from constrained_actmax.tasks.recording import Recording
 from constrained_actmax.tasks.scaled import Scaled
+from constrained_actmax.tasks.task import Task
 
 #: Samples in one model call.
 BATCH = 256
@@ -118,8 +118,8 @@ class DatasetSearch(Baseline):
         return None
 
     @override
-    def _search(self, run: Recording, start: int, x0: Vector) -> tuple[Vector, Status, str]:
-        problem = run.problem
+    def _search(self, run: Task, start: int, x0: Vector) -> tuple[Vector, Status, str]:
+        problem = asked(run)
         samples = self.samples.rows(problem.layout)
         count = affordable(run, len(samples))
         best, best_key, looked = x0, (True, np.inf), 0
@@ -130,7 +130,7 @@ class DatasetSearch(Baseline):
             inside = problem.set.project(x) if self.choice != "sample" else x
             calls = problem.oracle.calls
             values = problem.oracle.values(inside)
-            charge(run, len(x), problem.oracle.calls - calls)
+            run.spent(len(x), problem.oracle.calls - calls)
             looked += len(x)
             f = values[:, 0]
             second = np.zeros(len(x), dtype=bool)

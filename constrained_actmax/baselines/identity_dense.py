@@ -12,7 +12,7 @@ from constrained_actmax.baselines.training import Plan, TrainingBaseline, consta
 from constrained_actmax.baselines.wanted import Wanted
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Vector
-from constrained_actmax.tasks.recording import Recording
+from constrained_actmax.tasks.task import Task
 
 #: Inputs up to which identity rows are taken where nothing else is said: n rows a step.
 LARGEST_IDENTITY = 1024
@@ -61,7 +61,7 @@ class IdentityDense(TrainingBaseline):
             )
 
     @override
-    def _plan(self, run: Recording, aim: Wanted, x0: Vector) -> Plan:
+    def _plan(self, run: Task, aim: Wanted, x0: Vector) -> Plan:
         import keras
 
         n = x0.size

@@ -16,8 +16,7 @@ from constrained_actmax.kinks import Kinks, Region
 from constrained_actmax.layout import Vector
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
-from constrained_actmax.tasks.recording import Recording
-from constrained_actmax.tasks.task import Stopped
+from constrained_actmax.tasks.task import Stopped, Task
 
 #: Rows of one program more than the last.
 ROWS_AT_ONCE = 64
@@ -53,7 +52,7 @@ class RegionBaseline(Baseline):
         """Yield points and f there, one a region, one after the other."""
 
     @override
-    def _search(self, run: Recording, start: int, x0: Vector) -> tuple[Vector, Status, str]:
+    def _search(self, run: Task, start: int, x0: Vector) -> tuple[Vector, Status, str]:
         programs = RegionPrograms(run)
         best, least, count = x0, np.inf, 0
         status, why = Status.STALLED, "The search ended"
@@ -77,11 +76,11 @@ class RegionPrograms:
 
     Parameters
     ----------
-    run : Recording
+    run : Task
         Counts the passes through the network.
     """
 
-    def __init__(self, run: Recording) -> None:
+    def __init__(self, run: Task) -> None:
         self.problem, self.run = run.problem, run
         self.kinks = Kinks(run.problem, run.count)
 

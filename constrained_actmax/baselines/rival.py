@@ -10,14 +10,14 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.baselines.base import Baseline, affordable, charge, positive
+from constrained_actmax.baselines.base import Baseline, affordable, asked, positive
 from constrained_actmax.baselines.wanted import Wanted, wanted
 from constrained_actmax.layout import Vector
 from constrained_actmax.oracles.oracle import Oracle
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
 from constrained_actmax.sets import L1Ball, L2Ball, LinfBall
-from constrained_actmax.tasks.recording import Recording
+from constrained_actmax.tasks.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,8 +135,8 @@ class AttackBaseline(RivalBaseline):
         """Return the attack's answer, shape (1, ...)."""
 
     @override
-    def _search(self, run: Recording, start: int, x0: Vector) -> tuple[Vector, Status, str]:
-        problem = run.problem.asked
+    def _search(self, run: Task, start: int, x0: Vector) -> tuple[Vector, Status, str]:
+        problem = asked(run).asked
         aim = wanted(self.name, problem)
         ball = ball_of(self.name, problem)
         assert isinstance(aim, Wanted)  # refusal() asked
@@ -148,10 +148,10 @@ class AttackBaseline(RivalBaseline):
         assert isinstance(oracle, Oracle)
         shape = (1, *problem.layout.inputs[0].shape)
         adversarial = self._attack(logits_of(oracle, aim, x0.size), aim, ball, shape, steps)
-        charge(run, steps, steps)
+        run.spent(steps, steps)
         run.iterations[start] = steps
         status = Status.BUDGET if steps < self.steps else Status.STALLED
-        x = run.problem.point(np.asarray(adversarial, dtype=np.float64).reshape(-1))
+        x = asked(run).point(np.asarray(adversarial, dtype=np.float64).reshape(-1))
         return x, status, f"{steps} of {self.steps} steps, from the reference, not from the start."
 
 

@@ -14,8 +14,7 @@ from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.base import end_stuck
 from constrained_actmax.standard_form import StandardForm
-from constrained_actmax.tasks.recording import Recording
-from constrained_actmax.tasks.task import Stopped
+from constrained_actmax.tasks.task import Stopped, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,11 +52,11 @@ class StepBaseline(Baseline):
         """
 
     @override
-    def _search(self, run: Recording, start: int, x0: Vector) -> tuple[Vector, Status, str]:
-        raise NotImplementedError  # all starts step together, in _run_recorded
+    def _search(self, run: Task, start: int, x0: Vector) -> tuple[Vector, Status, str]:
+        raise NotImplementedError  # all starts step together, in _run
 
     @override
-    def _run_recorded(self, run: Recording, x0: Rows, starts: Indices) -> None:
+    def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
         left = affordable(run, 10**9, len(x0))
         wanted = self.steps or (self.default_steps if run.remaining is None else left)
         total = max(1, min(wanted, left))

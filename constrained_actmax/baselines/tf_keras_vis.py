@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.baselines.base import affordable, charge, positive
+from constrained_actmax.baselines.base import affordable, asked, positive
 from constrained_actmax.baselines.rival import RivalBaseline
 from constrained_actmax.baselines.wanted import Wanted, wanted
 from constrained_actmax.errors import SpecificationError
@@ -17,7 +17,7 @@ from constrained_actmax.oracles.network import KerasNetwork
 from constrained_actmax.oracles.oracle import Oracle
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
-from constrained_actmax.tasks.recording import Recording
+from constrained_actmax.tasks.task import Task
 
 #: The range that tf-keras-vis's own rate is meant for.
 RANGE = 255.0
@@ -86,7 +86,7 @@ class TfKerasVis(RivalBaseline):
         return None
 
     @override
-    def _search(self, run: Recording, start: int, x0: Vector) -> tuple[Vector, Status, str]:
+    def _search(self, run: Task, start: int, x0: Vector) -> tuple[Vector, Status, str]:
         import keras
         from tf_keras_vis.activation_maximization import ActivationMaximization
         from tf_keras_vis.activation_maximization.input_modifiers import Jitter, Rotate2D
@@ -94,7 +94,7 @@ class TfKerasVis(RivalBaseline):
         from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
         from tf_keras_vis.utils.scores import CategoricalScore
 
-        problem, x0 = run.problem.asked, run.problem.original(x0)
+        problem, x0 = asked(run).asked, run.problem.original(x0)
         aim = wanted(self.name, problem)
         oracle = problem.user_oracle
         assert isinstance(aim, Wanted)
@@ -129,8 +129,8 @@ class TfKerasVis(RivalBaseline):
                 self.rate * ((high - low) if bounded else 1.0) / RANGE, rho=0.999
             ),
         )
-        charge(run, steps, steps)
+        run.spent(steps, steps)
         run.iterations[start] = steps
         status = Status.BUDGET if steps < self.steps else Status.STALLED
-        x = run.problem.point(np.asarray(images, dtype=np.float64).reshape(-1))
+        x = asked(run).point(np.asarray(images, dtype=np.float64).reshape(-1))
         return x, status, f"{steps} of {self.steps} steps."

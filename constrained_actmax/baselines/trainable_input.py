@@ -11,7 +11,7 @@ from typing_extensions import override
 from constrained_actmax.baselines.training import Plan, TrainingBaseline, constant
 from constrained_actmax.baselines.wanted import Wanted
 from constrained_actmax.layout import Vector
-from constrained_actmax.tasks.recording import Recording
+from constrained_actmax.tasks.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class TrainableInput(TrainingBaseline):
     target: float = 1.0
 
     @override
-    def _plan(self, run: Recording, aim: Wanted, x0: Vector) -> Plan:
+    def _plan(self, run: Task, aim: Wanted, x0: Vector) -> Plan:
         import keras
 
         class Held(keras.layers.Layer):  # type: ignore[misc]

@@ -9,12 +9,12 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.baselines.base import Baseline, affordable, charge, positive
+from constrained_actmax.baselines.base import Baseline, affordable, asked, positive
 from constrained_actmax.baselines.wanted import Wanted, wanted
 from constrained_actmax.layout import Vector
 from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
-from constrained_actmax.tasks.recording import Recording
+from constrained_actmax.tasks.task import Task
 
 
 class Plan(NamedTuple):
@@ -75,15 +75,15 @@ class TrainingBaseline(Baseline):
         return reason if isinstance(reason, str) else None
 
     @abstractmethod
-    def _plan(self, run: Recording, aim: Wanted, x0: Vector) -> Plan:
+    def _plan(self, run: Task, aim: Wanted, x0: Vector) -> Plan:
         """Return the layer, its data and the loss."""
 
     @override
-    def _search(self, run: Recording, start: int, x0: Vector) -> tuple[Vector, Status, str]:
+    def _search(self, run: Task, start: int, x0: Vector) -> tuple[Vector, Status, str]:
         import keras
         import tensorflow as tf
 
-        aim = wanted(self.name, run.problem.asked)
+        aim = wanted(self.name, asked(run).asked)
         assert isinstance(aim, Wanted)  # refusal() asked
         plan = self._plan(run, aim, x0)
         rows = len(plan.data)
@@ -102,7 +102,7 @@ class TrainingBaseline(Baseline):
             def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
                 nonlocal done
                 done += 1
-                charge(run, rows)
+                run.spent(rows, 1)
                 if run.out_of_time:
                     self.model.stop_training = True
 
@@ -123,9 +123,9 @@ class TrainingBaseline(Baseline):
         images = np.asarray(plan.images(), dtype=np.float64)
         if len(images) == 1 or status is Status.INTERRUPTED:
             return images[0], status, detail
-        calls = run.problem.oracle.calls
-        f = run.problem.oracle.values(images)[:, 0]
-        charge(run, 0, run.problem.oracle.calls - calls)  # their outputs are known from training
+        calls = asked(run).oracle.calls
+        f = asked(run).oracle.values(images)[:, 0]
+        run.spent(0, asked(run).oracle.calls - calls)  # their outputs are known from training
         return images[int(np.nanargmin(f))], status, f"{detail} The best of {len(images)} rows."
 
 

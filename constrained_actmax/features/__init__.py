@@ -1,6 +1,4 @@
 """Tables as users describe them: columns with ranges, categories and costs."""
 
-from constrained_actmax.features.feature import Feature
-from constrained_actmax.features.features import Features
-
-__all__ = ["Feature", "Features"]
+from constrained_actmax.features.feature import Feature as Feature
+from constrained_actmax.features.features import Features as Features

@@ -14,7 +14,7 @@ from typing_extensions import override
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Rows, Vector
 from constrained_actmax.objectives.between import Comparable, is_numeric
-from constrained_actmax.objectives.bounded import BOTH, UNKNOWN, Bounded
+from constrained_actmax.objectives.bounded import UNKNOWN, Bounded
 from constrained_actmax.objectives.signature import Signature, Tensor, Tensors
 from constrained_actmax.quoting import Quoted
 
@@ -330,17 +330,3 @@ def short(value: Any) -> str:
         array = np.asarray(value)
         return f"{float(array):g}" if array.ndim == 0 else f"array{array.shape}"
     return repr(value)
-
-
-__all__ = [
-    "BOTH",
-    "ONE",
-    "Form",
-    "LinearCombination",
-    "Objective",
-    "Parameters",
-    "Score",
-    "ScoreFunction",
-    "as_number",
-    "short",
-]

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 from constrained_actmax.errors import SpecificationError, suggest
 from constrained_actmax.layout import Layout
-from constrained_actmax.objectives.bounded import BOTH, Bounded
+from constrained_actmax.objectives.bounded import Bounded
 from constrained_actmax.quoting import quoted
 
 Tensor: TypeAlias = Any  # tensorflow.Tensor; TensorFlow ships no types
@@ -266,19 +266,3 @@ def flat_position(index: Any, shape: tuple[int, ...], who: str, what: str) -> in
 def size_of(shape: tuple[int, ...]) -> int:
     """Return the number of entries."""
     return math.prod(shape)
-
-
-__all__ = [
-    "BOTH",
-    "LINKS",
-    "Activation",
-    "Head",
-    "Index",
-    "Link",
-    "Signature",
-    "Tensor",
-    "Tensors",
-    "checked_index",
-    "flat_position",
-    "size_of",
-]

@@ -100,10 +100,6 @@ class Solver(ABC):
         start's end by ``task.end``; may be left by `Stopped` at any evaluation.
         """
 
-    def _run_recorded(self, task: Recording, x0: Rows, starts: Indices) -> None:
-        """Minimise from each row; for methods that need the model itself, and not a task alone."""
-        self._run(task, x0, starts)
-
     def with_options(self, options: Mapping[str, Any]) -> Self:
         """Return the same solver with some settings changed.
 
@@ -139,7 +135,7 @@ class Solver(ABC):
                 if np.equal(*task.set.bounds()).all():
                     end_fixed(task, x0, starts)
                 else:
-                    self._run_recorded(task, x0, starts)
+                    self._run(task, x0, starts)
             except Stopped as reason:
                 status, detail = reason.status, reason.detail
             except KeyboardInterrupt:

@@ -26,7 +26,6 @@ from constrained_actmax.problem import Problem
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.base import Solver, needs_gradients
 from constrained_actmax.standard_form import StandardForm
-from constrained_actmax.tasks.recording import Recording
 from constrained_actmax.tasks.scaled import Scaled
 from constrained_actmax.tasks.task import Stopped, Task
 
@@ -109,10 +108,6 @@ class BranchAndBound(Solver):
 
     @override
     def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
-        raise RefusedError(f"{self.name} needs the problem itself; use method='auto'.")
-
-    @override
-    def _run_recorded(self, task: Recording, x0: Rows, starts: Indices) -> None:
         task.evaluate(x0, starts)
         search = self.branch(task, x0, starts)
         certificate = certificate_of(search)
@@ -123,15 +118,16 @@ class BranchAndBound(Solver):
         for start, point in zip(starts.tolist(), task.best_points(x0, starts), strict=True):
             task.end(start, point, status, detail)
 
-    def affordable(self, problem: Problem | Scaled) -> BranchAndBound | None:
+    def affordable(self, problem: StandardForm) -> BranchAndBound | None:
         """Return this with as many boxes as `auto` affords; None where it is none, or refuses."""
         if problem.set.free_inputs > MOST_INPUTS or self.refusal(problem) is not None:
             return None
+        assert isinstance(problem, Problem | Scaled)  # refusal() asked
         most = min(self.max_boxes, CONSTRAINED_BOXES) if problem.constraints else self.max_boxes
         boxes = min(most, affordable_boxes(problem.asked))
         return replace(self, max_boxes=boxes) if boxes else None
 
-    def prove(self, task: Recording, starts: Indices) -> int | None:
+    def prove(self, task: Task, starts: Indices) -> int | None:
         """Prove the best start's point optimal; return this start if another is better, unproven.
 
         Otherwise it ends as before, and the run has the bound.
@@ -149,7 +145,7 @@ class BranchAndBound(Solver):
         task.ended[start] = before
         return None
 
-    def prove_with_share(self, task: Recording, starts: Indices) -> int | None:
+    def prove_with_share(self, task: Task, starts: Indices) -> int | None:
         """Prove as `prove` does, with a fifth of what is left of a budget; not without one."""
         if task.remaining is None and task.seconds_left is None:
             return None
@@ -162,12 +158,12 @@ class BranchAndBound(Solver):
         with task.keeping(1.0 - PROOF_SHARE):
             return prove.prove(task, starts)
 
-    def branch(self, task: Recording, x0: Rows, starts: Indices, *, draws: bool = True) -> Search:
+    def branch(self, task: Task, x0: Rows, starts: Indices, *, draws: bool = True) -> Search:
         """Return the search from some points, the run's proof; it may give better ones.
 
         Parameters
         ----------
-        task : Recording
+        task : Task
             Limits, and where better points are evaluated, for all these starts.
         x0 : numpy.ndarray, shape (B, n)
             Points of C.
@@ -177,6 +173,7 @@ class BranchAndBound(Solver):
             Whether to begin with random points and ascents; not where a search gave the points.
         """
         own = task.problem
+        assert isinstance(own, Problem | Scaled)  # refusal() asked
         left = None if task.remaining is None else max(0, task.remaining - 2 * len(starts))
         search = Search(
             own.asked,
@@ -185,7 +182,7 @@ class BranchAndBound(Solver):
             seconds=task.seconds_left,
             evaluations=left,
         )
-        task.proof = search
+        task.keep(search)
         reported = -np.inf
 
         def tell() -> None:

@@ -20,7 +20,7 @@ from constrained_actmax.solvers.scipy_options import own_options
 from constrained_actmax.solvers.slsqp import SLSQP
 from constrained_actmax.solvers.trust_constr import TrustConstr
 from constrained_actmax.standard_form import StandardForm
-from constrained_actmax.tasks.recording import FAR, Recording
+from constrained_actmax.tasks.recording import FAR
 from constrained_actmax.tasks.task import Task
 
 #: How a start ends that another method could not help.
@@ -89,15 +89,14 @@ class Chain(Solver):
         return replace(chain, methods=tuple(methods))
 
     @override
-    def _run_recorded(self, task: Recording, x0: Rows, starts: Indices) -> None:
-        self._run(task, x0, starts)
+    def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
+        self._run_methods(task, x0, starts)
         better = None if self.prove is None else self.prove.prove_with_share(task, starts)
         if better is not None:
             again = starts == better
-            self._run(task, task.best_points(x0[again], starts[again]), starts[again])
+            self._run_methods(task, task.best_points(x0[again], starts[again]), starts[again])
 
-    @override
-    def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
+    def _run_methods(self, task: Task, x0: Rows, starts: Indices) -> None:
         settled = {
             start
             for start in starts.tolist()

@@ -15,7 +15,6 @@ from constrained_actmax.solvers.branch_and_bound import PROOF_BOXES, BranchAndBo
 from constrained_actmax.solvers.spg import SPG
 from constrained_actmax.solvers.successive_halving import SMALLEST_SHARE, SuccessiveHalving
 from constrained_actmax.standard_form import StandardForm
-from constrained_actmax.tasks.recording import Recording
 from constrained_actmax.tasks.task import Task
 from constrained_actmax.tasks.timed import Timed, planned
 
@@ -69,12 +68,6 @@ class ConvergeAndSearch(Solver):
 
     @override
     def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
-        task = planned(task)
-        self.local._run(task, x0, starts)
-        self._search(task, x0, starts)
-
-    @override
-    def _run_recorded(self, task: Recording, x0: Rows, starts: Indices) -> None:
         timed = planned(task)
         self.local._run(timed, x0, starts)
         if not timed.remaining:  # the proof's time is no part of the price of an evaluation

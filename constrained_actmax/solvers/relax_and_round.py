@@ -25,7 +25,7 @@ from constrained_actmax.solvers.spg import SPG
 from constrained_actmax.solvers.successive_halving import SuccessiveHalving
 from constrained_actmax.standard_form import OverSet, StandardForm
 from constrained_actmax.tasks.over_set import Over
-from constrained_actmax.tasks.recording import MOST_ROWS, Recording
+from constrained_actmax.tasks.recording import MOST_ROWS
 from constrained_actmax.tasks.task import Stopped, Task
 
 #: Share of a budget that the relaxation takes, and evaluations of each of its points without one.
@@ -144,11 +144,6 @@ class RelaxAndRound(Solver):
 
     @override
     def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
-        if not self._enumerated(task, x0, starts):
-            self._search(task, x0, starts, self._begun(task, x0, starts))
-
-    @override
-    def _run_recorded(self, task: Recording, x0: Rows, starts: Indices) -> None:
         if self._enumerated(task, x0, starts):
             return
         searches = self._begun(task, x0, starts)

@@ -22,7 +22,6 @@ from constrained_actmax.solvers.nearest_point import NearestPoint
 from constrained_actmax.solvers.scipy_options import own_options
 from constrained_actmax.solvers.successive_halving import SMALLEST_SHARE, SuccessiveHalving
 from constrained_actmax.standard_form import StandardForm
-from constrained_actmax.tasks.recording import Recording
 from constrained_actmax.tasks.reserved import Reserved, UntilBetter
 from constrained_actmax.tasks.task import Stopped, Task
 from constrained_actmax.tasks.timed import SHORTEST, Timed
@@ -59,9 +58,9 @@ class SearchAndFinish(Solver):
     of evaluations it has what it is likely to take on a network of that size, nothing where that is
     more than a fifth; `successive-halving` plans by the whole budget all the same, so that the last
     stage takes the place of its shortest steps and it comes no less far. Of a limit of seconds a
-    fifth is kept. What the last stage leaves buys a search from other draws, and so on until the
-    budget is spent. It leaves out starts that converged or failed, and where it cannot take the
-    problem the search is all.
+    fifth is kept where that is enough by the time of an evaluation. What the last stage leaves buys
+    a search from other draws, and so on until the budget is spent. It leaves out starts that
+    converged or failed, and where it cannot take the problem the search is all.
 
     Where at most ten inputs are free, branch and bound goes on from the best point: it proves it
     optimal, or finds a better one, or gives a bound. It takes what the last stage has left of a
@@ -74,14 +73,14 @@ class SearchAndFinish(Solver):
         The search.
     finish : ActiveSignature
         The last stage.
-    prove : BranchAndBound
+    prove : BranchAndBound, optional
         Of few inputs.
     """
 
     name: ClassVar[str] = "search-and-finish"
     search: Solver = field(default_factory=SuccessiveHalving)
     finish: ActiveSignature = ActiveSignature(passes=MOST_PASSES)
-    prove: BranchAndBound = BranchAndBound(max_boxes=PROOF_BOXES)
+    prove: BranchAndBound | None = BranchAndBound(max_boxes=PROOF_BOXES)
 
     @property
     @override
@@ -110,20 +109,23 @@ class SearchAndFinish(Solver):
         return replace(changed, search=changed.search.with_options(inner))
 
     @override
-    def _run_recorded(self, task: Recording, x0: Rows, starts: Indices) -> None:
-        prove = self.prove.affordable(task.problem) if pays(task.problem) else None
+    def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
+        if not pays(task.problem):
+            self.search._run(task, x0, starts)
+            return
+        prove = None if self.prove is None else self.prove.affordable(task.problem)
         if prove is None:
-            self._run(task, x0, starts)
+            self._search(task, x0, starts)
         elif task.remaining is None and task.seconds_left is not None:
             self._prove_and_search(prove, task, x0, starts)
         else:
-            self._run_once(task, x0, starts)
+            self._search_once(task, x0, starts)
             better = prove.prove(task, starts)
             if better is not None:
                 self._finish(task, np.array([better]))
 
     def _prove_and_search(
-        self, prove: BranchAndBound, task: Recording, x0: Rows, starts: Indices
+        self, prove: BranchAndBound, task: Task, x0: Rows, starts: Indices
     ) -> None:
         """Search only where the proof fails, which else would wait until the time is over."""
         task.evaluate(x0, starts)
@@ -134,26 +136,23 @@ class SearchAndFinish(Solver):
             for start, point in zip(starts.tolist(), best, strict=True):
                 task.end(start, point, Status.PROVEN)
             return
-        self._run(task, x0, starts)
+        self._search(task, x0, starts)
 
-    @override
-    def _run(self, task: Task, x0: Rows, starts: Indices) -> None:
-        if not pays(task.problem):
-            self.search._run(task, x0, starts)
-            return
+    def _search(self, task: Task, x0: Rows, starts: Indices) -> None:
+        """Search, and lead the best points to local optima."""
         search, counted = self.search, task.remaining is not None
         turns = counted and isinstance(search, SuccessiveHalving)
         turns = turns or (not counted and task.seconds_left is not None)
         if turns and isinstance(search, SuccessiveHalving | NearestPoint):
             self._run_in_turns(task, search, x0, starts)
         else:
-            self._run_once(task, x0, starts)
+            self._search_once(task, x0, starts)
 
-    def _run_once(self, task: Task, x0: Rows, starts: Indices) -> None:
+    def _search_once(self, task: Task, x0: Rows, starts: Indices) -> None:
         """Search, and finish with a fifth of the evaluations."""
         search = self.search
         kept = 0 if task.remaining is None else int(KEPT_SHARE * task.remaining)
-        if kept < FEWEST or not pays(task.problem) or kept < _passes(task.problem, kept):
+        if kept < FEWEST or kept < _passes(task.problem, kept):
             kept = 0
         try:
             if isinstance(search, AugmentedLagrangian):  # a feasible point may cost it all
@@ -171,12 +170,12 @@ class SearchAndFinish(Solver):
         settled: dict[int, tuple[float, Termination]] = {}
         cycle = 0
         while starts.size:
-            searching: Task
-            if task.remaining is None:
-                searching = Timed(task, _seconds_kept(task, x0, starts))
-            else:  # the search plans by the whole, and stops earlier
-                searching = UntilBetter(task, 0, _kept(task, len(starts)), {})
             try:
+                searching: Task
+                if task.remaining is None:
+                    searching = Timed(task, _seconds_kept(task, x0, starts))
+                else:  # the search plans by the whole, and stops earlier
+                    searching = UntilBetter(task, 0, _kept(task, len(starts)), {})
                 cycle = search.run_cycles(searching, x0, starts, cycle)
             except Stopped as reason:
                 _end_at_best(task, x0, starts, reason)
@@ -237,12 +236,12 @@ def _kept(task: Task, starts: int) -> int:
 def _seconds_kept(task: Task, x0: Rows, starts: Indices) -> float:
     """Return how many seconds are kept for the last stage: none where it would not end in them.
 
-    A pass with its share of the programs takes about as long as the evaluation of one row alone.
+    A pass, forward or back, takes about half as long as the evaluation of one row alone.
     """
     share = KEPT_SHARE * (task.seconds_left or 0.0)
     began = task.seconds
     task.evaluate(x0[:1], starts[:1])
-    each = task.seconds - began
+    each = 0.5 * (task.seconds - began)
     most = share / max(each, SHORTEST)
     return share if _passes(task.problem, most) <= most else 0.0
 

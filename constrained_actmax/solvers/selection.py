@@ -214,7 +214,8 @@ def by_rule(problem: StandardForm, budget: Budget | None = None) -> tuple[Solver
             what = "a nearest point under nonsmooth constraints on functions"
             if whole.distance.order != 2.0:
                 return nearest, what
-            methods = _finished(AugmentedLagrangian(), whole), _finished(nearest, whole)
+            searches = AugmentedLagrangian(), nearest
+            methods = tuple(_finished(search, whole, prove=None) for search in searches)
             return Chain(methods=methods), what
     if problem.constraints:
         if problem.size <= SMALL and problem.smooth is not False:
@@ -235,6 +236,6 @@ def by_rule(problem: StandardForm, budget: Budget | None = None) -> tuple[Solver
     return search, f"{what}: {local.name} until it converges, a search with the rest of the budget"
 
 
-def _finished(search: Solver, problem: StandardForm) -> Solver:
+def _finished(search: Solver, problem: StandardForm, **settings: Any) -> Solver:
     """Return a search with linear programs as its last stage, where these can take the problem."""
-    return SearchAndFinish(search=search) if pays(problem) else search
+    return SearchAndFinish(search=search, **settings) if pays(problem) else search

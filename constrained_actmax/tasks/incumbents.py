@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.projector import EXACT
 from constrained_actmax.tasks.task import Incumbent
 
+if TYPE_CHECKING:
+    from constrained_actmax.tasks.recording import Recording
+
 #: What the use of a tolerance is charged at where no gradient weights it.
 UNKNOWN_MULTIPLIER = 1e3
 #: A point where a start converged is its answer unless another is better by this share of the
@@ -23,6 +27,37 @@ EQUAL_VALUES = 1e-3
 #: of such points the one of smaller stationarity residual is kept, since gradients are accurate
 #: where values no longer tell points apart. A rounding or two on either side of a difference.
 EQUAL_TO_NOISE = 2.0
+
+
+class Point(NamedTuple):
+    """A point, and the evaluation made there."""
+
+    x: Vector
+    evaluation: Evaluation
+
+    @property
+    def f(self) -> float:
+        """What is minimised, there."""
+        value: float = self.evaluation.f[0]
+        return value
+
+
+@dataclass(slots=True)
+class Kept:
+    """What is kept of a start.
+
+    Parameters
+    ----------
+    best, near, least : Point, optional
+        The best point of C, the best that is off it by rounding, the least violating one.
+    lowest : float
+        The lowest value at any point of C: the best one may be a little above it, within noise.
+    """
+
+    best: Point | None = None
+    near: Point | None = None
+    least: Point | None = None
+    lowest: float = np.inf
 
 
 class Incumbents:
@@ -38,15 +73,16 @@ class Incumbents:
 
     def __init__(self, problem: StandardForm, starts: int) -> None:
         self.problem = problem
-        self.best: list[Incumbent | None] = [None] * starts
-        self._best_f = np.full(starts, np.inf)
-        self._known: list[Evaluation | None] = [None] * starts
-        self._least_f = np.full(starts, np.inf)
-        self._near_f = np.full(starts, np.inf)
-        self._near_x: list[Vector | None] = [None] * starts
-        self._least_violation = np.full(starts, np.inf)
-        self._least_violated: list[Vector | None] = [None] * starts
-        self._least_known: list[Evaluation | None] = [None] * starts
+        self._of = [Kept() for _ in range(starts)]
+
+    def best(self, start: int) -> Incumbent | None:
+        """Return the best point of C of a start, and f there."""
+        best = self._of[start].best
+        return None if best is None else Incumbent(best.x, best.f)
+
+    def known(self, start: int) -> Point | None:
+        """Return the best point of C of a start, with the evaluation made there."""
+        return self._of[start].best
 
     def keep(
         self, x: Rows, evaluation: Evaluation, starts: Indices, kept: np.ndarray, inside: np.ndarray
@@ -62,26 +98,23 @@ class Incumbents:
         kept, inside : numpy.ndarray of bool, shape (B,)
             Whether a row keeps all constraints to their tolerances, and C to its own.
         """
-        f = evaluation.f
-        # A point that is off C by a solver's rounding is worth projecting at the end, but its
-        # value is too good by as much as it is off: it is not compared with points in C.
-        strict = kept & inside
-        # Several rows may speak for one start, so each asks again.
-        if not strict.all():
-            self._keep_outside(x, evaluation, starts, kept & ~inside, evaluation.finite & ~kept)
-        noise = self._noise(f)
-        for row in np.flatnonzero(strict & (f < self._best_f[starts] + noise)).tolist():
-            start = int(starts[row])
-            if self._is_better(x[row], evaluation, row, start, float(noise[row])):
-                self._best_f[start] = f[row]
-                self.best[start] = Incumbent(x[row].copy(), f[row])
-                self._known[start] = evaluation.row(row)
-            self._least_f[start] = min(self._least_f[start], f[row])
-
-    def known(self, start: int) -> tuple[Vector, Evaluation] | None:
-        """Return the best point of C of a start, with the evaluation made there."""
-        best, evaluation = self.best[start], self._known[start]
-        return None if best is None or evaluation is None else (best.x, evaluation)
+        worst = evaluation.violation
+        assert worst is not None
+        f, noise = evaluation.f, self._noise(evaluation.f)
+        for row, start in enumerate(starts.tolist()):
+            own = self._of[start]
+            if not kept[row]:
+                if evaluation.finite[row] and worst[row] < _violation(own.least):
+                    own.least = Point(x[row].copy(), evaluation.row(row))
+            # A point that is off C by a solver's rounding is worth projecting at the end, but its
+            # value is too good by as much as it is off: it is not compared with points in C.
+            elif not inside[row]:
+                if f[row] < _value(own.near):
+                    own.near = Point(x[row].copy(), evaluation.row(row))
+            elif f[row] < _value(own.best) + noise[row]:
+                if self._is_better(x[row], evaluation, row, own, float(noise[row])):
+                    own.best = Point(x[row].copy(), evaluation.row(row))
+                own.lowest = min(own.lowest, f[row])
 
     def _noise(self, f: Vector) -> Vector:
         """Return by how much values may differ that the model's arithmetic cannot tell apart.
@@ -102,79 +135,45 @@ class Incumbents:
         return problem.smooth is True and not problem.constraints and exact
 
     def _is_better(
-        self, x: Vector, evaluation: Evaluation, row: int, start: int, noise: float
+        self, x: Vector, evaluation: Evaluation, row: int, own: Kept, noise: float
     ) -> bool:
         """Return whether a row is better than the best point of its start."""
-        f, best, known = float(evaluation.f[row]), self.best[start], self._known[start]
-        if best is None or known is None or noise == 0.0 or f < best.f - noise:
-            return bool(f < self._best_f[start])
-        if f > self._least_f[start] + noise or np.array_equal(x, best.x):
+        f, best = float(evaluation.f[row]), own.best
+        if best is None or noise == 0.0 or f < best.f - noise:
+            return bool(f < _value(best))
+        if f > own.lowest + noise or np.array_equal(x, best.x):
             return False
         problem = self.problem
         return (
             residuals(problem, x, evaluation, row).stationarity
-            < residuals(problem, best.x, known).stationarity
+            < residuals(problem, *best).stationarity
         )
 
-    def _keep_outside(
-        self, x: Rows, evaluation: Evaluation, starts: Indices, near: np.ndarray, least: np.ndarray
-    ) -> None:
-        """Keep the best points that are off C by rounding, and the least violating ones."""
-        worst, f = evaluation.violation, evaluation.f
-        assert worst is not None
-        for row in np.flatnonzero(near & (f < self._near_f[starts])).tolist():
-            start = int(starts[row])
-            if f[row] < self._near_f[start]:
-                self._near_f[start] = f[row]
-                self._near_x[start] = x[row].copy()
-        for row in np.flatnonzero(least & (worst < self._least_violation[starts])).tolist():
-            start = int(starts[row])
-            if worst[row] < self._least_violation[start]:
-                self._least_violation[start] = worst[row]
-                self._least_violated[start] = x[row].copy()
-                self._least_known[start] = evaluation.row(row)
-
-    def returned(
-        self,
-        start: int,
-        last: Vector,
-        *,
-        tolerance: float,
-        converged: Callable[[], bool],
-        on_set: Callable[[Vector], tuple[Vector, Evaluation]],
-        affordable: Callable[[], bool],
-    ) -> tuple[Vector, Evaluation]:
+    def returned(self, start: int, last: Vector, run: Recording) -> Point:
         """Return the point that a start gives back, on C, with an evaluation made there.
 
         The best of these, each projected on C: the best point of C that was evaluated, the best
         that was off C by no more than the tolerance, and the solver's last; with none of the
         first two, also the least violating one. A point of C costs no further model call. Where
-        functional constraints have a tolerance, its use is charged at twice its price.
+        functional constraints have a tolerance, its use is charged at twice its price. Where the
+        budget has no evaluation left, the last point is left out if another is known.
 
         Parameters
         ----------
         start, last : int, numpy.ndarray
             Which start, and the point (n,) where its solver ended.
-        tolerance : float
-            Residual that counts as converged.
-        converged : callable
-            Returns whether the solver converged to `last`, a point of C that may be evaluated.
-        on_set : callable
-            Projects a point on C and evaluates it.
-        affordable : callable
-            Returns whether the budget has an evaluation left; without one the last point is left
-            out where another is known.
+        run : Recording
+            Says whether the solver converged there, and evaluates points on C.
         """
-        problem = self.problem
-        candidates: list[tuple[Vector, Evaluation]] = []
-        best, known = self.best[start], self._known[start]
+        problem, tolerance = self.problem, run.tolerance
+        candidates: list[Point] = []
+        best = self._of[start].best
 
-        def on_set_once(x: Vector) -> tuple[Vector, Evaluation]:
-            """Return what `on_set` does; a point of C whose evaluation is known costs no other."""
-            there = self._known_on_set(start, x)
-            return on_set(x) if there is None else (x, there)
+        def on_set_once(x: Vector) -> Point:
+            """Return `on_set`; a point of C whose evaluation is known costs no other."""
+            return self._known_on_set(start, x) or run.on_set(x, start)
 
-        if best is not None and known is not None:
+        if best is not None:
             candidates.append(on_set_once(best.x))
         settled: tuple[Vector, Evaluation | None] = last, None
         others = self._others(start, last)
@@ -184,13 +183,13 @@ class Incumbents:
             # but where a start converged, it may be as good to second order.
             known_worse = not problem.constraints and best is not None
             spare = point is last and (candidates or free)
-            if spare and self._known_on_set(start, last) is None and not affordable():
+            if spare and self._known_on_set(start, last) is None and not run.can_ask:
                 continue
-            settles = point is last and converged()
+            settles = point is last and run.has_converged(start, last)
             if settles and best is not None and not np.array_equal(point, best.x):
-                there = on_set(point)
+                there = run.on_set(point, start)
                 # SciPy's words may rest on values alone: they hold where no residual is measured.
-                measured = self._noise(there[1].f)[0] > 0.0
+                measured = self._noise(there.evaluation.f)[0] > 0.0
                 if not measured or residuals(problem, *there).stationarity <= tolerance:
                     candidates.append(there)
                     settled = there
@@ -199,8 +198,8 @@ class Incumbents:
         weights = self._largest_multipliers(candidates)
         away = 0.0 if best is None else float(np.abs(settled[0] - best.x).sum())
 
-        def rank(pair: tuple[Vector, Evaluation]) -> tuple[bool, bool, float, bool]:
-            x, evaluation = pair
+        def rank(point: Point) -> tuple[bool, bool, float, bool]:
+            x, evaluation = point
             inside = bool(problem.feasible(x[np.newaxis], evaluation.c)[0])
             merit = evaluation.f[0] if inside else problem.violation(x[np.newaxis], evaluation.c)[0]
             if evaluation is settled[1]:
@@ -217,27 +216,26 @@ class Incumbents:
 
     def _others(self, start: int, last: Vector) -> list[Vector]:
         """Return what may be returned beside the best point, each once."""
-        points = [self._near_x[start], last]
-        if self.best[start] is None and points[0] is None:
-            points.append(self._least_violated[start])
-        some = [point for point in points if point is not None]
+        own = self._of[start]
+        points = [last] if own.near is None else [own.near.x, last]
+        if own.best is None and own.near is None and own.least is not None:
+            points.append(own.least.x)
         return [
             point
-            for index, point in enumerate(some)
-            if not any(np.array_equal(point, other) for other in some[:index])
+            for index, point in enumerate(points)
+            if not any(np.array_equal(point, other) for other in points[:index])
         ]
 
-    def _known_on_set(self, start: int, x: Vector) -> Evaluation | None:
-        """Return the evaluation of a point of C, where it is the best or the least violating."""
-        best, there = self.best[start], self._known[start]
-        if best is None or not np.array_equal(x, best.x):
-            least, there = self._least_violated[start], self._least_known[start]
-            if least is None or not np.array_equal(x, least):
-                return None
-        inside = self.problem.set.relative_violation(x) <= self.problem.set.tolerance
-        return there if inside else None
+    def _known_on_set(self, start: int, x: Vector) -> Point | None:
+        """Return a point of C with its evaluation, if it is the best or the least violating."""
+        feasible = self.problem.set
+        for known in (self._of[start].best, self._of[start].least):
+            if known is not None and np.array_equal(x, known.x):
+                inside = feasible.relative_violation(x) <= feasible.tolerance
+                return Point(x, known.evaluation) if inside else None
+        return None
 
-    def _largest_multipliers(self, candidates: list[tuple[Vector, Evaluation]]) -> Vector:
+    def _largest_multipliers(self, candidates: list[Point]) -> Vector:
         """Return the largest multiplier of each functional constraint at any candidate."""
         weights = np.zeros(self.problem.constraints)
         if not weights.size or len(candidates) < 2:
@@ -251,3 +249,12 @@ class Incumbents:
                 )
                 weights = np.maximum(weights, np.abs(mu))
         return weights
+
+
+def _value(point: Point | None) -> float:
+    return np.inf if point is None else point.f
+
+
+def _violation(point: Point | None) -> float:
+    known = None if point is None else point.evaluation.violation_of(0)
+    return np.inf if known is None else known

@@ -82,9 +82,7 @@ class OneStart(Wrapper):
         self._accepted.append(Accepted(x.copy(), f, violation))
         return True
 
-    @override
-    def end(self, start: int, x: Vector, status: Status, detail: str = "") -> None:
-        Task.end(self, start, x, status, detail)
+    end = Task.end  # of its own starts
 
     def record(self) -> bool:
         """Hand on what was reported since the last request; False if the start has diverged."""

@@ -93,7 +93,7 @@ class Over(Limited):
 
     @override
     def best(self, start: int) -> Incumbent | None:
-        return self._incumbents.best[start]
+        return self._incumbents.best(start)
 
     @override
     def iterate(self, start: int, x: Vector, f: float, violation: float | None = None) -> bool:
@@ -101,9 +101,7 @@ class Over(Limited):
         off = float(self.inner.set.relative_violation(x))
         return self.inner.iterate(int(self.row_starts[start]), x, f, max(off, violation or 0.0))
 
-    @override
-    def end(self, start: int, x: Vector, status: Status, detail: str = "") -> None:
-        Task.end(self, start, x, status, detail)
+    end = Task.end  # of its own starts
 
     def reached(self, start: int, x: Vector) -> Vector:
         """Return where a start has come to: its best point, else its end, else its last point."""

@@ -165,9 +165,7 @@ class Penalised(Wrapper):
         row_starts = int(self.row_starts[start])
         return self.inner.iterate(row_starts, x, float(evaluation.f[0]), evaluation.violation_of(0))
 
-    @override
-    def end(self, start: int, x: Vector, status: Status, detail: str = "") -> None:
-        Task.end(self, start, x, status, detail)
+    end = Task.end  # of its own starts
 
     def known(self, path: int, x: Vector) -> Evaluation:
         """Return f and c at a point that was just evaluated, or evaluate it."""

@@ -21,7 +21,7 @@ from constrained_actmax.problem import Problem
 from constrained_actmax.quoting import Quoted
 from constrained_actmax.result import Budget, History, Status, Termination
 from constrained_actmax.scales import Scales, at_answer
-from constrained_actmax.tasks.incumbents import Incumbents
+from constrained_actmax.tasks.incumbents import Incumbents, Point
 from constrained_actmax.tasks.projector import Projector
 from constrained_actmax.tasks.scaled import Scaled
 from constrained_actmax.tasks.task import Incumbent, Stopped, Task
@@ -166,7 +166,7 @@ class Recording(Task):
         """
         self.problem = problem
         self._incumbents = Incumbents(problem, self.starts)
-        self._returned: dict[int, tuple[Vector, Evaluation]] = {}
+        self._returned: dict[int, Point] = {}
         self.ended: dict[int, Termination] = {}
         self._recent: deque[tuple[Vector, Evaluation]] = deque(maxlen=RECENT)
         self._lower, self._upper = problem.set.bounds()
@@ -185,7 +185,7 @@ class Recording(Task):
         limit = self.budget.seconds
         if limit is None:
             return None
-        if self._kept_for_proof and any(best is not None for best in self._incumbents.best):
+        if self._kept_for_proof and any(map(self.best, range(self.starts))):
             self._kept_for_proof = 0.0
         return max(0.0, limit - self._kept_for_proof - self.seconds)
 
@@ -193,9 +193,13 @@ class Recording(Task):
         """Keep a share of the seconds, until a point is feasible, for a proof that none is."""
         self._kept_for_proof = share * (self.budget.seconds or 0.0)
 
+    @override
+    def keep(self, proof: Proof) -> None:
+        self.proof = proof
+
+    @override
     @contextmanager
     def keeping(self, share: float) -> Iterator[None]:
-        """Keep a share of the seconds left for what comes after."""
         whole, left = self.budget, self.seconds_left
         if whole.seconds is not None and left is not None:
             self.budget = replace(whole, seconds=whole.seconds - share * left)
@@ -222,7 +226,12 @@ class Recording(Task):
     @override
     def count(self, rows: int) -> None:
         self._check_limits(rows)
+        self.spent(rows)
+
+    @override
+    def spent(self, rows: int, calls: int = 0) -> None:
         self.evaluations += rows
+        self.calls += calls
 
     @override
     def share(self, starts_left: int) -> int | None:
@@ -357,9 +366,9 @@ class Recording(Task):
 
     @override
     def best(self, start: int) -> Incumbent | None:
-        return self._incumbents.best[start]
+        return self._incumbents.best(start)
 
-    def returned(self, start: int, last: Vector) -> tuple[Vector, Evaluation]:
+    def returned(self, start: int, last: Vector) -> Point:
         """Return the point that a start gives back, on C, with an evaluation made there.
 
         See `Incumbents.returned`.
@@ -368,14 +377,7 @@ class Recording(Task):
         if known is not None and self._at_goal(known[1])[0]:
             return known
         if start not in self._returned:
-            self._returned[start] = self._incumbents.returned(
-                start,
-                last,
-                tolerance=self.tolerance,
-                converged=lambda: self._has_converged(start, last),
-                on_set=lambda x: self._on_set(x, start),
-                affordable=self._can_ask,
-            )
+            self._returned[start] = self._incumbents.returned(start, last, self)
         return self._returned[start]
 
     @property
@@ -392,24 +394,25 @@ class Recording(Task):
         good: np.ndarray = written <= self._goal
         return good
 
-    def _has_converged(self, start: int, x: Vector) -> bool:
+    def has_converged(self, start: int, x: Vector) -> bool:
         """Return whether a start converged to a point of C, and one evaluation is to be had."""
         ended = self.ended.get(start)
         if ended is None or ended.status is not Status.CONVERGED:
             return False
         inside = self.problem.set.relative_violation(x) <= self.problem.set.tolerance
-        return bool(inside) and self._can_ask()
+        return bool(inside) and self.can_ask
 
-    def _can_ask(self) -> bool:
-        """Return whether the budget has an evaluation left."""
+    @property
+    def can_ask(self) -> bool:
+        """Whether the budget has an evaluation left."""
         limit = self.budget.evaluations
         return limit is None or self.evaluations < limit
 
-    def _on_set(self, x: Vector, start: int) -> tuple[Vector, Evaluation]:
+    def on_set(self, x: Vector, start: int) -> Point:
+        """Project a point on C and evaluate it, beyond any budget."""
         inside = self._within_bounds(self.problem.set.project(x)[np.newaxis])[0]
-        return inside, self._remembered(inside, start) or self._evaluate(
-            inside[np.newaxis], [start]
-        )
+        known = self._remembered(inside, start)
+        return Point(inside, known or self._evaluate(inside[np.newaxis], [start]))
 
     @override
     def projector(self, *, accurate: bool = True) -> Projector:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
 
 import numpy as np
-from typing_extensions import override
 
+from constrained_actmax.certificate import Proof
 from constrained_actmax.errors import RefusedError
 from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.result import Status, Termination
-from constrained_actmax.standard_form import FeasibleSet, Network, StandardForm
+from constrained_actmax.standard_form import FeasibleSet, Network, StandardForm, of_inner
 from constrained_actmax.tasks.projector import Projector
 
 
@@ -152,6 +152,18 @@ class Task(ABC):
         Stopped
             If the budget does not cover them.
         """
+
+    @abstractmethod
+    def spent(self, rows: int, calls: int = 0) -> None:
+        """Count evaluations, and model calls, that were made elsewhere, whatever the limits."""
+
+    @abstractmethod
+    def keep(self, proof: Proof) -> None:
+        """Keep what bounds the optimum, for the result."""
+
+    @abstractmethod
+    def keeping(self, share: float) -> AbstractContextManager[None]:
+        """Keep a share of the seconds left, for a while, for what comes after."""
 
     def share(self, starts_left: int) -> int | None:
         """Give the next start its equal share of a budget of this task's own; return what it is."""
@@ -295,45 +307,16 @@ class Wrapper(Task):
         self.tolerance, self.padded_rows = inner.tolerance, inner.padded_rows
         self.iterations, self.ended, self.notes = inner.iterations, inner.ended, inner.notes
 
-    @property
-    @override
-    def remaining(self) -> int | None:
-        return self.inner.remaining
-
-    @property
-    @override
-    def seconds(self) -> float:
-        return self.inner.seconds
-
-    @property
-    @override
-    def seconds_left(self) -> float | None:
-        return self.inner.seconds_left
-
-    @override
-    def charge(self, work: float) -> None:
-        self.inner.charge(work)
-
-    @override
-    def count(self, rows: int) -> None:
-        self.inner.count(rows)
-
-    @override
-    def hessian_product(self, x: Vector, v: Vector, weights: Vector) -> Vector:
-        return self.inner.hessian_product(x, v, weights)
-
-    @override
-    def projector(self, *, accurate: bool = True) -> Projector:
-        return self.inner.projector(accurate=accurate)
-
-    @override
-    def iterate(self, start: int, x: Vector, f: float, violation: float | None = None) -> bool:
-        return self.inner.iterate(start, x, f, violation)
-
-    @override
-    def end(self, start: int, x: Vector, status: Status, detail: str = "") -> None:
-        self.inner.end(start, x, status, detail)
-
-    @override
-    def best(self, start: int) -> Incumbent | None:
-        return self.inner.best(start)
+    remaining = of_inner("remaining")
+    seconds = of_inner("seconds")
+    seconds_left = of_inner("seconds_left")
+    charge = of_inner("charge")
+    count = of_inner("count")
+    spent = of_inner("spent")
+    keep = of_inner("keep")
+    keeping = of_inner("keeping")
+    hessian_product = of_inner("hessian_product")
+    projector = of_inner("projector")
+    iterate = of_inner("iterate")
+    end = of_inner("end")
+    best = of_inner("best")

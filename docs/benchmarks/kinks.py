@@ -64,10 +64,10 @@ SECONDS_NOTE = (
     "compiled and its structure read before. Columns as above."
 )
 CLOCK_NOTE = (
-    "Under a limit of seconds both searches make plans by the prices that they measure, so no two",
-    "runs are the same. The last stage is left out where a pass for each evaluation that it is",
-    "likely to take would cost more than a fifth of the limit: here on the convolutional network",
-    "and for the logits of the residual one.",
+    "Both searches plan by the seconds that an evaluation takes, as they measure them, so no two",
+    "runs are the same. The last stage is left out where its passes are likely to take more than a",
+    "fifth of the seconds, here on the convolutional network: both columns are the search alone",
+    "there, and what they differ by is chance.",
 )
 SETS: dict[str, list[Any]] = {
     "box": [],

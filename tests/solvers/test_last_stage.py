@@ -68,12 +68,12 @@ def test_the_last_stage_takes_the_place_of_the_shortest_steps_alone(
     assert both.nfev > 600 - 20
 
 
-@pytest.mark.parametrize(("seconds", "ends"), [(10, True), (2, False)])
+@pytest.mark.parametrize(("seconds", "ends"), [(5, True), (1, False)])
 def test_no_seconds_are_kept_for_a_last_stage_that_would_not_end_in_them(
     monkeypatch: pytest.MonkeyPatch, seconds: int, ends: bool
 ) -> None:
-    # By a clock of its own: an evaluation takes 0.01 s, so the 52 that the last stage of this
-    # network is likely to take are less than a fifth of 10 s and more than a fifth of 2 s.
+    # By a clock of its own: an evaluation takes 0.01 s and a pass half of that, so the 52 that the
+    # last stage of this network is likely to take are more than a fifth of 1 s, not of 5.
     clock, kept = [0.0], []
     evaluated, walked = Recording._evaluate, cax.ActiveSignature._run_row
 
@@ -91,7 +91,7 @@ def test_no_seconds_are_kept_for_a_last_stage_that_would_not_end_in_them(
     problem = cax.Problem(dense(20), cax.Output(0), [cax.Box(-1, 1), cax.L2Ball(3.0)])
     budget = cax.Budget(seconds=seconds)
     result = cax.solve(problem, x0=np.full(20, 0.2), seed=0, budget=budget)
-    assert kept[0] == pytest.approx(0.2 * seconds if ends else 0.0, abs=0.2)
+    assert kept[0] == pytest.approx(0.2 * seconds if ends else 0.0, abs=0.05 * seconds)
     assert result.success is ends
 
 
