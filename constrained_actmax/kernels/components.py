@@ -15,6 +15,7 @@ from constrained_actmax.kernels.convex_program import (
     ACCEPTED,
     ConvexProgram,
     common_box,
+    names_of,
     worst_violation,
 )
 from constrained_actmax.kernels.dykstra import dykstra
@@ -250,9 +251,8 @@ class Alternating(Piece):
                     projection[row] = moved
                     break
         if np.any(worst > self.tolerance):
-            names = " ∩ ".join(str(member) for member in self.members)
             raise ProjectionError(
-                f"{names}: Dykstra's method ended {np.max(worst):.3g} outside"
+                f"{names_of(self.members)}: Dykstra's method ended {np.max(worst):.3g} outside"
                 f"{'' if settled else ', unfinished'}; the set may be empty."
             )
         p[out] = projection

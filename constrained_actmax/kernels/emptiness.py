@@ -15,6 +15,7 @@ from constrained_actmax.kernels.convex_program import (
     LARGEST,
     common_box,
     entry_sizes,
+    names_of,
     relaxed,
     unlike_units,
 )
@@ -163,7 +164,7 @@ def _slack_in(
         return outcome
     if problem.status in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
         return float("inf"), None
-    names = " ∩ ".join(str(kernel) for kernel in (*giving, *hard))
+    names = names_of((*giving, *hard))
     raise ProjectionError(f"{names}: cannot tell whether it is empty ({'; '.join(report)}).")
 
 

@@ -21,7 +21,7 @@ from constrained_actmax.kernels.components import (
     Separable,
     WithBox,
 )
-from constrained_actmax.kernels.convex_program import LARGEST, ConvexProgram, common_box
+from constrained_actmax.kernels.convex_program import LARGEST, ConvexProgram, common_box, names_of
 from constrained_actmax.kernels.discrete import ROUNDING
 from constrained_actmax.kernels.integers import IntegersKernel
 from constrained_actmax.kernels.kernel import Constraints, Kernel, Variable
@@ -72,7 +72,7 @@ class IntersectionKernel(Kernel):
 
     def describe(self) -> str:
         """Return the members' labels."""
-        return " ∩ ".join(str(member) for member in self.members) if self.members else "everything"
+        return " ∩ ".join(map(str, self.members)) if self.members else "everything"
 
     @override
     def __str__(self) -> str:
@@ -249,11 +249,11 @@ class IntersectionKernel(Kernel):
                 )
             raise SpecificationError(
                 f"{self.describe()}: a heuristic set goes with bounds only; leave out one of "
-                f"{' ∩ '.join(map(str, couplings))}."
+                f"{names_of(couplings)}."
             )
         if self.strategy == "closed":
             raise SpecificationError(
-                f"{self.describe()}: no closed form is known for {' ∩ '.join(map(str, couplings))}"
+                f"{self.describe()}: no closed form is known for {names_of(couplings)}"
                 f"{'' if free else ' with a box'}; leave strategy= out."
             )
         own = all(member.closed for member in members)
@@ -280,11 +280,8 @@ class IntersectionKernel(Kernel):
     def projection_method(self) -> str:
         if self.only_box:
             return "clip, exact, O(n)"
-        words = []
-        for piece in self.pieces:
-            names = " ∩ ".join(str(member) for member in piece.members)
-            words.append(f"{names}: {piece.method}")
-        return "; ".join(words)
+        words = [f"{names_of(piece.members)}: {piece.method}" for piece in self.pieces]
+        return "; ".join(dict.fromkeys(words))
 
     @cached_property
     @override

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.kernels.convex_program import ConvexProgram
+from constrained_actmax.kernels.convex_program import ConvexProgram, within
 from constrained_actmax.kernels.relative import relative, sizes
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.quoting import Quoted
@@ -259,6 +259,18 @@ class Kernel(Quoted, ABC):
     @override
     def __str__(self) -> str:
         return self.label or type(self).__name__
+
+
+class PolyhedralKernel(Kernel):
+    """A set that bounds and linear rows say: `to_scipy` is its definition, `to_cvxpy` follows."""
+
+    @override
+    def to_cvxpy(self, variable: Variable) -> Constraints:
+        form = self.to_scipy(*self._unlimited)
+        assert form is not None
+        parts = [within(rows.lower, rows.upper, variable, rows.matrix) for rows in form.rows]
+        parts.append(within(form.lower, form.upper, variable))
+        return [row for part in parts for row, _ in part]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

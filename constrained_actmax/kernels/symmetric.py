@@ -10,13 +10,13 @@ import scipy.sparse as sp
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
-from constrained_actmax.kernels.kernel import Constraints, InBox, Kernel, Variable
+from constrained_actmax.kernels.kernel import InBox, PolyhedralKernel
 from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm
 from constrained_actmax.layout import Indices, Rows, Vector
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SymmetricKernel(Kernel):
+class SymmetricKernel(PolyhedralKernel):
     r"""Fixed points of permutations, :math:`\{x : x = T x \text{ for } T \in G\}`.
 
     Parameters
@@ -52,11 +52,11 @@ class SymmetricKernel(Kernel):
 
     def _spread(self, values: Rows) -> Rows:
         # One number of each orbit is written to all: exactly equal, whatever rounding.
-        return values.take(self._parts[1], axis=-1)
+        return np.asarray(values.take(self._parts[1], axis=-1))
 
     def _means(self, x: Rows) -> Rows:
         entries, _ = self._parts
-        total = x.take(entries[0], axis=1)
+        total: Rows = x.take(entries[0], axis=1)
         for image in entries[1:]:
             total += x.take(image, axis=1)
         total /= len(entries)
@@ -99,24 +99,16 @@ class SymmetricKernel(Kernel):
         mean, level = self._means(g), np.clip(0.0, low, high)
         return self._spread(np.where(mean > 0.0, high, np.where(mean < 0.0, low, level)))
 
-    def _differences(self) -> sp.csr_array:
+    @override
+    def to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:
+        # Each entry equals the first of its orbit.
         other = np.flatnonzero(self._first != np.arange(self.size))
-        count = np.arange(other.size)
-        return sp.csr_array(
+        count, zero = np.arange(other.size), np.zeros(other.size)
+        matrix = sp.csr_array(
             (
                 np.concatenate([np.ones(other.size), -np.ones(other.size)]),
                 (np.concatenate([count, count]), np.concatenate([other, self._first[other]])),
             ),
             shape=(other.size, self.size),
         )
-
-    @override
-    def to_cvxpy(self, variable: Variable) -> Constraints:
-        matrix = self._differences()
-        return [matrix @ variable == 0.0] if matrix.shape[0] else []
-
-    @override
-    def to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:
-        matrix = self._differences()
-        zero = np.zeros(matrix.shape[0])
         return ScipyForm.unbounded(self.size, rows=(LinearRows(matrix, zero, zero),))
