@@ -14,17 +14,16 @@ from constrained_actmax.errors import SpecificationError
 from constrained_actmax.kernels.box import BoxKernel
 from constrained_actmax.kernels.cardinality import CardinalityKernel
 from constrained_actmax.kernels.components import (
-    Alone,
     Alternating,
+    Direct,
     Piece,
     Program,
     Separable,
-    WithBox,
 )
 from constrained_actmax.kernels.convex_program import LARGEST, ConvexProgram, common_box, names_of
 from constrained_actmax.kernels.discrete import ROUNDING
 from constrained_actmax.kernels.integers import IntegersKernel
-from constrained_actmax.kernels.kernel import Constraints, Kernel, Variable
+from constrained_actmax.kernels.kernel import Constraints, InBox, Kernel, Variable
 from constrained_actmax.kernels.mixed import Mixed, Union
 from constrained_actmax.kernels.part import on_part
 from constrained_actmax.kernels.relative import finite_widths
@@ -230,11 +229,12 @@ class IntersectionKernel(Kernel):
         free = not (np.isfinite(lower).any() or np.isfinite(upper).any())
         first = members[0]
         if len(members) == 1 and (self.strategy in (None, "closed") or not first.convex):
-            if free and first.closed:
-                return Alone(indices, members, lower, upper)
             pair = first.in_box(lower, upper)
+            if free and first.closed:
+                one, method = first.project_with_dual, first.projection_method
+                pair = InBox(one, method=method, inexact=first.project_inexact)
             if pair is not None:
-                return WithBox(indices, members, lower, upper, pair)
+                return Direct(indices, members, lower, upper, pair)
         if self.strategy in (None, "closed") and all(member.convex for member in members):
             dual = Separable.dual_of(members, lower, upper)
             if dual is not None:
@@ -452,7 +452,7 @@ class IntersectionKernel(Kernel):
 
     @staticmethod
     def _maximizer_of(piece: Piece, g: Rows) -> Rows:
-        if isinstance(piece, Alone):
+        if isinstance(piece, Direct) and not piece.bounded:
             return piece.members[0].linear_maximizer(g)
         if len(piece.members) == 1:
             maximizers = piece.members[0].linear_maximizer_in_box(g, piece.lower, piece.upper)

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
@@ -273,6 +274,11 @@ class PolyhedralKernel(Kernel):
         return [row for part in parts for row, _ in part]
 
 
+def of_inner(name: str) -> Any:
+    """Return a property that is that of the kernel inside."""
+    return property(attrgetter(f"inner.{name}"))
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class DerivedKernel(Kernel):
     """A set made of another one, with all that the change of its points leaves as it is.
@@ -285,40 +291,13 @@ class DerivedKernel(Kernel):
 
     inner: Kernel
 
-    @property
-    @override
-    def is_box(self) -> bool:
-        return self.inner.is_box
-
-    @property
-    @override
-    def convex(self) -> bool:
-        return self.inner.convex
-
-    @property
-    @override
-    def closed(self) -> bool:
-        return self.inner.closed
-
-    @property
-    @override
-    def violation_norm(self) -> str:
-        return self.inner.violation_norm
-
-    @property
-    @override
-    def tolerance(self) -> float:
-        return self.inner.tolerance
-
-    @property
-    @override
-    def accuracy(self) -> float:
-        return self.inner.accuracy
-
-    @property
-    @override
-    def projection_method(self) -> str:
-        return self.inner.projection_method
+    is_box = of_inner("is_box")
+    convex = of_inner("convex")
+    closed = of_inner("closed")
+    violation_norm = of_inner("violation_norm")
+    tolerance = of_inner("tolerance")
+    accuracy = of_inner("accuracy")
+    projection_method = of_inner("projection_method")
 
     @override
     def __str__(self) -> str:
