@@ -180,7 +180,7 @@ def _roots(
     def of(rows: int | slice | Indices) -> list[Rows]:
         return [array if array.ndim == 1 else array[rows] for array in arrays]
 
-    def one(row: int) -> float:
+    def root_of(row: int) -> float:
         own, goal = of(row), float(target[row])
 
         def gap(t: float) -> tuple[float, float]:
@@ -191,7 +191,7 @@ def _roots(
         return falling_root(gap, float(scale[row]), float(start[row]), low, high, unit)
 
     if len(start) == 1 or arrays[0].shape[1] >= LONG_ROW:
-        return np.array([one(row) for row in range(len(start))])
+        return np.array([root_of(row) for row in range(len(start))])
 
     def gaps(t: Vector, rows: slice | Indices) -> tuple[Vector, Vector]:
         values, slopes = function(t[:, np.newaxis], *of(rows))

@@ -231,8 +231,8 @@ class IntersectionKernel(Kernel):
         if len(members) == 1 and (self.strategy in (None, "closed") or not first.convex):
             pair = first.in_box(lower, upper)
             if free and first.closed:
-                one, method = first.project_with_dual, first.projection_method
-                pair = InBox(one, method=method, inexact=first.project_inexact)
+                alone, method = first.project_with_dual, first.projection_method
+                pair = InBox(alone, method=method, inexact=first.project_inexact)
             if pair is not None:
                 return Direct(indices, members, lower, upper, pair)
         if self.strategy in (None, "closed") and all(member.convex for member in members):

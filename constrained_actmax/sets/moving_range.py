@@ -54,8 +54,8 @@ class MovingRange(ConvexSet):
         if shape[axis] < 2:
             raise SpecificationError(f"MovingRange: axis {axis} has one entry.")
         steps = difference_matrix(shape, axis)
-        limit = np.full(steps.shape[0], self.step)
-        return LinearKernel(steps, -limit, limit)
+        largest = np.full(steps.shape[0], self.step)
+        return LinearKernel(steps, -largest, largest)
 
     @override
     def describe(self) -> str:

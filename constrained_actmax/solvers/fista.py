@@ -12,7 +12,7 @@ from typing_extensions import override
 from constrained_actmax.layout import Vector
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.spg import needs_only_a_set
-from constrained_actmax.solvers.stepwise import Patience, Sample, Steps, StepwiseSolver, slack
+from constrained_actmax.solvers.stepwise import Patience, Sample, Steps, StepwiseSolver, rounding
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.projector import Projector
 from constrained_actmax.tasks.task import Task
@@ -79,11 +79,11 @@ class FISTA(StepwiseSolver):
             if np.max(np.abs(measure(x - g) - x), initial=0.0) <= tolerance:
                 task.end(start, x, Status.CONVERGED)
                 return
-            room = slack(epsilon, f)
+            noise = rounding(epsilon, f)
             lipschitz *= DECAY
             # z from the extrapolated point, with L large enough for the quadratic bound.
             z, step_evaluation, lipschitz = yield from backtracked(
-                project, y, f_y, g_y, lipschitz, room
+                project, y, f_y, g_y, lipschitz, noise
             )
             if step_evaluation is None:
                 break
@@ -91,7 +91,7 @@ class FISTA(StepwiseSolver):
             restart = float((y - z) @ (z - x)) > 0
             if f_z > reference - SAFEGUARD_DECREASE * (step @ step):
                 v, step_evaluation, lipschitz = yield from backtracked(
-                    project, x, f, g, lipschitz, room
+                    project, x, f, g, lipschitz, noise
                 )
                 if step_evaluation is None:
                     break
@@ -119,7 +119,7 @@ class FISTA(StepwiseSolver):
 
 
 def backtracked(
-    project: Projector, y: Vector, f: float, g: Vector, lipschitz: float, room: float
+    project: Projector, y: Vector, f: float, g: Vector, lipschitz: float, noise: float
 ) -> Generator[Vector, Sample, tuple[Vector, Sample | None, float]]:
     """Enlarge L until the quadratic bound holds at z = P_C(y - g / L).
 
@@ -131,7 +131,7 @@ def backtracked(
     while lipschitz <= LARGEST_L:
         z = project(y - g / lipschitz)
         step, value = z - y, (yield z)
-        if value.f <= f + g @ step + 0.5 * lipschitz * (step @ step) + room:
+        if value.f <= f + g @ step + 0.5 * lipschitz * (step @ step) + noise:
             return z, value, lipschitz
         lipschitz *= GROWTH
     return y, None, lipschitz

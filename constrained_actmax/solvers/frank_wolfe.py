@@ -12,7 +12,7 @@ from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Vector
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.spg import needs_only_a_set
-from constrained_actmax.solvers.stepwise import Patience, Sample, Steps, StepwiseSolver, slack
+from constrained_actmax.solvers.stepwise import Patience, Sample, Steps, StepwiseSolver, rounding
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.task import Task
 
@@ -147,12 +147,12 @@ class FrankWolfe(StepwiseSolver):
                 task.end(start, x, Status.STALLED, f"Frank-Wolfe gap {gap:.2g}.")
                 return
             lipschitz = DECAY * lipschitz if lipschitz > 0 else -slope / (longest * square)
-            room = slack(epsilon, f)
+            noise = rounding(epsilon, f)
             for _ in range(MAX_BACKTRACKS):
                 step = min(longest, -slope / (lipschitz * square))
                 trial = self._moved(active, x, d, step, kind, target, source, longest)
                 f_new, g_new = yield trial.point
-                if f_new <= f + step * slope + 0.5 * step**2 * lipschitz * square + room:
+                if f_new <= f + step * slope + 0.5 * step**2 * lipschitz * square + noise:
                     break
                 lipschitz *= GROWTH
             else:

@@ -16,7 +16,7 @@ from constrained_actmax.solvers.spg import (
     needs_only_a_set,
     shorter,
 )
-from constrained_actmax.solvers.stepwise import Patience, Sample, Steps, StepwiseSolver, slack
+from constrained_actmax.solvers.stepwise import Patience, Sample, Steps, StepwiseSolver, rounding
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.projector import Projector
 from constrained_actmax.tasks.task import Task
@@ -128,11 +128,11 @@ class PQN(StepwiseSolver):
             if slope >= 0:
                 task.end(start, x, Status.STALLED, "No descent direction is left.")
                 return
-            room = slack(epsilon, f)
+            noise = rounding(epsilon, f)
             step, trial = 1.0, p
             for _ in range(MAX_BACKTRACKS):
                 f_new, g_new = yield trial
-                if f_new <= f + SUFFICIENT_DECREASE * step * slope + room:
+                if f_new <= f + SUFFICIENT_DECREASE * step * slope + noise:
                     break
                 step = shorter(step, slope, f_new - f)
                 trial = x + step * d

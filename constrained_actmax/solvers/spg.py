@@ -13,7 +13,7 @@ from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.base import Solver, end_stuck, needs_gradients
 from constrained_actmax.solvers.candidates import Candidates
-from constrained_actmax.solvers.stepwise import PATIENCE, slack
+from constrained_actmax.solvers.stepwise import PATIENCE, rounding
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.task import Task
 
@@ -170,7 +170,7 @@ class Searches(Candidates):
         """Accept the trial points that decrease f enough, and shorten the other steps."""
         reference = self.recent[rows].max(axis=1)
         enough = reference + SUFFICIENT_DECREASE * self.step[rows] * self.slope[rows]
-        enough += slack(self.task.epsilon, reference)
+        enough += rounding(self.task.epsilon, reference)
         accepted = evaluation.finite & (evaluation.f <= enough)
         for index in np.flatnonzero(accepted).tolist():
             self._accept(int(rows[index]), trial[index], evaluation, index, most)

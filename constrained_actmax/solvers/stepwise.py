@@ -16,15 +16,15 @@ from constrained_actmax.solvers.base import Solver, end_stuck
 from constrained_actmax.tasks.extended import Extended
 from constrained_actmax.tasks.task import Task
 
-#: Slack of a line search against rounding of the model, in units of epsilon max(1, |f|).
-ROUNDING_SLACK = 10.0
+#: What rounding of the model may add in a line search, in units of epsilon max(1, |f|).
+ROUNDING = 10.0
 #: Iterations without a gain beyond rounding after which a start is stuck.
 PATIENCE = 30
 
 
-def slack(epsilon: float, f: Any) -> Any:
+def rounding(epsilon: float, f: Any) -> Any:
     """Return what rounding of the model may add to values near f, for a line search."""
-    return ROUNDING_SLACK * epsilon * np.maximum(1.0, np.abs(f))
+    return ROUNDING * epsilon * np.maximum(1.0, np.abs(f))
 
 
 class Patience:
