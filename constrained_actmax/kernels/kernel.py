@@ -263,7 +263,10 @@ class Kernel(Quoted, ABC):
 
 
 class PolyhedralKernel(Kernel):
-    """A set that bounds and linear rows say: `to_scipy` is its definition, `to_cvxpy` follows."""
+    """A set that bounds and linear rows say: `to_scipy` is its definition, `to_cvxpy` follows.
+
+    A new one writes `size`, `project`, `violation` and `to_scipy`, which is the same in every box.
+    """
 
     @override
     def to_cvxpy(self, variable: Variable) -> Constraints:
