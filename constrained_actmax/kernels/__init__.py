@@ -2,7 +2,7 @@
 
 from constrained_actmax.kernels.ball import BallKernel
 from constrained_actmax.kernels.intersection import IntersectionKernel
-from constrained_actmax.kernels.kernel import InBox, Kernel
+from constrained_actmax.kernels.kernel import InBox, Kernel, PolyhedralKernel
 from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm, SmoothRow, Substitution
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "IntersectionKernel",
     "Kernel",
     "LinearRows",
+    "PolyhedralKernel",
     "ScipyForm",
     "SmoothRow",
     "Substitution",

@@ -8,14 +8,14 @@ import numpy as np
 import scipy.sparse as sp
 from typing_extensions import override
 
-from constrained_actmax.kernels.kernel import Constraints, Variable
+from constrained_actmax.kernels.kernel import PolyhedralKernel
 from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm
 from constrained_actmax.kernels.subspace import SubspaceKernel
 from constrained_actmax.layout import Rows, Vector
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class AffineSubspaceKernel(SubspaceKernel):
+class AffineSubspaceKernel(PolyhedralKernel, SubspaceKernel):
     r"""Linear equalities, :math:`\{x : Q^\top x = \beta\}`.
 
     Parameters
@@ -48,10 +48,6 @@ class AffineSubspaceKernel(SubspaceKernel):
     def scale(self, x: Rows) -> Vector:
         size = float(np.max(np.abs(self.values), initial=0.0))
         return np.asarray(np.maximum(size, np.max(np.abs(x), axis=1, initial=0.0)))
-
-    @override
-    def to_cvxpy(self, variable: Variable) -> Constraints:
-        return [self.basis @ variable == self.values]
 
     @override
     def to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:

@@ -8,14 +8,14 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
-from constrained_actmax.kernels.kernel import Constraints, Kernel, Variable
+from constrained_actmax.kernels.kernel import PolyhedralKernel
 from constrained_actmax.kernels.relative import relative_violation
 from constrained_actmax.kernels.scipy_form import ScipyForm
 from constrained_actmax.layout import Rows, Vector
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class BoxKernel(Kernel):
+class BoxKernel(PolyhedralKernel):
     r"""Bounds on every entry, :math:`\{x : l \le x \le u\}`.
 
     Parameters
@@ -60,19 +60,6 @@ class BoxKernel(Kernel):
         if not np.isfinite(best).all():
             raise SpecificationError(f"{self}: g'x has no maximum, the box is open along g.")
         return best
-
-    @override
-    def to_cvxpy(self, variable: Variable) -> Constraints:
-        held = self.lower == self.upper
-        low, high = np.isfinite(self.lower) & ~held, np.isfinite(self.upper) & ~held
-        rows = []
-        if held.any():
-            rows.append(variable[np.flatnonzero(held)] == self.lower[held])
-        if low.any():
-            rows.append(variable[np.flatnonzero(low)] >= self.lower[low])
-        if high.any():
-            rows.append(variable[np.flatnonzero(high)] <= self.upper[high])
-        return rows
 
     @override
     def to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:

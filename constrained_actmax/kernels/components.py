@@ -15,6 +15,7 @@ from constrained_actmax.kernels.convex_program import (
     ACCEPTED,
     ConvexProgram,
     common_box,
+    names_of,
     worst_violation,
 )
 from constrained_actmax.kernels.dykstra import dykstra
@@ -46,6 +47,11 @@ class Piece(ABC):
     members: tuple[Kernel, ...]
     lower: Vector
     upper: Vector
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the box says anything."""
+        return bool(np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
 
     @abstractmethod
     def project(self, x: Rows) -> tuple[Rows, Vector | None]:
@@ -85,26 +91,8 @@ class Piece(ABC):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Alone(Piece):
-    """One set without bounds: its own projection."""
-
-    @override
-    def project(self, x: Rows) -> tuple[Rows, Vector | None]:
-        return self.members[0].project_with_dual(x)
-
-    @override
-    def project_inexact(self, x: Rows, tolerance: float, warm: object) -> tuple[Rows, object]:
-        return self.members[0].project_inexact(x, tolerance, warm)
-
-    @property
-    @override
-    def method(self) -> str:
-        return self.members[0].projection_method
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class WithBox(Piece):
-    """One set with its box, by a formula of its own.
+class Direct(Piece):
+    """One set, alone or with its box, by a formula of its own.
 
     Parameters
     ----------
@@ -212,7 +200,7 @@ class Alternating(Piece):
     def _projections(self) -> list[Callable[[Rows], Rows]]:
         lower, upper = self.lower, self.upper
         projections: list[Callable[[Rows], Rows]] = []
-        boxed = not (np.isfinite(lower).any() or np.isfinite(upper).any())
+        boxed = not self.bounded
         for member in self.members:
             pair = member.in_box(lower, upper) if member.convex and not boxed else None
             projections.append(member.project if pair is None else pair.project)
@@ -250,9 +238,8 @@ class Alternating(Piece):
                     projection[row] = moved
                     break
         if np.any(worst > self.tolerance):
-            names = " ∩ ".join(str(member) for member in self.members)
             raise ProjectionError(
-                f"{names}: Dykstra's method ended {np.max(worst):.3g} outside"
+                f"{names_of(self.members)}: Dykstra's method ended {np.max(worst):.3g} outside"
                 f"{'' if settled else ', unfinished'}; the set may be empty."
             )
         p[out] = projection

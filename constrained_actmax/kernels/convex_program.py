@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from operator import eq, ge, le
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from constrained_actmax.errors import ProjectionError, SpecificationError
 from constrained_actmax.kernels.cone_program import SOLVERS, ConeProgram
@@ -102,6 +104,34 @@ def unlike_units(widths: Vector) -> Vector | None:
     return powers_of_two(np.where(widths > 0.0, widths, least))
 
 
+def within(
+    lower: Vector,
+    upper: Vector,
+    variable: cp.Expression,
+    matrix: sp.csr_array | None = None,
+    size: Vector | None = None,
+) -> list[tuple[cp.Constraint, Any]]:
+    """Return bounds on a variable, or on its products with rows, with their sizes, 1 by default.
+
+    Equal bounds are equalities.
+    """
+    equal = lower == upper
+    low, high = np.isfinite(lower) & ~equal, np.isfinite(upper) & ~equal
+    size = np.ones(len(lower)) if size is None else size
+    constraints = []
+    for some, relation, bound in ((equal, eq, upper), (low, ge, lower), (high, le, upper)):
+        at = np.flatnonzero(some)
+        if at.size:
+            value = variable[at] if matrix is None else matrix[at] @ variable
+            constraints.append((relation(value, bound[at]), size[at]))
+    return constraints
+
+
+def names_of(members: Iterable[Kernel]) -> str:
+    """Return the names of kernels, each once, as messages write an intersection."""
+    return " ∩ ".join(dict.fromkeys(map(str, members)))
+
+
 def with_room(rows: Sized, room: Any) -> list[cp.Constraint]:
     """Return constraints kept with `room` times their sizes to spare; equalities as they are."""
     import cvxpy as cp
@@ -147,7 +177,7 @@ class ConvexProgram:
             )
 
     def __str__(self) -> str:
-        return " ∩ ".join(str(member) for member in self.members)
+        return names_of(self.members)
 
     def constraints(self, variable: cp.Expression) -> list[cp.Constraint]:
         """Return the box and the members on a variable."""
@@ -157,22 +187,13 @@ class ConvexProgram:
         at = entry_sizes(self.members, self.lower, self.upper)
         rows = [pair for member in self.members for pair in member.sized_rows(variable, at)]
         # A bound far beyond what the members allow says nothing, in numbers out of proportion.
-        low, high = np.isfinite(self.lower), np.isfinite(self.upper)
-        lower, upper = common_box(self.members, self.lower, self.upper)
+        low, high = common_box(self.members, self.lower, self.upper)
         with np.errstate(invalid="ignore"):
-            width = np.where(np.isfinite(upper - lower), upper - lower, np.inf)
-        lower, upper = np.maximum(self.lower, lower - width), np.minimum(self.upper, upper + width)
-        equal = low & (self.lower == self.upper)
-        if equal.any():
-            rows.append((variable[np.flatnonzero(equal)] == self.lower[equal], 1.0))
-        low &= ~equal
-        high &= ~equal
+            width = np.where(np.isfinite(high - low), high - low, np.inf)
+        lower = np.where(np.isfinite(self.lower), np.maximum(self.lower, low - width), -np.inf)
+        upper = np.where(np.isfinite(self.upper), np.minimum(self.upper, high + width), np.inf)
         size = np.where(self._widths > 0.0, self._widths, np.where(at[0] > 0.0, at[0], 1.0))
-        if low.any():
-            rows.append((variable[np.flatnonzero(low)] >= lower[low], size[low]))
-        if high.any():
-            rows.append((variable[np.flatnonzero(high)] <= upper[high], size[high]))
-        return rows
+        return [*rows, *within(lower, upper, variable, size=size)]
 
     def _compile(self) -> None:
         import cvxpy as cp

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from constrained_actmax.kernels.relative import powers_of_two
 from constrained_actmax.layout import Indices, Rows, Vector
@@ -141,48 +140,67 @@ def clipped_line_root(
     start : numpy.ndarray, shape (B,), optional
         A guess; 0 by default.
     """
-    first = np.zeros(len(y)) if start is None else start
-    if len(y) == 1 or y.shape[1] >= LONG_ROW:
-        roots = np.empty(len(y))
-        for row in range(len(y)):
-            a_, lower_, upper_ = (
-                array if array.ndim == 1 else array[row] for array in (a, lower, upper)
-            )
-            roots[row] = _clipped_line_root(
-                y[row],
-                a_,
-                lower_,
-                upper_,
-                float(target[row]),
-                float(scale[row]),
-                float(first[row]),
-            )
-        return roots
+    zero = np.zeros(len(y))
+    return _roots(
+        _line, (y, a, lower, upper, a * a), target, scale, zero if start is None else start
+    )
 
-    squares = a * a
 
-    def evaluate(t: Vector, rows: slice | Indices) -> tuple[Vector, Vector]:
-        a_, squares_, lower_, upper_ = (
-            array if array.ndim == 1 else array[rows] for array in (a, squares, lower, upper)
-        )
-        p = t[:, np.newaxis] * a_
-        np.subtract(y[rows], p, out=p)
-        free = p > lower_
-        free &= p < upper_
-        np.maximum(p, lower_, out=p)
-        np.minimum(p, upper_, out=p)
-        p *= a_
-        gap = p.sum(axis=1) - target[rows]
-        return gap, -np.multiply(squares_, free, out=p).sum(axis=1)
+def _line(
+    t: Any, y: Rows, a: Rows, lower: Rows, upper: Rows, squares: Rows
+) -> tuple[Vector, Vector]:
+    """Return ``a' clip(y - t a, lower, upper)``, and how fast it falls, of one row or of many."""
+    p = t * a
+    np.subtract(y, p, out=p)
+    free = p > lower
+    free &= p < upper
+    np.maximum(p, lower, out=p)
+    np.minimum(p, upper, out=p)
+    p *= a
+    total = p.sum(axis=-1)
+    # As a sum, so that one row gives the bits that it gives among others; and for long vectors
+    # waking BLAS's threads takes longer than the product.
+    return total, -np.multiply(squares, free, out=p).sum(axis=-1)
 
-    def unit(rows: slice | Indices) -> Vector:
-        a_, lower_, upper_ = (
-            array if array.ndim == 1 else array[rows] for array in (a, lower, upper)
-        )
-        return _line_unit(y[rows], a_, lower_, upper_)
 
-    unknown = np.full(len(y), np.inf)
-    return falling_roots(evaluate, scale, first, -unknown, unknown, unit)
+def _roots(
+    function: Callable[..., tuple[Vector, Vector]],
+    arrays: tuple[Rows, ...],
+    target: Vector,
+    scale: Vector,
+    start: Vector,
+    low: float = -math.inf,
+    high: float = math.inf,
+) -> Vector:
+    """Return, for each row of some arrays, where a falling function of t and of it is `target`.
+
+    Rows that leave the processor's cache together go one by one.
+    """
+
+    def of(rows: int | slice | Indices) -> list[Rows]:
+        return [array if array.ndim == 1 else array[rows] for array in arrays]
+
+    def root_of(row: int) -> float:
+        own, goal = of(row), float(target[row])
+
+        def gap(t: float) -> tuple[float, float]:
+            value, slope = function(t, *own)
+            return float(value) - goal, float(slope)
+
+        unit = lambda: float(_line_unit(*own[:4]))  # noqa: E731
+        return falling_root(gap, float(scale[row]), float(start[row]), low, high, unit)
+
+    if len(start) == 1 or arrays[0].shape[1] >= LONG_ROW:
+        return np.array([root_of(row) for row in range(len(start))])
+
+    def gaps(t: Vector, rows: slice | Indices) -> tuple[Vector, Vector]:
+        values, slopes = function(t[:, np.newaxis], *of(rows))
+        return values - target[rows], slopes
+
+    lowest, highest = np.full(len(start), low), np.full(len(start), high)
+    return falling_roots(
+        gaps, scale, start, lowest, highest, lambda rows: _line_unit(*of(rows)[:4])
+    )
 
 
 def _line_unit(y: Rows, a: Rows, lower: Rows, upper: Rows) -> Vector:
@@ -194,40 +212,6 @@ def _line_unit(y: Rows, a: Rows, lower: Rows, upper: Rows) -> Vector:
     size = np.max(np.maximum(*sides), axis=-1, initial=0.0)
     size = np.where(size > 0.0, size, np.max(np.abs(y), axis=-1, initial=0.0))
     return np.asarray(powers_of_two(size) / powers_of_two(np.max(np.abs(a), axis=-1, initial=0.0)))
-
-
-def _clipped_line_root(
-    y: Vector,
-    a: Vector,
-    lower: Vector,
-    upper: Vector,
-    target: float,
-    scale: float,
-    start: float,
-) -> float:
-    p, squares, work = np.empty_like(y), a * a, np.empty_like(y)
-    free, below = np.empty(y.shape, dtype=bool), np.empty(y.shape, dtype=bool)
-
-    def evaluate(t: float) -> tuple[float, float]:
-        np.multiply(a, -t, out=p)
-        np.add(p, y, out=p)
-        np.greater(p, lower, out=free)
-        np.less(p, upper, out=below)
-        np.logical_and(free, below, out=free)
-        np.maximum(p, lower, out=p)
-        np.minimum(p, upper, out=p)
-        return _dot(p, a, work) - target, -_dot(squares, free, work)
-
-    def unit() -> float:
-        return float(_line_unit(y, a, lower, upper))
-
-    return falling_root(evaluate, scale, start, unit=unit)
-
-
-def _dot(a: Vector, b: npt.NDArray[Any], work: Vector) -> float:
-    # As a sum, so that one row gives the bits that it gives among others; and for long vectors
-    # waking BLAS's threads takes longer than the product.
-    return float(np.multiply(a, b, out=work).sum())
 
 
 def clipped_ray_root(v: Rows, lower: Rows | None, upper: Rows, target: Vector) -> Vector:
@@ -242,48 +226,23 @@ def clipped_ray_root(v: Rows, lower: Rows | None, upper: Rows, target: Vector) -
     target : numpy.ndarray, shape (B,)
         Between the sums at theta = 0 and theta = 1.
     """
-    if len(v) == 1 or v.shape[1] >= LONG_ROW:
-        return np.array(
-            [
-                _clipped_ray_root(
-                    point, None if lower is None else lower[row], upper[row], float(target[row])
-                )
-                for row, point in enumerate(v)
-            ]
-        )
-    with np.errstate(divide="ignore", invalid="ignore"):
-        start = np.clip(np.nan_to_num(target / v.sum(axis=1), nan=1.0), 0.0, 1.0)
-
-    def evaluate(theta: Vector, rows: slice | Indices) -> tuple[Vector, Vector]:
-        v_, upper_ = v[rows], upper[rows]
-        p = theta[:, np.newaxis] * v_
-        free = p < upper_
-        if lower is not None:
-            lower_ = lower[rows]
-            free &= p >= lower_
-            np.maximum(p, lower_, out=p)
-        np.minimum(p, upper_, out=p)
-        gap = target[rows] - p.sum(axis=1)
-        return gap, -np.multiply(v_, free, out=p).sum(axis=1)
-
-    return falling_roots(evaluate, target, start, np.zeros(len(v)), np.ones(len(v)))
+    whole, start = v.sum(axis=1), np.ones(len(v))
+    with np.errstate(over="ignore"):
+        np.minimum(np.divide(target, whole, out=start, where=whole > 0.0), 1.0, out=start)
+    arrays = (v, upper) if lower is None else (v, upper, lower)
+    return _roots(_ray, arrays, -target, target, start, 0.0, 1.0)
 
 
-def _clipped_ray_root(v: Vector, lower: Vector | None, upper: Vector, target: float) -> float:
-    p, work, free = np.empty_like(v), np.empty_like(v), np.empty(v.shape, dtype=bool)
-    whole = float(v.sum())
-    start = min(target / whole, 1.0) if whole > 0.0 else 1.0
-
-    def evaluate(theta: float) -> tuple[float, float]:
-        np.multiply(v, theta, out=p)
-        np.less(p, upper, out=free)
-        if lower is not None:
-            np.logical_and(free, p >= lower, out=free)
-            np.maximum(p, lower, out=p)
-        np.minimum(p, upper, out=p)
-        return target - float(p.sum()), -_dot(v, free, work)
-
-    return falling_root(evaluate, target, start, 0.0, 1.0)
+def _ray(theta: Any, v: Rows, upper: Rows, lower: Rows | None = None) -> tuple[Vector, Vector]:
+    """Return ``-sum clip(theta v, lower, upper)``, and how fast it falls."""
+    p = theta * v
+    free = p < upper
+    if lower is not None:
+        free &= p >= lower
+        np.maximum(p, lower, out=p)
+    np.minimum(p, upper, out=p)
+    total = -p.sum(axis=-1)
+    return total, -np.multiply(v, free, out=p).sum(axis=-1)
 
 
 def capped_ray_root(v: Vector, upper: Vector, target: float) -> float:

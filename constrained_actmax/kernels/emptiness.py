@@ -10,11 +10,12 @@ import numpy as np
 
 from constrained_actmax.errors import InfeasibleError, ProjectionError
 from constrained_actmax.kernels.box import BoxKernel
-from constrained_actmax.kernels.components import Alone, Piece, Separable, WithBox
+from constrained_actmax.kernels.components import Direct, Piece, Separable
 from constrained_actmax.kernels.convex_program import (
     LARGEST,
     common_box,
     entry_sizes,
+    names_of,
     relaxed,
     unlike_units,
 )
@@ -91,13 +92,13 @@ def _explain_choices(whole: IntersectionKernel, piece: Piece) -> None:
 
 
 def _is_empty(piece: Piece) -> bool:
-    if isinstance(piece, Alone | Mixed):
+    if isinstance(piece, Mixed) or (not piece.bounded and isinstance(piece, Direct)):
         return False
     if len(piece.members) == 1:
         violation = _violation(piece.members[0], piece.lower, piece.upper)
         if violation is not None:
             return _exceeds(piece.members[0], violation, piece.lower, piece.upper)
-    if isinstance(piece, WithBox) or (isinstance(piece, Separable) and piece.holds_a_point()):
+    if isinstance(piece, Direct) or (isinstance(piece, Separable) and piece.holds_a_point()):
         return False
     if len(piece.indices) > LARGEST:
         return False  # the projection itself will say
@@ -163,7 +164,7 @@ def _slack_in(
         return outcome
     if problem.status in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
         return float("inf"), None
-    names = " ∩ ".join(str(kernel) for kernel in (*giving, *hard))
+    names = names_of((*giving, *hard))
     raise ProjectionError(f"{names}: cannot tell whether it is empty ({'; '.join(report)}).")
 
 

@@ -14,17 +14,16 @@ from constrained_actmax.errors import SpecificationError
 from constrained_actmax.kernels.box import BoxKernel
 from constrained_actmax.kernels.cardinality import CardinalityKernel
 from constrained_actmax.kernels.components import (
-    Alone,
     Alternating,
+    Direct,
     Piece,
     Program,
     Separable,
-    WithBox,
 )
-from constrained_actmax.kernels.convex_program import LARGEST, ConvexProgram, common_box
+from constrained_actmax.kernels.convex_program import LARGEST, ConvexProgram, common_box, names_of
 from constrained_actmax.kernels.discrete import ROUNDING
 from constrained_actmax.kernels.integers import IntegersKernel
-from constrained_actmax.kernels.kernel import Constraints, Kernel, Variable
+from constrained_actmax.kernels.kernel import Constraints, InBox, Kernel, Variable
 from constrained_actmax.kernels.mixed import Mixed, Union
 from constrained_actmax.kernels.part import on_part
 from constrained_actmax.kernels.relative import finite_widths
@@ -72,7 +71,7 @@ class IntersectionKernel(Kernel):
 
     def describe(self) -> str:
         """Return the members' labels."""
-        return " ∩ ".join(str(member) for member in self.members) if self.members else "everything"
+        return " ∩ ".join(map(str, self.members)) if self.members else "everything"
 
     @override
     def __str__(self) -> str:
@@ -230,11 +229,12 @@ class IntersectionKernel(Kernel):
         free = not (np.isfinite(lower).any() or np.isfinite(upper).any())
         first = members[0]
         if len(members) == 1 and (self.strategy in (None, "closed") or not first.convex):
-            if free and first.closed:
-                return Alone(indices, members, lower, upper)
             pair = first.in_box(lower, upper)
+            if free and first.closed:
+                alone, method = first.project_with_dual, first.projection_method
+                pair = InBox(alone, method=method, inexact=first.project_inexact)
             if pair is not None:
-                return WithBox(indices, members, lower, upper, pair)
+                return Direct(indices, members, lower, upper, pair)
         if self.strategy in (None, "closed") and all(member.convex for member in members):
             dual = Separable.dual_of(members, lower, upper)
             if dual is not None:
@@ -249,11 +249,11 @@ class IntersectionKernel(Kernel):
                 )
             raise SpecificationError(
                 f"{self.describe()}: a heuristic set goes with bounds only; leave out one of "
-                f"{' ∩ '.join(map(str, couplings))}."
+                f"{names_of(couplings)}."
             )
         if self.strategy == "closed":
             raise SpecificationError(
-                f"{self.describe()}: no closed form is known for {' ∩ '.join(map(str, couplings))}"
+                f"{self.describe()}: no closed form is known for {names_of(couplings)}"
                 f"{'' if free else ' with a box'}; leave strategy= out."
             )
         own = all(member.closed for member in members)
@@ -280,11 +280,8 @@ class IntersectionKernel(Kernel):
     def projection_method(self) -> str:
         if self.only_box:
             return "clip, exact, O(n)"
-        words = []
-        for piece in self.pieces:
-            names = " ∩ ".join(str(member) for member in piece.members)
-            words.append(f"{names}: {piece.method}")
-        return "; ".join(words)
+        words = [f"{names_of(piece.members)}: {piece.method}" for piece in self.pieces]
+        return "; ".join(dict.fromkeys(words))
 
     @cached_property
     @override
@@ -455,7 +452,7 @@ class IntersectionKernel(Kernel):
 
     @staticmethod
     def _maximizer_of(piece: Piece, g: Rows) -> Rows:
-        if isinstance(piece, Alone):
+        if isinstance(piece, Direct) and not piece.bounded:
             return piece.members[0].linear_maximizer(g)
         if len(piece.members) == 1:
             maximizers = piece.members[0].linear_maximizer_in_box(g, piece.lower, piece.upper)

@@ -6,12 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.kernels.convex_program import ConvexProgram
+from constrained_actmax.kernels.convex_program import ConvexProgram, within
 from constrained_actmax.kernels.relative import relative, sizes
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.quoting import Quoted
@@ -261,6 +262,26 @@ class Kernel(Quoted, ABC):
         return self.label or type(self).__name__
 
 
+class PolyhedralKernel(Kernel):
+    """A set that bounds and linear rows say: `to_scipy` is its definition, `to_cvxpy` follows.
+
+    A new one writes `size`, `project`, `violation` and `to_scipy`, which is the same in every box.
+    """
+
+    @override
+    def to_cvxpy(self, variable: Variable) -> Constraints:
+        form = self.to_scipy(*self._unlimited)
+        assert form is not None
+        parts = [within(rows.lower, rows.upper, variable, rows.matrix) for rows in form.rows]
+        parts.append(within(form.lower, form.upper, variable))
+        return [row for part in parts for row, _ in part]
+
+
+def of_inner(name: str) -> Any:
+    """Return a property that is that of the kernel inside."""
+    return property(attrgetter(f"inner.{name}"))
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class DerivedKernel(Kernel):
     """A set made of another one, with all that the change of its points leaves as it is.
@@ -273,40 +294,13 @@ class DerivedKernel(Kernel):
 
     inner: Kernel
 
-    @property
-    @override
-    def is_box(self) -> bool:
-        return self.inner.is_box
-
-    @property
-    @override
-    def convex(self) -> bool:
-        return self.inner.convex
-
-    @property
-    @override
-    def closed(self) -> bool:
-        return self.inner.closed
-
-    @property
-    @override
-    def violation_norm(self) -> str:
-        return self.inner.violation_norm
-
-    @property
-    @override
-    def tolerance(self) -> float:
-        return self.inner.tolerance
-
-    @property
-    @override
-    def accuracy(self) -> float:
-        return self.inner.accuracy
-
-    @property
-    @override
-    def projection_method(self) -> str:
-        return self.inner.projection_method
+    is_box = of_inner("is_box")
+    convex = of_inner("convex")
+    closed = of_inner("closed")
+    violation_norm = of_inner("violation_norm")
+    tolerance = of_inner("tolerance")
+    accuracy = of_inner("accuracy")
+    projection_method = of_inner("projection_method")
 
     @override
     def __str__(self) -> str:

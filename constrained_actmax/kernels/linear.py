@@ -10,20 +10,21 @@ import numpy as np
 import scipy.sparse as sp
 from typing_extensions import override
 
-from constrained_actmax.kernels.components import Separable
+from constrained_actmax.kernels.components import MOST_ROWS, Separable
+from constrained_actmax.kernels.convex_program import within
 from constrained_actmax.kernels.dual_root import clipped_line_root
-from constrained_actmax.kernels.kernel import Constraints, InBox, Kernel, Sized, Variable
+from constrained_actmax.kernels.kernel import InBox, Kernel, PolyhedralKernel, Sized, Variable
 from constrained_actmax.kernels.part import on_part
 from constrained_actmax.kernels.relative import relative, sizes
 from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm
-from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.layout import Rows, Vector
 
 REFINEMENTS = 3  # passes that take the rounding of a huge point off a row's sum
 ROUNDING_OF_A_SUM = 64 * float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LinearKernel(Kernel):
+class LinearKernel(PolyhedralKernel):
     r"""Linear rows, :math:`\{x : l \le A x \le u\}`.
 
     One row is projected on alone and with a box by the root of the dual, O(n) a pass.
@@ -69,20 +70,20 @@ class LinearKernel(Kernel):
             return (self,)
         # Rows that share a column belong together: components of the pattern of A A'.
         pattern = sp.csr_array((np.ones(self.A.nnz), self.A.indices, self.A.indptr), self.A.shape)
-        count, label = sp.csgraph.connected_components(pattern @ pattern.T, directed=False)
+        _, label = sp.csgraph.connected_components(pattern @ pattern.T, directed=False)
+        several = (np.bincount(label) > 1)[label]
+        if several.sum() > MOST_ROWS:  # cvxpy takes these together, and at once
+            label[several] = label[several][0]
         parts: list[Kernel] = []
-        for index in range(count):
-            block = self.A[np.flatnonzero(label == index)]
+        for rows in (np.flatnonzero(label == index) for index in np.unique(label)):
+            block = self.A[rows]
             columns = np.unique(block.indices)
             if columns.size:
-                parts.append(self._block(np.flatnonzero(label == index), block, columns))
+                inner = replace(
+                    self, A=block[:, columns], lower=self.lower[rows], upper=self.upper[rows]
+                )
+                parts.append(on_part(inner, columns, self.size))
         return parts
-
-    def _block(self, rows: Indices, block: sp.csr_array, columns: Indices) -> Kernel:
-        inner = replace(
-            self, A=sp.csr_array(block[:, columns]), lower=self.lower[rows], upper=self.upper[rows]
-        )
-        return on_part(inner, columns, self.size)
 
     # -- one row ---------------------------------------------------------------------------------
 
@@ -159,24 +160,10 @@ class LinearKernel(Kernel):
         return np.asarray(np.max(self._sizes_at(x), axis=0, initial=0.0))
 
     @override
-    def to_cvxpy(self, variable: Variable) -> Constraints:
-        return [row for row, _ in self.sized_rows(variable, np.zeros((1, self.size)))]
-
-    @override
     def sized_rows(self, variable: Variable, at: Rows) -> Sized:
         size = self._sizes_at(at)[:, 0]
         size[size == 0.0] = 1.0
-        rows: Sized = []
-        equal = self.lower == self.upper
-        low = np.isfinite(self.lower) & ~equal
-        high = np.isfinite(self.upper) & ~equal
-        if equal.any():
-            rows.append((sp.csr_array(self.A[equal]) @ variable == self.upper[equal], size[equal]))
-        if low.any():
-            rows.append((sp.csr_array(self.A[low]) @ variable >= self.lower[low], size[low]))
-        if high.any():
-            rows.append((sp.csr_array(self.A[high]) @ variable <= self.upper[high], size[high]))
-        return rows
+        return within(self.lower, self.upper, variable, self.A, size)
 
     @override
     def to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:

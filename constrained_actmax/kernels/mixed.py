@@ -15,6 +15,7 @@ from constrained_actmax.errors import ProjectionError
 from constrained_actmax.kernels.box import BoxKernel
 from constrained_actmax.kernels.cardinality import CardinalityKernel
 from constrained_actmax.kernels.components import Piece
+from constrained_actmax.kernels.convex_program import names_of
 from constrained_actmax.kernels.discrete import Bounds, DiscreteKernel, is_empty, meet
 from constrained_actmax.kernels.kernel import Kernel
 from constrained_actmax.kernels.part import on_part
@@ -150,9 +151,9 @@ class Mixed(Piece):
         for row in np.flatnonzero(self.violation(x) > self.tolerance):
             nearest = self.nearest(x[row])
             if nearest is None:
-                names = " ∩ ".join(str(member) for member in self.members)
                 raise ProjectionError(
-                    f"{names}: no point was found in {MOST_BOXES} boxes; it may be empty."
+                    f"{names_of(self.members)}: no point was found in {MOST_BOXES} boxes; it may "
+                    "be empty."
                 )
             p[row] = nearest
         for member, at in self._union.discrete:  # values that are one but for rounding are that one

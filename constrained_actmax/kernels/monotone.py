@@ -9,13 +9,13 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.kernels.differences import difference_matrix, lines
-from constrained_actmax.kernels.kernel import Constraints, InBox, Kernel, Variable
+from constrained_actmax.kernels.kernel import InBox, PolyhedralKernel
 from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm
 from constrained_actmax.layout import Indices, Rows, Vector
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class MonotoneKernel(Kernel):
+class MonotoneKernel(PolyhedralKernel):
     r"""Signals that only rise along an axis, :math:`\{x : x_i \le x_{i+1}\}`.
 
     Parameters
@@ -72,11 +72,6 @@ class MonotoneKernel(Kernel):
         along = x[:, self._lines]
         wrong = along[:, :, :-1] - along[:, :, 1:]
         return np.asarray(np.max(wrong, axis=(1, 2), initial=0.0))
-
-    @override
-    def to_cvxpy(self, variable: Variable) -> Constraints:
-        sign = -1.0 if self.falling else 1.0
-        return [(sign * difference_matrix(self.shape, self.axis)) @ variable >= 0.0]
 
     @override
     def to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:

@@ -9,7 +9,7 @@ from typing import Any
 from typing_extensions import override
 
 from constrained_actmax.kernels.intersection import IntersectionKernel
-from constrained_actmax.kernels.kernel import DerivedKernel, Kernel
+from constrained_actmax.kernels.kernel import DerivedKernel, of_inner
 from constrained_actmax.kernels.scipy_form import Substitution
 from constrained_actmax.layout import Rows, Vector
 
@@ -33,40 +33,19 @@ class ScaledSet(DerivedKernel):
 
     only_box = False
 
-    @property
-    @override
-    def size(self) -> int:
-        return self.inner.size
-
-    @property
-    def members(self) -> tuple[Kernel, ...]:
-        """The members of C as they were written."""
-        return self.inner.members
-
-    @property
-    def discrete(self) -> bool:
-        """Whether C is a union of convex sets; see `IntersectionKernel.discrete`."""
-        return self.inner.discrete
+    #: What one unit leaves as it is, as `IntersectionKernel` says it.
+    size = of_inner("size")
+    members = of_inner("members")
+    discrete = of_inner("discrete")
+    bounded = of_inner("bounded")
+    chooses_values = of_inner("chooses_values")
+    choices_are_points = of_inner("choices_are_points")
+    free_inputs = of_inner("free_inputs")
 
     @cached_property
     def hull(self) -> ScaledSet:
         """A convex set that holds this one; see `IntersectionKernel.hull`."""
         return ScaledSet(self.inner.hull, self.unit)
-
-    @property
-    def chooses_values(self) -> bool:
-        """Whether a discrete member chooses values; see `IntersectionKernel.chooses_values`."""
-        return self.inner.chooses_values
-
-    @property
-    def choices_are_points(self) -> bool:
-        """See `IntersectionKernel.choices_are_points`."""
-        return self.inner.choices_are_points
-
-    @property
-    def free_inputs(self) -> int:
-        """Entries that are not fixed; see `IntersectionKernel.free_inputs`."""
-        return self.inner.free_inputs
 
     def piece(self, y: Vector) -> tuple[Vector, Vector]:
         """Return the box round a point in which its discrete choices are held."""
@@ -86,11 +65,6 @@ class ScaledSet(DerivedKernel):
         """Return the convex part of a point; see `IntersectionKernel.part_at`."""
         part = self.inner.part_at(self.unit * y)
         return None if part is None else ScaledSet(part, self.unit)
-
-    @property
-    def bounded(self) -> bool:
-        """Whether C is bounded."""
-        return self.inner.bounded
 
     @cached_property
     @override

@@ -10,14 +10,14 @@ import scipy.sparse as sp
 from typing_extensions import override
 
 from constrained_actmax.kernels.group_ball import places_of
-from constrained_actmax.kernels.kernel import Constraints, InBox, Kernel, Variable
+from constrained_actmax.kernels.kernel import InBox, PolyhedralKernel
 from constrained_actmax.kernels.linear import project_on_row_in_box
 from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm
 from constrained_actmax.layout import Indices, Rows, Vector
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SimplexKernel(Kernel):
+class SimplexKernel(PolyhedralKernel):
     r"""Simplices, :math:`\{x : \sum_{i \in g} x_i = s,\ 0 \le x \le u\}` for each group g.
 
     Parameters
@@ -133,20 +133,9 @@ class SimplexKernel(Kernel):
         best[:, self._places[real]] = maximizers.reshape(count, *self._places.shape)[:, real]
         return best
 
-    def _rows_matrix(self) -> sp.csr_array:
-        return sp.csr_array((np.ones(self.size), (self.groups, np.arange(self.size))))
-
-    @override
-    def to_cvxpy(self, variable: Variable) -> Constraints:
-        rows = [self._rows_matrix() @ variable == self.total]
-        rows.append(variable >= 0.0)
-        capped = np.flatnonzero(np.isfinite(self.upper))
-        if capped.size:
-            rows.append(variable[capped] <= self.upper[capped])
-        return rows
-
     @override
     def to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:
         total = np.full(len(self._places), self.total)
-        rows = LinearRows(self._rows_matrix(), total, total)
+        sums = sp.csr_array((np.ones(self.size), (self.groups, np.arange(self.size))))
+        rows = LinearRows(sums, total, total)
         return ScipyForm(np.zeros(self.size), self.upper.copy(), rows=(rows,))

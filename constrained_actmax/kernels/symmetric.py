@@ -10,13 +10,13 @@ import scipy.sparse as sp
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
-from constrained_actmax.kernels.kernel import Constraints, InBox, Kernel, Variable
+from constrained_actmax.kernels.kernel import InBox, PolyhedralKernel
 from constrained_actmax.kernels.scipy_form import LinearRows, ScipyForm
 from constrained_actmax.layout import Indices, Rows, Vector
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SymmetricKernel(Kernel):
+class SymmetricKernel(PolyhedralKernel):
     r"""Fixed points of permutations, :math:`\{x : x = T x \text{ for } T \in G\}`.
 
     Parameters
@@ -39,20 +39,45 @@ class SymmetricKernel(Kernel):
     def _first(self) -> Indices:
         return np.asarray(self.orbits.min(axis=0))
 
+    @cached_property
+    def _parts(self) -> tuple[Indices, Indices]:
+        """The entries of each orbit, (|G|, m), and which orbit each entry is in, (n,)."""
+        first, which = np.unique(self._first, return_inverse=True)
+        return self.orbits[:, first], which
+
     def _narrowed(self, lower: Rows, upper: Rows) -> tuple[Rows, Rows]:
-        """Return the narrowest bounds of each orbit."""
-        return lower[..., self.orbits].max(axis=-2), upper[..., self.orbits].min(axis=-2)
+        """Return the narrowest bounds (..., m) of each orbit."""
+        entries, _ = self._parts
+        return lower[..., entries].max(axis=-2), upper[..., entries].min(axis=-2)
+
+    def _spread(self, values: Rows) -> Rows:
+        # One number of each orbit is written to all: exactly equal, whatever rounding.
+        return np.asarray(values.take(self._parts[1], axis=-1))
+
+    def _means(self, x: Rows) -> Rows:
+        entries, _ = self._parts
+        total: Rows = x.take(entries[0], axis=1)
+        for image in entries[1:]:
+            total += x.take(image, axis=1)
+        total /= len(entries)
+        return total
 
     @override
     def project(self, x: Rows) -> Rows:
-        # One entry of each orbit is averaged and written to all: exactly equal, whatever rounding.
-        return np.asarray(x[:, self.orbits].mean(axis=1)[:, self._first])
+        return self._spread(self._means(x))
 
     @override
     def in_box(self, lower: Vector, upper: Vector) -> InBox:
         low, high = self._narrowed(lower, upper)
+
+        def projection(x: Rows) -> tuple[Rows, Vector]:
+            means = self._means(x)
+            np.maximum(means, low, out=means)
+            np.minimum(means, high, out=means)
+            return self._spread(means), np.full(len(x), np.nan)
+
         return InBox(
-            lambda x: (np.clip(self.project(x), low, high), np.full(len(x), np.nan)),
+            projection,
             float(np.max(low - high)),
             "with its box: mean of each orbit, clipped, exact, O(n)",
         )
@@ -71,28 +96,19 @@ class SymmetricKernel(Kernel):
     @override
     def linear_maximizer_in_box(self, g: Rows, lower: Rows, upper: Rows) -> Rows:
         low, high = self._narrowed(lower, upper)
-        mean = self.project(g)
-        level = np.clip(0.0, low, high)
-        return np.asarray(np.where(mean > 0.0, high, np.where(mean < 0.0, low, level)))
+        mean, level = self._means(g), np.clip(0.0, low, high)
+        return self._spread(np.where(mean > 0.0, high, np.where(mean < 0.0, low, level)))
 
-    def _differences(self) -> sp.csr_array:
+    @override
+    def to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:
+        # Each entry equals the first of its orbit.
         other = np.flatnonzero(self._first != np.arange(self.size))
-        count = np.arange(other.size)
-        return sp.csr_array(
+        count, zero = np.arange(other.size), np.zeros(other.size)
+        matrix = sp.csr_array(
             (
                 np.concatenate([np.ones(other.size), -np.ones(other.size)]),
                 (np.concatenate([count, count]), np.concatenate([other, self._first[other]])),
             ),
             shape=(other.size, self.size),
         )
-
-    @override
-    def to_cvxpy(self, variable: Variable) -> Constraints:
-        matrix = self._differences()
-        return [matrix @ variable == 0.0] if matrix.shape[0] else []
-
-    @override
-    def to_scipy(self, lower: Vector, upper: Vector) -> ScipyForm:
-        matrix = self._differences()
-        zero = np.zeros(matrix.shape[0])
         return ScipyForm.unbounded(self.size, rows=(LinearRows(matrix, zero, zero),))

@@ -14,7 +14,7 @@ from constrained_actmax.errors import ProjectionError, SpecificationError
 from constrained_actmax.kernels.ball import BallKernel
 from constrained_actmax.kernels.convex_program import ConvexProgram
 from constrained_actmax.kernels.differences import difference_matrix
-from constrained_actmax.kernels.dual_root import PULLS, ROUNDING
+from constrained_actmax.kernels.dual_root import pulled_inside
 from constrained_actmax.kernels.group_ball import shrunk_norms
 from constrained_actmax.kernels.kernel import Constraints, InBox, Kernel, Variable
 from constrained_actmax.layout import Rows, Vector
@@ -28,7 +28,6 @@ ENOUGH = 1e-5  # residual, relative to the size of the point, at which a project
 BALANCE = 2.0  # ratio of the residuals at which the penalty changes (Boyd et al. 2011, 3.4.1: 10)
 SOLVABLE = 4096  # entries; above, Clarabel takes longer than ADMM
 CHECK_EVERY = 10  # iterations; looking costs as much as a third of one
-SHORT_AXIS = 64  # entries; a cosine transform by one small matrix product is faster up to here
 ANCHORS = (0.9, 0.5, 0.0)  # shares of the radius aimed at when looking for an interior point
 
 
@@ -127,31 +126,14 @@ class TotalVariationBallKernel(BallKernel):
             )
         return total
 
-    @cached_property
-    def _cosines(self) -> tuple[Any, ...] | None:
-        if len(self.shape) > 2 or len(self.axes) != len(self.shape):
-            return None
-        if max(self.shape) > SHORT_AXIS:
-            return None
-        import scipy.fft
-
-        return tuple(scipy.fft.dct(np.eye(count), axis=0, norm="ortho") for count in self.shape)
-
     def solved(self, right: Rows, identity: float, penalty: float) -> Rows:
         """Solve ``(identity + penalty D'D) p = right``."""
-        factor = identity + penalty * self._spectrum
-        picture = right.reshape(-1, *self.shape)
-        if self._cosines is not None:
-            if len(self._cosines) == 1:
-                (c,) = self._cosines
-                return np.asarray(((picture @ c.T) / factor) @ c)
-            c, e = self._cosines
-            return np.asarray(c.T @ ((c @ picture @ e.T) / factor) @ e).reshape(right.shape)
         import scipy.fft
 
         axes = tuple(axis + 1 for axis in self.axes)
+        picture = right.reshape(-1, *self.shape)
         spectrum = scipy.fft.dctn(picture, axes=axes, norm="ortho")
-        spectrum /= factor
+        spectrum /= identity + penalty * self._spectrum
         back = scipy.fft.idctn(spectrum, axes=axes, norm="ortho", overwrite_x=True)
         return np.asarray(back).reshape(right.shape)
 
@@ -412,17 +394,11 @@ class _Boxed:
 
     def _feasible(self, x: Rows) -> Rows:
         """Move points of the box that are a little too rough toward a smoother one."""
-        r = self.ball.radius
-        for row in np.flatnonzero(self.ball.norm(x) > r):
-            anchor = self._smoother(x[row])
-            least = float(self.ball.norm(anchor[np.newaxis])[0])
-            for attempt in range(PULLS):
-                value = float(self.ball.norm(x[[row]])[0])
-                if value <= r:
-                    break
-                share = (r - least) / (value - least) if value > least else 0.0
-                share = min(max(share, 0.0), 1.0) * (1.0 - ROUNDING * 4.0**attempt)
-                x[row] = self._clipped(anchor + share * (x[row] - anchor))
+        norm, radius = self.ball.norm, self.ball.radius
+        high = np.flatnonzero(norm(x) > radius)
+        if high.size:
+            anchors = np.stack([self._smoother(x[row]) for row in high])
+            x[high] = pulled_inside(x[high], anchors, self.lower, self.upper, norm, radius)
         return x
 
     def _smoother(self, x: Vector) -> Vector:

@@ -14,9 +14,6 @@ from constrained_actmax.kernels.kernel import Kernel
 from constrained_actmax.layout import Region
 from constrained_actmax.sets.base import ConvexSet
 
-INSIDE = 1e-12  # a relative distance to the hull below this is rounding
-OPTIMAL = 64 * float(np.finfo(np.float64).eps)  # a relative gain below this is rounding
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ConvexHull(ConvexSet):

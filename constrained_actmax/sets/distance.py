@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from constrained_actmax.kernels.components import Alone, Separable, WithBox
+from constrained_actmax.kernels.components import Direct, Separable
 from constrained_actmax.kernels.intersection import IntersectionKernel, together
 from constrained_actmax.kernels.scaled_set import ScaledSet
 from constrained_actmax.layout import Layout, Rows, Vector
@@ -84,4 +84,4 @@ class Distance(Quoted):
 def projects_directly(feasible: IntersectionKernel | ScaledSet) -> bool:
     """Whether the projection takes neither a cone program nor Dykstra's method."""
     inner = feasible.inner if isinstance(feasible, ScaledSet) else feasible
-    return all(isinstance(piece, Alone | WithBox | Separable) for piece in inner.pieces)
+    return all(isinstance(piece, Direct | Separable) for piece in inner.pieces)

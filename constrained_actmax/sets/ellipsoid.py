@@ -15,8 +15,6 @@ from constrained_actmax.layout import Region, conform
 from constrained_actmax.sets.ball import Ball
 from constrained_actmax.sets.base import short
 
-MAX_NEWTON = 100  # the secular equation takes 4 to 10 steps
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Ellipsoid(Ball):

@@ -22,8 +22,6 @@ from constrained_actmax.layout import (
 )
 from constrained_actmax.sets.base import ConvexSet, short
 
-REFINEMENTS = 3  # passes that take the rounding of a huge point off a row's sum
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Linear(ConvexSet):

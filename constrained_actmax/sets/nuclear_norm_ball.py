@@ -14,8 +14,6 @@ from constrained_actmax.layout import Region
 from constrained_actmax.sets.ball import Ball
 from constrained_actmax.sets.image_axes import whole_shape
 
-THREADED = 64  # rows or columns; from here on LAPACK wakes threads, at 224 x 224 17 times slower
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class NuclearNormBall(Ball):

@@ -11,8 +11,8 @@ from typing_extensions import override
 
 from constrained_actmax.layout import Vector
 from constrained_actmax.result import Status
-from constrained_actmax.solvers.spg import PATIENCE, ROUNDING_SLACK, needs_only_a_set
-from constrained_actmax.solvers.stepwise import Sample, Steps, StepwiseSolver
+from constrained_actmax.solvers.spg import needs_only_a_set
+from constrained_actmax.solvers.stepwise import Patience, Sample, Steps, StepwiseSolver, rounding
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.projector import Projector
 from constrained_actmax.tasks.task import Task
@@ -74,16 +74,16 @@ class FISTA(StepwiseSolver):
         x_before, t_before, t = x, 0.0, 1.0
         reference, weight = f, 1.0
         lipschitz = max(float(np.max(np.abs(measure(x - g) - x), initial=0.0)), 1e-12)
-        best, since = f, 0
+        patience = Patience(f, epsilon)
         for _ in range(self.max_iterations):
             if np.max(np.abs(measure(x - g) - x), initial=0.0) <= tolerance:
                 task.end(start, x, Status.CONVERGED)
                 return
-            slack = ROUNDING_SLACK * epsilon * max(1.0, abs(f))
+            noise = rounding(epsilon, f)
             lipschitz *= DECAY
             # z from the extrapolated point, with L large enough for the quadratic bound.
             z, step_evaluation, lipschitz = yield from backtracked(
-                project, y, f_y, g_y, lipschitz, slack
+                project, y, f_y, g_y, lipschitz, noise
             )
             if step_evaluation is None:
                 break
@@ -91,7 +91,7 @@ class FISTA(StepwiseSolver):
             restart = float((y - z) @ (z - x)) > 0
             if f_z > reference - SAFEGUARD_DECREASE * (step @ step):
                 v, step_evaluation, lipschitz = yield from backtracked(
-                    project, x, f, g, lipschitz, slack
+                    project, x, f, g, lipschitz, noise
                 )
                 if step_evaluation is None:
                     break
@@ -104,9 +104,7 @@ class FISTA(StepwiseSolver):
             new_weight = REFERENCE_MEMORY * weight + 1.0
             reference = (REFERENCE_MEMORY * weight * reference + f) / new_weight
             weight = new_weight
-            since = 0 if best - f > epsilon * max(1.0, abs(best)) else since + 1
-            best = min(best, f)
-            if since > PATIENCE:
+            if patience.over(f):
                 break
             t_before, t = (0.0, 1.0) if restart else (t, 0.5 * (1 + np.sqrt(1 + 4 * t * t)))
             momentum = max(0.0, (t_before - 1.0) / t)
@@ -121,7 +119,7 @@ class FISTA(StepwiseSolver):
 
 
 def backtracked(
-    project: Projector, y: Vector, f: float, g: Vector, lipschitz: float, slack: float
+    project: Projector, y: Vector, f: float, g: Vector, lipschitz: float, noise: float
 ) -> Generator[Vector, Sample, tuple[Vector, Sample | None, float]]:
     """Enlarge L until the quadratic bound holds at z = P_C(y - g / L).
 
@@ -133,7 +131,7 @@ def backtracked(
     while lipschitz <= LARGEST_L:
         z = project(y - g / lipschitz)
         step, value = z - y, (yield z)
-        if value.f <= f + g @ step + 0.5 * lipschitz * (step @ step) + slack:
+        if value.f <= f + g @ step + 0.5 * lipschitz * (step @ step) + noise:
             return z, value, lipschitz
         lipschitz *= GROWTH
     return y, None, lipschitz

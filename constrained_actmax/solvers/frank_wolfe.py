@@ -11,8 +11,8 @@ from typing_extensions import override
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Vector
 from constrained_actmax.result import Status
-from constrained_actmax.solvers.spg import PATIENCE, ROUNDING_SLACK, needs_only_a_set
-from constrained_actmax.solvers.stepwise import Sample, Steps, StepwiseSolver
+from constrained_actmax.solvers.spg import needs_only_a_set
+from constrained_actmax.solvers.stepwise import Patience, Sample, Steps, StepwiseSolver, rounding
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.task import Task
 
@@ -124,7 +124,7 @@ class FrankWolfe(StepwiseSolver):
         active = ActiveSet(x)
         f, g = first
         lipschitz = 0.0
-        best, since = f, 0
+        patience = Patience(f, epsilon)
         for _ in range(self.max_iterations):
             vertex = feasible.linear_maximizer(-g)
             gap = float(g @ (x - vertex))
@@ -147,12 +147,12 @@ class FrankWolfe(StepwiseSolver):
                 task.end(start, x, Status.STALLED, f"Frank-Wolfe gap {gap:.2g}.")
                 return
             lipschitz = DECAY * lipschitz if lipschitz > 0 else -slope / (longest * square)
-            slack = ROUNDING_SLACK * epsilon * max(1.0, abs(f))
+            noise = rounding(epsilon, f)
             for _ in range(MAX_BACKTRACKS):
                 step = min(longest, -slope / (lipschitz * square))
                 trial = self._moved(active, x, d, step, kind, target, source, longest)
                 f_new, g_new = yield trial.point
-                if f_new <= f + step * slope + 0.5 * step**2 * lipschitz * square + slack:
+                if f_new <= f + step * slope + 0.5 * step**2 * lipschitz * square + noise:
                     break
                 lipschitz *= GROWTH
             else:
@@ -161,9 +161,7 @@ class FrankWolfe(StepwiseSolver):
             x, f, g, active = trial.point, f_new, g_new, trial.active
             if not task.iterate(start, x, f):
                 return
-            since = 0 if best - f > epsilon * max(1.0, abs(best)) else since + 1
-            best = min(best, f)
-            if since > PATIENCE:
+            if patience.over(f):
                 task.end(start, x, Status.STALLED, f"Frank-Wolfe gap {gap:.2g}.")
                 return
         task.end(start, x, Status.BUDGET, f"max_iterations reached, Frank-Wolfe gap {gap:.2g}.")

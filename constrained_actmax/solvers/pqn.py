@@ -11,14 +11,12 @@ from typing_extensions import override
 from constrained_actmax.layout import Rows, Vector
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.spg import (
-    PATIENCE,
-    ROUNDING_SLACK,
     STEP_RANGE,
     SUFFICIENT_DECREASE,
     needs_only_a_set,
     shorter,
 )
-from constrained_actmax.solvers.stepwise import Sample, Steps, StepwiseSolver
+from constrained_actmax.solvers.stepwise import Patience, Sample, Steps, StepwiseSolver, rounding
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.projector import Projector
 from constrained_actmax.tasks.task import Task
@@ -115,7 +113,7 @@ class PQN(StepwiseSolver):
         tolerance = task.tolerance if self.gradient_tolerance is None else self.gradient_tolerance
         f, g = first
         model = CompactModel(x.size, self.memory)
-        best, since = f, 0
+        patience = Patience(f, epsilon)
         for iteration in range(self.max_iterations):
             residual = float(np.max(np.abs(measure(x - g) - x), initial=0.0))
             if residual <= tolerance:
@@ -130,11 +128,11 @@ class PQN(StepwiseSolver):
             if slope >= 0:
                 task.end(start, x, Status.STALLED, "No descent direction is left.")
                 return
-            slack = ROUNDING_SLACK * epsilon * max(1.0, abs(f))
+            noise = rounding(epsilon, f)
             step, trial = 1.0, p
             for _ in range(MAX_BACKTRACKS):
                 f_new, g_new = yield trial
-                if f_new <= f + SUFFICIENT_DECREASE * step * slope + slack:
+                if f_new <= f + SUFFICIENT_DECREASE * step * slope + noise:
                     break
                 step = shorter(step, slope, f_new - f)
                 trial = x + step * d
@@ -149,9 +147,7 @@ class PQN(StepwiseSolver):
             x, f, g = trial, f_new, g_new
             if not task.iterate(start, x, f):
                 return
-            since = 0 if best - f > epsilon * max(1.0, abs(best)) else since + 1
-            best = min(best, f)
-            if since > PATIENCE:
+            if patience.over(f):
                 task.end(start, x, Status.STALLED)
                 return
         task.end(start, x, Status.BUDGET, "max_iterations reached.")

@@ -13,6 +13,7 @@ from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.base import Solver, end_stuck, needs_gradients
 from constrained_actmax.solvers.candidates import Candidates
+from constrained_actmax.solvers.stepwise import PATIENCE, rounding
 from constrained_actmax.standard_form import StandardForm
 from constrained_actmax.tasks.task import Task
 
@@ -20,8 +21,6 @@ from constrained_actmax.tasks.task import Task
 SUFFICIENT_DECREASE = 1e-4
 SAFEGUARD = (0.1, 0.9)
 STEP_RANGE = (1e-30, 1e30)
-#: Slack of the line search against rounding of the model, in units of epsilon max(1, |f|).
-ROUNDING_SLACK = 10.0
 #: A step a g is never longer than this many diameters of the set. On piecewise-linear networks
 #: s'y <= 0 is routine and the paper's a_max lands on a vertex: of 1e3, 1, 0.3 and 0.1 this one
 #: gave the best values on Box and L1Ball(60).
@@ -33,8 +32,6 @@ LONGEST_SMOOTH_STEP = 1e3
 SMOOTH_MEMORY, NONSMOOTH_MEMORY = 10, 50
 #: Reductions of one step after which the row is stuck.
 MAX_BACKTRACKS = 25
-#: Iterations without a gain beyond rounding after which the row is stuck.
-PATIENCE = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,8 +169,8 @@ class Searches(Candidates):
     def judge(self, rows: Indices, trial: Rows, evaluation: Evaluation, most: int) -> None:
         """Accept the trial points that decrease f enough, and shorten the other steps."""
         reference = self.recent[rows].max(axis=1)
-        slack = ROUNDING_SLACK * self.task.epsilon * np.maximum(1.0, np.abs(reference))
-        enough = reference + SUFFICIENT_DECREASE * self.step[rows] * self.slope[rows] + slack
+        enough = reference + SUFFICIENT_DECREASE * self.step[rows] * self.slope[rows]
+        enough += rounding(self.task.epsilon, reference)
         accepted = evaluation.finite & (evaluation.f <= enough)
         for index in np.flatnonzero(accepted).tolist():
             self._accept(int(rows[index]), trial[index], evaluation, index, most)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from typing_extensions import override
@@ -15,6 +15,38 @@ from constrained_actmax.result import Status
 from constrained_actmax.solvers.base import Solver, end_stuck
 from constrained_actmax.tasks.extended import Extended
 from constrained_actmax.tasks.task import Task
+
+#: What rounding of the model may add in a line search, in units of epsilon max(1, |f|).
+ROUNDING = 10.0
+#: Iterations without a gain beyond rounding after which a start is stuck.
+PATIENCE = 30
+
+
+def rounding(epsilon: float, f: Any) -> Any:
+    """Return what rounding of the model may add to values near f, for a line search."""
+    return ROUNDING * epsilon * np.maximum(1.0, np.abs(f))
+
+
+class Patience:
+    """Whether a start still gains by its steps.
+
+    Parameters
+    ----------
+    f : float
+        Where it begins.
+    epsilon : float
+        Relative rounding of the model.
+    """
+
+    def __init__(self, f: float, epsilon: float) -> None:
+        self._best, self._epsilon, self._since = f, epsilon, 0
+
+    def over(self, f: float) -> bool:
+        """Take in the value of one more iterate; say whether too many brought no gain."""
+        gained = self._best - f > self._epsilon * max(1.0, abs(self._best))
+        self._since = 0 if gained else self._since + 1
+        self._best = min(self._best, f)
+        return self._since > PATIENCE
 
 
 class Sample(NamedTuple):

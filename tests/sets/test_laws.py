@@ -12,32 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import constrained_actmax as cax
 from constrained_actmax.conformance import check_convex_set
 from constrained_actmax.kernels.components import Program
 from constrained_actmax.layout import Layout
-from constrained_actmax.sets import (
-    AffineSubspace,
-    BandLimited,
-    Box,
-    ConvexHull,
-    ConvexSet,
-    CvxpySet,
-    Ellipsoid,
-    Fixed,
-    GroupBall,
-    Halfspace,
-    Intersection,
-    L1Ball,
-    L2Ball,
-    Linear,
-    LinfBall,
-    Monotone,
-    MovingRange,
-    NuclearNormBall,
-    Simplex,
-    Symmetric,
-    TotalVariationBall,
-)
 
 
 @dataclass
@@ -80,7 +58,7 @@ class Draw:
         return y
 
 
-Maker = Callable[[Draw], list[ConvexSet]]
+Maker = Callable[[Draw], list[cax.ConvexSet]]
 MAKERS: dict[str, Maker] = {}
 
 
@@ -90,105 +68,109 @@ def maker(make: Maker) -> Maker:
 
 
 @maker
-def box(draw: Draw) -> list[ConvexSet]:
-    return [Box(*draw.bounds())]
+def box(draw: Draw) -> list[cax.ConvexSet]:
+    return [cax.Box(*draw.bounds())]
 
 
 @maker
-def l1(draw: Draw) -> list[ConvexSet]:
-    return [L1Ball(draw.slack(), center=draw.vector())]
+def l1(draw: Draw) -> list[cax.ConvexSet]:
+    return [cax.L1Ball(draw.slack(), center=draw.vector())]
 
 
 @maker
-def weighted_l1(draw: Draw) -> list[ConvexSet]:
-    return [L1Ball(draw.slack(), draw.vector(), weights=draw.rng.uniform(0.1, 3, draw.n))]
+def weighted_l1(draw: Draw) -> list[cax.ConvexSet]:
+    return [cax.L1Ball(draw.slack(), draw.vector(), weights=draw.rng.uniform(0.1, 3, draw.n))]
 
 
 @maker
-def l2(draw: Draw) -> list[ConvexSet]:
-    return [L2Ball(draw.slack(), center=draw.vector())]
+def l2(draw: Draw) -> list[cax.ConvexSet]:
+    return [cax.L2Ball(draw.slack(), center=draw.vector())]
 
 
 @maker
-def linf(draw: Draw) -> list[ConvexSet]:
-    return [LinfBall(draw.slack(), center=draw.vector())]
+def linf(draw: Draw) -> list[cax.ConvexSet]:
+    return [cax.LinfBall(draw.slack(), center=draw.vector())]
 
 
 @maker
-def box_l1(draw: Draw) -> list[ConvexSet]:
+def box_l1(draw: Draw) -> list[cax.ConvexSet]:
     lower, upper = draw.bounds()
     c, w = draw.vector(), draw.rng.uniform(0.1, 3, draw.n)
     weights = w if draw.rng.random() < 0.5 else np.ones(draw.n)
     radius = weights @ np.abs(np.clip(c, lower, upper) - c) * (1 + 1e-15) + draw.slack()
     return [
-        Box(lower, upper),
-        L1Ball(radius, c, weights=weights),
+        cax.Box(lower, upper),
+        cax.L1Ball(radius, c, weights=weights),
     ]
 
 
 @maker
-def box_l2(draw: Draw) -> list[ConvexSet]:
+def box_l2(draw: Draw) -> list[cax.ConvexSet]:
     lower, upper = draw.bounds()
     c = draw.vector()
     return [
-        Box(lower, upper),
+        cax.Box(lower, upper),
         # A curved ball that touches the box is determined to the root of rounding only.
-        L2Ball(np.linalg.norm(np.clip(c, lower, upper) - c) + max(1e-4, draw.slack()), c),
+        cax.L2Ball(np.linalg.norm(np.clip(c, lower, upper) - c) + max(1e-4, draw.slack()), c),
     ]
 
 
 @maker
-def box_linf_l2(draw: Draw) -> list[ConvexSet]:
+def box_linf_l2(draw: Draw) -> list[cax.ConvexSet]:
     lower, upper = draw.bounds()
     z = draw.inside(lower, upper)
     a, b = draw.vector(), draw.vector()
     return [
-        Box(lower, upper),
-        LinfBall(np.max(np.abs(z - a)) + draw.slack(), a),
-        L2Ball(np.linalg.norm(z - b) + max(1e-4, draw.slack()), b),
+        cax.Box(lower, upper),
+        cax.LinfBall(np.max(np.abs(z - a)) + draw.slack(), a),
+        cax.L2Ball(np.linalg.norm(z - b) + max(1e-4, draw.slack()), b),
     ]
 
 
 @maker
-def box_l1_fixed(draw: Draw) -> list[ConvexSet]:
+def box_l1_fixed(draw: Draw) -> list[cax.ConvexSet]:
     lower, upper = draw.bounds()
     z = draw.inside(lower, upper)
     mask = draw.rng.random(draw.n) < 0.5
     mask[0] = True
     c = draw.vector()
-    return [Box(lower, upper), L1Ball(np.sum(np.abs(z - c)) + draw.slack(), c), Fixed(mask, z)]
+    return [
+        cax.Box(lower, upper),
+        cax.L1Ball(np.sum(np.abs(z - c)) + draw.slack(), c),
+        cax.Fixed(mask, z),
+    ]
 
 
 @maker
-def one_row(draw: Draw) -> list[ConvexSet]:
+def one_row(draw: Draw) -> list[cax.ConvexSet]:
     a, middle = draw.vector(), draw.rng.normal()
     a[0] = 1.0
-    return [Linear(a, middle, middle + draw.slack())]
+    return [cax.Linear(a, middle, middle + draw.slack())]
 
 
 @maker
-def box_one_row(draw: Draw) -> list[ConvexSet]:
+def box_one_row(draw: Draw) -> list[cax.ConvexSet]:
     lower, upper = draw.bounds()
     a, z = draw.vector(), draw.inside(lower, upper)
-    return [Box(lower, upper), Linear(a, a @ z - draw.slack(), a @ z + draw.slack())]
+    return [cax.Box(lower, upper), cax.Linear(a, a @ z - draw.slack(), a @ z + draw.slack())]
 
 
 @maker
-def rows_apart(draw: Draw) -> list[ConvexSet]:
+def rows_apart(draw: Draw) -> list[cax.ConvexSet]:
     lower, upper = draw.bounds()
     z = draw.inside(lower, upper)
     A = np.zeros((2, draw.n))
     A[0, ::2], A[1, 1::2] = 1.0, draw.vector()[1::2]
-    return [Box(lower, upper), Linear(A, A @ z - draw.slack(), A @ z + draw.slack())]
+    return [cax.Box(lower, upper), cax.Linear(A, A @ z - draw.slack(), A @ z + draw.slack())]
 
 
 @maker
-def parts(draw: Draw) -> list[ConvexSet]:
+def parts(draw: Draw) -> list[cax.ConvexSet]:
     half = np.arange(draw.n) < max(1, draw.n // 2)
     return [
-        Box(-1, 1),
-        L1Ball(draw.slack(), where=half),
-        *([L2Ball(draw.slack(), where=~half)] if (~half).any() else []),
+        cax.Box(-1, 1),
+        cax.L1Ball(draw.slack(), where=half),
+        *([cax.L2Ball(draw.slack(), where=~half)] if (~half).any() else []),
     ]
 
 
@@ -196,52 +178,52 @@ def parts(draw: Draw) -> list[ConvexSet]:
 
 
 @maker
-def halfspace(draw: Draw) -> list[ConvexSet]:
+def halfspace(draw: Draw) -> list[cax.ConvexSet]:
     a = draw.vector()
     a[0] = 1.0
-    return [Halfspace(a, draw.rng.normal())]
+    return [cax.Halfspace(a, draw.rng.normal())]
 
 
 @maker
-def box_halfspace(draw: Draw) -> list[ConvexSet]:
+def box_halfspace(draw: Draw) -> list[cax.ConvexSet]:
     lower, upper = draw.bounds()
     a, z = draw.vector(), draw.inside(lower, upper)
     a[0] = 1.0
-    return [Box(lower, upper), Halfspace(a, a @ z + draw.slack())]
+    return [cax.Box(lower, upper), cax.Halfspace(a, a @ z + draw.slack())]
 
 
 @maker
-def affine_subspace(draw: Draw) -> list[ConvexSet]:
+def affine_subspace(draw: Draw) -> list[cax.ConvexSet]:
     rows = int(draw.rng.integers(1, max(2, draw.n // 3)))
     A = draw.rng.normal(size=(rows, draw.n))
     A[-1] = A[0]  # a dependent row
-    return [AffineSubspace(A, A @ draw.vector())]
+    return [cax.AffineSubspace(A, A @ draw.vector())]
 
 
 @maker
-def ellipsoid(draw: Draw) -> list[ConvexSet]:
+def ellipsoid(draw: Draw) -> list[cax.ConvexSet]:
     root = draw.rng.normal(size=(draw.n, draw.n))
-    return [Ellipsoid(draw.slack(), root @ root.T + np.eye(draw.n), draw.vector())]
+    return [cax.Ellipsoid(draw.slack(), root @ root.T + np.eye(draw.n), draw.vector())]
 
 
 @maker
-def ellipsoid_of_variances(draw: Draw) -> list[ConvexSet]:
-    return [Ellipsoid(draw.slack(), draw.rng.uniform(1e-3, 10, draw.n), draw.vector())]
+def ellipsoid_of_variances(draw: Draw) -> list[cax.ConvexSet]:
+    return [cax.Ellipsoid(draw.slack(), draw.rng.uniform(1e-3, 10, draw.n), draw.vector())]
 
 
 @maker
-def group_ball(draw: Draw) -> list[ConvexSet]:
+def group_ball(draw: Draw) -> list[cax.ConvexSet]:
     groups = draw.rng.integers(0, max(1, draw.n // 3), draw.n)
-    return [GroupBall(draw.slack(), groups, draw.vector())]
+    return [cax.GroupBall(draw.slack(), groups, draw.vector())]
 
 
 @maker
-def simplex(draw: Draw) -> list[ConvexSet]:
-    return [Simplex(draw.rng.uniform(0.1, 50), upper=draw.rng.uniform(50, 60, draw.n))]
+def simplex(draw: Draw) -> list[cax.ConvexSet]:
+    return [cax.Simplex(draw.rng.uniform(0.1, 50), upper=draw.rng.uniform(50, 60, draw.n))]
 
 
 @maker
-def simplex_groups_box_fixed(draw: Draw) -> list[ConvexSet]:
+def simplex_groups_box_fixed(draw: Draw) -> list[cax.ConvexSet]:
     groups = np.arange(draw.n) // 3
     groups[draw.rng.random(draw.n) < 0.1] = -1
     groups[0] = 0
@@ -251,62 +233,66 @@ def simplex_groups_box_fixed(draw: Draw) -> list[ConvexSet]:
     z[grouped] /= np.bincount(label, z)[label][grouped]
     mask = draw.rng.random(draw.n) < 0.3
     mask[0] = True
-    return [Box(z - draw.slack(), z + draw.slack()), Simplex(groups=groups), Fixed(mask, z)]
-
-
-@maker
-def convex_hull(draw: Draw) -> list[ConvexSet]:
-    corners = draw.rng.normal(size=(int(draw.rng.integers(1, 12)), draw.n))
-    return [ConvexHull(np.concatenate([corners, corners[:1]]))]  # one of them twice
-
-
-@maker
-def monotone(draw: Draw) -> list[ConvexSet]:
-    return [Monotone(falling=bool(draw.rng.integers(2)))]
-
-
-@maker
-def box_monotone(draw: Draw) -> list[ConvexSet]:
-    return [Box(-1, draw.slack()), Monotone()]
-
-
-@maker
-def band_limited(draw: Draw) -> list[ConvexSet]:
-    return [BandLimited(max(1, draw.n // 4))]
-
-
-@maker
-def symmetric(draw: Draw) -> list[ConvexSet]:
-    return [Symmetric("left-right")]
-
-
-@maker
-def box_symmetric(draw: Draw) -> list[ConvexSet]:
-    lower, upper = draw.bounds()
     return [
-        Box(np.minimum(lower, lower[::-1]) - 1, np.maximum(upper, upper[::-1])),
-        Symmetric("left-right"),
+        cax.Box(z - draw.slack(), z + draw.slack()),
+        cax.Simplex(groups=groups),
+        cax.Fixed(mask, z),
     ]
 
 
 @maker
-def image_symmetries(draw: Draw) -> list[ConvexSet]:
-    return [Box(-1, 1), Symmetric(str(draw.rng.choice(Symmetric.KINDS)))]
+def convex_hull(draw: Draw) -> list[cax.ConvexSet]:
+    corners = draw.rng.normal(size=(int(draw.rng.integers(1, 12)), draw.n))
+    return [cax.ConvexHull(np.concatenate([corners, corners[:1]]))]  # one of them twice
 
 
 @maker
-def image_band_limited(draw: Draw) -> list[ConvexSet]:
-    return [BandLimited((2, 1))]
+def monotone(draw: Draw) -> list[cax.ConvexSet]:
+    return [cax.Monotone(falling=bool(draw.rng.integers(2)))]
 
 
 @maker
-def image_nuclear_norm(draw: Draw) -> list[ConvexSet]:
-    return [NuclearNormBall(draw.slack(), draw.vector().reshape(draw.shape))]
+def box_monotone(draw: Draw) -> list[cax.ConvexSet]:
+    return [cax.Box(-1, draw.slack()), cax.Monotone()]
 
 
 @maker
-def image_groups(draw: Draw) -> list[ConvexSet]:
-    return [GroupBall(draw.slack())]
+def band_limited(draw: Draw) -> list[cax.ConvexSet]:
+    return [cax.BandLimited(max(1, draw.n // 4))]
+
+
+@maker
+def symmetric(draw: Draw) -> list[cax.ConvexSet]:
+    return [cax.Symmetric("left-right")]
+
+
+@maker
+def box_symmetric(draw: Draw) -> list[cax.ConvexSet]:
+    lower, upper = draw.bounds()
+    return [
+        cax.Box(np.minimum(lower, lower[::-1]) - 1, np.maximum(upper, upper[::-1])),
+        cax.Symmetric("left-right"),
+    ]
+
+
+@maker
+def image_symmetries(draw: Draw) -> list[cax.ConvexSet]:
+    return [cax.Box(-1, 1), cax.Symmetric(str(draw.rng.choice(cax.Symmetric.KINDS)))]
+
+
+@maker
+def image_band_limited(draw: Draw) -> list[cax.ConvexSet]:
+    return [cax.BandLimited((2, 1))]
+
+
+@maker
+def image_nuclear_norm(draw: Draw) -> list[cax.ConvexSet]:
+    return [cax.NuclearNormBall(draw.slack(), draw.vector().reshape(draw.shape))]
+
+
+@maker
+def image_groups(draw: Draw) -> list[cax.ConvexSet]:
+    return [cax.GroupBall(draw.slack())]
 
 
 TOGETHER: dict[str, Maker] = {}
@@ -318,80 +304,83 @@ def together_maker(make: Maker) -> Maker:
 
 
 @together_maker
-def rows_that_share_entries(draw: Draw) -> list[ConvexSet]:
+def rows_that_share_entries(draw: Draw) -> list[cax.ConvexSet]:
     A = draw.rng.normal(size=(3, draw.n))
     z = draw.vector()
-    return [Linear(A, A @ z - draw.slack(), A @ z + draw.slack())]
+    return [cax.Linear(A, A @ z - draw.slack(), A @ z + draw.slack())]
 
 
 @together_maker
-def box_several_rows(draw: Draw) -> list[ConvexSet]:
+def box_several_rows(draw: Draw) -> list[cax.ConvexSet]:
     lower, upper = draw.bounds()
     A, z = draw.rng.normal(size=(3, draw.n)), draw.inside(lower, upper)
     A[2] = A[1]  # twice the same
     return [
-        Box(lower, upper),
-        Linear(A, A @ z - draw.slack(), A @ z + draw.slack()),
-        Halfspace(np.ones(draw.n), z.sum() + draw.slack()),
+        cax.Box(lower, upper),
+        cax.Linear(A, A @ z - draw.slack(), A @ z + draw.slack()),
+        cax.Halfspace(np.ones(draw.n), z.sum() + draw.slack()),
     ]
 
 
 @together_maker
-def box_l1_rows(draw: Draw) -> list[ConvexSet]:
+def box_l1_rows(draw: Draw) -> list[cax.ConvexSet]:
     lower, upper = draw.bounds()
     z, c, a = draw.inside(lower, upper), draw.vector(), draw.rng.normal(size=draw.n)
     return [
-        Box(lower, upper),
-        L1Ball(np.abs(z - c).sum() + draw.slack(), c),
-        Linear(a, a @ z - draw.slack(), a @ z + draw.slack()),
+        cax.Box(lower, upper),
+        cax.L1Ball(np.abs(z - c).sum() + draw.slack(), c),
+        cax.Linear(a, a @ z - draw.slack(), a @ z + draw.slack()),
     ]
 
 
 @together_maker
-def box_l1_l2(draw: Draw) -> list[ConvexSet]:
+def box_l1_l2(draw: Draw) -> list[cax.ConvexSet]:
     lower, upper = draw.bounds()
     z, c, w = draw.inside(lower, upper), draw.vector(), draw.rng.uniform(0.1, 3, draw.n)
     return [
-        Box(lower, upper),
-        L1Ball(w @ np.abs(z - c) + draw.slack(), c, weights=w),
-        L2Ball(np.linalg.norm(z - c) + draw.slack(), c),
+        cax.Box(lower, upper),
+        cax.L1Ball(w @ np.abs(z - c) + draw.slack(), c, weights=w),
+        cax.L2Ball(np.linalg.norm(z - c) + draw.slack(), c),
     ]
 
 
 @together_maker
-def box_ellipsoid(draw: Draw) -> list[ConvexSet]:
+def box_ellipsoid(draw: Draw) -> list[cax.ConvexSet]:
     lower, upper = draw.bounds()
     z, c, s = draw.inside(lower, upper), draw.vector(), draw.rng.uniform(0.1, 3, draw.n)
-    return [Box(lower, upper), Ellipsoid(np.linalg.norm((z - c) / np.sqrt(s)) + draw.slack(), s, c)]
+    return [
+        cax.Box(lower, upper),
+        cax.Ellipsoid(np.linalg.norm((z - c) / np.sqrt(s)) + draw.slack(), s, c),
+    ]
 
 
 @together_maker
-def box_group_ball(draw: Draw) -> list[ConvexSet]:
+def box_group_ball(draw: Draw) -> list[cax.ConvexSet]:
     lower, upper = draw.bounds()
     groups = draw.rng.integers(0, max(1, draw.n // 3), draw.n)
     c, z = draw.vector(), draw.inside(lower, upper)
     _, label = np.unique(groups, return_inverse=True)
     reach = np.sqrt(np.bincount(label, (z - c) ** 2)).sum()
-    return [Box(lower, upper), GroupBall(reach + max(1e-4, draw.slack()), groups, c)]
+    return [cax.Box(lower, upper), cax.GroupBall(reach + max(1e-4, draw.slack()), groups, c)]
 
 
 @together_maker
-def two_balls(draw: Draw) -> list[ConvexSet]:
+def two_balls(draw: Draw) -> list[cax.ConvexSet]:
     z = draw.vector()
     a, b = z + draw.rng.normal(size=draw.n), z + draw.rng.normal(size=draw.n)
     return [
-        L1Ball(np.sum(np.abs(z - a)) + draw.slack(), a),
-        L2Ball(np.linalg.norm(z - b) + draw.slack(), b),
+        cax.L1Ball(np.sum(np.abs(z - a)) + draw.slack(), a),
+        cax.L2Ball(np.linalg.norm(z - b) + draw.slack(), b),
     ]
 
 
 @together_maker
-def simplex_groups_rows(draw: Draw) -> list[ConvexSet]:
+def simplex_groups_rows(draw: Draw) -> list[cax.ConvexSet]:
     groups = np.arange(draw.n) % 6
     z = draw.rng.uniform(0.01, 1.0, draw.n)
     z /= np.bincount(groups, z)[groups]
     a = draw.vector()
-    return [Simplex(groups=groups), Linear(a, a @ z - draw.slack(), a @ z + draw.slack())]
+    return [cax.Simplex(groups=groups), cax.Linear(a, a @ z - draw.slack(), a @ z + draw.slack())]
 
 
 SLOW: dict[str, Maker] = {}
@@ -403,37 +392,37 @@ def slow_maker(make: Maker) -> Maker:
 
 
 @slow_maker
-def image_total_variation(draw: Draw) -> list[ConvexSet]:
-    return [TotalVariationBall(draw.slack(), draw.vector().reshape(draw.shape))]
+def image_total_variation(draw: Draw) -> list[cax.ConvexSet]:
+    return [cax.TotalVariationBall(draw.slack(), draw.vector().reshape(draw.shape))]
 
 
 @slow_maker
-def image_total_variation_anisotropic(draw: Draw) -> list[ConvexSet]:
-    return [TotalVariationBall(draw.slack(), length="anisotropic")]
+def image_total_variation_anisotropic(draw: Draw) -> list[cax.ConvexSet]:
+    return [cax.TotalVariationBall(draw.slack(), length="anisotropic")]
 
 
 @slow_maker
-def image_box_total_variation(draw: Draw) -> list[ConvexSet]:
-    return [Box(0, 1), TotalVariationBall(draw.slack())]
+def image_box_total_variation(draw: Draw) -> list[cax.ConvexSet]:
+    return [cax.Box(0, 1), cax.TotalVariationBall(draw.slack())]
 
 
 @slow_maker
-def total_variation_of_signals(draw: Draw) -> list[ConvexSet]:
-    return [Box(-1, 1), TotalVariationBall(draw.slack())]
+def total_variation_of_signals(draw: Draw) -> list[cax.ConvexSet]:
+    return [cax.Box(-1, 1), cax.TotalVariationBall(draw.slack())]
 
 
 @slow_maker
-def moving_range(draw: Draw) -> list[ConvexSet]:
-    return [Box(-3, 3), MovingRange(draw.slack())]
+def moving_range(draw: Draw) -> list[cax.ConvexSet]:
+    return [cax.Box(-3, 3), cax.MovingRange(draw.slack())]
 
 
 @slow_maker
-def cvxpy_set(draw: Draw) -> list[ConvexSet]:
+def cvxpy_set(draw: Draw) -> list[cax.ConvexSet]:
     def smooth(x: cp.Variable) -> list[cp.Constraint]:
         bump = cp.Variable(draw.n)  # an auxiliary variable
         return [cp.norm1(bump) <= 1.0, cp.abs(x - bump) <= 0.3]
 
-    return [Box(-1, 1), CvxpySet(smooth)]
+    return [cax.Box(-1, 1), cax.CvxpySet(smooth)]
 
 
 def shape_of(name: str, n: int) -> tuple[int, ...]:
@@ -443,12 +432,14 @@ def shape_of(name: str, n: int) -> tuple[int, ...]:
     return (side, side, 3) if n % 2 and "total" not in name else (side, side)
 
 
-def bound(name: str, n: int, seed: int, least: float = 0.0) -> tuple[Intersection, np.ndarray]:
+def bound(name: str, n: int, seed: int, least: float = 0.0) -> tuple[cax.Intersection, np.ndarray]:
     # str's hash changes from run to run; this one does not.
     shape = shape_of(name, n)
     rng = np.random.default_rng([seed, n, zlib.crc32(name.encode())])
     draw = Draw(rng, int(np.prod(shape)), least, shape)
-    together = Intersection({**MAKERS, **TOGETHER, **SLOW}[name](draw)).bind(Layout.of_array(shape))
+    together = cax.Intersection({**MAKERS, **TOGETHER, **SLOW}[name](draw)).bind(
+        Layout.of_array(shape)
+    )
     return together, draw.points()
 
 

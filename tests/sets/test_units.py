@@ -11,36 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import constrained_actmax as cax
 from constrained_actmax.conformance import check_scaling
 from constrained_actmax.errors import InfeasibleError, ProjectionError
 from constrained_actmax.kernels.cone_program import ConeProgram
 from constrained_actmax.kernels.convex_program import ConvexProgram
 from constrained_actmax.layout import Layout
-from constrained_actmax.sets import (
-    AffineSubspace,
-    BandLimited,
-    Box,
-    Cardinality,
-    ConvexHull,
-    ConvexSet,
-    CvxpySet,
-    Ellipsoid,
-    Fixed,
-    GroupBall,
-    Halfspace,
-    Intersection,
-    L1Ball,
-    L2Ball,
-    Levels,
-    Linear,
-    LinfBall,
-    Monotone,
-    MovingRange,
-    NuclearNormBall,
-    Simplex,
-    Symmetric,
-    TotalVariationBall,
-)
 
 N, IMAGE = 12, (4, 3)
 RNG = np.random.default_rng(0)
@@ -57,12 +33,12 @@ GROUPS = np.arange(N) // 3
 POINTS = 2 * RNG.normal(size=(4, N))
 
 
-def box(a: float) -> Box:
-    return Box(a * LOWER, a * UPPER)
+def box(a: float) -> cax.Box:
+    return cax.Box(a * LOWER, a * UPPER)
 
 
-def rows(a: float) -> Linear:
-    return Linear(A, a * (A @ Z - 0.1), a * (A @ Z + 0.1))
+def rows(a: float) -> cax.Linear:
+    return cax.Linear(A, a * (A @ Z - 0.1), a * (A @ Z + 0.1))
 
 
 def mixture(a: float) -> Callable[[Any], Any]:
@@ -73,110 +49,125 @@ def mixture(a: float) -> Callable[[Any], Any]:
     return smooth
 
 
-Members = Sequence[ConvexSet]
+Members = Sequence[cax.ConvexSet]
 SETS: dict[str, Callable[[float], Members]] = {
     "box": lambda a: [box(a)],
-    "l1": lambda a: [L1Ball(a, a * C, weights=W)],
-    "l1, weights": lambda a: [box(a), L1Ball(1.3, a * 0.2 * C, weights=W / a)],
-    "l2": lambda a: [L2Ball(a, a * C)],
-    "linf": lambda a: [LinfBall(0.3 * a, a * C)],
-    "halfspace": lambda a: [Halfspace(A[0], -0.5 * a)],
-    "row, coefficients": lambda a: [Linear(A[0] / a, -0.5, -0.3)],
-    "affine subspace": lambda a: [AffineSubspace(A, a * np.ones(3))],
-    "ellipsoid": lambda a: [Ellipsoid(0.7, a * a * COVARIANCE, a * C)],
-    "ellipsoid, radius": lambda a: [Ellipsoid(0.7 * a, COVARIANCE, a * C)],
-    "groups": lambda a: [GroupBall(a, GROUPS, a * C)],
-    "simplex": lambda a: [Simplex(2 * a, upper=0.6 * a)],
-    "simplex, box": lambda a: [Simplex(a, groups=GROUPS), Box(0.05 * a, 0.7 * a)],
-    "hull": lambda a: [ConvexHull(a * CORNERS)],
-    "monotone": lambda a: [Monotone()],
-    "monotone, box": lambda a: [Monotone(), Box(-0.3 * a, 0.4 * a)],
-    "band limited": lambda a: [BandLimited(4)],
-    "symmetric": lambda a: [Symmetric("left-right")],
-    "symmetric, box": lambda a: [Symmetric("left-right"), Box(-0.5 * a, 0.4 * a)],
-    "image: nuclear norm": lambda a: [NuclearNormBall(a, a * C.reshape(IMAGE))],
-    "cardinality": lambda a: [Cardinality(4, a * C), box(a)],
-    "levels, box": lambda a: [Levels(None, a * np.array([-0.3, 0.1, 0.5])), box(a)],
-    "levels, l1": lambda a: [Levels([0, 2], a * np.array([-0.3, 0.1, 0.5])), box(a), L1Ball(a)],
-    "fixed, l2": lambda a: [Fixed([1, 2], 0.4 * a), L2Ball(a)],
-    "parts": lambda a: [L1Ball(a, where=range(5)), L2Ball(a, where=range(5, N)), box(a)],
-    "box, l1": lambda a: [box(a), L1Ball(1.3 * a, 0.2 * a * C, weights=W)],
-    "box, l2": lambda a: [box(a), L2Ball(0.8 * a, 0.2 * a * C)],
-    "box, groups": lambda a: [box(a), GroupBall(0.8 * a, GROUPS, 0.2 * a * C)],
-    "box, row": lambda a: [box(a), Linear(A[0], upper=a * (A[0] @ Z - 0.1))],
-    "rows": lambda a: [Linear(A, -0.3 * a, 0.1 * a)],
-    "rows, cone": lambda a: [Linear(A, upper=0.0), Box(-a, a)],
-    "box, rows": lambda a: [box(a), rows(a), Halfspace(np.ones(N), a * (Z.sum() + 0.05))],
-    "box, l1, rows": lambda a: [box(a), L1Ball(1.5 * a, a * Z), rows(a)],
+    "l1": lambda a: [cax.L1Ball(a, a * C, weights=W)],
+    "l1, weights": lambda a: [box(a), cax.L1Ball(1.3, a * 0.2 * C, weights=W / a)],
+    "l2": lambda a: [cax.L2Ball(a, a * C)],
+    "linf": lambda a: [cax.LinfBall(0.3 * a, a * C)],
+    "halfspace": lambda a: [cax.Halfspace(A[0], -0.5 * a)],
+    "row, coefficients": lambda a: [cax.Linear(A[0] / a, -0.5, -0.3)],
+    "affine subspace": lambda a: [cax.AffineSubspace(A, a * np.ones(3))],
+    "ellipsoid": lambda a: [cax.Ellipsoid(0.7, a * a * COVARIANCE, a * C)],
+    "ellipsoid, radius": lambda a: [cax.Ellipsoid(0.7 * a, COVARIANCE, a * C)],
+    "groups": lambda a: [cax.GroupBall(a, GROUPS, a * C)],
+    "simplex": lambda a: [cax.Simplex(2 * a, upper=0.6 * a)],
+    "simplex, box": lambda a: [cax.Simplex(a, groups=GROUPS), cax.Box(0.05 * a, 0.7 * a)],
+    "hull": lambda a: [cax.ConvexHull(a * CORNERS)],
+    "monotone": lambda a: [cax.Monotone()],
+    "monotone, box": lambda a: [cax.Monotone(), cax.Box(-0.3 * a, 0.4 * a)],
+    "band limited": lambda a: [cax.BandLimited(4)],
+    "symmetric": lambda a: [cax.Symmetric("left-right")],
+    "symmetric, box": lambda a: [cax.Symmetric("left-right"), cax.Box(-0.5 * a, 0.4 * a)],
+    "image: nuclear norm": lambda a: [cax.NuclearNormBall(a, a * C.reshape(IMAGE))],
+    "cardinality": lambda a: [cax.Cardinality(4, a * C), box(a)],
+    "levels, box": lambda a: [cax.Levels(None, a * np.array([-0.3, 0.1, 0.5])), box(a)],
+    "levels, l1": lambda a: [
+        cax.Levels([0, 2], a * np.array([-0.3, 0.1, 0.5])),
+        box(a),
+        cax.L1Ball(a),
+    ],
+    "fixed, l2": lambda a: [cax.Fixed([1, 2], 0.4 * a), cax.L2Ball(a)],
+    "parts": lambda a: [cax.L1Ball(a, where=range(5)), cax.L2Ball(a, where=range(5, N)), box(a)],
+    "box, l1": lambda a: [box(a), cax.L1Ball(1.3 * a, 0.2 * a * C, weights=W)],
+    "box, l2": lambda a: [box(a), cax.L2Ball(0.8 * a, 0.2 * a * C)],
+    "box, groups": lambda a: [box(a), cax.GroupBall(0.8 * a, GROUPS, 0.2 * a * C)],
+    "box, row": lambda a: [box(a), cax.Linear(A[0], upper=a * (A[0] @ Z - 0.1))],
+    "rows": lambda a: [cax.Linear(A, -0.3 * a, 0.1 * a)],
+    "rows, cone": lambda a: [cax.Linear(A, upper=0.0), cax.Box(-a, a)],
+    "box, rows": lambda a: [box(a), rows(a), cax.Halfspace(np.ones(N), a * (Z.sum() + 0.05))],
+    "box, l1, rows": lambda a: [box(a), cax.L1Ball(1.5 * a, a * Z), rows(a)],
     "box, l1, rows, l2": lambda a: [
         box(a),
-        L1Ball(1.5 * a, a * Z),
+        cax.L1Ball(1.5 * a, a * Z),
         rows(a),
-        L2Ball(0.6 * a, a * Z),
+        cax.L2Ball(0.6 * a, a * Z),
     ],
-    "box, variances": lambda a: [box(a), Ellipsoid(0.6, a * a * VARIANCES, a * Z)],
-    "box, ellipsoid": lambda a: [box(a), Ellipsoid(0.6, a * a * COVARIANCE, a * Z)],
-    "image: total variation": lambda a: [TotalVariationBall(0.8 * a, a * Z.reshape(IMAGE))],
-    "image: box, total variation": lambda a: [Box(0, a), TotalVariationBall(0.8 * a)],
+    "box, variances": lambda a: [box(a), cax.Ellipsoid(0.6, a * a * VARIANCES, a * Z)],
+    "box, ellipsoid": lambda a: [box(a), cax.Ellipsoid(0.6, a * a * COVARIANCE, a * Z)],
+    "image: total variation": lambda a: [cax.TotalVariationBall(0.8 * a, a * Z.reshape(IMAGE))],
+    "image: box, total variation": lambda a: [cax.Box(0, a), cax.TotalVariationBall(0.8 * a)],
     "total variation, anisotropic": lambda a: [
-        Box(-a, a),
-        TotalVariationBall(0.8 * a, length="anisotropic"),
+        cax.Box(-a, a),
+        cax.TotalVariationBall(0.8 * a, length="anisotropic"),
     ],
-    "total variation 0": lambda a: [TotalVariationBall(0.0)],
-    "moving range": lambda a: [MovingRange(0.2 * a)],
-    "box, moving range": lambda a: [box(a), MovingRange(0.3 * a)],
-    "wide box": lambda a: [Box(-1e6 * a, 1e6 * a), MovingRange(0.2 * a), GroupBall(a, GROUPS)],
+    "total variation 0": lambda a: [cax.TotalVariationBall(0.0)],
+    "moving range": lambda a: [cax.MovingRange(0.2 * a)],
+    "box, moving range": lambda a: [box(a), cax.MovingRange(0.3 * a)],
+    "wide box": lambda a: [
+        cax.Box(-1e6 * a, 1e6 * a),
+        cax.MovingRange(0.2 * a),
+        cax.GroupBall(a, GROUPS),
+    ],
     "two groups": lambda a: [
-        GroupBall(a, GROUPS, a * Z),
-        GroupBall(0.8 * a, np.arange(N) % 4, a * Z + 0.05 * a),
+        cax.GroupBall(a, GROUPS, a * Z),
+        cax.GroupBall(0.8 * a, np.arange(N) % 4, a * Z + 0.05 * a),
     ],
-    "hull, box": lambda a: [ConvexHull(a * CORNERS), Box(-0.5 * a, 0.5 * a)],
-    "hull, l1": lambda a: [ConvexHull(a * CORNERS), L1Ball(a)],
+    "hull, box": lambda a: [cax.ConvexHull(a * CORNERS), cax.Box(-0.5 * a, 0.5 * a)],
+    "hull, l1": lambda a: [cax.ConvexHull(a * CORNERS), cax.L1Ball(a)],
     "image: nuclear norm, box": lambda a: [
-        NuclearNormBall(a, a * Z.reshape(IMAGE)),
-        Box(a * LOWER.reshape(IMAGE), a * UPPER.reshape(IMAGE)),
+        cax.NuclearNormBall(a, a * Z.reshape(IMAGE)),
+        cax.Box(a * LOWER.reshape(IMAGE), a * UPPER.reshape(IMAGE)),
     ],
     "dykstra": lambda a: (
-        Intersection(
-            [box(a), L1Ball(1.5 * a, a * Z), L2Ball(0.6 * a, a * Z + 0.05 * a)], strategy="dykstra"
+        cax.Intersection(
+            [box(a), cax.L1Ball(1.5 * a, a * Z), cax.L2Ball(0.6 * a, a * Z + 0.05 * a)],
+            strategy="dykstra",
         ).sets
     ),
 }
 NORMS: dict[str, Callable[[float], Members]] = {
-    "norms": lambda a: [CvxpySet(lambda x: [cp.norm(x - a * Z) <= a / 2, cp.norm1(x) <= 2 * a])],
-    "a pure number": lambda a: [CvxpySet(lambda x: cp.norm((x - a * Z) / a) <= 0.5)],
-    "auxiliary variable": lambda a: [Box(-a, a), CvxpySet(mixture(a))],
-    "3-norm": lambda a: [CvxpySet(lambda x: cp.norm(x - a * Z, 3) <= 0.6 * a)],
-    "difference": lambda a: [CvxpySet(lambda x: [A @ x - a * (A @ Z + 0.1) <= 0, x[0] <= x[1]])],
-    "far bounds": lambda a: [CvxpySet(lambda x: [cp.norm(x) <= a / 2, x <= 1e6 * a])],
+    "norms": lambda a: [
+        cax.CvxpySet(lambda x: [cp.norm(x - a * Z) <= a / 2, cp.norm1(x) <= 2 * a])
+    ],
+    "a pure number": lambda a: [cax.CvxpySet(lambda x: cp.norm((x - a * Z) / a) <= 0.5)],
+    "auxiliary variable": lambda a: [cax.Box(-a, a), cax.CvxpySet(mixture(a))],
+    "3-norm": lambda a: [cax.CvxpySet(lambda x: cp.norm(x - a * Z, 3) <= 0.6 * a)],
+    "difference": lambda a: [
+        cax.CvxpySet(lambda x: [A @ x - a * (A @ Z + 0.1) <= 0, x[0] <= x[1]])
+    ],
+    "far bounds": lambda a: [cax.CvxpySet(lambda x: [cp.norm(x) <= a / 2, x <= 1e6 * a])],
     "spectral norm": lambda a: [
-        CvxpySet(lambda x: cp.sigma_max(cp.reshape(x, IMAGE, order="C")) <= 0.9 * a)
+        cax.CvxpySet(lambda x: cp.sigma_max(cp.reshape(x, IMAGE, order="C")) <= 0.9 * a)
     ],
 }
 SQUARES: dict[str, Callable[[float], Members]] = {
-    "sum of squares": lambda a: [CvxpySet(lambda x: cp.sum_squares(x - a * Z) <= a * a / 4)],
+    "sum of squares": lambda a: [cax.CvxpySet(lambda x: cp.sum_squares(x - a * Z) <= a * a / 4)],
     "difference of squares": lambda a: [
-        CvxpySet(lambda x: cp.sum_squares(x - a * Z) - a * a / 4 <= 0)
+        cax.CvxpySet(lambda x: cp.sum_squares(x - a * Z) - a * a / 4 <= 0)
     ],
     "quadratic form": lambda a: [
         box(a),
-        CvxpySet(lambda x: cp.quad_form(x, COVARIANCE) <= a * a),
+        cax.CvxpySet(lambda x: cp.quad_form(x, COVARIANCE) <= a * a),
     ],
     "squares of entries": lambda a: [
-        CvxpySet(
+        cax.CvxpySet(
             lambda x: [cp.square(x[0]) + a * cp.abs(x[1]) <= a * a / 5, cp.sum_squares(x) <= a * a]
         )
     ],
-    "huber": lambda a: [CvxpySet(lambda x: cp.sum(cp.huber(x, 0.3 * a)) <= a * a)],
-    "fourth powers": lambda a: [CvxpySet(lambda x: cp.sum(cp.power(x - a * Z, 4)) <= 0.2 * a**4)],
+    "huber": lambda a: [cax.CvxpySet(lambda x: cp.sum(cp.huber(x, 0.3 * a)) <= a * a)],
+    "fourth powers": lambda a: [
+        cax.CvxpySet(lambda x: cp.sum(cp.power(x - a * Z, 4)) <= 0.2 * a**4)
+    ],
 }
 EVERY = {**SETS, **NORMS, **SQUARES}
 
 
-def made(name: str, a: float) -> Intersection:
+def made(name: str, a: float) -> cax.Intersection:
     shape = IMAGE if name.startswith("image") else (N,)
     strategy = "dykstra" if name == "dykstra" else None
-    return Intersection(EVERY[name](a), strategy=strategy).bind(Layout.of_array(shape))
+    return cax.Intersection(EVERY[name](a), strategy=strategy).bind(Layout.of_array(shape))
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -234,10 +225,10 @@ def test_projections_in_other_units_agree_with_cvxpy(name: str, a: float) -> Non
         np.testing.assert_allclose(p / a, variable.value, atol=1e-4)
 
 
-def exponential(a: float) -> tuple[ConvexSet, ConvexSet, np.ndarray]:
+def exponential(a: float) -> tuple[cax.ConvexSet, cax.ConvexSet, np.ndarray]:
     """Return log(sum(exp(x))) <= log(n) + a / 10, the halfspace that it is up to a^2, a point."""
-    smooth = CvxpySet(lambda x: cp.log_sum_exp(x) <= np.log(N) + 0.1 * a)
-    flat = Halfspace(np.ones(N) / N, 0.1 * a)
+    smooth = cax.CvxpySet(lambda x: cp.log_sum_exp(x) <= np.log(N) + 0.1 * a)
+    flat = cax.Halfspace(np.ones(N) / N, 0.1 * a)
     layout = Layout.of_array((N,))
     return smooth.bind(layout), flat.bind(layout), a * (1.0 + POINTS[:1])
 
@@ -288,9 +279,11 @@ def test_multipliers_are_in_the_users_units(a: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", [L2Ball(0.0), L1Ball(0.0), Fixed([0], 0.0), Box(0, 0), LinfBall(0.0)], ids=str
+    "origin",
+    [cax.L2Ball(0.0), cax.L1Ball(0.0), cax.Fixed([0], 0.0), cax.Box(0, 0), cax.LinfBall(0.0)],
+    ids=str,
 )
-def test_the_origin_alone_has_no_size(origin: ConvexSet) -> None:
+def test_the_origin_alone_has_no_size(origin: cax.ConvexSet) -> None:
     assert origin.relative_violation(np.zeros(3)) == 0.0
     assert origin.relative_violation([1e-30, 0.0, 0.0]) == 1.0
 
@@ -298,29 +291,29 @@ def test_the_origin_alone_has_no_size(origin: ConvexSet) -> None:
 # -- emptiness -------------------------------------------------------------------------------------
 
 APART: dict[str, Callable[[float, float], Members]] = {
-    "boxes": lambda a, gap: [Box(0, a), Box(a + gap, 2 * a)],
-    "balls": lambda a, gap: [L2Ball(a), L2Ball(a, center=a * (2 + gap / a) / np.sqrt(3))],
-    "box and ball": lambda a, gap: [Box(0, a), L2Ball(a, center=[2 * a + gap, 0, 0])],
-    "box and budget": lambda a, gap: [Box(a, 2 * a), L1Ball(3 * a - gap)],
-    "box and row": lambda a, gap: [Box(0, a), Linear(np.ones(3) / a, lower=3 + gap / a)],
-    "simplex": lambda a, gap: [Box(0, a), Simplex(3 * a + gap)],
+    "boxes": lambda a, gap: [cax.Box(0, a), cax.Box(a + gap, 2 * a)],
+    "balls": lambda a, gap: [cax.L2Ball(a), cax.L2Ball(a, center=a * (2 + gap / a) / np.sqrt(3))],
+    "box and ball": lambda a, gap: [cax.Box(0, a), cax.L2Ball(a, center=[2 * a + gap, 0, 0])],
+    "box and budget": lambda a, gap: [cax.Box(a, 2 * a), cax.L1Ball(3 * a - gap)],
+    "box and row": lambda a, gap: [cax.Box(0, a), cax.Linear(np.ones(3) / a, lower=3 + gap / a)],
+    "simplex": lambda a, gap: [cax.Box(0, a), cax.Simplex(3 * a + gap)],
     "rows": lambda a, gap: [
-        Linear(np.ones(3), upper=a),
-        Linear([1.0, 1, 1 + 1e-3], lower=a + gap),
-        L2Ball(1e-9 * a, center=a / 3),
+        cax.Linear(np.ones(3), upper=a),
+        cax.Linear([1.0, 1, 1 + 1e-3], lower=a + gap),
+        cax.L2Ball(1e-9 * a, center=a / 3),
     ],
     "hulls": lambda a, gap: [
-        ConvexHull(a * np.eye(3)),
-        ConvexHull((2 * a + gap) * np.eye(3) - (a + gap) / 3),
-        Halfspace([-1.0, -1, -1], -a - gap),
+        cax.ConvexHull(a * np.eye(3)),
+        cax.ConvexHull((2 * a + gap) * np.eye(3) - (a + gap) / 3),
+        cax.Halfspace([-1.0, -1, -1], -a - gap),
     ],
     "cvxpy": lambda a, gap: [
-        CvxpySet(lambda x: cp.norm(x) <= a),
-        CvxpySet(lambda x: x[0] >= a + gap),
+        cax.CvxpySet(lambda x: cp.norm(x) <= a),
+        cax.CvxpySet(lambda x: x[0] >= a + gap),
     ],
     "squares": lambda a, gap: [
-        Box(a + gap, 2 * a),
-        CvxpySet(lambda x: cp.sum_squares(x) <= 3 * a**2),
+        cax.Box(a + gap, 2 * a),
+        cax.CvxpySet(lambda x: cp.sum_squares(x) <= 3 * a**2),
     ],
 }
 
@@ -329,12 +322,12 @@ APART: dict[str, Callable[[float, float], Members]] = {
 @pytest.mark.parametrize("name", APART)
 def test_sets_as_far_apart_as_they_are_large_are_disjoint(name: str, a: float) -> None:
     with pytest.raises(InfeasibleError):
-        Intersection(APART[name](a, a)).bind(Layout.of_array((3,)))
+        cax.Intersection(APART[name](a, a)).bind(Layout.of_array((3,)))
 
 
 @pytest.mark.parametrize("a", [1e-9, 0.3, 1.0, 7e8])
 @pytest.mark.parametrize("name", [name for name in APART if name != "rows"])
 def test_sets_that_touch_are_not_empty_in_any_units(name: str, a: float) -> None:
-    both = Intersection(APART[name](a, 0.0)).bind(Layout.of_array((3,)))
+    both = cax.Intersection(APART[name](a, 0.0)).bind(Layout.of_array((3,)))
     x = both.project(np.zeros(3))
     assert both.relative_violation(x) <= both.tolerance
