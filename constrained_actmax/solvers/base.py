@@ -205,8 +205,17 @@ def end_fixed(task: Task, x: Rows, starts: Indices) -> None:
             task.end(start, x[row], Status.INFEASIBLE, "The bounds fix every variable.")
 
 
-def end_stuck(task: Task, x: Rows, evaluation: Evaluation, starts: Indices) -> np.ndarray:
+def end_stuck(
+    task: Task, x: Rows, evaluation: Evaluation, starts: Indices, *, of_c: bool = False
+) -> np.ndarray:
     """End the starts that cannot be left: not finite there, or a gradient of zero.
+
+    Parameters
+    ----------
+    task, x, evaluation, starts
+        Where the starts are, and what the functions are there.
+    of_c : bool, default False
+        Whether a start with slopes of c alone can be left.
 
     Returns
     -------
@@ -214,6 +223,8 @@ def end_stuck(task: Task, x: Rows, evaluation: Evaluation, starts: Indices) -> n
         Rows that can go on.
     """
     flat = evaluation.finite & ~evaluation.gradient.any(axis=1)
+    if of_c:
+        flat &= ~evaluation.jacobian.any(axis=(1, 2))
     for row in np.flatnonzero(~evaluation.finite):
         detail = task.name_non_finite(x[row], evaluation, int(row))
         task.end(int(starts[row]), x[row], Status.NON_FINITE, detail)
