@@ -27,8 +27,8 @@ class Baseline(Solver):
 
     Notes
     -----
-    A new entrant is one file: a frozen dataclass with `name`, `limits`, `_refused` and `_search`; or
-    `_run`, where all starts step together.
+    A new entrant is one file: a frozen dataclass with `name`, `limits`, `_refused` and `_search`,
+    or `_run` where all starts step together.
     """
 
     stays_inside: ClassVar[bool] = False

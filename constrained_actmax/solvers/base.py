@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -65,6 +66,10 @@ class Solver(ABC):
     def _broken(self, kinds: list[str], value: Any) -> str | None:
         """Return the rule that a setting breaks; None where it keeps its annotation's."""
         number = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+        if kinds[0].startswith("Literal["):
+            *names, last = re.findall(r"'\w+'", kinds[0])
+            known = isinstance(value, str) and repr(str(value)) in (*names, last)
+            return None if known else f"{', '.join(names)} or {last}"
         if "bool" in kinds:
             return None if isinstance(value, bool | np.bool_) else "True or False"
         if "int" in kinds and "float" not in kinds:
