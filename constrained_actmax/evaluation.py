@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -46,57 +47,36 @@ class Evaluation(Quoted):
         """Return the measured violation of one row, or None."""
         return None if self.violation is None else float(self.violation[row])
 
+    def _parts(self) -> tuple[Any, ...]:
+        numbers = self.f, self.gradient, self.c, self.jacobian, self.finite
+        return *numbers, self.violation, self.written
+
     def first(self, count: int) -> Evaluation:
         """Return the first rows."""
-        return Evaluation(
-            self.f[:count],
-            self.gradient[:count],
-            self.c[:count],
-            self.jacobian[:count],
-            self.finite[:count],
-            written=None if self.written is None else self.written[:count],
-        )
+        some: list[Any] = [None if part is None else part[:count] for part in self._parts()]
+        return Evaluation(*some)
 
     def rows(self, first: int, last: int) -> Evaluation:
         """Return rows ``first`` to ``last - 1``; a copy, so that they do not hold the rest."""
         if (first, last) == (0, len(self.f)):
             return self
-        if last - first == 1:
-            return self.row(first)
-        kept = Evaluation.concatenated([self.row(row) for row in range(first, last)])
-        kept.violation = None if self.violation is None else self.violation[first:last].copy()
-        return kept
+        if last - first == 1 and first in self._rows:
+            return self._rows[first]
+        parts = self._parts()
+        some: list[Any] = [None if part is None else part[first:last].copy() for part in parts]
+        return Evaluation(*some)
 
     @staticmethod
     def concatenated(parts: Sequence[Evaluation]) -> Evaluation:
-        """Return the rows of several evaluations, one after the other."""
-        return Evaluation(
-            np.concatenate([part.f for part in parts]),
-            np.concatenate([part.gradient for part in parts]),
-            np.concatenate([part.c for part in parts]),
-            np.concatenate([part.jacobian for part in parts]),
-            np.concatenate([part.finite for part in parts]),
-            written=(
-                None
-                if any(part.written is None for part in parts)
-                else np.concatenate([part.written for part in parts if part.written is not None])
-            ),
-        )
+        """Return the rows of several evaluations, one after the other, without violations."""
+        *arrays, _, written = zip(*(part._parts() for part in parts), strict=True)
+        whole: list[Any] = [np.concatenate(rows) for rows in arrays]
+        whole += [None, None if any(rows is None for rows in written) else np.concatenate(written)]
+        return Evaluation(*whole)
 
     def row(self, row: int) -> Evaluation:
         """Return one row, still with a batch axis; a copy, so that it does not hold the rest."""
         if len(self.f) == 1:
             return self
-        kept = self._rows.get(row)
-        if kept is None:
-            only = slice(row, row + 1)
-            kept = self._rows[row] = Evaluation(
-                self.f[only].copy(),
-                self.gradient[only].copy(),
-                self.c[only].copy(),
-                self.jacobian[only].copy(),
-                self.finite[only].copy(),
-                None if self.violation is None else self.violation[only].copy(),
-                None if self.written is None else self.written[only].copy(),
-            )
+        kept = self._rows[row] = self.rows(row, row + 1)
         return kept

@@ -129,7 +129,6 @@ def measure(
     problem: Problem,
     x: Vector,
     evaluation: Evaluation,
-    row: int = 0,
     *,
     gap: bool = False,
     across_below: float = np.inf,
@@ -143,9 +142,7 @@ def measure(
     x : numpy.ndarray, shape (n,)
         The point.
     evaluation : Evaluation
-        Of which row `row` is this point.
-    row : int, default 0
-        Which one.
+        Of which the first row is this point.
     gap : bool, default False
         Whether to ask for Frank-Wolfe's gap too, one linear maximisation over C.
     across_below : float, default infinity
@@ -156,7 +153,7 @@ def measure(
     Optimality
         Residuals are NaN where a number of the evaluation is not finite.
     """
-    own, here = problem.scaled, evaluation.row(row)
+    own, here = problem.scaled, evaluation.row(0)
     kkt = residuals(own, own.point(x), own.evaluation(here))
     c, jacobian, gradient = here.c[0], here.jacobian[0], here.gradient[0]
     if not here.finite[0]:

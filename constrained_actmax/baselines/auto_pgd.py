@@ -8,10 +8,9 @@ from typing import ClassVar
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.baselines.base import Baseline, affordable, positive
-from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.baselines.base import Baseline, affordable
+from constrained_actmax.layout import Indices, Rows
 from constrained_actmax.problem import Problem
-from constrained_actmax.result import Status
 from constrained_actmax.solvers.pgd import PGD
 from constrained_actmax.solvers.spg import needs_only_a_set
 from constrained_actmax.tasks.task import Task
@@ -49,21 +48,12 @@ class AutoPGD(Baseline):
 
     steps: int | None = None
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.steps is not None:
-            positive(self.name, "steps", self.steps)
-
     @override
     def _refused(self, problem: Problem) -> str | None:
         reason = needs_only_a_set(self.name, problem)
         if reason is None and not np.isfinite(problem.set.diameter):
             return f"{self.name} needs a bounded set; add a Box or a ball, or use method='spg'."
         return reason
-
-    @override
-    def _search(self, run: Task, start: int, x0: Vector) -> tuple[Vector, Status, str]:
-        raise NotImplementedError  # all starts step together, in _run
 
     @override
     def _run(self, run: Task, x0: Rows, starts: Indices) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -28,7 +27,8 @@ class Baseline(Solver):
 
     Notes
     -----
-    A new entrant is one file: a frozen dataclass with `name`, `limits`, `_refused` and `_search`.
+    A new entrant is one file: a frozen dataclass with `name`, `limits`, `_refused` and `_search`,
+    or `_run` where all starts step together.
     """
 
     stays_inside: ClassVar[bool] = False
@@ -46,12 +46,12 @@ class Baseline(Solver):
         """Return why the method cannot take a problem, or None."""
         return None
 
-    @abstractmethod
     def _search(self, run: Task, start: int, x0: Vector) -> tuple[Vector, Status, str]:
         """Return the array that the method returns from x0 (n,), why it ended, and its words.
 
         Asks the model through ``run.evaluate``, or counts what it asks elsewhere by ``run.spent``.
         """
+        raise NotImplementedError
 
     @override
     def _run(self, run: Task, x0: Rows, starts: Indices) -> None:

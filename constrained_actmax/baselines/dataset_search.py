@@ -95,11 +95,6 @@ class DatasetSearch(Baseline):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.choice not in ("projected", "feasible", "sample"):
-            raise SpecificationError(
-                f"{self.name}: choice must be 'projected', 'feasible' or 'sample', "
-                f"got {self.choice!r}."
-            )
         if self.samples is not None and not isinstance(self.samples, Samples):
             object.__setattr__(self, "samples", Samples(self.samples))
 

@@ -10,7 +10,6 @@ from typing_extensions import override
 
 from constrained_actmax.baselines.training import Plan, TrainingBaseline, constant, one_hot
 from constrained_actmax.baselines.wanted import Wanted
-from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Vector
 from constrained_actmax.tasks.task import Task
 
@@ -52,13 +51,6 @@ class IdentityDense(TrainingBaseline):
     limits: ClassVar[str] = "keeps no constraint; no stopping rule; n evaluations a step, or one"
 
     data: Literal["auto", "identity", "ones"] = "auto"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.data not in ("auto", "identity", "ones"):
-            raise SpecificationError(
-                f"{self.name}: data must be 'auto', 'identity' or 'ones', got {self.data!r}."
-            )
 
     @override
     def _plan(self, run: Task, aim: Wanted, x0: Vector) -> Plan:

@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from constrained_actmax import kinks
-from constrained_actmax.baselines.base import Baseline, positive
+from constrained_actmax.baselines.base import Baseline
 from constrained_actmax.kernels.row_program import row_program
 from constrained_actmax.kinks import Kinks, Region
 from constrained_actmax.layout import Vector
@@ -33,10 +33,6 @@ class RegionBaseline(Baseline):
     """
 
     regions: int = 100
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        positive(self.name, "regions", self.regions)
 
     @override
     def _refused(self, problem: Problem) -> str | None:

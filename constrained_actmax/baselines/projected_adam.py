@@ -10,7 +10,6 @@ from typing_extensions import override
 
 from constrained_actmax.baselines.base import positive
 from constrained_actmax.baselines.steps import StepBaseline
-from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Rows
 from constrained_actmax.standard_form import StandardForm
 
@@ -57,10 +56,6 @@ class ProjectedAdam(StepBaseline):
     def __post_init__(self) -> None:
         super().__post_init__()
         positive(self.name, "rate", self.rate)
-        if self.decay not in ("constant", "cosine"):
-            raise SpecificationError(
-                f"{self.name}: decay must be 'constant' or 'cosine', got {self.decay!r}."
-            )
 
     @override
     def _moved(self, problem: StandardForm, x: Rows, g: Rows, share: float, memory: Any) -> Rows:

@@ -120,7 +120,6 @@ class AttackBaseline(RivalBaseline):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        positive(self.name, "steps", self.steps)
         positive(self.name, "relative_step_size", self.relative_step_size)
 
     @override

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.baselines.base import Baseline, affordable, positive
-from constrained_actmax.layout import Indices, Rows, Vector
+from constrained_actmax.baselines.base import Baseline, affordable
+from constrained_actmax.layout import Indices, Rows
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.base import end_stuck
 from constrained_actmax.standard_form import StandardForm
@@ -34,11 +34,6 @@ class StepBaseline(Baseline):
     #: Steps where neither the setting nor the budget says.
     default_steps: ClassVar[int] = 300
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.steps is not None:
-            positive(self.name, "steps", self.steps)
-
     @abstractmethod
     def _moved(self, problem: StandardForm, x: Rows, g: Rows, share: float, memory: Any) -> Rows:
         """Return the next points from x (B, n) and the gradients g of what is minimised (B, n).
@@ -50,10 +45,6 @@ class StepBaseline(Baseline):
         memory : dict
             Whatever the method keeps between steps; empty at the first.
         """
-
-    @override
-    def _search(self, run: Task, start: int, x0: Vector) -> tuple[Vector, Status, str]:
-        raise NotImplementedError  # all starts step together, in _run
 
     @override
     def _run(self, run: Task, x0: Rows, starts: Indices) -> None:

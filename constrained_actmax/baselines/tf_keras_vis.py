@@ -65,7 +65,6 @@ class TfKerasVis(RivalBaseline):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        positive(self.name, "steps", self.steps)
         positive(self.name, "rate", self.rate)
         if not self.penalties >= 0:
             raise SpecificationError(f"{self.name}: penalties must be >= 0, got {self.penalties}.")

@@ -66,7 +66,6 @@ class TrainingBaseline(Baseline):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        positive(self.name, "epochs", self.epochs)
         positive(self.name, "rate", self.rate)
 
     @override

@@ -226,9 +226,8 @@ def clipped_ray_root(v: Rows, lower: Rows | None, upper: Rows, target: Vector) -
     target : numpy.ndarray, shape (B,)
         Between the sums at theta = 0 and theta = 1.
     """
-    whole, start = v.sum(axis=1), np.ones(len(v))
     with np.errstate(over="ignore"):
-        np.minimum(np.divide(target, whole, out=start, where=whole > 0.0), 1.0, out=start)
+        start = np.minimum(target / np.maximum(v.sum(axis=1), TINY), 1.0)
     arrays = (v, upper) if lower is None else (v, upper, lower)
     return _roots(_ray, arrays, -target, target, start, 0.0, 1.0)
 

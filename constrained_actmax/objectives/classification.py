@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from typing_extensions import override
 
@@ -47,6 +47,9 @@ class ClassObjective(Objective):
     reduce: Literal["mean"] | None = None
     link: Link | None = None
 
+    #: Whether a head that ends in plain numbers has to be said to be read as probabilities.
+    needs_link: ClassVar[bool] = False
+
     # -- what a new one writes -------------------------------------------------------------------
 
     @abstractmethod
@@ -61,6 +64,11 @@ class ClassObjective(Objective):
 
     def _extra(self, head: Head, link: Link | None, target: int) -> tuple[Hashable, Parameters]:
         """Check the head; return what else belongs to the structure and to the parameters."""
+        if self.needs_link and link is None:
+            raise SpecificationError(
+                f"{self}: head {head.name!r} ends in plain numbers; say what makes them "
+                'probabilities: link="softmax" or link="sigmoid".'
+            )
         return None, ()
 
     def _units(self, head: Head, link: Link | None, target: int) -> dict[int, float] | None:

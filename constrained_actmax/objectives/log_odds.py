@@ -12,7 +12,6 @@ from constrained_actmax.objectives.classification import (
     class_logit,
     class_units,
 )
-from constrained_actmax.objectives.log_probability import needed_link
 from constrained_actmax.objectives.selection import others, pick
 from constrained_actmax.objectives.signature import Head, Link, Tensor
 
@@ -36,6 +35,8 @@ class LogOdds(ClassObjective):
         Needed on a head that ends in plain numbers.
     """
 
+    needs_link = True
+
     _written: str = field(default="LogOdds", init=False, repr=False)
 
     @classmethod
@@ -49,11 +50,6 @@ class LogOdds(ClassObjective):
     @override
     def _called(self) -> str:
         return self._written
-
-    @override
-    def _extra(self, head: Head, link: Link | None, target: int) -> tuple[None, tuple[()]]:
-        needed_link(self, head, link)
-        return None, ()
 
     @override
     def _formula(

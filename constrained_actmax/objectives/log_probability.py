@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from typing_extensions import override
 
-from constrained_actmax.errors import SpecificationError
 from constrained_actmax.objectives.bounded import Bounded
 from constrained_actmax.objectives.classification import ClassObjective, class_logit
 from constrained_actmax.objectives.selection import pick
@@ -35,11 +34,6 @@ class LogProbability(ClassObjective):
     """
 
     @override
-    def _extra(self, head: Head, link: Link | None, target: int) -> tuple[None, tuple[()]]:
-        needed_link(self, head, link)
-        return None, ()
-
-    @override
     def _formula(
         self, z: Tensor, target: Tensor, rest: tuple[Tensor, ...], link: Link | None, binary: bool
     ) -> Tensor:
@@ -50,6 +44,7 @@ class LogProbability(ClassObjective):
         return Bounded(above=True, below=True if head.logits.above and head.logits.below else None)
 
     bounded = Bounded(above=True)
+    needs_link = True
 
 
 def log_probability(z: Tensor, target: Tensor, link: Link | None, binary: bool) -> Tensor:
@@ -59,12 +54,3 @@ def log_probability(z: Tensor, target: Tensor, link: Link | None, binary: bool) 
     if link == "sigmoid":
         return tf.math.log_sigmoid(class_logit(z, target, binary))
     return pick(z, target) - tf.reduce_logsumexp(z, axis=-1)
-
-
-def needed_link(who: ClassObjective, head: Head, link: Link | None) -> None:
-    """Refuse a head that ends in plain numbers and is not said to be read as probabilities."""
-    if link is None:
-        raise SpecificationError(
-            f"{who}: head {head.name!r} ends in plain numbers; say what makes them probabilities: "
-            'link="softmax" or link="sigmoid".'
-        )

@@ -14,7 +14,7 @@ from constrained_actmax.objectives.base import Objective
 from constrained_actmax.objectives.bounded import BOTH, Bounded
 from constrained_actmax.objectives.classification import ClassObjective
 from constrained_actmax.objectives.log_odds import LogOdds
-from constrained_actmax.objectives.log_probability import log_probability, needed_link
+from constrained_actmax.objectives.log_probability import log_probability
 from constrained_actmax.objectives.signature import Head, Link, Tensor
 
 
@@ -44,11 +44,6 @@ class Probability(ClassObjective):
     """
 
     @override
-    def _extra(self, head: Head, link: Link | None, target: int) -> tuple[None, tuple[()]]:
-        needed_link(self, head, link)
-        return None, ()
-
-    @override
     def _formula(
         self, z: Tensor, target: Tensor, rest: tuple[Tensor, ...], link: Link | None, binary: bool
     ) -> Tensor:
@@ -61,6 +56,7 @@ class Probability(ClassObjective):
         return BOTH
 
     bounded = BOTH
+    needs_link = True
 
     @override
     def imposed(self, lower: Any, upper: Any) -> tuple[Objective, Any, Any]:

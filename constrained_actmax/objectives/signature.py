@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -261,8 +260,3 @@ def flat_position(index: Any, shape: tuple[int, ...], who: str, what: str) -> in
             entry, length, f"{who}: index", f"{what} has shape {full}"
         )
     return position
-
-
-def size_of(shape: tuple[int, ...]) -> int:
-    """Return the number of entries."""
-    return math.prod(shape)

@@ -234,12 +234,9 @@ class FunctionNetwork(Network):
         function: Any,
         specs: Sequence[Any] | Mapping[str, Any],
         name: str,
-        *,
-        keywords: bool = False,
     ) -> None:
         self.name = name
         self._function = function
-        self._keywords = keywords
         named = isinstance(specs, Mapping)
         listed = (
             list(specs.items())
@@ -274,10 +271,6 @@ class FunctionNetwork(Network):
 
     @override
     def call(self, tensors: Sequence[Tensor]) -> Any:
-        if self._keywords:
-            return self._function(
-                **{port.key: tensor for port, tensor in zip(self.ports, tensors, strict=True)}
-            )
         if self.structure == "dict":
             return self._function(
                 {port.key: tensor for port, tensor in zip(self.ports, tensors, strict=True)}
@@ -310,16 +303,12 @@ class GraphNetwork(FunctionNetwork):
             for spec in tf.nest.flatten(concrete.structured_input_signature)
             if isinstance(spec, tf.TensorSpec)
         ]
-        specs: Any = dict(keywords) if keywords else flat
+        # Flat inputs follow the sorted keywords.
+        specs: Any = {key: keywords[key] for key in sorted(keywords)} if keywords else flat
         self._weights = [(str(variable.name), variable) for variable in concrete.variables]
         self._frozen = frozen(concrete, name)
-        if keywords:  # flat inputs follow the sorted keywords
-            order = sorted(keywords)
-            specs = {key: keywords[key] for key in order}
         self._outputs = concrete.structured_outputs
         super().__init__(self._inlined, specs, name)
-        if self.structure == "list" or keywords:
-            self._keywords = False
 
     @override
     def call(self, tensors: Sequence[Tensor]) -> Any:

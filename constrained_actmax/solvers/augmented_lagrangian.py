@@ -14,7 +14,7 @@ from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.optimality import residuals
 from constrained_actmax.result import Status
-from constrained_actmax.solvers.base import Solver, needs_gradients
+from constrained_actmax.solvers.base import Solver, end_stuck, needs_gradients
 from constrained_actmax.solvers.l_bfgs_b import LBFGSB
 from constrained_actmax.solvers.least_violation import default_evaluations, not_found, search
 from constrained_actmax.solvers.nearly_active import activate
@@ -356,7 +356,7 @@ class AugmentedLagrangian(Solver):
         against that end. Where starts end violating is written there.
         """
         evaluation = task.evaluate(x0, starts)
-        hopeful = self._hopeful(task, x0, evaluation, starts)
+        hopeful = end_stuck(task, x0, evaluation, starts, of_c=True)
         ways = 2 if self._begins_twice(task, len(x0)) else 1
         if ways > 1:
             task.carry(ways * len(x0))
@@ -388,22 +388,6 @@ class AugmentedLagrangian(Solver):
         if task.nonsmooth:
             for start in starts.tolist():
                 activate(task, start)
-
-    @staticmethod
-    def _hopeful(task: Task, x: Rows, evaluation: Evaluation, starts: Indices) -> np.ndarray:
-        """End the starts that cannot be left; return which rows can."""
-        flat = (
-            evaluation.finite
-            & ~evaluation.gradient.any(axis=1)
-            & ~evaluation.jacobian.any(axis=(1, 2))
-        )
-        for row in np.flatnonzero(~evaluation.finite):
-            detail = task.name_non_finite(x[row], evaluation, int(row))
-            task.end(int(starts[row]), x[row], Status.NON_FINITE, detail)
-        for row in np.flatnonzero(flat):
-            task.end(int(starts[row]), x[row], Status.ZERO_GRADIENT)
-        hopeful: np.ndarray = evaluation.finite & ~flat
-        return hopeful
 
     def _begins_twice(self, task: Task, count: int) -> bool:
         """Whether each start is followed from itself and from where a contracting set leads it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -65,6 +66,10 @@ class Solver(ABC):
     def _broken(self, kinds: list[str], value: Any) -> str | None:
         """Return the rule that a setting breaks; None where it keeps its annotation's."""
         number = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+        if kinds[0].startswith("Literal["):
+            *names, last = re.findall(r"'\w+'", kinds[0])
+            known = isinstance(value, str) and repr(str(value)) in (*names, last)
+            return None if known else f"{', '.join(names)} or {last}"
         if "bool" in kinds:
             return None if isinstance(value, bool | np.bool_) else "True or False"
         if "int" in kinds and "float" not in kinds:
@@ -205,8 +210,17 @@ def end_fixed(task: Task, x: Rows, starts: Indices) -> None:
             task.end(start, x[row], Status.INFEASIBLE, "The bounds fix every variable.")
 
 
-def end_stuck(task: Task, x: Rows, evaluation: Evaluation, starts: Indices) -> np.ndarray:
+def end_stuck(
+    task: Task, x: Rows, evaluation: Evaluation, starts: Indices, *, of_c: bool = False
+) -> np.ndarray:
     """End the starts that cannot be left: not finite there, or a gradient of zero.
+
+    Parameters
+    ----------
+    task, x, evaluation, starts
+        Where the starts are, and what the functions are there.
+    of_c : bool, default False
+        Whether a start with slopes of c alone can be left.
 
     Returns
     -------
@@ -214,6 +228,8 @@ def end_stuck(task: Task, x: Rows, evaluation: Evaluation, starts: Indices) -> n
         Rows that can go on.
     """
     flat = evaluation.finite & ~evaluation.gradient.any(axis=1)
+    if of_c:
+        flat &= ~evaluation.jacobian.any(axis=(1, 2))
     for row in np.flatnonzero(~evaluation.finite):
         detail = task.name_non_finite(x[row], evaluation, int(row))
         task.end(int(starts[row]), x[row], Status.NON_FINITE, detail)

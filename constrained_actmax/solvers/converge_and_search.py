@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.layout import Indices, Rows
@@ -73,14 +72,12 @@ class ConvergeAndSearch(Solver):
         if not timed.remaining:  # the proof's time is no part of the price of an evaluation
             return
         self.prove.prove_with_share(task, starts)
-        if all(task.ended[start].status is not Status.PROVEN for start in starts.tolist()):
+        if not task.ended_as(starts, (Status.PROVEN,)).any():
             self._search(timed, x0, starts)
 
     def _search(self, task: Task, x0: Rows, starts: Indices) -> None:
         """Search where the local method has ended, as long as the budget lasts."""
-        going = np.array(
-            [task.ended[start].status not in NOWHERE_TO_GO for start in starts.tolist()], dtype=bool
-        )
+        going = ~task.ended_as(starts, NOWHERE_TO_GO)
         x0, starts = x0[going], starts[going]
         cycle = 0
         while starts.size and (task.remaining or 0) // len(starts) >= SMALLEST_SHARE:

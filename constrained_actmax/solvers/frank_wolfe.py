@@ -8,7 +8,6 @@ from typing import ClassVar, Literal
 import numpy as np
 from typing_extensions import override
 
-from constrained_actmax.errors import SpecificationError
 from constrained_actmax.layout import Vector
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.spg import needs_only_a_set
@@ -92,13 +91,6 @@ class FrankWolfe(StepwiseSolver):
     steps: Literal["pairwise", "away", "plain"] = "pairwise"
     max_iterations: int = 1000
     gap_tolerance: float | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.steps not in ("pairwise", "away", "plain"):
-            raise SpecificationError(
-                f"frank-wolfe: steps must be 'pairwise', 'away' or 'plain', got {self.steps!r}."
-            )
 
     @override
     def refusal(self, problem: StandardForm) -> str | None:

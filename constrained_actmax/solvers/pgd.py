@@ -74,10 +74,6 @@ class PGD(Solver):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.schedule not in ("halved", "geometric", "constant"):
-            raise SpecificationError(
-                f"pgd: schedule must be 'halved', 'geometric' or 'constant', got {self.schedule!r}."
-            )
         for name in ("iterations", "first_step_size", "last_step_size"):
             value = getattr(self, name)
             if value is not None and not value > 0:

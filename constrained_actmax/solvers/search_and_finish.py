@@ -189,13 +189,7 @@ class SearchAndFinish(Solver):
                     settled[start] = best.f, ended
                 elif start in settled and best.f >= settled[start][0]:
                     task.ended[start] = settled[start][1]
-            going = np.array(
-                [
-                    task.ended[start].status in (*OPEN, Status.CONVERGED)
-                    for start in starts.tolist()
-                ],
-                dtype=bool,
-            )
+            going = task.ended_as(starts, (*OPEN, Status.CONVERGED))
             x0, starts = task.best_points(x0[going], starts[going]), starts[going]
             left = task.remaining
             if task.out_of_time or (left is not None and left < SMALLEST_SHARE * len(starts)):

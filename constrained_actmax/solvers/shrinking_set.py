@@ -19,7 +19,7 @@ def can_contract(feasible: FeasibleSet) -> bool:
     return bool(np.isfinite(feasible.diameter)) and not feasible.only_box
 
 
-def contracted(task: Task, x: Rows, starts: Indices, steps: int = STEPS) -> Rows:
+def contracted(task: Task, x: Rows, starts: Indices) -> Rows:
     r"""Take steps of full length over a dilated set while it contracts to C.
 
     .. math:: x \leftarrow P_B(P_{C_s}(x - \eta\, g / \|g\|_2)), \qquad
@@ -38,8 +38,6 @@ def contracted(task: Task, x: Rows, starts: Indices, steps: int = STEPS) -> Rows
         Starts, in C.
     starts : numpy.ndarray, shape (B,)
         On whose behalf.
-    steps : int, default 50
-        Evaluations of each row.
 
     Returns
     -------
@@ -51,14 +49,14 @@ def contracted(task: Task, x: Rows, starts: Indices, steps: int = STEPS) -> Rows
     evaluation, y = task.evaluate(x, starts), x
     sound = evaluation.finite.copy()
     length = reach(task.problem, x, evaluation.gradient, sound)[:, np.newaxis]
-    for step in range(steps):
-        scale = 1.0 + DILATION * (1.0 - (step + 1) / steps)
+    for step in range(STEPS):
+        scale = 1.0 + DILATION * (1.0 - (step + 1) / STEPS)
         g = np.where(sound[:, np.newaxis], evaluation.gradient, 0.0)
         norm = np.maximum(np.linalg.norm(g, axis=1), TINY)[:, np.newaxis]
         target = x + (y - length * (g / norm) - x) / scale
         inside = project(target)
         y = inside if scale == 1.0 else np.clip(x + scale * (inside - x), lower, upper)
-        if step < steps - 1:
+        if step < STEPS - 1:
             evaluation = task.evaluate(y, starts)
             sound &= evaluation.finite
     return np.where(sound[:, np.newaxis], y, x)

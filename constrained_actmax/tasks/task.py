@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
 
@@ -262,6 +262,10 @@ class Task(ABC):
         self.ended.setdefault(
             start, Termination(x.copy(), status, int(self.iterations[start]), detail)
         )
+
+    def ended_as(self, starts: Indices, statuses: Collection[Status]) -> np.ndarray:
+        """Return, for each of these starts (B,), whether it has ended so."""
+        return np.array([self.ended[start].status in statuses for start in starts.tolist()], bool)
 
     @abstractmethod
     def best(self, start: int) -> Incumbent | None:

@@ -348,6 +348,8 @@ def test_stop_iteration_from_the_callback_is_an_interruption() -> None:
         (lambda: cax.LBFGSB(maxcor=2.5), "L-BFGS-B: maxcor must be an integer >= 1, got 2.5"),
         (lambda: cax.LBFGSB(ftol=np.nan), "ftol must be a number >= 0, got nan"),
         (lambda: cax.PGD(iterations=True), "pgd: iterations must be an integer >= 1, got True"),
+        (lambda: cax.PGD(schedule="linear"), "must be 'halved', 'geometric' or 'constant', got 'l"),
+        (lambda: cax.FrankWolfe(steps=["away"]), "'pairwise', 'away' or 'plain', got .'away'"),
         (lambda: cax.AugmentedLagrangian(max_rounds=None), "max_rounds must be an integer >= 1"),
         (lambda: cax.TNC(eta="a"), "TNC: eta must be a number, got 'a'"),
         (lambda: cax.ProjectedAdam(rate=0), "rate must be > 0, got 0"),
