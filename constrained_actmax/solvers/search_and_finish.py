@@ -29,9 +29,10 @@ from constrained_actmax.tasks.timed import SHORTEST, Timed
 #: Share of a budget that is kept for the last stage at most.
 KEPT_SHARE = 0.2
 #: Evaluations that it takes for one start, in all, for each unit, and for each that comes after
-#: others that bend. From the ends of a search, 200 networks and sets, it took 19 to 81 with one
-#: layer of up to 784 units, 20 to 240 with another of 32 to 128, 228 with another of 500, 500 to
-#: 1,700 on a residual network of 2,352 units and 1,000 to 3,000 on a convolutional one of 43,000.
+#: others that bend. From the ends of a search, on some 100 networks and sets, it took 19 to 81 with
+#: one layer of up to 784 units, 20 to 240 with another of 32 to 128, 228 with another of 500, 500
+#: to 1,700 on a residual network of 2,352 units, 720 and 3,400 on two random ones of 4 x 500, and
+#: 1,000 to 3,000 on a convolutional one of 43,000.
 EACH, A_UNIT, A_LATER_UNIT = 50, 0.05, 0.5
 #: Methods that anneal nothing leave a fifth, where it is at least this many.
 FEWEST = 120
