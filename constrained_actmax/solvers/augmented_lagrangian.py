@@ -269,7 +269,7 @@ class AugmentedLagrangian(Solver):
             self._end_rest(*unsplit, starts, evaluations)
             return
         # A feasible point first: what starts do in vain cannot take it away.
-        search(task, x0, starts, max(len(x0), int(SEARCH_SHARE * (whole - kept))))
+        search(task, x0, starts, max(len(x0), int(SEARCH_SHARE * whole)))
         self._follow_in_turn(Reserved(task, kept), x0, starts, violating)
         if not task.found(starts) and search(task, x0, starts, task.remaining or 0, again=True):
             # Starts that died, or ended early, have drawn again.
