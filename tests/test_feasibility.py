@@ -126,6 +126,29 @@ def test_without_a_feasible_point_what_a_last_stage_would_take_is_spent() -> Non
     assert "None of 768 evaluations" in run.ended[0].detail  # two of each start are kept
 
 
+@pytest.mark.parametrize("kept_back", [60, 120])
+def test_what_is_kept_for_a_last_stage_is_not_taken_from_the_search(kept_back: int) -> None:
+    # The violation is least in the middle, where each of many drawn starts ends.
+    points: list[tuple[float, ...]] = []
+
+    def distance(x: Any) -> float:
+        points.append(tuple(x))
+        return float(x @ x)
+
+    allowed = cax.Function(distance, None, -0.1, jacobian=lambda x: 2 * x)
+    oracle = cax.FunctionOracle(lambda x: (0.0, np.zeros(3)), 3, smooth=False)
+    own = Problem(oracle, None, [cax.Box(-1, 1), allowed]).scaled
+    x0, starts = own.point(np.full((1, 3), 0.5)), np.arange(1)
+    searches = []
+    for kept in (0, kept_back):
+        points.clear()
+        run = Recording(own, 1, budget=cax.Budget(evaluations=400))
+        AugmentedLagrangian().run_keeping(run, x0, starts, kept)
+        searches.append(points[:300])
+    assert len(searches[0]) == 300  # three quarters of the budget
+    assert searches[0] == searches[1]
+
+
 def test_infeasible_is_said_of_what_was_spent() -> None:
     # A function of one's own has no structure in which a proof could be found.
     lowest = cax.Function(lambda x: x.sum(), None, -0.1, jacobian=lambda x: np.ones(5))
