@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sample_sets import CLOSED, Draw, laws
 
+import constrained_actmax as cax
 from constrained_actmax.layout import Layout
 from constrained_actmax.sets import (
     Box,
@@ -26,3 +28,10 @@ def test_bounds_that_touch_but_for_rounding_are_one_bound() -> None:
     assert a > b
     touching = Intersection([Box(a, 1), Box(0, b)]).bind(Layout.of_array((2,)))
     assert touching.relative_violation(touching.project([5.0, -5.0])) <= 1e-12
+
+
+def box(draw: Draw) -> list[cax.ConvexSet]:
+    return [cax.Box(*draw.bounds())]
+
+
+test_laws, test_agrees_with_cvxpy = laws(CLOSED, box)

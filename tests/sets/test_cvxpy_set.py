@@ -5,7 +5,9 @@ from __future__ import annotations
 import cvxpy as cp
 import numpy as np
 import pytest
+from sample_sets import SOLVED, Draw, laws
 
+import constrained_actmax as cax
 from constrained_actmax.errors import ProjectionError
 from constrained_actmax.kernels import cone_program
 from constrained_actmax.layout import Layout
@@ -56,3 +58,14 @@ def test_how_a_cvxpy_constraint_is_written_does_not_matter(a: float) -> None:
     ):
         found = CvxpySet(function).relative_violation(x)
         assert 0.05 < found < 0.15
+
+
+def cvxpy_set(draw: Draw) -> list[cax.ConvexSet]:
+    def smooth(x: cp.Variable) -> list[cp.Constraint]:
+        bump = cp.Variable(draw.n)  # an auxiliary variable
+        return [cp.norm1(bump) <= 1.0, cp.abs(x - bump) <= 0.3]
+
+    return [cax.Box(-1, 1), cax.CvxpySet(smooth)]
+
+
+test_laws, test_agrees_with_cvxpy = laws(SOLVED, cvxpy_set)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sample_sets import CLOSED, Draw, laws
 
 import constrained_actmax as cax
 from constrained_actmax.layout import Layout
@@ -45,3 +46,10 @@ def test_a_long_row_is_projected_on_a_box_and_a_ball_as_its_optimality_condition
     np.testing.assert_allclose(rest[free], 0.0, atol=1e-12)
     assert (rest[floor] <= 1e-12).all()
     assert (rest[top] >= -1e-12).all()
+
+
+def l2(draw: Draw) -> list[cax.ConvexSet]:
+    return [cax.L2Ball(draw.slack(), center=draw.vector())]
+
+
+test_laws, test_agrees_with_cvxpy = laws(CLOSED, l2)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sample_sets import CLOSED, JOINT, Draw, laws
 
+import constrained_actmax as cax
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.sets import (
     Box,
@@ -31,3 +33,19 @@ def test_unlike_units_are_no_reason_to_call_a_set_empty() -> None:
 def test_a_name_that_is_no_text_is_a_name_that_the_input_lacks() -> None:
     with pytest.raises(SpecificationError, match="need feature_names="):
         Linear({0: 1.0, 2: 0.5}, lower=1).project(np.zeros(3))
+
+
+def one_row(draw: Draw) -> list[cax.ConvexSet]:
+    a, middle = draw.vector(), draw.rng.normal()
+    a[0] = 1.0
+    return [cax.Linear(a, middle, middle + draw.slack())]
+
+
+def rows_that_share_entries(draw: Draw) -> list[cax.ConvexSet]:
+    A = draw.rng.normal(size=(3, draw.n))
+    z = draw.vector()
+    return [cax.Linear(A, A @ z - draw.slack(), A @ z + draw.slack())]
+
+
+test_laws, test_agrees_with_cvxpy = laws(CLOSED, one_row)
+test_laws_of_couplings, test_agrees_with_cvxpy_of_couplings = laws(JOINT, rows_that_share_entries)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sample_sets import SOLVED, Draw, laws
 
+import constrained_actmax as cax
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.kernels.total_variation_ball import TotalVariationBallKernel
 from constrained_actmax.layout import Layout
@@ -72,3 +74,28 @@ def test_total_variation_with_fixed_entries_and_open_bounds() -> None:
     assert np.all(p[:, 3] == 0.5)
     assert np.all(together.violation(p) <= 1e-12)
     np.testing.assert_allclose(p, exact.project(y), atol=1e-5)
+
+
+def image_total_variation(draw: Draw) -> list[cax.ConvexSet]:
+    return [cax.TotalVariationBall(draw.slack(), draw.vector().reshape(draw.shape))]
+
+
+def image_total_variation_anisotropic(draw: Draw) -> list[cax.ConvexSet]:
+    return [cax.TotalVariationBall(draw.slack(), length="anisotropic")]
+
+
+def image_box_total_variation(draw: Draw) -> list[cax.ConvexSet]:
+    return [cax.Box(0, 1), cax.TotalVariationBall(draw.slack())]
+
+
+def total_variation_of_signals(draw: Draw) -> list[cax.ConvexSet]:
+    return [cax.Box(-1, 1), cax.TotalVariationBall(draw.slack())]
+
+
+test_laws, test_agrees_with_cvxpy = laws(
+    SOLVED,
+    image_total_variation,
+    image_total_variation_anisotropic,
+    image_box_total_variation,
+    total_variation_of_signals,
+)
