@@ -83,7 +83,7 @@ class Features(Quoted):
     >>> features.transform({"age": 30, "plan": "plus"})
     array([[30.,  0.,  1.]])
     >>> [str(one) for one in features.sets(features.transform({"age": 30, "plan": "plus"})[0])]
-    ['Box(30, 61) where masked', 'Integers() where masked', 'OneHot() where masked']
+    ['Box(30, 61) at entries [0]', 'Integers() at entries [0]', 'OneHot() at entries [1, 2]']
     """
 
     table: Table

@@ -188,8 +188,8 @@ class ConvexSet(Quoted, ABC):
     @override
     def __str__(self) -> str:
         where = f" on {self.on!r}" if self.on is not None else ""
-        mask = " where masked" if self.where is not None else ""
-        return f"{self.describe()}{where}{mask}"
+        at = "" if self.where is None else f" at {entries_in_words(self.where)}"
+        return f"{self.describe()}{where}{at}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the set as JSON-ready values; `constrained_actmax.sets.from_dict` reads them."""
@@ -251,6 +251,18 @@ def checked_number(value: Any, name: str, who: str, *, minimum: float | None = N
         rule = "finite" if minimum is None else f"finite and >= {minimum:g}"
         raise SpecificationError(f"{who}: {name} must be {rule}, got {quoted(value)}.")
     return number
+
+
+def entries_in_words(where: Any) -> str:
+    """Return the names that were given, or else which entries are meant, or how many."""
+    names = [where] if isinstance(where, str) else where
+    if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+        return repr(where)
+    array = np.asarray(where)
+    positions = np.flatnonzero(array) if array.dtype == bool else array.ravel()
+    if array.ndim > 1 or positions.size > MOST_SHOWN:  # a mask may be broadcast
+        return f"a mask of {positions.size:,}"
+    return f"entries {positions.tolist()}"
 
 
 def short(value: Any) -> str:

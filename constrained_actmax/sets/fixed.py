@@ -12,7 +12,7 @@ from constrained_actmax.errors import SpecificationError
 from constrained_actmax.kernels.box import BoxKernel
 from constrained_actmax.kernels.kernel import Kernel
 from constrained_actmax.layout import Layout, Region, Vector
-from constrained_actmax.sets.base import ConvexSet, short
+from constrained_actmax.sets.base import ConvexSet, entries_in_words, short
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -76,20 +76,10 @@ class Fixed(ConvexSet):
 
     @override
     def describe(self) -> str:
-        words = "" if self.where is None else _words(self.where)
+        words = "" if self.where is None else entries_in_words(self.where)
         value = "" if self.value is None else short(self.value)
         return f"Fixed({', '.join(part for part in (words, value) if part)})"
 
     @override
     def __str__(self) -> str:
         return self.describe() + (f" on {self.on!r}" if self.on is not None else "")
-
-
-def _words(where: Any) -> str:
-    if isinstance(where, str):
-        return repr(where)
-    if isinstance(where, list | tuple) and all(isinstance(word, str) for word in where):
-        return repr(list(where))
-    array = np.asarray(where)
-    count = int(array.sum()) if array.dtype == bool else array.size
-    return f"mask of {count}"

@@ -235,7 +235,7 @@ def test_parts_of_several_inputs() -> None:
     [
         ([Box(0.5, 1), L1Ball(2)], r"Box\(0.5, 1\) by 0.2778.*L1Ball\(2\) by 2.5"),
         ([Box(0, 1), L2Ball(1, center=2)], r"L2Ball\(1, center=2\) by 2 "),
-        ([Box(0, 1), Fixed([3], 4.0)], r"Fixed\(mask of 1, 4\) and Box\(0, 1\): at x\[3\].*give 3"),
+        ([Box(0, 1), Fixed([3], 4.0)], r"Fixed\(entries \[3\], 4\) and Box.*: at x\[3\].*give 3"),
         (
             [Box(0, 1), L2Ball(9), Linear(np.ones(9), upper=-2)],
             r"by 2 \(largest violation of one",

@@ -154,6 +154,10 @@ def test_words() -> None:
     )
     assert str(Box(np.arange(5), 9)) == "Box(array(5,), 9)"
     assert Fixed(["age", "red"], 1).describe() == "Fixed(['age', 'red'], 1)"
+    assert str(Box(0, 1, where="age")) == "Box(0, 1) at 'age'"
+    assert str(Box(0, 1, where=["age", "red"])) == "Box(0, 1) at ['age', 'red']"
+    assert str(Box(0, 1, where=np.arange(784) == 3)) == "Box(0, 1) at entries [3]"
+    assert str(Box(0, 1, where=np.arange(5000) > 3)) == "Box(0, 1) at a mask of 4,996"
     heuristic = str(Intersection([Box(0, 1), Cardinality(3)]).bind(TABLE))
     assert heuristic.endswith("Cardinality(3), a heuristic: keeps the k largest gains, O(n)")
     assert Linear(np.ones((2, 4)), upper=1).bind(TABLE).projection_method.startswith("Newton's")

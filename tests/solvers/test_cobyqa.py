@@ -105,7 +105,8 @@ def test_a_constraint_is_called_once_for_each_evaluation(kind: str) -> None:
 def test_starts_run_one_after_another() -> None:
     result = cax.solve(question(), starts=3, seed=1)
     assert len(result.starts) == 3
-    assert len({round(one.value, 5) for one in result.starts}) == 1
+    values = [start.value for start in result.starts]
+    assert values == pytest.approx([result.value] * 3, rel=1e-5)  # models of values end this near
 
 
 def test_methods_that_need_gradients_refuse_and_name_it() -> None:
