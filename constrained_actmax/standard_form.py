@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
 from constrained_actmax.errors import RefusedError
 from constrained_actmax.kernels.intersection import IntersectionKernel
+from constrained_actmax.kernels.kernel import of_inner
 from constrained_actmax.kernels.scaled_set import ScaledSet
 from constrained_actmax.layout import Rows, Vector
 
@@ -212,11 +212,6 @@ class StandardForm(ABC):
             return False
         rows = self.kept_rows
         return bool(np.all((c >= self.lower)[rows]) and np.all((c <= self.upper)[rows]))
-
-
-def of_inner(name: str) -> Any:
-    """Return a member that is the one of `inner`."""
-    return property(attrgetter(f"inner.{name}"))
 
 
 class DerivedForm(StandardForm):

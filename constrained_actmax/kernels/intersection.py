@@ -229,10 +229,11 @@ class IntersectionKernel(Kernel):
         free = not (np.isfinite(lower).any() or np.isfinite(upper).any())
         first = members[0]
         if len(members) == 1 and (self.strategy in (None, "closed") or not first.convex):
-            pair = first.in_box(lower, upper)
             if free and first.closed:
                 alone, method = first.project_with_dual, first.projection_method
-                pair = InBox(alone, method=method, inexact=first.project_inexact)
+                pair: InBox | None = InBox(alone, method=method, inexact=first.project_inexact)
+            else:
+                pair = first.in_box(lower, upper)
             if pair is not None:
                 return Direct(indices, members, lower, upper, pair)
         if self.strategy in (None, "closed") and all(member.convex for member in members):

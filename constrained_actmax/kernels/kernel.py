@@ -278,7 +278,7 @@ class PolyhedralKernel(Kernel):
 
 
 def of_inner(name: str) -> Any:
-    """Return a property that is that of the kernel inside."""
+    """Return a member that is the one of `inner`."""
     return property(attrgetter(f"inner.{name}"))
 
 

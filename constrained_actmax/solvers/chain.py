@@ -24,7 +24,7 @@ from constrained_actmax.tasks.recording import FAR
 from constrained_actmax.tasks.task import Task
 
 #: How a start ends that another method could not help.
-FINAL = (Status.INTERRUPTED, Status.ZERO_GRADIENT)
+FINAL = (Status.INTERRUPTED, Status.ZERO_GRADIENT, Status.PROVEN)
 
 
 def _default() -> tuple[Solver, ...]:

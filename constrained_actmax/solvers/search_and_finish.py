@@ -34,7 +34,7 @@ KEPT_SHARE = 0.2
 #: to 1,700 on a residual network of 2,352 units, 720 and 3,400 on two random ones of 4 x 500, and
 #: 1,000 to 3,000 on a convolutional one of 43,000.
 EACH, A_UNIT, A_LATER_UNIT = 50, 0.05, 0.5
-#: Methods that anneal nothing leave a fifth, where it is at least this many.
+#: A search that does not take turns leaves a fifth, where it is at least this many.
 FEWEST = 120
 #: How a start ends that has a point to go on from.
 OPEN = (Status.STALLED, Status.BUDGET)
@@ -60,8 +60,10 @@ class SearchAndFinish(Solver):
     more than a fifth; `successive-halving` plans by the whole budget all the same, so that the last
     stage takes the place of its shortest steps and it comes no less far. Of a limit of seconds a
     fifth is kept where that is enough by the time of an evaluation. What the last stage leaves buys
-    a search from other draws, and so on until the budget is spent. It leaves out starts that
-    converged or failed, and where it cannot take the problem the search is all.
+    a search from other draws, and so on until the budget is spent. Other searches, and those before
+    a proof, leave a fifth of the evaluations where that is at least 120, and what is left then
+    stays unused. Starts that converged or failed are left out, and where the last stage cannot take
+    the problem the search is all.
 
     Where at most ten inputs are free, branch and bound goes on from the best point: it proves it
     optimal, or finds a better one, or gives a bound. It takes what the last stage has left of a
@@ -171,17 +173,18 @@ class SearchAndFinish(Solver):
         settled: dict[int, tuple[float, Termination]] = {}
         cycle = 0
         while starts.size:
+            spare = len(settled)  # a start may end at a point that is evaluated once more
             try:
                 searching: Task
                 if task.remaining is None:
                     searching = Timed(task, _seconds_kept(task, x0, starts))
                 else:  # the search plans by the whole, and stops earlier
-                    searching = UntilBetter(task, 0, _kept(task, len(starts)), {})
+                    searching = UntilBetter(task, spare, spare + _kept(task, len(starts)), {})
                 cycle = search.run_cycles(searching, x0, starts, cycle)
             except Stopped as reason:
                 _end_at_best(task, x0, starts, reason)
                 cycle += 1
-            self._finish(task, starts)
+            self._finish(Reserved(task, spare), starts)
             for start in starts.tolist():
                 best, ended = task.best(start), task.ended[start]
                 if best is None:
@@ -270,5 +273,10 @@ def _end_at_best(task: Task, x0: Rows, starts: Indices, reason: Stopped) -> None
     if reason.ends_all:
         raise reason
     for start, point in zip(starts.tolist(), x0, strict=True):
-        if start not in task.ended:
-            task.end(start, task.best_or(start, point), reason.status, reason.detail)
+        if start in task.ended:
+            continue
+        x = task.best_or(start, point)
+        if task.best(start) is not None and not task.revisit(x, start).gradient.any():
+            task.end(start, x, Status.ZERO_GRADIENT)  # a plateau is no end of a last stage
+        else:
+            task.end(start, x, reason.status, reason.detail)

@@ -68,6 +68,11 @@ class Over(Limited):
         self._spend(0.0)
 
     @override
+    def spent(self, rows: int, calls: int = 0) -> None:
+        self._spent += rows
+        self.inner.spent(rows, calls)
+
+    @override
     def evaluate(self, x: Rows, starts: Sequence[int] | Indices) -> Evaluation:
         own = np.asarray(starts)
         self._spend(len(x))

@@ -12,9 +12,10 @@ import numpy as np
 from constrained_actmax.certificate import Proof
 from constrained_actmax.errors import RefusedError
 from constrained_actmax.evaluation import Evaluation
+from constrained_actmax.kernels.kernel import of_inner
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.result import Status, Termination
-from constrained_actmax.standard_form import FeasibleSet, Network, StandardForm, of_inner
+from constrained_actmax.standard_form import FeasibleSet, Network, StandardForm
 from constrained_actmax.tasks.projector import Projector
 
 

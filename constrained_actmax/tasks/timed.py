@@ -70,6 +70,11 @@ class Timed(Limited):
     def _spend(self, rows: float) -> None:
         self._rows += int(rows)
 
+    @override
+    def spent(self, rows: int, calls: int = 0) -> None:
+        self._rows += rows
+        self.inner.spent(rows, calls)
+
 
 def planned(task: Task, default: int | None = None) -> Task:
     """Return a task to plan by evaluations: by a default where neither they nor seconds are few."""

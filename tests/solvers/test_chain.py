@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import keras
 import numpy as np
 import pytest
 import scipy.optimize
@@ -163,3 +164,17 @@ def test_options_reach_the_methods_that_have_them() -> None:
         chain.with_options({"maxitr": 7})
     with pytest.raises(cax.SpecificationError, match="tuple of solvers"):
         cax.Chain(methods=())
+
+
+@pytest.mark.parametrize("first", [cax.SearchAndFinish(), cax.BranchAndBound()])
+def test_no_method_goes_on_from_a_proven_optimum(first: Any) -> None:
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    model = keras.Sequential(
+        [keras.Input((3,)), layers.Dense(8, activation="relu"), layers.Dense(1)]
+    )
+    problem = cax.Problem(model, cax.Output(0), cax.Box(-1, 1))
+    method = cax.Chain(methods=(first, cax.SPG()))
+    result = cax.solve(problem, x0=np.full(3, 0.2), seed=0, method=method)
+    assert result.status is cax.Status.PROVEN
+    assert not any("went on" in note for note in result.notes)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import constrained_actmax as cax
+from constrained_actmax import kinks
 from constrained_actmax.certificates.branching import Search
 from constrained_actmax.evaluation import Evaluation
 from constrained_actmax.oracles.oracle import Oracle
@@ -66,6 +67,44 @@ def test_the_last_stage_takes_the_place_of_the_shortest_steps_alone(
     assert both.value > alone.value
     # What it leaves is searched with.
     assert both.nfev > 600 - 20
+
+
+@pytest.mark.parametrize(("seed", "evaluations"), [(0, 3000), (0, 5000), (8, 4000), (8, 700)])
+def test_further_searches_take_no_success_away(seed: int, evaluations: int) -> None:
+    # A last point that is off the best one by a float32's rounding is evaluated once more.
+    keras.utils.set_random_seed(seed)
+    layers = keras.layers
+    hidden = layers.Dense(20, activation="relu", bias_initializer="random_normal")
+    model = keras.Sequential([keras.Input((20,)), hidden, layers.Dense(2)])
+    problem = cax.Problem(model, cax.Output(0), [cax.Box(-1, 1), cax.L2Ball(3.0)])
+    result = cax.solve(problem, seed=0, budget=cax.Budget(evaluations=evaluations))
+    assert result.status is cax.Status.CONVERGED
+    assert evaluations - 20 < result.nfev <= evaluations
+
+
+@pytest.mark.parametrize("budget", [cax.Budget(evaluations=600), cax.Budget(seconds=0.5)])
+@pytest.mark.parametrize("starts", [1, 3])
+def test_a_plateau_is_not_called_a_local_maximum(budget: cax.Budget, starts: int) -> None:
+    # Each unit bends where its weights times x exceed 2.5, which hardly any point of the ball does.
+    model = dense(20)
+    hidden = model.layers[0]
+    weights = hidden.get_weights()[0]
+    hidden.set_weights([weights, np.full(20, -2.5)])
+    problem = cax.Problem(model, cax.Output(0), [cax.Box(-1, 1), cax.L2Ball(3.0)])
+    result = cax.solve(problem, starts=starts, seed=1, budget=budget)
+    values = np.maximum(result.x @ weights - 2.5, 0.0)
+    assert result.status is cax.Status.ZERO_GRADIENT or values.any()
+    assert result.success is (result.status is cax.Status.CONVERGED)
+    assert not result.success or values.any()
+
+
+def test_units_after_others_are_counted_apart() -> None:
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Dense(units, activation="relu") for units in (20, 30, 40)]
+    model = keras.Sequential([keras.Input((5,)), *layers, keras.layers.Dense(1)])
+    problem = cax.Problem(model, cax.Output(0), cax.Box(-1, 1))
+    assert kinks.units(problem) == 90
+    assert kinks.later_units(problem) == 70
 
 
 @pytest.mark.parametrize(("seconds", "ends"), [(5, True), (1, False)])
