@@ -51,7 +51,7 @@ class Baseline(Solver):
 
         Asks the model through ``run.evaluate``, or counts what it asks elsewhere by ``run.spent``.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # an entrant has this or a `_run` of its own
 
     @override
     def _run(self, run: Task, x0: Rows, starts: Indices) -> None:

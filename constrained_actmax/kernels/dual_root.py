@@ -187,7 +187,9 @@ def _roots(
             value, slope = function(t, *own)
             return float(value) - goal, float(slope)
 
-        unit = lambda: float(_line_unit(*own[:4]))  # noqa: E731
+        def unit() -> float:
+            return float(_line_unit(*own[:4]))
+
         return falling_root(gap, float(scale[row]), float(start[row]), low, high, unit)
 
     if len(start) == 1 or arrays[0].shape[1] >= LONG_ROW:

@@ -18,9 +18,6 @@ import numpy as np
 import constrained_actmax as cax
 from constrained_actmax.examples.train import read_samples
 
-# Seconds are of processor time, which other processes on the machine do not spoil.
-time.perf_counter = time.process_time
-
 HERE = Path(__file__).resolve().parent
 IMAGES, RADIUS, BOUND, REPEATS, SECONDS = 8, 2.0, 0.1, 10, 16.0
 CLOSE = 0.01  # of the best value
@@ -159,4 +156,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    # Seconds are of processor time, which other processes on the machine do not spoil.
+    time.perf_counter = time.process_time
     main()
