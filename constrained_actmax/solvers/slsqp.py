@@ -77,7 +77,8 @@ class SLSQP(ScipySolver):
         variables.at(y0)
         result = self.minimize(variables, y0, constraint_dicts(variables), options)
         x = variables.x(result.x)
-        if STATUSES.get(int(result.status)) is Status.STALLED:
+        # SciPy's own test ends it as well where f's last digits are gone and the slopes' are not.
+        if STATUSES.get(int(result.status)) in (Status.STALLED, Status.CONVERGED):
             polished, reached = polish(task, start, x, task.tolerance)
             if reached:
                 task.end(start, polished, Status.CONVERGED)
