@@ -122,7 +122,8 @@ class Variables:
         Raises
         ------
         Stopped
-            At a limit, at a number that is not finite, and at a first gradient of zero.
+            At a limit, at a number that is not finite, at a first gradient of zero, and at a
+            feasible point far away at which f is less than at the start.
         """
         y = np.asarray(y, dtype=np.float64)
         key = y.tobytes()  # a copy, and compared at a fifth of the price of arrays
@@ -130,10 +131,6 @@ class Variables:
             return self
         problem = self.task.problem
         x = self.x(y)
-        if self._first:
-            self._start_size = max(1.0, float(np.max(np.abs(x), initial=0.0)))
-        elif not self._bounded and np.max(np.abs(x), initial=0.0) > DIVERGENCE * self._start_size:
-            raise Stopped(Status.UNBOUNDED)  # a line search may run away before its first step
         evaluation = self.task.evaluate(x[np.newaxis], [self.start])
         if not evaluation.finite[0]:
             raise Stopped(Status.NON_FINITE, self.task.name_non_finite(x, evaluation, 0))
@@ -143,8 +140,12 @@ class Variables:
             if not sloping and not problem.constraints:
                 raise Stopped(Status.ZERO_GRADIENT)
             self._first = False
+            self._start_size = max(1.0, float(np.max(np.abs(x), initial=0.0)))
+            self._start_f = float(evaluation.f[0])
         self._key, self._x, self.evaluation = key, x, evaluation
         self._violation = evaluation.violation
+        if self._runs_away():
+            raise Stopped(Status.UNBOUNDED)
         self.f, self.g = float(evaluation.f[0]), g
         c = evaluation.c[0]
         beyond = self._variables.x(y) - x
@@ -159,6 +160,18 @@ class Variables:
         if self.watch is not None:
             self.watch(self, y)
         return self
+
+    def _runs_away(self) -> bool:
+        """Whether a line search has come far away before its first step, and gains by it.
+
+        A far trial that breaks a constraint, or where f is no less than at the start, is a step too
+        long: slopes that are nearly dependent make one. It is turned back as any bad trial is.
+        """
+        size = float(np.max(np.abs(self._x), initial=0.0))
+        if self._bounded or size <= DIVERGENCE * self._start_size:
+            return False
+        less = float(self.evaluation.f[0]) < self._start_f
+        return less and self._set_violation() <= self.task.problem.feasibility_tolerance
 
     def value(self, y: Vector) -> float:
         """Return f, weighted."""

@@ -250,6 +250,28 @@ def test_divergence_along_a_functional_constraint_too(method: str) -> None:
     assert result.status is cax.Status.UNBOUNDED
 
 
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_a_far_trial_that_is_no_better_is_turned_back(n: int) -> None:
+    # At the start the gradients of two spheres through it are nearly dependent, so the first step
+    # to their linear forms is as long as the smallest entries are small. Where the spheres meet is
+    # x_0 = 1/2 and |x|^2 = 9: nothing there is unbounded.
+    def spheres(x: np.ndarray) -> np.ndarray:
+        return np.array([x @ x, x @ x - 2.0 * x[0]])
+
+    meet = cax.Function(
+        spheres,
+        [9.0, 8.0],
+        [9.0, 8.0],
+        jacobian=lambda x: np.array([2 * x, 2 * x - 2 * np.eye(n)[0]]),
+    )
+    total = cax.FunctionOracle(lambda x: (float(x.sum()), np.ones(n)), n)
+    x0 = np.full(n, 1e-4)
+    x0[0] = 5.0
+    result = cax.maximize(total, constraints=[meet], x0=x0, method="SLSQP")
+    assert result.success
+    assert result.value == pytest.approx(0.5 + np.sqrt(8.75 * (n - 1)), abs=1e-5)
+
+
 @pytest.mark.parametrize("method", ["pgd", "spg", "trust-constr"])
 def test_a_far_optimum_is_not_called_unbounded(method: str) -> None:
     # -sqrt(1 + |x - 1e3|^2) has its maximum, -1, a thousand units from the start.
