@@ -437,6 +437,8 @@ def _same(a: np.ndarray, b: np.ndarray, oracle: BaseOracle, law: str) -> None:
 # -- tasks ---------------------------------------------------------------------------------------
 
 WORK = 2.5  # charged by `check_task`: two whole evaluations and a half
+ROWS = 3  # evaluations counted by `check_task`
+KEPT = 0.5  # share of the tolerance, and of the seconds, that `check_task` asks for a while
 DIFFERENCE = 1e-6  # relative error of central differences of smooth functions in float64
 
 
@@ -453,7 +455,8 @@ def check_task(
 
     Gradients, Jacobians and products with Hessians are derivatives; rows do not depend on their
     neighbours; projections are points of C; every evaluation and all other work lowers
-    `remaining`, the clock runs, and no limit is passed; the best point is the best of those that
+    `remaining`, the clock runs, and no limit is passed; a tightened tolerance and seconds that are
+    kept are so for a while; the best point is the best of those that
     were evaluated; what a solver reports is kept, and its first word on a start counts. In the
     user's variables the answers are those of the user's problem.
 
@@ -608,25 +611,54 @@ def _check_answers(task: Task, x: Rows, evaluation: Evaluation, problem: Problem
 
 
 def _check_limits(task: Task, x: Rows, start: int, only: bool) -> None:
+    _check_shares(task)
     left = task.remaining
     if left is None:
         task.charge(WORK)
         _hold(task.remaining is None, task, "work makes a limit")
         return
-    task.charge(WORK)
-    task.charge(WORK)
-    fewer = left - (task.remaining or 0)
-    whole = 2 * WORK
-    _hold(fewer == whole if only else fewer >= whole, task, f"work of {whole} counts {fewer}")
-    with contextlib.suppress(Stopped):
-        task.charge((task.remaining or 0) + 1)
+    ways: list[tuple[Callable[..., None], float]]
+    ways = [(task.charge, WORK), (task.count, ROWS), (task.spent, ROWS)]
+    for spend, each in ways:
+        left = task.remaining or 0
+        spend(each)
+        spend(each)
+        fewer, whole = left - (task.remaining or 0), 2 * each
+        what = f"{spend.__name__}({each}), twice, counts {fewer}"
+        _hold(fewer == whole if only else fewer >= whole, task, what)
+    for spend in (task.charge, task.count):
+        try:
+            spend((task.remaining or 0) + 1)
+        except Stopped as reason:
+            _hold(reason.status is Status.BUDGET, task, "the end of the budget has another status")
+        else:
+            _hold(task.remaining == 0, task, f"{spend.__name__} passes the limit")
     _hold(task.remaining == 0, task, "work beyond the budget leaves some")
+    task.spent(ROWS)  # has been made: no limit undoes it
+    _hold(task.remaining == 0, task, "evaluations made elsewhere are given back")
     try:
         task.evaluate(x, [start])
     except Stopped as reason:
         _hold(reason.status is Status.BUDGET, task, "the end of the budget has another status")
     else:
         _hold(False, task, "evaluates beyond the budget")
+
+
+def _check_shares(task: Task) -> None:
+    """Hold what is asked for a while: it counts meanwhile, and is over afterwards."""
+    tolerance, left = task.tolerance, task.seconds_left
+    with task.tightened(KEPT), task.keeping(KEPT):
+        _hold(task.tolerance == KEPT * tolerance, task, "the tolerance is not tightened")
+        inside = task.seconds_left
+    _hold(task.tolerance == tolerance, task, "a tightened tolerance stays")
+    after = task.seconds_left
+    if left is None:
+        _hold(inside is None and after is None, task, "a share of no limit makes one")
+        return
+    assert inside is not None
+    assert after is not None
+    _hold(inside <= (1.0 - KEPT) * left, task, "seconds that are kept are there")
+    _hold(inside <= after <= left, task, "seconds that were kept do not come back")
 
 
 # -- solvers -------------------------------------------------------------------------------------

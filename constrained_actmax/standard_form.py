@@ -10,7 +10,7 @@ import numpy as np
 
 from constrained_actmax.errors import RefusedError
 from constrained_actmax.kernels.intersection import IntersectionKernel
-from constrained_actmax.kernels.kernel import of_inner
+from constrained_actmax.kernels.kernel import call_inner, of_inner
 from constrained_actmax.kernels.scaled_set import ScaledSet
 from constrained_actmax.layout import Rows, Vector
 
@@ -240,9 +240,9 @@ class DerivedForm(StandardForm):
     range = of_inner("range")
     imposed_sizes = of_inner("imposed_sizes")
     kept_rows = of_inner("kept_rows")
-    original = of_inner("original")
-    functional_violation = of_inner("functional_violation")
-    functionally_feasible = of_inner("functionally_feasible")
+    original = call_inner(StandardForm.original)
+    functional_violation = call_inner(StandardForm.functional_violation)
+    functionally_feasible = call_inner(StandardForm.functionally_feasible)
 
 
 class OverSet(DerivedForm):
@@ -260,7 +260,7 @@ class OverSet(DerivedForm):
         super().__init__(inner)
         self.set = feasible
 
-    network = of_inner("network")
+    network = call_inner(StandardForm.network)
 
 
 def round_a_point(form: StandardForm, x: Vector) -> StandardForm:

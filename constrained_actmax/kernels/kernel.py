@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, cast
 
 import numpy as np
 from typing_extensions import override
@@ -26,6 +26,7 @@ Variable: TypeAlias = "cp.Variable"
 Constraints: TypeAlias = "list[cp.Constraint]"
 #: Constraints with the sizes of what they compare.
 Sized: TypeAlias = "list[tuple[cp.Constraint, Any]]"
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -278,8 +279,13 @@ class PolyhedralKernel(Kernel):
 
 
 def of_inner(name: str) -> Any:
-    """Return a member that is the one of `inner`."""
+    """Return a property that is the one of `inner`."""
     return property(attrgetter(f"inner.{name}"))
+
+
+def call_inner(method: Method) -> Method:
+    """Return a method that is the one of `inner`, given as the base class has it."""
+    return cast("Method", of_inner(method.__name__))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

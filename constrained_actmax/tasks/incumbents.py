@@ -48,14 +48,16 @@ class Kept:
 
     Parameters
     ----------
-    best, near, least : Point, optional
-        The best point of C, the best that is off it by rounding, the least violating one.
+    best, least : Point, optional
+        The best point of C, and the least violating one.
+    near : Incumbent, optional
+        The best that is off C by rounding: it is evaluated again where it is projected.
     lowest : float
         The lowest value at any point of C: the best one may be a little above it, within noise.
     """
 
     best: Point | None = None
-    near: Point | None = None
+    near: Incumbent | None = None
     least: Point | None = None
     lowest: float = np.inf
 
@@ -110,7 +112,7 @@ class Incumbents:
             # value is too good by as much as it is off: it is not compared with points in C.
             elif not inside[row]:
                 if f[row] < _value(own.near):
-                    own.near = Point(x[row].copy(), evaluation.row(row))
+                    own.near = Incumbent(x[row].copy(), float(f[row]))
             elif f[row] < _value(own.best) + noise[row]:
                 if self._is_better(x[row], evaluation, row, own, float(noise[row])):
                     own.best = Point(x[row].copy(), evaluation.row(row))
@@ -251,7 +253,7 @@ class Incumbents:
         return weights
 
 
-def _value(point: Point | None) -> float:
+def _value(point: Point | Incumbent | None) -> float:
     return np.inf if point is None else point.f
 
 

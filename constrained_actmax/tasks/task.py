@@ -8,11 +8,12 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
 
 import numpy as np
+from typing_extensions import override
 
 from constrained_actmax.certificate import Proof
 from constrained_actmax.errors import RefusedError
 from constrained_actmax.evaluation import Evaluation
-from constrained_actmax.kernels.kernel import of_inner
+from constrained_actmax.kernels.kernel import call_inner
 from constrained_actmax.layout import Indices, Rows, Vector
 from constrained_actmax.result import Status, Termination
 from constrained_actmax.standard_form import FeasibleSet, Network, StandardForm
@@ -312,16 +313,28 @@ class Wrapper(Task):
         self.tolerance, self.padded_rows = inner.tolerance, inner.padded_rows
         self.iterations, self.ended, self.notes = inner.iterations, inner.ended, inner.notes
 
-    remaining = of_inner("remaining")
-    seconds = of_inner("seconds")
-    seconds_left = of_inner("seconds_left")
-    charge = of_inner("charge")
-    count = of_inner("count")
-    spent = of_inner("spent")
-    keep = of_inner("keep")
-    keeping = of_inner("keeping")
-    hessian_product = of_inner("hessian_product")
-    projector = of_inner("projector")
-    iterate = of_inner("iterate")
-    end = of_inner("end")
-    best = of_inner("best")
+    @property
+    @override
+    def remaining(self) -> int | None:
+        return self.inner.remaining
+
+    @property
+    @override
+    def seconds(self) -> float:
+        return self.inner.seconds
+
+    @property
+    @override
+    def seconds_left(self) -> float | None:
+        return self.inner.seconds_left
+
+    charge = call_inner(Task.charge)
+    count = call_inner(Task.count)
+    spent = call_inner(Task.spent)
+    keep = call_inner(Task.keep)
+    keeping = call_inner(Task.keeping)
+    hessian_product = call_inner(Task.hessian_product)
+    projector = call_inner(Task.projector)
+    iterate = call_inner(Task.iterate)
+    end = call_inner(Task.end)
+    best = call_inner(Task.best)

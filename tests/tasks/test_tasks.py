@@ -34,7 +34,7 @@ from constrained_actmax.tasks.reserved import Limited, Reserved, UntilBetter
 from constrained_actmax.tasks.timed import Timed
 
 DOCS = Path(__file__).parents[2] / "docs"
-BUDGET = cax.Budget(evaluations=400)
+BUDGET = cax.Budget(evaluations=400, seconds=600.0)
 
 
 def smooth_network(dtype: str = "float64") -> Any:
