@@ -153,12 +153,15 @@ def agree(kind: str, method: str, units: Units) -> None:
     plain, x = solved(kind, method, PLAIN)
     other, y = solved(kind, method, units)
     np.testing.assert_allclose(y, x, atol=LOOSE.get(method, 1e-5))
+    assert other.feasible
+    if method == "COBYQA":  # interpolated from values: last bits decide when its last digits end it
+        assert max(other.optimality.stationarity, plain.optimality.stationarity) <= 1e-5
+        return
     assert other.status == plain.status
     if method == "trust-constr":  # products with the Hessian are evaluations too: 2.1 times of them
         assert other.nit <= 2 * plain.nit
-    elif method != "COBYQA":  # its models are interpolated: last bits decide how long it goes on
+    else:
         assert other.nfev <= 2 * plain.nfev
-    assert other.feasible
 
 
 scales = st.floats(-9.0, 9.0).map(lambda p: 10.0**p)

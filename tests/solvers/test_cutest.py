@@ -50,6 +50,40 @@ def test_auto_ends_at_a_point_of_kkt_and_says_so(one: Small) -> None:
     assert theirs is None or result.nfev <= 1.5 * theirs
 
 
+def test_with_the_probes_auto_takes_at_most_half_more_than_slsqp_of_scipy() -> None:
+    # Every call of the user's function counts, whatever it was for. In the median: on one problem
+    # a few steps more or less are the luck of a method's first curvature.
+    ratios = []
+    for one in PROBLEMS:
+        lower, upper = one.limits
+        rows = scipy.optimize.NonlinearConstraint(one.c, lower, upper, jac=one.jacobian)
+        calls = [0, 0]
+
+        def function(
+            x: np.ndarray, one: Small = one, calls: list[int] = calls
+        ) -> tuple[float, np.ndarray]:
+            calls[-1] += 1
+            return one.f(x)
+
+        bounds = scipy.optimize.Bounds(*one.bounds)
+        theirs = scipy.optimize.minimize(
+            function, one.x0, jac=True, method="SLSQP", bounds=bounds, constraints=[rows], tol=1e-9
+        )
+        kkt, violation = optimality(one, theirs.x)
+        calls.reverse()
+        cax.minimize(
+            cax.FunctionOracle(function, len(one.start)),
+            constraints=[rows] if np.isinf(one.bounds).all() else [cax.Box(*one.bounds), rows],
+            x0=one.start,
+            tol=1e-7,
+            feasibility_tolerance=1e-9,
+        )
+        if kkt <= 1e-4 and violation <= 1e-6:
+            ratios.append(calls[1] / calls[0])
+    assert len(ratios) > 30
+    assert np.median(ratios) <= 1.5
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_a_linear_program_takes_few_steps_of_slsqp(seed: int) -> None:
     rng = np.random.default_rng(2 * seed)

@@ -242,7 +242,7 @@ def test_a_start_that_searches_for_feasibility_leaves_the_others_alone() -> None
 
 
 def test_a_limit_that_stops_the_others_does_not_unsay_how_a_start_ended() -> None:
-    starts = np.array([[8.1], [2.1], [7.9]])
+    starts = np.array([[8.1], [2.2], [7.9]])
     ended = [
         [
             one.status
