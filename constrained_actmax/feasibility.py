@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +19,7 @@ from constrained_actmax.problem import MODEL_OPTIONS, Problem
 from constrained_actmax.result import Budget, Result
 from constrained_actmax.scales import PROBES, probed
 from constrained_actmax.solvers.least_violation import LeastViolation, violation
-from constrained_actmax.solving import check_budget, check_target, solve
+from constrained_actmax.solving import budget_after, check_budget, check_target, solve
 from constrained_actmax.starting_points import Starts
 
 #: The objective where a budget has no room for probes: then sizes are those of the bounds, or 1.
@@ -100,8 +101,8 @@ def find_feasible(
     x0, bounds, starts, seed, feasibility_tolerance, callback, progress
         See `maximize`.
     budget : Budget, optional
-        Limits of the whole call; without evaluations in it 1000, 2 more for each input up to 1000
-        of them, and 100 more for each further start.
+        Limits of the whole call; seconds alone are spent. Without any it has 1000 evaluations, 2
+        more for each input up to 1000 of them, and 100 more for each further start.
     target : float, optional
         Least slack at which the search stops; ``target=0`` stops at the first feasible point.
     **model_options
@@ -134,6 +135,7 @@ def find_feasible(
     >>> result.feasible, result.value >= 0
     (True, True)
     """
+    began = time.perf_counter()
     check_budget(budget)
     check_target(target)
     for name in model_options:
@@ -162,14 +164,17 @@ def find_feasible(
             "keeps the set; add a bound such as Output(0) <= 1, or take the set's project(x)."
         )
     problem, _ = probed(problem, budget)
-    return solve(
-        of_least_slack(problem),
+    slackest = of_least_slack(problem)
+    elapsed = time.perf_counter() - began
+    result = solve(
+        slackest,
         method=LeastViolation(),
         x0=x0,
         starts=starts,
         seed=seed,
-        budget=budget,
+        budget=budget_after(elapsed, budget),
         target=target,
         callback=callback,
         progress=progress,
     )
+    return replace(result, seconds=elapsed + result.seconds)

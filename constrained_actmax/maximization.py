@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +15,7 @@ from constrained_actmax.problem import MODEL_OPTIONS, Problem, refuse_plain_func
 from constrained_actmax.result import Budget, Failure, Result
 from constrained_actmax.sets.conversion import kept
 from constrained_actmax.solvers.base import Solver
-from constrained_actmax.solving import check_budget, solve
+from constrained_actmax.solving import budget_after, solve
 from constrained_actmax.starting_points import Starts
 from constrained_actmax.sweeps import solve_many
 
@@ -252,12 +251,8 @@ def _answer(
 
 
 def _after(elapsed: float, solving: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the settings with what a limit of seconds leaves after so many: at least a moment."""
-    check_budget(budget := solving["budget"])
-    if budget is None or budget.seconds is None:
-        return solving
-    left = max(budget.seconds - elapsed, sys.float_info.min)
-    return {**solving, "budget": replace(budget, seconds=left)}
+    """Return the settings with what a limit of seconds leaves after so many."""
+    return {**solving, "budget": budget_after(elapsed, solving["budget"])}
 
 
 def _each(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from numbers import Real
 from typing import Any
 
@@ -153,6 +155,14 @@ def _until_optimal_there(
         run.ask(own)
         ended = solver.solve(run, own.point(points))
     return problem, ended
+
+
+def budget_after(elapsed: float, budget: Budget | None) -> Budget | None:
+    """Return a budget with what its limit of seconds leaves after so many: at least a moment."""
+    check_budget(budget)
+    if budget is None or budget.seconds is None:
+        return budget
+    return replace(budget, seconds=max(budget.seconds - elapsed, sys.float_info.min))
 
 
 def check_budget(budget: Any, starts: int = 1) -> None:

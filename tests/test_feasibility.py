@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import cvxpy as cp
@@ -458,3 +459,33 @@ def test_whole_numbers_that_keep_no_bound_are_infeasible_by_proof(search: bool) 
         result = cax.maximize(model, cax.Output(0), allowed, seed=0)
     assert result.status is cax.Status.INFEASIBLE
     assert result.message.startswith("Infeasible, proven")
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_limit_of_seconds_alone_is_spent(monkeypatch: pytest.MonkeyPatch, kept: bool) -> None:
+    now = [0.0]
+    call, seconds = 0.01, 30.0
+
+    def total(x: np.ndarray) -> tuple[float, np.ndarray]:
+        return float(x.sum()), np.ones(2)
+
+    def sine(x: np.ndarray) -> float:
+        now[0] += call
+        return float(np.sin(9 * x[0]) + np.sin(8 * x[1])) - (1.0 if kept else 3.0)
+
+    clock = SimpleNamespace(perf_counter=lambda: now[0])
+    for module in ("tasks.recording", "solving", "feasibility"):
+        monkeypatch.setattr(f"constrained_actmax.{module}.time", clock)
+    limits = [
+        cax.Box(0, 1),
+        cax.Function(
+            sine, 0, None, jacobian=lambda x: [9 * np.cos(9 * x[0]), 8 * np.cos(8 * x[1])]
+        ),
+    ]
+    oracle, budget = cax.FunctionOracle(total, 2), cax.Budget(seconds=seconds)
+    result = cax.find_feasible(oracle, limits, seed=0, budget=budget)
+    assert result.feasible is kept
+    assert result.nfev > 2 * default_evaluations(2, 1)
+    # What comes before the search is in the limit; one round of evaluations may pass it.
+    assert 0.99 * seconds <= now[0] <= seconds + 64 * call
+    assert result.seconds == pytest.approx(now[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -330,7 +331,7 @@ class LeastViolation(Solver):
     Parameters
     ----------
     evaluations : int, optional
-        Where no budget says otherwise; by default `default_evaluations`.
+        Where a budget has none; by default `default_evaluations`, or what its seconds pay.
     """
 
     name: ClassVar[str] = "least-violation"
@@ -345,7 +346,10 @@ class LeastViolation(Solver):
     def _run(self, run: Task, x0: Rows, starts: Indices) -> None:
         affordable = run.remaining
         if affordable is None:
-            affordable = self.evaluations or default_evaluations(run.size, len(starts))
+            default = default_evaluations(run.size, len(starts))
+            if run.seconds_left is not None:
+                default = sys.maxsize  # the clock ends it
+            affordable = self.evaluations or default
         try:
             search(run, x0, starts, affordable, until_feasible=False)
         except Stopped as stopped:
