@@ -489,26 +489,3 @@ class Recording(Task):
             if stop is True:
                 raise Stopped(Status.INTERRUPTED, "The callback ended the run.")
         return True
-
-    @override
-    def iterate_rows(self, starts: Indices, x: Rows, evaluation: Evaluation) -> np.ndarray:
-        row_starts, values = starts.tolist(), evaluation.f.tolist()
-        heard = self.progress is not None or self.callback is not None
-        plain = (
-            self.problem.set.bounded
-            and evaluation.violation is not None
-            and evaluation.finite.all()
-        )
-        if heard or not plain:
-            return super().iterate_rows(starts, x, evaluation)
-        assert evaluation.violation is not None
-        history, written, count = self.history, self.problem.value, len(row_starts)
-        for start in row_starts:
-            self.iterations[start] += 1
-            history.nit.append(int(self.iterations[start]))
-        history.start.extend(row_starts)
-        history.evaluations.extend([self.evaluations] * count)
-        history.seconds.extend([self.seconds] * count)
-        history.value.extend([written(value) for value in values])
-        history.violation.extend(evaluation.violation.tolist())
-        return np.ones(count, dtype=bool)
