@@ -194,7 +194,12 @@ def real(value: Any, who: str, expected: str = "numbers") -> npt.NDArray[np.floa
     if array.dtype == object and all(
         isinstance(element, Real | Decimal | np.bool_) for element in array.ravel().tolist()
     ):
-        return array.astype(np.float64)
+        try:
+            return array.astype(np.float64)
+        except OverflowError:  # an integer of more than 308 digits
+            raise SpecificationError(
+                f"{who}: expected {expected}, got one that is too large for float64."
+            ) from None
     kind = type(value).__name__
     if array.dtype.kind == "c":
         raise SpecificationError(
@@ -202,6 +207,11 @@ def real(value: Any, who: str, expected: str = "numbers") -> npt.NDArray[np.floa
         )
     by_name = "; numbers by name are a pandas.Series" if isinstance(value, Mapping) else ""
     raise SpecificationError(f"{who}: expected {expected}, got {kind}{by_name}.")
+
+
+def is_integer(value: Any) -> bool:
+    """Whether a value is a whole number by its type, and no bool."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def number(value: Any, who: str) -> float:

@@ -17,7 +17,7 @@ from constrained_actmax.certificate import Certificate
 from constrained_actmax.constraint_records import ConstraintRecord, Constraints, Multipliers
 from constrained_actmax.errors import SpecificationError
 from constrained_actmax.json_form import from_json, to_json
-from constrained_actmax.layout import Layout, Structure, Vector, is_table
+from constrained_actmax.layout import Layout, Structure, Vector, is_integer, is_table
 from constrained_actmax.quoting import Quoted, quoted
 from constrained_actmax.storage import digest, folder_for, read_second, reading, write_pair
 from constrained_actmax.table import Table
@@ -150,7 +150,7 @@ class Budget:
 
     def __post_init__(self) -> None:
         if self.evaluations is not None and not (
-            isinstance(self.evaluations, int | np.integer) and self.evaluations >= 1
+            is_integer(self.evaluations) and self.evaluations >= 1
         ):
             raise SpecificationError(
                 f"Budget: evaluations must be an integer >= 1, got {quoted(self.evaluations)}."
@@ -672,6 +672,8 @@ def load_result(folder: str | Path) -> Result:
     SpecificationError
         If the folder holds no result, one that is cut off, or one of a newer format.
     """
+    if not isinstance(folder, str | Path):
+        raise SpecificationError(f"load_result: expected a folder, got {quoted(folder)}.")
     path = Path(folder)
     if not (path / "result.json").is_file():
         raise SpecificationError(

@@ -228,12 +228,10 @@ def sweep(
 
 
 def _checked(problems: Iterable[Problem]) -> list[Problem]:
-    listed = list(problems)
+    listed = list(problems) if isinstance(problems, Iterable) else [problems]
     for problem in listed:
         if not isinstance(problem, Problem):
-            raise SpecificationError(
-                f"problems: expected Problems, got {type(problem).__name__} {problem!r}."
-            )
+            raise SpecificationError(f"problems: expected Problems, got {quoted(problem)}.")
     return listed
 
 

@@ -210,3 +210,28 @@ def test_the_package_runs_as_a_module() -> None:
         check=True,
     )
     assert cax.__version__ in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: cax.FunctionOracle(sum, 2.0), "shape must hold integers >= 0, got 2.0"),
+        (lambda: cax.BlackBoxOracle(sum, None), "shape must hold integers >= 0, got None"),
+        (lambda: cax.BlackBoxOracle(sum, "ab"), "shape must hold integers >= 0, got 'ab'"),
+        (lambda: cax.BlackBoxOracle(sum, True), "shape must hold integers >= 0, got True"),
+        (lambda: cax.maximize(bowl(), options=5), "options: expected a mapping"),
+        (lambda: cax.maximize(bowl(), options=[("a", 1)]), "options: expected a mapping"),
+        (lambda: cax.Box([[1], [1, 2]], 3), "Box: lower: expected numbers, got list"),
+        (lambda: cax.maximize(bowl(), x0=[10**400, 1, 1]), "too large for float64"),
+        (lambda: cax.load_result(None), "load_result: expected a folder, got None"),
+        (lambda: cax.solve_many(5), "problems: expected Problems, got 5"),
+        (lambda: cax.sweep(None), "problems: expected Problems, got None"),
+        (lambda: cax.compare(5), "problems: expected Problem(.*), got int"),
+        (lambda: cax.Budget(True), "evaluations must be an integer >= 1, got True"),
+        (lambda: cax.Fixed({"width": 2.0}), r"write Fixed\(\['width'\], \[2.0\]\)"),
+        (lambda: cax.Levels({"a": [1, 2], "b": [3]}), r"write Levels\(\['a'\], \[1, 2\]\), Levels"),
+    ],
+)
+def test_a_value_of_another_kind_is_told_in_a_sentence(call: Any, words: str) -> None:
+    with pytest.raises(SpecificationError, match=words):
+        call()

@@ -128,7 +128,7 @@ def test_solvers_that_hold_a_lock_take_their_turns(method: str) -> None:
 
 def test_no_problems_no_results() -> None:
     assert cax.solve_many([]) == []
-    with pytest.raises(SpecificationError, match="problems: expected Problems, got str"):
+    with pytest.raises(SpecificationError, match="problems: expected Problems, got 'a'"):
         cax.solve_many(["a"])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -186,7 +186,7 @@ def _problems(problems: Any) -> dict[str, Problem]:
     if isinstance(problems, Mapping):
         named = {str(label): item for label, item in problems.items()}
     else:
-        listed = list(problems)
+        listed = list(problems) if isinstance(problems, Iterable) else [problems]
         texts = [item.objective_text if isinstance(item, Problem) else "" for item in listed]
         if len(set(texts)) < len(texts):
             texts = [repr(item).split(" ", 1)[-1] for item in listed]
@@ -211,7 +211,7 @@ def _methods(methods: Any) -> dict[str, Method]:
         named = {str(label): item for label, item in methods.items()}
     else:
         named = {}
-        for item in methods:
+        for item in methods if isinstance(methods, Iterable) else [methods]:
             label = str(item)
             if label in named:
                 label = str(MethodRecord.of(label, item))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
 import numpy as np
 from typing_extensions import override
 
 from constrained_actmax.errors import SpecificationError
-from constrained_actmax.layout import Layout, Rows, Vector, real
+from constrained_actmax.layout import Layout, Rows, Vector, is_integer, real
 from constrained_actmax.objectives.base import ONE, Form, LinearCombination, Objective
 from constrained_actmax.objectives.output import Output
 from constrained_actmax.oracles import finite_differences
@@ -65,8 +65,10 @@ class BlackBoxOracle(BaseOracle):
             raise SpecificationError(
                 f"{who}: the model is a function, got {type(function).__name__}."
             )
-        lengths = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
-        if any(not isinstance(length, int | np.integer) or length < 0 for length in lengths):
+        lengths: tuple[Any, ...] = (shape,)
+        if isinstance(shape, Iterable) and not isinstance(shape, str):
+            lengths = tuple(shape)
+        if any(not is_integer(length) or length < 0 for length in lengths):
             raise SpecificationError(f"{who}: shape must hold integers >= 0, got {quoted(shape)}.")
         self._function = function
         self.layout = Layout.of_array(tuple(int(length) for length in lengths))

@@ -57,7 +57,7 @@ class Box(ConvexSet):
                 raise SpecificationError(
                     f"Box: {name} must be numbers or None, got {quoted(bound)}."
                 )
-            if bound is not None and np.ndim(bound) == 0:
+            if isinstance(bound, list | tuple) or (bound is not None and np.ndim(bound) == 0):
                 real(bound, f"Box: {name}")
         numbers = [bound for bound in (low, high) if bound is not None and np.ndim(bound) == 0]
         if len(numbers) == 2 and not float(low) <= float(high):

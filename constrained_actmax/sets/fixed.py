@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from constrained_actmax.errors import SpecificationError
 from constrained_actmax.kernels.box import BoxKernel
 from constrained_actmax.kernels.kernel import Kernel
 from constrained_actmax.layout import Layout, Region, Vector
+from constrained_actmax.quoting import quoted
 from constrained_actmax.sets.base import ConvexSet, entries_in_words, short
 
 
@@ -43,6 +45,12 @@ class Fixed(ConvexSet):
     value: Any = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.where, Mapping):
+            names, values = list(self.where), list(self.where.values())
+            raise SpecificationError(
+                "Fixed: names and values are two arguments; write "
+                f"Fixed({quoted(names)}, {quoted(values)})."
+            )
         if self.where is None and self.on is None:
             raise SpecificationError(
                 "Fixed: say what is held: a mask, feature names, or the name of an input."

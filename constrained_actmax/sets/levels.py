@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from constrained_actmax.errors import SpecificationError
 from constrained_actmax.kernels.kernel import Kernel
 from constrained_actmax.kernels.levels import LevelsKernel
 from constrained_actmax.layout import Region, real
+from constrained_actmax.quoting import quoted
 from constrained_actmax.sets.base import HeuristicSet, short
 
 
@@ -51,6 +52,12 @@ class Levels(HeuristicSet):
     values: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.where, Mapping):
+            sets = [f"Levels({quoted([name])}, {quoted(own)})" for name, own in self.where.items()]
+            raise SpecificationError(
+                "Levels: names and values are two arguments, one set for each list of values; "
+                f"write {', '.join(sets[:2])}{', ...' if len(sets) > 2 else ''}."
+            )
         if self.values is None:
             raise SpecificationError("Levels: say which values are allowed, as in values=[1, 2.5].")
         array = real(self.values, "Levels: values")

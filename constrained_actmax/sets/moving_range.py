@@ -25,7 +25,9 @@ class MovingRange(ConvexSet):
     step : float
         s >= 0, the largest change from one entry to the next, in the units of the input.
     axis : int, default -1
-        The axis.
+        The axis, of the input's shape without the batch: by default the last one, time in a
+        signal (n,), and the channels of (n, channels) or of an image; there give 0, or 0 and 1 as
+        two sets.
     on
         See `ConvexSet`.
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from constrained_actmax.errors import SpecificationError, suggest
+from constrained_actmax.quoting import quoted
 
 #: Options that make SciPy print.
 PRINTING = ("disp", "iprint", "verbose")
@@ -47,6 +48,10 @@ def own_options(options: Mapping[str, Any], known: Collection[str], method: str)
     SpecificationError
         If one of SciPy's has another place here, or a name is not known; the message says so.
     """
+    if not isinstance(options, Mapping):
+        raise SpecificationError(
+            f"options: expected a mapping of names to values, got {quoted(options)}."
+        )
     own = dict(options)
     for name, value in options.items():
         if name in known:
