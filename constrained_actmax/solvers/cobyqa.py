@@ -31,6 +31,8 @@ STATUSES = {
 LARGEST = 30
 #: First radius over the typical width of the box, and last over the call's `tol`.
 FIRST_RADIUS, LAST_RADIUS = 0.1, 1e-2
+#: Points nearer than this, over the last radius, are one point with rounding.
+SAME = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,15 +100,27 @@ class COBYQA(ScipySolver):
             if value is not None:
                 options[name] = variables.length(value)
         before = int(task.iterations[start])
-        result = self.minimize(variables, y0, self._constraints(variables), options)
+        grid = SAME * options["final_tr_radius"]
+        result = self.minimize(variables, y0, self._constraints(variables, grid), options)
         # It calls back at every evaluation.
         task.iterations[start] = before + int(result.nit)
         end_by_code(task, start, variables.x(result.x), result, STATUSES)
 
     @staticmethod
-    def _constraints(variables: Variables) -> list[Any]:
-        """Return rows, smooth and functional constraints, values alone."""
+    def _constraints(variables: Variables, grid: float) -> list[Any]:
+        """Return rows, smooth and functional constraints, values alone.
+
+        SciPy asks for c at all points of its models again after every step: those are known.
+        """
         form = variables.form
+        known: dict[bytes, Vector] = {}
+
+        def functions(y: Vector) -> Vector:
+            key = np.round(y / grid).tobytes()
+            if key not in known:
+                known[key] = variables.at(whole(y)).c.copy()
+            return known[key].copy()
+
         narrowest = np.argsort(form.upper - form.lower, kind="stable")
 
         def whole(y: Vector) -> Vector:
@@ -130,7 +144,7 @@ class COBYQA(ScipySolver):
         if variables.task.problem.constraints:
             constraints.append(
                 scipy.optimize.NonlinearConstraint(
-                    lambda y: variables.at(whole(y)).c.copy(),
+                    functions,
                     variables.task.problem.lower,
                     variables.task.problem.upper,
                 )

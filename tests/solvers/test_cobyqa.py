@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.optimize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -100,6 +101,29 @@ def test_a_constraint_is_called_once_for_each_evaluation(kind: str) -> None:
     # Each evaluation, the probes, one to count the values, and central differences at the end.
     probes = result.settings["scales"]["evaluations"]
     assert len(calls) <= result.nfev + probes + 1 + 2 * 5
+
+
+@pytest.mark.parametrize("kind", ["ineq", "eq"])
+@pytest.mark.parametrize("n", [4, 10])
+def test_points_of_the_models_are_not_asked_for_again(n: int, kind: str) -> None:
+    x0, bounds, points = np.full(n, 0.3), [(-1, 2)] * n, []
+
+    def value(x: np.ndarray) -> float:
+        return float(((x - 1) ** 2).sum() + x[0] * x[1])
+
+    def in_ball(x: np.ndarray) -> float:
+        points.append(x.tobytes())
+        return 1.0 - float(x @ x)
+
+    limit = {"type": kind, "fun": in_ball}
+    scipys = scipy.optimize.minimize(value, x0, method="COBYQA", bounds=bounds, constraints=limit)
+    calls = len(points)
+    points.clear()
+    result = cax.minimize(
+        cax.BlackBoxOracle(value, n), x0=x0, bounds=bounds, constraints=limit, method="COBYQA"
+    )
+    assert result.value == pytest.approx(scipys.fun, abs=1e-5)
+    assert len(points) < 0.3 * calls  # SciPy asks for all points again after every step
 
 
 def test_starts_run_one_after_another() -> None:
