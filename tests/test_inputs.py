@@ -221,6 +221,7 @@ def test_the_package_runs_as_a_module() -> None:
         (lambda: cax.BlackBoxOracle(sum, True), "shape must hold integers >= 0, got True"),
         (lambda: cax.maximize(bowl(), options=5), "options: expected a mapping"),
         (lambda: cax.maximize(bowl(), options=[("a", 1)]), "options: expected a mapping"),
+        (lambda: cax.maximize(bowl(), options=np.ones(3)), "options: expected a mapping"),
         (lambda: cax.Box([[1], [1, 2]], 3), "Box: lower: expected numbers, got list"),
         (lambda: cax.maximize(bowl(), x0=[10**400, 1, 1]), "too large for float64"),
         (lambda: cax.load_result(None), "load_result: expected a folder, got None"),

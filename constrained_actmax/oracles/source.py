@@ -450,7 +450,7 @@ class Source(Signature):
             if tensor.shape.rank is None or any(length is None for length in shape[1:]):
                 raise ModelError(
                     f"{self.name}: the output {name!r} has the shape {tensor.shape}, of unknown "
-                    "size; give input_shape= so that it is known."
+                    "size; give input_shape=, or fix it in the model, as by tf.ensure_shape."
                 )
             lengths = tuple(shape[1:])
             operations = self._head_operations[name]
@@ -514,7 +514,7 @@ class Source(Signature):
         if tensor.shape.rank is None or any(length is None for length in shape[1:]):
             raise ModelError(
                 f"{who}: layer {path!r} gives out the shape {tensor.shape}, of unknown size; "
-                "give input_shape= so that it is known."
+                "give input_shape=, or fix it in the model, as by tf.ensure_shape."
             )
         operations = operations_between([self._trace.x], [tensor])
         if not operations:

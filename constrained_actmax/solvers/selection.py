@@ -129,7 +129,7 @@ def select(
         raise SpecificationError(
             f"method: expected a name or a Solver, got {type(method).__name__} {quoted(method)}."
         )
-    if options:
+    if options is not None:
         solver = solver.with_options(options)
     refused = refusal(solver, problem)
     if refused is not None:

@@ -126,3 +126,13 @@ def test_a_file_that_keras_cannot_read_names_a_folder_as_the_way_out(tmp_path: P
         save(str(tmp_path / "folder"))
         oracle = Oracle(tmp_path / "folder", Output(1), xla=False)
         assert oracle.value(X) == pytest.approx(float(model(X[np.newaxis])[0, 1]), rel=1e-5)
+
+
+def test_an_output_of_unknown_size_is_fixed_as_the_message_says() -> None:
+    def flat(x: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(x, (tf.shape(x)[0], -1))
+
+    with pytest.raises(ModelError, match="as by tf.ensure_shape"):  # the input's shape is given
+        Oracle(flat, Output(0), input_shape=(2, 3))
+    fixed = Oracle(lambda x: tf.ensure_shape(flat(x), (None, 6)), Output(5), input_shape=(2, 3))
+    assert fixed.values(np.arange(6.0)[np.newaxis]).item() == 5.0
