@@ -575,3 +575,42 @@ def test_an_answer_judged_again_stays_within_the_budget(
     budget = cax.Budget(evaluations=most)
     result = cax.solve(problem, method=method, starts=starts, seed=1, budget=budget)
     assert result.nfev <= most
+
+
+def nearest_on_circle(start: float, units: np.ndarray) -> cax.Result:
+    """Return the point of |x|^2 = 100 that is nearest to (20, -20), x in units of its own."""
+
+    def square(x: np.ndarray) -> tuple[float, np.ndarray]:
+        off = x / units - [20.0, -20.0]
+        return float(off @ off), 2.0 * off / units
+
+    circle = cax.Function(
+        lambda x: float(np.sum((x / units) ** 2)),
+        100.0,
+        100.0,
+        jacobian=lambda x: 2.0 * x / units**2,
+    )
+    x0 = start * np.array([1.0, -0.3]) * units
+    return cax.minimize(cax.FunctionOracle(square, 2), constraints=[circle], x0=x0)
+
+
+@pytest.mark.parametrize("start", [1e-1, 1e-2, 1e-3, 1e-5])
+def test_a_start_near_zero_by_accident_is_no_unit(start: float) -> None:
+    # By its entries alone the answer is up to a million sizes away.
+    plain = nearest_on_circle(start, np.ones(2))
+    assert plain.success
+    assert plain.x == pytest.approx(np.sqrt([50.0, 50.0]) * [1, -1], rel=1e-5)
+    assert plain.nfev <= 5 * nearest_on_circle(1.0, np.ones(2)).nfev
+    for units in (np.array([2.0**20, 2.0**-20]), np.array([2.0**-20, 2.0**10])):
+        other = nearest_on_circle(start, units)
+        np.testing.assert_array_equal(other.x / units, plain.x)
+        assert other.nfev == plain.nfev
+
+
+def test_entries_that_hardly_move_anything_get_larger_sizes() -> None:
+    # The entry at 1e-6 moves f as much as the other does, by as much.
+    line = cax.FunctionOracle(lambda x: (float(x.sum()), np.ones(2)), 2)
+    disc = cax.Function(lambda x: x @ x, None, 4.0, jacobian=lambda x: 2.0 * x)
+    problem = cax.Problem(line, constraints=[disc], x0=[1.0, 1e-6])
+    assert problem.scales.columns[1] == pytest.approx(1e-3)
+    assert cax.Problem(line, constraints=[disc], x0=[1.0, 1e-2]).scales.columns[1] == 1e-2

@@ -161,14 +161,18 @@ class Variables:
             self.watch(self, y)
         return self
 
+    @property
+    def _far(self) -> bool:
+        size = float(np.max(np.abs(self._x), initial=0.0))
+        return not self._bounded and size > DIVERGENCE * self._start_size
+
     def _runs_away(self) -> bool:
         """Whether a line search has come far away before its first step, and gains by it.
 
         A far trial that breaks a constraint, or where f is no less than at the start, is a step too
         long: slopes that are nearly dependent make one. It is turned back as any bad trial is.
         """
-        size = float(np.max(np.abs(self._x), initial=0.0))
-        if self._bounded or size <= DIVERGENCE * self._start_size:
+        if not self._far:
             return False
         less = float(self.evaluation.f[0]) < self._start_f
         return less and self._set_violation() <= self.task.problem.feasibility_tolerance
@@ -186,7 +190,8 @@ class Variables:
         """Record an iterate."""
         self.at(y)
         violation = self._set_violation()
-        if np.isinf(violation):  # the functions are not finite there
+        # SLSQP calls back with the first trial of a line search: not finite there, or turned back.
+        if np.isinf(violation) or self._far:
             return
         if not self.task.iterate(self.start, self._x, self.f, violation):
             raise Stopped(Status.UNBOUNDED)

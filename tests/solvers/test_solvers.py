@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import cutest_problems
 import cvxpy as cp
 import numpy as np
 import pytest
@@ -270,6 +271,18 @@ def test_a_far_trial_that_is_no_better_is_turned_back(n: int) -> None:
     result = cax.maximize(total, constraints=[meet], x0=x0, method="SLSQP")
     assert result.success
     assert result.value == pytest.approx(0.5 + np.sqrt(8.75 * (n - 1)), abs=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_a_first_trial_that_breaks_constraints_is_no_iterate(seed: int) -> None:
+    # SLSQP calls back with the first trial of each line search; POLAK6 grows as an exponential.
+    one = cutest_problems.BY_NAME["POLAK6"]
+    start = 2e-3 * np.random.default_rng(seed).standard_normal(len(one.start))
+    lower, upper = one.limits
+    rows = cax.Function(one.c, lower, upper, jacobian=one.jacobian)
+    oracle = cax.FunctionOracle(one.f, len(one.start))
+    result = cax.minimize(oracle, constraints=[rows], x0=start, method="SLSQP", tol=1e-7)
+    assert result.status is not cax.Status.UNBOUNDED
 
 
 @pytest.mark.parametrize("method", ["pgd", "spg", "trust-constr"])
