@@ -407,7 +407,8 @@ def _called(problem: Problem) -> bool:
 
 def _start_alone(problem: Problem) -> Evaluation | None:
     """Return what functions are at the start, before the probes; None where it says nothing."""
-    if problem.x0 is None or problem.set.bounded or not (_called(problem) and _precise(problem)):
+    unlimited = not (problem.set.bounded or problem.set.discrete)
+    if problem.x0 is None or not (unlimited and _called(problem) and _precise(problem)):
         return None
     start = _evaluated(problem, problem.set.project(problem.x0[np.newaxis]))
     return start if start.finite[0] else None

@@ -492,7 +492,7 @@ def published_cutest(text: str) -> Head:
         for name in ("solved", "best known value", "false successes")
     )
     names = [name for name in table[0] if name not in ("problem", "n", "m")]
-    median_ratio = re.search(r"median of the ratios is ([\d.]+)", text.replace("\n", " "))
+    ratios = re.findall(r"median of the ratios is ([\d.]+\d)", text.replace("\n", " "))
     count = len(table) - 3
     return Head(
         "Problems solved, checked by independent code",
@@ -504,8 +504,8 @@ def published_cutest(text: str) -> Head:
             f"at the best known value on {best['auto']} against {best['SciPy SLSQP']}, with "
             f"{false['auto']} false successes.",
             "The ratio of its evaluations to SLSQP's is "
-            f"{median_ratio[1] if median_ratio else 'below'} in the median; the lines below the "
-            "table count where it is larger.",
+            f"{ratios[0]} in the median, with the probes for scales {ratios[1]}; the lines below "
+            "the table count where it is larger.",
         ),
         "auto",
     )
