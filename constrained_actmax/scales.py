@@ -427,9 +427,9 @@ def _outgrowing(problem: Problem, start: Evaluation) -> tuple[Vector, Indices]:
     shares = (change / np.where(most > 0.0, most, 1.0)).max(axis=0)
     silent = (shares > 0.0) & (shares < SILENT)
     missing = 1.0 / np.where(silent, shares, 1.0)
-    c, reach = start.c[0], change[1:].sum(axis=1)
-    lacking = np.abs(c - np.clip(c, problem.lower, problem.upper))[reach > 0.0]
-    times = np.max(lacking / reach[reach > 0.0], initial=0.0)
+    c, possible = start.c[0], change[1:].sum(axis=1)
+    lacking = np.abs(c - np.clip(c, problem.lower, problem.upper))[possible > 0.0]
+    times = np.max(lacking / possible[possible > 0.0], initial=0.0)
     if times > LACKING:
         missing *= times
     return np.where(np.isfinite(upper - lower), widths, widths * np.sqrt(missing)), unsized
