@@ -653,7 +653,7 @@ def _check_shares(task: Task) -> None:
     _hold(task.tolerance == tolerance, task, "a tightened tolerance stays")
     after = task.seconds_left
     if left is None:
-        _hold(inside is None and after is None, task, "a share of no limit makes one")
+        _hold(inside is None and after is None, task, "seconds kept of no limit make one")
         return
     assert inside is not None
     assert after is not None

@@ -19,6 +19,7 @@ from constrained_actmax.quoting import quoted
 from constrained_actmax.result import (
     FIRST_ORDER,
     LOCAL_OPTIMUM,
+    SUCCESSES,
     UNDECIDED,
     WHOLE,
     Optimality,
@@ -36,6 +37,8 @@ TOLERANCE = 1e-6
 #: By what share of the objective's range the returned value may fall short of the proven one:
 #: float32 against float64, and the use of the tolerances of constraints.
 PROVEN_SLACK = 1e-3
+#: How runs end that could not go on to what a probe had come to.
+FAILED = (Status.NON_FINITE, Status.SOLVER_ERROR)
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ def measured_result(
     """
     gap = solver.measures_gap
     measured, best = _measured_starts(problem, run, points, ended, gap)
-    if not measured[best][0].feasible and problem.scales.best is not None:
+    if _probe_is_better(problem, measured[best][0]):
         measured[best] = _probe(problem, measured[best][0], gap)
         if run.reaches(measured[best][0].value):
             measured[best] = replace(measured[best][0], status=Status.TARGET), measured[best][1]
@@ -321,14 +324,30 @@ def _flat(problem: Problem, point: Measured, x0: Vector, tolerance: float) -> bo
     return moved <= tolerance and slope <= least and _saturates(problem)
 
 
+def _probe_is_better(problem: Problem, start: Start) -> bool:
+    """Whether the best feasible probe is the answer: no other is feasible, or a run lost it.
+
+    Runs lose it where functions fail, and of functions without gradients, whose evaluations are
+    dear, every one counts. What has converged stays the answer.
+    """
+    known = problem.scales.best
+    if known is None or not start.feasible:
+        return known is not None
+    if start.status in SUCCESSES or (problem.oracle.differentiable and start.status not in FAILED):
+        return False
+    return bool(known[1].f[0] < problem.sign * start.value)
+
+
 def _probe(problem: Problem, start: Start, gap: bool) -> tuple[Start, Optimality]:
-    """Return the best feasible probe as the end of a start that found no feasible point."""
+    """Return the best feasible probe as the end of a start that has no point as good."""
     assert problem.scales.best is not None
     x, evaluation = problem.scales.best
     point = measured(problem, x, evaluation, gap=gap)
     optimality = point.optimality
     ended = Status.STALLED if problem.merit is None else Status.FEASIBLE
     note = "The method found no feasible point; this is the best of the probes for the scales."
+    if start.feasible:
+        note = "The best of the probes for the scales is better than what the method found."
     return replace(
         start,
         x=x,

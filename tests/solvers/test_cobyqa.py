@@ -81,7 +81,7 @@ def test_the_best_point_outlives_a_function_that_turns_nan_for_good(
     result = cax.maximize(oracle, cax.Output("power"), constraints, x0=[0.5, 0.5])
     assert result.settings["scales"]["evaluations"] == 8
     assert result.feasible
-    assert result.value >= max(power for kept, power in seen[8:] if kept) - 1e-9
+    assert result.value >= max(power for kept, power in seen if kept) - 1e-9
     assert np.isfinite(result.value)
 
 
