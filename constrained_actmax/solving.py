@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import count
 from numbers import Real
 from typing import Any
 
@@ -19,7 +20,8 @@ from constrained_actmax.optimality import optimal
 from constrained_actmax.problem import Problem, require_problem
 from constrained_actmax.progress import Line
 from constrained_actmax.quoting import quoted
-from constrained_actmax.result import Budget, Result, Status, Termination
+from constrained_actmax.random_points import drawn
+from constrained_actmax.result import PROVEN_INFEASIBLE, Budget, Result, Status, Termination
 from constrained_actmax.scales import probed
 from constrained_actmax.solvers.across_steps import solve_across_steps
 from constrained_actmax.solvers.base import Solver
@@ -33,6 +35,12 @@ from constrained_actmax.tasks.recording import Recording
 CLAIMS = (Status.CONVERGED, Status.STALLED, Status.BUDGET)
 #: How often a run goes on where its answer is optimal in its own scales and not in those there.
 MOST_RESCALINGS = 5
+#: How starts end on networks from which runs from other draws follow while there are seconds, and
+#: how such a run may end that the first end does not outlive.
+REPEATED = (*CLAIMS, Status.INFEASIBLE)
+KEPT = (Status.INTERRUPTED, Status.TARGET, Status.PROVEN)
+#: Part of the seconds that is left for judging the answer, and what marks the seeds of the draws.
+FOR_THE_ANSWER, DRAWS = 0.1, 313
 
 
 def solve(
@@ -104,6 +112,8 @@ def solve(
                 ended = solve_across_steps(run, solver, own.point(points))
             else:
                 ended = solver.solve(run, own.point(points))
+                if reason:
+                    ended = _from_other_draws(run, solver, ended)
                 problem, ended = _until_optimal_there(problem, run, solver, ended)
             ended = proof.afterwards(ended)
     return measured_result(problem, run, solver, reason, points, ended, used_seed)
@@ -117,6 +127,35 @@ def _of_preparation(run: Recording) -> list[str]:
         f"Preparing the model took {run.seconds:.2g} s, all of the budget of seconds: nothing was "
         "searched. A second call with the same model has it ready."
     ]
+
+
+def _from_other_draws(
+    run: Recording, solver: Solver, ended: list[Termination]
+) -> list[Termination]:
+    """Run again from other draws until a limit of seconds alone is spent, on networks.
+
+    Each start keeps its best point, and how it ended there.
+    """
+    form, starts = run.problem, np.arange(len(ended))
+    if run.budget.evaluations is not None or not form.compiled or form.asked.merit is not None:
+        return ended
+    if run.seconds_left is None or np.equal(*form.set.bounds()).all():
+        return ended
+    with run.keeping(FOR_THE_ANSWER):
+        for cycle in count():
+            proven = any(end.detail.startswith(PROVEN_INFEASIBLE) for end in ended)
+            if run.out_of_time or proven or not run.ended_as(starts, REPEATED).all():
+                break
+            before = [(run.best(start), run.ended.pop(start)) for start in starts.tolist()]
+            x = drawn(form, len(starts), (DRAWS, cycle), varied=True)
+            ended = solver.solve(run, x)
+            for start, (best, end) in enumerate(before):
+                after = run.best(start)
+                gain = run.tolerance * form.range if end.status is Status.CONVERGED else 0.0
+                worse = after is None or (best is not None and after.f >= best.f - gain)
+                if worse and ended[start].status not in KEPT:
+                    ended[start] = run.ended[start] = end
+    return ended
 
 
 def _until_optimal_there(

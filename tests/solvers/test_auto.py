@@ -158,9 +158,20 @@ def unproven() -> cax.Problem:
     return cax.Problem(keras.Sequential(layers), cax.Output(0), [cax.Box(-3, 3)])
 
 
+def bounded(activation: str) -> cax.Problem:
+    """Return a network with a bound on another output, which a local method solves at once."""
+    keras.utils.set_random_seed(5)
+    layers = [keras.Input((12,)), keras.layers.Dense(12, activation=activation)]
+    model = keras.Sequential([*layers, keras.layers.Dense(2)])
+    limits = [cax.Box(-1, 1), cax.Output(1) <= 0.0]
+    return cax.Problem(model, cax.Output(0), limits, precision="float64", x0=np.full(12, 0.1))
+
+
 @pytest.mark.parametrize(
     ("kind", "starts", "call", "row"),
     [
+        ("relu", 2, 0.001, 0.0002),
+        ("tanh", 1, 0.02, 0.001),
         ("nearest", 2, 0.005, 0.001),
         ("unproven", 1, 0.01, 0.001),
         ("smooth", 1, 0.005, 0.0),
@@ -176,6 +187,8 @@ def test_a_limit_of_seconds_alone_is_spent(
     special = {"network": folded, "nearest": nearest, "unproven": unproven}
     options = {"prove": cax.BranchAndBound(max_boxes=1)} if kind == "unproven" else None
     problem = special[kind]() if kind in special else hilly(kind == "smooth")
+    if kind in ("relu", "tanh"):
+        problem = bounded(kind)
     problem.scales  # noqa: B018 - the probes are no part of the time
     clock = Clock(monkeypatch, call, row)
     spent, counts = {}, {}
@@ -189,6 +202,30 @@ def test_a_limit_of_seconds_alone_is_spent(
         assert spent[limit] <= limit + 4 * (call + 64 * row)
         assert result.feasible
     assert counts[4.0] > 2 * counts[1.0]
+
+
+@pytest.mark.parametrize("kind", ["relu", "tanh"])
+def test_further_draws_keep_what_was_found(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    problem = bounded(kind)
+    once = cax.solve(problem, seed=0)
+    Clock(monkeypatch, 0.01, 0.001)
+    result = cax.solve(problem, seed=0, budget=cax.Budget(seconds=60.0))
+    assert result.nfev > 2 * once.nfev
+    assert result.value >= once.value - 1e-9
+    assert result.success >= once.success
+    alone = cax.solve(
+        problem, seed=0, method="augmented-lagrangian", budget=cax.Budget(seconds=60.0)
+    )
+    assert alone.nfev < result.nfev  # a method that was asked for by name runs once
+
+
+def test_a_function_of_numpy_that_converged_is_asked_no_more() -> None:
+    limit = {"type": "ineq", "fun": lambda x: 1.0 - x[0] - x[1]}
+    oracle = cax.FunctionOracle(lambda x: (float(x @ x - x.sum()), 2.0 * x - 1.0), 2)
+    budget = cax.Budget(seconds=100.0)
+    result = cax.solve(cax.Problem(oracle, None, [limit], sense="minimize"), budget=budget)
+    assert result.status is cax.Status.CONVERGED
+    assert result.seconds < 10.0
 
 
 def test_what_comes_before_the_search_is_in_the_limit_of_seconds(
