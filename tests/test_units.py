@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from cutest_problems import Small, optimality
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 import constrained_actmax as cax
@@ -518,6 +518,7 @@ def test_a_fixed_entry_has_no_part_in_the_scales(unit: float, fixed: str) -> Non
     corner=st.tuples(st.sampled_from([-1.0, 1.0]), st.sampled_from([-1.0, 1.0])),
     method=st.sampled_from(["auto", "SLSQP", "augmented-lagrangian"]),
 )
+@example(width=30.0, at=(0.0, 0.0), corner=(-1.0, -1.0), method="SLSQP")
 @settings(max_examples=10, deadline=None)
 def test_a_steep_start_makes_no_answer_optimal(
     width: float, at: tuple[float, float], corner: tuple[float, float], method: str

@@ -34,6 +34,9 @@ QUIET, PATIENCE = 1e-6, 5
 #: Default `ftol` in units of the model's machine epsilon times the objective's range, which may be
 #: far above what its values differ by near an answer; the library's own measures end most runs.
 VALUE_PRECISION = 1e-3
+#: Largest slope of f over a unit at the start: SciPy's least-squares subproblem loses its digits to
+#: steeper ones, and from 1e5 on it returns the start as converged.
+STEEPEST = 1e3
 #: An optimal iterate is the answer where it meets the tolerances with this share to spare; else so
 #: many more are had at most, each of them for this share of the residual before.
 SPARE, FURTHER, GAIN = 1e-3, 3, 0.3
@@ -71,10 +74,13 @@ class SLSQP(ScipySolver):
     @override
     def _run_row(self, task: Task, start: int, x0: Vector) -> None:
         variables = self.variables(task, start, written_objective=self.ftol is not None)
-        precision = VALUE_PRECISION * task.epsilon
-        options = self.options() | {"ftol": precision if self.ftol is None else self.ftol}
         y0 = variables.y(x0)
-        variables.at(y0)
+        slope = float(np.max(np.abs(variables.at(y0).g), initial=0.0))
+        precision = VALUE_PRECISION * task.epsilon
+        if self.ftol is None and slope > STEEPEST:
+            variables.objective_weight *= STEEPEST / slope
+            precision *= STEEPEST / slope
+        options = self.options() | {"ftol": precision if self.ftol is None else self.ftol}
         result = self.minimize(variables, y0, constraint_dicts(variables), options)
         x = variables.x(result.x)
         # SciPy's own test ends it as well where f's last digits are gone and the slopes' are not.
