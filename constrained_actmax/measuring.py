@@ -130,8 +130,9 @@ def measured_result(
     """
     gap = solver.measures_gap
     measured, best = _measured_starts(problem, run, points, ended, gap)
-    if _probe_is_better(problem, measured[best][0]):
-        measured[best] = _probe(problem, measured[best][0], gap)
+    probe = _probe(problem, measured[best][0], gap)
+    if probe is not None:
+        measured[best] = probe
         if run.reaches(measured[best][0].value):
             measured[best] = replace(measured[best][0], status=Status.TARGET), measured[best][1]
     chosen, optimality = measured[best]
@@ -338,11 +339,14 @@ def _probe_is_better(problem: Problem, start: Start) -> bool:
     return bool(known[1].f[0] < problem.sign * start.value)
 
 
-def _probe(problem: Problem, start: Start, gap: bool) -> tuple[Start, Optimality]:
+def _probe(problem: Problem, start: Start, gap: bool) -> tuple[Start, Optimality] | None:
     """Return the best feasible probe as the end of a start that has no point as good."""
-    assert problem.scales.best is not None
+    if problem.scales.best is None or not _probe_is_better(problem, start):
+        return None
     x, evaluation = problem.scales.best
     point = measured(problem, x, evaluation, gap=gap)
+    if not point.feasible:  # by the scales at the answer
+        return None
     optimality = point.optimality
     ended = Status.STALLED if problem.merit is None else Status.FEASIBLE
     note = "The method found no feasible point; this is the best of the probes for the scales."

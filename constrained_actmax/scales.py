@@ -46,10 +46,6 @@ NEAR_ANSWER = 3
 MOST_PROBES = 2 * PROBES + NEAR_PROBES * len(NEARER)
 #: An entry that lies this much beyond its size at the end of a run has another size there.
 OUTGROWN = 10.0
-#: An entry without bounds whose size moves no function by this share of what another entry does, or
-#: with which a constraint lacks more than so many times what all can change to first order, got
-#: its size from a starting point that is near zero by accident.
-SILENT, LACKING = 1e-3, 10.0
 #: Coarsest precision of functions whose numbers may be told apart so far below their size.
 DOUBLE = 1e-12
 #: Accuracy of a projection that costs as little as a closed form.
@@ -70,7 +66,7 @@ class Scales(Quoted):
     columns : numpy.ndarray, shape (n,)
         w, the size of each entry of the input: the width of its bounds where they are finite; else
         what a bounded set leaves it; else the larger of \|x0\| and of the centre, or 1 where
-        both are 0, larger where slopes at x0 say so (`_outgrowing`).
+        both are 0.
     set : float
         s, the largest w of an entry that is not fixed.
     slope : float
@@ -142,17 +138,12 @@ def measured_scales(problem: Problem, *, probing: bool = True) -> Scales:
     probing : bool, default True
         Whether functions are evaluated; if not, their sizes are those of their bounds, or 1.
     """
-    start = _start_alone(problem) if probing else None
-    if start is not None:
-        problem.column_sizes = _outgrowing(problem, start)
     columns, unsized = problem.column_sizes
     free = columns > 0
     size = float(columns[free].max()) if free.any() else 1.0
     widths, columns = columns, np.where(free, columns, size)  # a fixed entry changes nothing
     points = _probes(problem, columns) if probing else np.empty((0, problem.size))
-    evaluation = _evaluated(problem, points if start is None else points[1:])
-    if start is not None:
-        evaluation = Evaluation.concatenated([start, evaluation])
+    evaluation = _evaluated(problem, points)
     finite = evaluation.finite
     f, c = evaluation.f[finite], evaluation.c[finite]
     spread = _spread(f)
@@ -400,46 +391,11 @@ def column_sizes(problem: Problem) -> tuple[Vector, Indices]:
     return width, np.flatnonzero(unsized)
 
 
-def _called(problem: Problem) -> bool:
-    """Whether functions with gradients are called for each point."""
-    return problem.oracle.differentiable and not problem.oracle.batches
-
-
-def _start_alone(problem: Problem) -> Evaluation | None:
-    """Return what functions are at the start, before the probes; None where it says nothing."""
-    unlimited = not (problem.set.bounded or problem.set.discrete)
-    if problem.x0 is None or not (unlimited and _called(problem) and _precise(problem)):
-        return None
-    start = _evaluated(problem, problem.set.project(problem.x0[np.newaxis]))
-    return start if start.finite[0] else None
-
-
-def _outgrowing(problem: Problem, start: Evaluation) -> tuple[Vector, Indices]:
-    """Return the sizes of the entries, larger where the start is near zero by accident.
-
-    By the slopes at the start, which know no units; by the root of what is missing, which is all of
-    it where slopes grow as those of a quadratic do.
-    """
-    widths, unsized = problem.column_sizes
-    lower, upper = problem.set.bounding_box()
-    change = np.abs(np.concatenate([start.gradient, start.jacobian[0]])) * widths
-    most = change.max(axis=1, keepdims=True)
-    shares = (change / np.where(most > 0.0, most, 1.0)).max(axis=0)
-    silent = (shares > 0.0) & (shares < SILENT)
-    missing = 1.0 / np.where(silent, shares, 1.0)
-    c, possible = start.c[0], change[1:].sum(axis=1)
-    lacking = np.abs(c - np.clip(c, problem.lower, problem.upper))[possible > 0.0]
-    times = np.max(lacking / possible[possible > 0.0], initial=0.0)
-    if times > LACKING:
-        missing *= times
-    return np.where(np.isfinite(upper - lower), widths, widths * np.sqrt(missing)), unsized
-
-
 def _probes(problem: Problem, columns: Vector) -> Rows:
     """Return seeded points of C, x0's projection first."""
     few = problem.set.accuracy > CHEAP_PROJECTION or not problem.oracle.differentiable
     count = FEW_PROBES if few else PROBES
-    if _called(problem):
+    if problem.oracle.differentiable and not problem.oracle.batches:
         count = CALLED_PROBES
     count = max(2, min(count, LARGEST_PROBES // max(1, problem.size)))
     centre = problem.set.centre()

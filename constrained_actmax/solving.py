@@ -35,10 +35,11 @@ from constrained_actmax.tasks.recording import Recording
 CLAIMS = (Status.CONVERGED, Status.STALLED, Status.BUDGET)
 #: How often a run goes on where its answer is optimal in its own scales and not in those there.
 MOST_RESCALINGS = 5
-#: How starts end on networks from which runs from other draws follow while there are seconds, and
-#: how such a run may end that the first end does not outlive.
+#: How starts end on networks from which runs from other draws follow while there are seconds; how
+#: the last of these ends, and which such ends stay where it found nothing better.
 REPEATED = (*CLAIMS, Status.INFEASIBLE)
-KEPT = (Status.INTERRUPTED, Status.TARGET, Status.PROVEN)
+LAST = (Status.INTERRUPTED, Status.TARGET, Status.PROVEN)
+KEPT = (Status.INTERRUPTED, Status.PROVEN)
 #: Part of the seconds that is left for judging the answer, and what marks the seeds of the draws.
 FOR_THE_ANSWER, DRAWS = 0.1, 313
 
@@ -149,12 +150,15 @@ def _from_other_draws(
             before = [(run.best(start), run.ended.pop(start)) for start in starts.tolist()]
             x = drawn(form, len(starts), (DRAWS, cycle), varied=True)
             ended = solver.solve(run, x)
+            over = any(end.status in LAST for end in ended)
             for start, (best, end) in enumerate(before):
                 after = run.best(start)
                 gain = run.tolerance * form.range if end.status is Status.CONVERGED else 0.0
                 worse = after is None or (best is not None and after.f >= best.f - gain)
                 if worse and ended[start].status not in KEPT:
                     ended[start] = run.ended[start] = end
+            if over:
+                break
     return ended
 
 

@@ -203,6 +203,8 @@ class BaseOracle(ABC):
     ) -> Vector:
         """Difference of the gradient along v, where nothing better is written."""
         length = float(np.linalg.norm(v))
+        if length == 0.0:  # trust-constr asks for it
+            return np.zeros_like(x)
         step = self.epsilon ** (1 / 3) * reach / length
         points, step = central_pair(x, v, bounds, step)
         self.evaluations += 1

@@ -19,7 +19,7 @@ from constrained_actmax.optimality import Residuals, residuals
 from constrained_actmax.result import Status
 from constrained_actmax.solvers.base import RowSolver, needs_gradients
 from constrained_actmax.standard_form import StandardForm
-from constrained_actmax.tasks.extended import Extended
+from constrained_actmax.tasks.extended import MOST_TRIALS, Extended
 from constrained_actmax.tasks.l1_split import in_split_variables
 from constrained_actmax.tasks.recording import DIVERGENCE, MOST_ROWS
 from constrained_actmax.tasks.scaled import FINEST_VIOLATION
@@ -29,6 +29,8 @@ from constrained_actmax.tasks.task import Stopped, Task
 #: the curvature, which is too much of it; their least squares lose roundings by the square of this
 #: (12 drawn linear programs take SLSQP 102 evaluations at 1, 45 at 10, 33 at 30, 28 at 100).
 LINEAR_WEIGHT = 30.0
+#: Trials far away of one start that are turned back at most: as many as those that are not finite.
+MOST_FAR = MOST_TRIALS
 #: Bytes that a method's dense workspace may take.
 MEMORY_LIMIT = 2 * 2**30
 
@@ -87,6 +89,8 @@ class Variables:
         self._key: bytes | None = None
         self._first = True
         self._bounded = task.problem.set.bounded
+        #: Whether the last point is far away, and how many of this start have been.
+        self._far, self._far_trials = False, 0
         self._bounds = task.problem.set.bounds()
         #: Whether points that no iterate may be have an infinite objective.
         self.guards = False
@@ -122,8 +126,8 @@ class Variables:
         Raises
         ------
         Stopped
-            At a limit, at a number that is not finite, at a first gradient of zero, and at a
-            feasible point far away at which f is less than at the start.
+            At a limit, at a number that is not finite, at a first gradient of zero, and where a
+            line search runs away.
         """
         y = np.asarray(y, dtype=np.float64)
         key = y.tobytes()  # a copy, and compared at a fifth of the price of arrays
@@ -131,6 +135,8 @@ class Variables:
             return self
         problem = self.task.problem
         x = self.x(y)
+        if self._runs_away(x):
+            raise Stopped(Status.UNBOUNDED)
         evaluation = self.task.evaluate(x[np.newaxis], [self.start])
         if not evaluation.finite[0]:
             raise Stopped(Status.NON_FINITE, self.task.name_non_finite(x, evaluation, 0))
@@ -141,11 +147,8 @@ class Variables:
                 raise Stopped(Status.ZERO_GRADIENT)
             self._first = False
             self._start_size = max(1.0, float(np.max(np.abs(x), initial=0.0)))
-            self._start_f = float(evaluation.f[0])
         self._key, self._x, self.evaluation = key, x, evaluation
         self._violation = evaluation.violation
-        if self._runs_away():
-            raise Stopped(Status.UNBOUNDED)
         self.f, self.g = float(evaluation.f[0]), g
         c = evaluation.c[0]
         beyond = self._variables.x(y) - x
@@ -161,21 +164,20 @@ class Variables:
             self.watch(self, y)
         return self
 
-    @property
-    def _far(self) -> bool:
-        size = float(np.max(np.abs(self._x), initial=0.0))
-        return not self._bounded and size > DIVERGENCE * self._start_size
+    def _runs_away(self, x: Vector) -> bool:
+        """Whether a line search has come to a point (n,) far away before its first step.
 
-    def _runs_away(self) -> bool:
-        """Whether a line search has come far away before its first step, and gains by it.
-
-        A far trial that breaks a constraint, or where f is no less than at the start, is a step too
-        long: slopes that are nearly dependent make one. It is turned back as any bad trial is.
+        Where constraints are broken, slopes that are nearly dependent make a step that long: a few
+        such trials are turned back, as any bad ones are.
         """
+        size, problem = float(np.max(np.abs(x), initial=0.0)), self.task.problem
+        self._far = not (self._first or self._bounded or size <= DIVERGENCE * self._start_size)
         if not self._far:
             return False
-        less = float(self.evaluation.f[0]) < self._start_f
-        return less and self._set_violation() <= self.task.problem.feasibility_tolerance
+        self._far_trials += 1
+        if self._far_trials > MOST_FAR or not (problem.constraints and np.isfinite(size)):
+            return True
+        return self._set_violation() <= problem.feasibility_tolerance
 
     def value(self, y: Vector) -> float:
         """Return f, weighted."""

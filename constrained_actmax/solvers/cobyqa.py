@@ -116,7 +116,9 @@ class COBYQA(ScipySolver):
         known: dict[bytes, Vector] = {}
 
         def functions(y: Vector) -> Vector:
-            key = np.round(y / grid).tobytes()
+            with np.errstate(all="ignore"):  # a last radius of 0 has no grid
+                cells = np.round(y / grid)
+            key = (cells if np.isfinite(cells).all() else y).tobytes()
             if key not in known:
                 known[key] = variables.at(whole(y)).c.copy()
             return known[key].copy()
