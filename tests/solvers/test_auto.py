@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -185,10 +186,9 @@ def test_a_limit_of_seconds_alone_is_spent(
     monkeypatch: pytest.MonkeyPatch, kind: str, starts: int, call: float, row: float
 ) -> None:
     special = {"network": folded, "nearest": nearest, "unproven": unproven}
+    special |= {name: partial(bounded, name) for name in ("relu", "tanh")}
     options = {"prove": cax.BranchAndBound(max_boxes=1)} if kind == "unproven" else None
     problem = special[kind]() if kind in special else hilly(kind == "smooth")
-    if kind in ("relu", "tanh"):
-        problem = bounded(kind)
     problem.scales  # noqa: B018 - the probes are no part of the time
     clock = Clock(monkeypatch, call, row)
     spent, counts = {}, {}

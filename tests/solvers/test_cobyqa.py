@@ -126,6 +126,21 @@ def test_points_of_the_models_are_not_asked_for_again(n: int, kind: str) -> None
     assert len(points) < 0.3 * calls  # SciPy asks for all points again after every step
 
 
+def test_a_last_radius_of_zero_keeps_points_apart() -> None:
+    oracle = cax.BlackBoxOracle(lambda x: float((x[0] - 2) ** 2 + (x[1] + 1) ** 2), 2)
+    ball = scipy.optimize.NonlinearConstraint(lambda x: x @ x, -np.inf, 1)
+    result = cax.minimize(
+        oracle,
+        constraints=[ball],
+        bounds=[(-3, 3)] * 2,
+        x0=[0.0, 0.0],
+        method="COBYQA",
+        options={"final_tr_radius": 0.0},
+        budget=cax.Budget(evaluations=150),
+    )
+    assert result.value == pytest.approx((np.sqrt(5.0) - 1.0) ** 2, abs=1e-3)
+
+
 def test_starts_run_one_after_another() -> None:
     result = cax.solve(question(), starts=3, seed=1)
     assert len(result.starts) == 3

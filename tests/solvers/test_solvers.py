@@ -273,6 +273,26 @@ def test_a_far_trial_that_is_no_better_is_turned_back(n: int) -> None:
     assert result.value == pytest.approx(0.5 + np.sqrt(8.75 * (n - 1)), abs=1e-5)
 
 
+def test_far_trials_that_break_a_constraint_come_to_an_end() -> None:
+    # x_1 grows without end along x_0 = x_1^2, and SLSQP's points are off it by more each time.
+    curve = cax.Function(
+        lambda x: x[0] - x[1] ** 2, 0, 0, jacobian=lambda x: np.array([[1.0, -2.0 * x[1]]])
+    )
+    oracle = cax.FunctionOracle(lambda x: (-float(x[1]), np.array([0.0, -1.0])), 2)
+    result = cax.minimize(oracle, constraints=[curve], x0=[1.0, 1.0], method="SLSQP")
+    # The least squares of an older SciPy fail on the way.
+    assert result.status in (cax.Status.UNBOUNDED, cax.Status.SOLVER_ERROR)
+    assert result.feasible
+    assert result.nfev < 100
+
+
+def test_a_product_with_no_direction_is_zero() -> None:
+    oracle = cax.FunctionOracle(lambda x: (float(x @ x), 2.0 * x), 2)
+    problem = cax.Problem(oracle, None, [cax.Box(-1, 1)], sense="minimize")
+    product = problem.hessian_product(np.array([0.5, 0.5]), np.zeros(2), np.ones(1))
+    np.testing.assert_array_equal(product, np.zeros(2))
+
+
 @pytest.mark.parametrize("seed", range(1, 4))
 def test_a_first_trial_that_breaks_constraints_is_no_iterate(seed: int) -> None:
     # SLSQP calls back with the first trial of each line search; POLAK6 grows as an exponential.
